@@ -369,7 +369,7 @@ _METHODS = [
         "needs rows of the same kind that were never trained on",
         profile_matching, "row", draws=draw_profiles, before=hooks.place_levels,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
-                  "forget_weight": 2.0, "retain_rows_per_forget_row": 1.5, "level_scale": 1.2,
+                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "level_scale": 1.35,
                   "lr_scheduler_type": "linear", "early_stop": False, "load_best_model_at_end": False},
     ),
     Method(
@@ -855,6 +855,8 @@ class Unlearning:
                 total = total + term.weight * loss
             total.backward()
             self.optimizer.gather()
+        if self.optimizer.stale:  # this process had no row
+            self.optimizer.zero_grad()
         return losses
 
     def _gradients(self, terms) -> dict:
@@ -905,7 +907,7 @@ class Unlearning:
         stage = self.stage
         number, settings = self.step - stage.first, stage.settings
         self.model.train()
-        self.optimizer.zero_grad()
+        self.optimizer.begin_step()
         terms = self._terms(number)
         losses = self._gradients(terms)
         loss = sum(term.weight * losses[term.name] for term in terms) + self._regularize()

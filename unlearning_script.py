@@ -44,7 +44,7 @@ TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 class Stopped(Exception):
     """SIGINT or SIGTERM arrived; the step in hand was finished."""
 
-    def __init__(self, number: int, message: str = "nothing to keep yet"):
+    def __init__(self, number: int, message: str):
         super().__init__(f"stopped by {signal.Signals(number).name}: {message}")
         self.exit_code = 128 + number
 
@@ -555,16 +555,21 @@ def evaluate(model, tokenizer, sets: Sets, config: dict, progress=None):
     )
 
 
-def attack(model, tokenizer, sets: Sets, config: dict) -> dict:
+def attack(model, tokenizer, sets: Sets, config: dict, progress) -> dict:
     """The attacks asked for on one model; every model gets the same rows and budget."""
     if "forget" not in sets.examples or not evaluation_metrics.attack_names(config["attacks"]):
         return {}
+
+    def announce(text: str):
+        say(text)
+        progress(text)
+
     return evaluation_metrics.run_attacks(
-        model, tokenizer, sets.measured, config["attacks"], max_length=config["max_length"], progress=say
+        model, tokenizer, sets.measured, config["attacks"], max_length=config["max_length"], progress=announce
     )
 
 
-def evaluate_retrained(config: dict, sets: Sets, tokenizer, attacked: dict):
+def evaluate_retrained(config: dict, sets: Sets, tokenizer, attacked: dict, progress):
     """The gold standard's evaluation, before the target is loaded: two models are never in memory at once."""
     if not config["retrained_model"]:
         return None
@@ -575,8 +580,8 @@ def evaluate_retrained(config: dict, sets: Sets, tokenizer, attacked: dict):
     model, _ = loading.load_model(config["retrained_model"], dtype="float32", progress=say)
     with weights.computing_in(model, weights.compute_dtype(config["dtype"], torch.device("cpu"))):
         model_hash = loading.model_hash(config["retrained_model"])
-        result = cached_evaluation(model, tokenizer, sets, config, model_hash, None)
-        attacked["retrained"] = attack(model, tokenizer, sets, config)
+        result = cached_evaluation(model, tokenizer, sets, config, model_hash, progress)
+        attacked["retrained"] = attack(model, tokenizer, sets, config, progress)
     return result
 
 
@@ -585,6 +590,7 @@ class StopSwitch:
 
     def __init__(self):
         self.number = None
+        self.kept = "nothing to keep yet"  # what a stop now would leave behind
         self._previous = {}
 
     def __enter__(self):
@@ -606,7 +612,21 @@ class StopSwitch:
     def check(self):
         """Raises `Stopped` if a signal has arrived."""
         if self.number is not None:
-            raise Stopped(self.number)
+            raise Stopped(self.number, self.kept)
+
+
+def reporter(folder: RunFolder, switch: StopSwitch):
+    """progress(text) for passes over data: the line goes into status.json, and a stop asked for takes effect."""
+    last = 0.0
+
+    def progress(text: str):
+        nonlocal last
+        switch.check()
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
+            folder.update(doing=text)
+
+    return progress
 
 
 def live_answers(model, tokenizer, examples, count: int) -> list[dict]:
@@ -792,7 +812,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     from models import weights
 
     weights.keep_freed_memory()
-    folder.stage("preparing")
+    folder.stage("preparing")  # the first status is written here: whatever fails from now on leaves its message
+    progress = reporter(folder, switch)
     show_configuration(config, given)
     sets = read_sets(config)
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
@@ -805,7 +826,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     show_rows(sets, tokenizer)
     folder.stage("evaluating retrained")
     attacked: dict[str, dict] = {}
-    evaluations = {"retrained": evaluate_retrained(config, sets, tokenizer, attacked)}
+    evaluations = {"retrained": evaluate_retrained(config, sets, tokenizer, attacked, progress)}
     switch.check()
     folder.stage("loading")
     model, _ = loading.load_model(
@@ -819,8 +840,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     folder.stage("evaluating target")
     dtype = weights.compute_dtype(config["dtype"], model.device)
     with weights.computing_in(model, dtype):
-        evaluations["target"] = cached_evaluation(model, tokenizer, sets, config, model_hash, None)
-        attacked["target"] = attack(model, tokenizer, sets, config)
+        evaluations["target"] = cached_evaluation(model, tokenizer, sets, config, model_hash, progress)
+        attacked["target"] = attack(model, tokenizer, sets, config, progress)
     switch.check()
     folder.stage("unlearning")
     with weights.computing_in(model, dtype):
@@ -842,10 +863,11 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     folder.stage("saving")  # before it is measured: what took minutes to train is not to be lost to a slip afterwards
     run.close()
     saved = save(model, tokenizer, config, dtype)
+    switch.kept = f"the unlearned model is in {saved}; it was not measured"
     folder.stage("evaluating unlearned")
     with weights.computing_in(model, dtype):
-        evaluations["unlearned"] = evaluate(model, tokenizer, sets, config)
-        attacked["unlearned"] = attack(model, tokenizer, sets, config)
+        evaluations["unlearned"] = evaluate(model, tokenizer, sets, config, progress)
+        attacked["unlearned"] = attack(model, tokenizer, sets, config, progress)
     switch.check()
     report = evaluation_metrics.evaluation_json(
         {name: value for name, value in evaluations.items() if value},

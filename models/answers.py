@@ -36,7 +36,9 @@ class Answers:
     def token_nll(self):
         """-log p(label), (A,), nats, fp32 and differentiable; computed once."""
         if not hasattr(self, "_token_nll"):
-            self._token_nll = F.cross_entropy(self.logits.float(), self.labels, reduction="none")
+            from models.cross_entropy import token_nll  # not before: it needs torch
+
+            self._token_nll = token_nll(self.logits, self.labels)
         return self._token_nll
 
     def per_row(self, values):

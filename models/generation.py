@@ -14,11 +14,14 @@ import numpy as np
 ROWS = 32  # rows at a time; the cache grows with them, and more rows are hardly faster per row
 
 
-def generate(model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed: int = 0, rows: int = ROWS):
+def generate(
+    model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed: int = 0, rows: int = ROWS, progress=None
+):
     """Token ids after each prompt, without the stop token: greedy at temperature 0, else sampled (top_p = 1).
 
     prompts: list of (length,) ids, each at least one; limits: most new tokens per prompt; stop_ids: ids that end an
     answer. Rows of like length go together. The model must be in evaluation mode. Seeded: sampling repeats.
+    progress: called with a line of text before each batch; what it raises ends the generation.
     """
     import torch
 
@@ -29,6 +32,8 @@ def generate(model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed
     with torch.no_grad():
         for start in range(0, len(order), rows):
             batch = order[start : start + rows]
+            if progress:
+                progress(f"generating answers: {start} of {len(order)}")
             said = _generate_batch(
                 model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw
             )
@@ -161,6 +166,6 @@ def finish(model, drafts: list[Draft], stop_ids, progress=None) -> list[list[int
         progress(f"generating {len(open_drafts)} answers; {len(drafts) - len(open_drafts)} are known by heart")
     prompts = [np.concatenate([drafts[i].prompt, drafts[i].known]).astype(np.int64) for i in open_drafts]
     limits = [drafts[i].limit - len(drafts[i].known) for i in open_drafts]
-    for number, ids in zip(open_drafts, generate(model, prompts, limits, stop_ids)):
+    for number, ids in zip(open_drafts, generate(model, prompts, limits, stop_ids, progress=progress)):
         outputs[number] = outputs[number] + ids
     return outputs

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -402,6 +403,14 @@ def _screen_adapter(folder: Path) -> dict:
     return raw
 
 
+@contextlib.contextmanager
+def _without_deprecations():
+    """peft reads a name that transformers has deprecated; nothing the user could change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
 def _merge_adapter(model, folder: Path):
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
@@ -410,7 +419,8 @@ def _merge_adapter(model, folder: Path):
         config = LoraConfig.from_pretrained(str(folder))
         config.init_lora_weights = True  # others (pissa, eva, ...) rewrite the base; the values are overwritten anyway
         config.base_model_name_or_path = None  # known here; peft would warn that the path is another one
-        peft_model = get_peft_model(model, config)
+        with _without_deprecations():
+            peft_model = get_peft_model(model, config)
         result = set_peft_model_state_dict(peft_model, load_file(str(folder / "adapter_model.safetensors")))
         missing = sorted(name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name)
         if missing or result.unexpected_keys:
@@ -473,7 +483,8 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
     options = {"target_modules": target_modules, "task_type": "CAUSAL_LM"}
     options["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in modules.values())  # GPT-2 stores W^T
     try:
-        return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
+        with _without_deprecations():
+            return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
     except (ValueError, TypeError) as error:
         raise ModelError(f"LoRA cannot be set up: {first_line(error)}", 2) from error
 

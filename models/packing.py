@@ -5,31 +5,57 @@ causal attention a prefix's activations do not depend on what follows, so one co
 autograd adds up their gradients. Loss and gradient equal those of padded rows.
 
 The batch becomes a tree of segments: each has a place in the packed sequence and the chain of segments before it.
-Attention runs segment by segment over the chain, through the attention interface of transformers.
+Neighbours in the tree make one unit of attention, with a mask that says who descends from whom: many small products
+cost more than a few larger ones with some waste. Attention runs unit by unit over the chain that its segments share,
+through the attention interface of transformers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 NAME = "packed_rows"
 WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
+UNIT = 128  # tokens of a unit of several segments at most
 _layout: Layout | None = None
 
 
 @dataclass
+class Unit:
+    """Segments `first` to `last` - 1 and the `chain` of segments before all of them. `hidden` (t, s) marks the keys,
+    of chain and unit together, that a query of the unit does not see; it does not yet know of sliding windows."""
+
+    first: int
+    last: int
+    chain: tuple
+    hidden: np.ndarray
+    distance: np.ndarray
+    masks: dict = field(default_factory=dict)
+
+    def mask(self, window: int | None, dtype):
+        """0 where a query sees a key, -inf elsewhere, (t, s)."""
+        import torch
+
+        if (window, dtype) not in self.masks:
+            hidden = self.hidden if window is None else self.hidden | (self.distance >= window)
+            zeros = torch.zeros(hidden.shape, dtype=dtype)
+            self.masks[window, dtype] = zeros.masked_fill_(torch.from_numpy(hidden), float("-inf"))
+        return self.masks[window, dtype]
+
+
+@dataclass
 class Layout:
-    """A packed batch: `ids` and `positions` (N,), the segments' `lengths` one after another, per segment the `chains`
-    of segments before it, and per row `paths`: where its tokens stand in the packed sequence, (length,) each."""
+    """A packed batch: `ids` and `positions` (N,), the segments' `lengths` one after another, the `units` of attention,
+    and per row `paths`: where its tokens stand in the packed sequence, (length,) each."""
 
     ids: np.ndarray
     positions: np.ndarray
     lengths: list
-    chains: list
+    units: list
     paths: list
 
 
@@ -39,7 +65,7 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
     common = [_common_prefix(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
     ids, positions, lengths, chains, paths = [], [], [], [], [None] * len(rows)
 
-    def place(first: int, last: int, depth: int, chain: list):
+    def place(first: int, last: int, depth: int, chain: tuple):
         """Segments of the sorted rows first..last, which agree up to `depth`, already placed in `chain`."""
         shared = min(common[first:last], default=len(rows[order[first]]))
         if first < last and shared < depth + WORTH_SHARING:
@@ -48,7 +74,7 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
             ids.append(rows[order[first]][depth:shared])
             positions.append(np.arange(depth, shared))
             chains.append(chain)
-            chain = [*chain, len(lengths)]
+            chain = (*chain, len(lengths))
             lengths.append(shared - depth)
         if first == last:
             begins = np.cumsum([0, *lengths])
@@ -60,8 +86,27 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
                 place(start, i, shared, chain)
                 start = i + 1
 
-    place(0, len(order) - 1, 0, [])
-    return Layout(np.concatenate(ids), np.concatenate(positions), lengths, chains, paths)
+    place(0, len(order) - 1, 0, ())
+    return Layout(np.concatenate(ids), np.concatenate(positions), lengths, _units(lengths, chains, positions), paths)
+
+
+def _units(lengths: list, chains: list, positions: list) -> list[Unit]:
+    """Neighbouring segments of up to `UNIT` tokens that begin with the same chain, as units of attention."""
+    units, first = [], 0
+    while first < len(lengths):
+        base, last, size = chains[first], first + 1, lengths[first]
+        while last < len(lengths) and size + lengths[last] <= UNIT and chains[last][: len(base)] == base:
+            size += lengths[last]
+            last += 1
+        own = range(first, last)
+        seen = (*base, *own)
+        descends = np.array([[i == j or j in chains[i] for j in seen] for i in own])
+        descends = descends.repeat([lengths[i] for i in own], 0).repeat([lengths[i] for i in seen], 1)
+        queries, keys = (np.concatenate([positions[i] for i in part]) for part in (own, seen))
+        distance = queries[:, None] - keys[None]
+        units.append(Unit(first, last, base, ~descends | (distance < 0), distance))
+        first = last
+    return units
 
 
 def _common_prefix(a: np.ndarray, b: np.ndarray) -> int:
@@ -99,51 +144,36 @@ def packed_attention(model, layout: Layout):
 
 
 def _attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, softcap=None, **kwargs):
-    """(1, heads, N, d) queries over (1, kv heads, N, d) keys and values -> (1, N, heads, d), segment by segment."""
+    """(1, heads, N, d) queries over (1, kv heads, N, d) keys and values -> (1, N, heads, d), unit by unit."""
     import torch
 
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = kwargs.get("sliding_window") or getattr(module, "sliding_window", None)
     # split, not slices: the backward of a slice fills a whole tensor with zeros, that of a split is one concatenation
-    queries, keys, values = (part.split(_layout.lengths, 2) for part in (query, key, value))
+    sizes = [sum(_layout.lengths[unit.first : unit.last]) for unit in _layout.units]
+    queries = query.split(sizes, 2)
+    keys, values = (part.split(_layout.lengths, 2) for part in (key, value))
     outputs = []
-    for i, chain in enumerate(_layout.chains):
-        own_keys = torch.cat([keys[j] for j in (*chain, i)], 2) if chain else keys[i]
-        own_values = torch.cat([values[j] for j in (*chain, i)], 2) if chain else values[i]
-        outputs.append(_attend(queries[i], own_keys, own_values, scaling, softcap, window, dropout, module.training))
+    for own, unit in zip(queries, _layout.units):
+        seen = (*unit.chain, *range(unit.first, unit.last))
+        own_keys, own_values = (torch.cat([part[i] for i in seen], 2) for part in (keys, values))
+        mask = unit.mask(window, query.dtype)
+        outputs.append(_attend(own, own_keys, own_values, mask, scaling, softcap, dropout * module.training))
     return torch.cat(outputs, 1), None
 
 
-def _attend(query, keys, values, scaling, softcap, window, dropout, training):
-    """Plain attention of t queries over the s >= t keys that end with their own: (1, h, t, d) -> (1, t, h, d)."""
+def _attend(query, keys, values, mask, scaling, softcap, dropout):
+    """Plain attention of t queries over s keys, mask (t, s) added: (1, h, t, d) -> (1, t, h, d)."""
     import torch
 
     _, heads, count, width = query.shape
     groups, total = keys.shape[1], keys.shape[2]
-    folded = query.reshape(1, groups, heads // groups * count, width)  # heads that share a key in one product
-    scores = torch.matmul(folded, keys.transpose(2, 3)).view(1, groups, heads // groups, count, total) * scaling
+    folded = query.reshape(groups, heads // groups * count, width)  # heads that share a key in one product
+    scores = torch.bmm(folded * scaling, keys[0].transpose(1, 2)).view(groups, heads // groups, count, total)
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
-    scores = scores + _mask(count, total, window, scores.dtype)
-    weights = scores.softmax(-1)
-    if dropout and training:
+    weights = (scores + mask).softmax(-1)
+    if dropout:
         weights = torch.nn.functional.dropout(weights, dropout)
-    mixed = torch.matmul(weights.view(1, groups, heads // groups * count, total), values)
+    mixed = torch.bmm(weights.view(groups, heads // groups * count, total), values[0])
     return mixed.view(1, heads, count, values.shape[-1]).transpose(1, 2)
-
-
-_masks: dict = {}
-
-
-def _mask(count: int, total: int, window: int | None, dtype):
-    """0 where query i (place total - count + i) may see key j, -inf elsewhere, (count, total)."""
-    import torch
-
-    window = window if window and window < total else None
-    if (count, total, window, dtype) not in _masks:
-        if len(_masks) > 512:
-            _masks.clear()
-        distance = torch.arange(total - count, total)[:, None] - torch.arange(total)[None]
-        hidden = (distance < 0) if window is None else (distance < 0) | (distance >= window)
-        _masks[count, total, window, dtype] = torch.zeros(count, total, dtype=dtype).masked_fill(hidden, float("-inf"))
-    return _masks[count, total, window, dtype]

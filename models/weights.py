@@ -15,7 +15,8 @@ class FlatAdamW:
     """
 
     def __init__(self, model, *, learning_rate: float, weight_decay: float = 0.0, compute_dtype=None):
-        compute_dtype = compute_dtype or torch.float32
+        self.compute_dtype = compute_dtype = compute_dtype or torch.float32
+        self.stale = False  # whether the fp32 gradients are an earlier step's
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trainable:
             raise ValueError("no trainable weights")
@@ -56,13 +57,28 @@ class FlatAdamW:
     def zero_grad(self):
         for grad in self.grads:
             grad.zero_()
+        self.stale = False
+
+    def begin_step(self):
+        """Before the first backward of a step: as `zero_grad`, but what `gather` will overwrite is not zeroed first."""
+        if self.compute_dtype == torch.float32:
+            self.zero_grad()
+        self.stale = self.compute_dtype != torch.float32
 
     def gather(self):
         """After each backward: adds low-precision gradients to the fp32 ones, so accumulation does not round."""
         for p, _, slot in self.slots:
-            if p.grad is not None and p.grad is not slot:
+            if p.grad is slot:
+                continue
+            if p.grad is None:
+                if self.stale:
+                    slot.zero_()
+            elif self.stale:
+                slot.copy_(p.grad)
+            else:
                 slot.add_(p.grad.float())  # one type: torch adds mixed types several times slower
-                p.grad = None
+            p.grad = None
+        self.stale = False
 
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""

@@ -113,7 +113,7 @@ class RunFolder:
             previous, began = self._stage
             self.seconds[previous] = round(self.seconds.get(previous, 0) + now - began, 3)
         self._stage = (name, now)
-        self.update(stage=name)
+        self.update(stage=name, doing="")
         say(f"[{time.time() - self.started:6.1f} s] {name}")
 
     def write_timing(self):

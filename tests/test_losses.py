@@ -11,7 +11,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models import packing
+from models import cross_entropy, packing
 from unlearning_algorithm import Answers, Context, Reference
 
 VOCABULARY = 53
@@ -121,6 +121,30 @@ def test_answer_positions_equal_plain_forward(name, packed, monkeypatch):
     answers.sequence_nll().sum().backward()
     for ours, plain in zip((p.grad for p in model.parameters()), gradients):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("piece", [1, 3 * 17, 1 << 20])
+def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch):
+    monkeypatch.setattr(cross_entropy, "PIECE", piece)
+    torch.manual_seed(0)
+    logits = (5 * torch.randn(7, 17)).to(dtype).requires_grad_()
+    labels, weight = torch.randint(0, 17, (7,)), torch.randn(7)
+    plain = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+    (expected,) = torch.autograd.grad((plain * weight).sum(), logits)
+    ours = cross_entropy.token_nll(logits, labels)
+    (found,) = torch.autograd.grad((ours * weight).sum(), logits)
+    torch.testing.assert_close(ours, plain, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found, expected, rtol=1e-5 if dtype == torch.float32 else 1e-2, atol=1e-6)
+    assert cross_entropy.token_nll(logits[:0], labels[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("unit", [1, 24, 64, 4096])
+def test_size_of_attention_units_does_not_change_the_result(unit, monkeypatch):
+    monkeypatch.setattr(packing, "UNIT", unit)
+    model, rows = tiny(), random_rows(shared=11)
+    answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+    torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
 
 
 def test_shared_prefix_is_computed_once():
