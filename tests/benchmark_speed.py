@@ -1,0 +1,207 @@
+"""Seconds and memory of an unlearning step beside the plain way, in alternating steps; not collected by pytest.
+
+    python tests/benchmark_speed.py                      # about five minutes on two cores; prints the README's table
+
+Every configuration is a process of its own that waits for its turn, so that only one computes at a time and each has a
+peak memory of its own. The plain way is what the field's training code does: each step pads a forget batch and a retain
+batch to their longest rows, runs the model on each apart with logits at every position, runs a live copy of the target
+as the reference (npo), and takes one AdamW step, all in one type.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+CONFIGURATIONS = {
+    "plain bf16": ("plain", "npo", "bfloat16"),
+    "plain fp32": ("plain", "npo", "float32"),
+    "ours": ("ours", "npo", {}),
+    "ours, LoRA": ("ours", "npo", {"use_peft": True}),
+    "plain bf16, gradient_difference": ("plain", "gradient_difference", "bfloat16"),
+    "ours, gradient_difference": ("ours", "gradient_difference", {}),
+}
+GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
+BATCH = 8
+
+
+def plain_steps(model, rows, method: str, pad: int):
+    """Yields the real tokens of each step taken the plain way."""
+    import torch
+    import torch.nn.functional as F
+
+    reference = copy.deepcopy(model).eval() if method == "npo" else None
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+    model.train()
+
+    def padded(name: str, step: int) -> dict:
+        batch = rows[name].batch([(step * BATCH + i) % len(rows[name]) for i in range(BATCH)], pad)
+        place = torch.arange(batch["input_ids"].shape[1])[None]
+        real = place < batch["lengths"][:, None]
+        labels = batch["input_ids"].masked_fill(~real | (place < batch["answer_starts"][:, None]), -100)
+        return {"input_ids": batch["input_ids"], "attention_mask": real.long(), "labels": labels}
+
+    def sequence_nll(net, batch):
+        logits = net(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+        labels = batch["labels"][:, 1:]
+        return F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100, reduction="none").sum(-1)
+
+    step = 0
+    while True:
+        forget, retain = padded("forget", step), padded("retain", step)
+        if reference is None:
+            loss = -model(**forget).loss
+        else:
+            with torch.no_grad():
+                before = sequence_nll(reference, forget)
+            loss = -2 / 0.1 * F.logsigmoid(0.1 * (sequence_nll(model, forget) - before)).mean()
+        (loss + model(**retain).loss).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        yield int(forget["attention_mask"].sum() + retain["attention_mask"].sum())
+
+
+def our_steps(model, rows, method: str, pad: int, settings: dict):
+    """Yields the real tokens of each step of the project's loop."""
+    import unlearning_algorithm as algorithm
+    from models import loading, weights
+
+    weights.keep_freed_memory()
+    if settings.pop("use_peft", False):
+        model = loading.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
+    settings = {"learning_rate": 1e-6, "per_device_train_batch_size": BATCH, "retain_rows_per_forget_row": 1.0,
+                "max_steps": 10_000, "eval_steps": 100_000, "probe_rows": 1, "early_stop": False,
+                "load_best_model_at_end": False, **settings}  # fmt: skip
+    run = algorithm.Unlearning(model, rows, method, settings, pad_token_id=pad)
+    run.prepare()
+    for record in run.steps():
+        if record["event"] == "step":
+            yield round(record["tokens_per_second"] * record["seconds"])
+
+
+def worker(name: str, arguments) -> None:
+    """One configuration: a line on standard input is a step, the answer its seconds, tokens and peak memory."""
+    import torch
+
+    from data.preparation import encode_examples, read_examples
+    from models import loading
+
+    kind, method, options = CONFIGURATIONS[name]
+    dtype = options if kind == "plain" else "float32"
+    model, tokenizer = loading.load_model(arguments.model_name_or_path, dtype=dtype, progress=lambda text: None)
+    sources = {"forget": arguments.forget_data, "retain": arguments.retain_data}
+    rows = {key: encode_examples(tokenizer, read_examples(path), 512)[0] for key, path in sources.items()}
+    pad = tokenizer.pad_token_id
+    steps = plain_steps(model, rows, method, pad) if kind == "plain" else our_steps(model, rows, method, pad, options)
+    del model
+    next(steps)  # the first step allocates, and ours caches its reference
+    for line in sys.stdin:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        started, counter = time.perf_counter(), FlopCounterMode(display=False)
+        if line.strip() == "count":
+            with counter:
+                tokens = next(steps)
+        else:
+            tokens = next(steps)
+        seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        flops = counter.get_total_flops() if line.strip() == "count" else 0
+        answer = {"seconds": seconds, "tokens": tokens, "peak_gib": peak, "flops": flops}
+        print(json.dumps({**answer, "torch": torch.__version__}), flush=True)
+
+
+def ask(process, word: str) -> dict:
+    """One answer of a worker, which is the last thing it prints."""
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        if line.startswith("{"):
+            return json.loads(line)
+    raise SystemExit("a configuration ended early; its message is above")
+
+
+def matrix_peak() -> float:
+    """FLOP/s of a bf16 product of 2048 x 2048 matrices on an idle machine."""
+    code = (
+        "import torch,time;a=torch.randn(2048,2048,dtype=torch.bfloat16);[a@a for _ in range(3)];"
+        "t=time.perf_counter();[a@a for _ in range(20)];print(20*2*2048**3/(time.perf_counter()-t))"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def start(name: str, arguments) -> subprocess.Popen:
+    """The worker of a configuration; it loads while nothing is timed."""
+    command = [sys.executable, __file__, "--worker", name, "--model_name_or_path", arguments.model_name_or_path,
+               "--forget_data", arguments.forget_data, "--retain_data", arguments.retain_data]  # fmt: skip
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def table(answers: dict, flops: dict, peak: float) -> str:
+    """The printed table; ratios are of medians, against the plain bf16 loop of the same method."""
+    lines = ["| configuration | s/step | of plain bf16 | of plain fp32 | tokens/s | share of bf16 peak | peak GiB |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    median = {name: statistics.median(a["seconds"] for a in found) for name, found in answers.items()}
+    for name, found in answers.items():
+        base = median.get("plain bf16, gradient_difference" if "difference" in name else "plain bf16")
+        fp32 = None if "difference" in name else median.get("plain fp32")
+        rate = sum(a["tokens"] for a in found) / sum(a["seconds"] for a in found)
+        cells = [name, f"{median[name]:.2f}", *("-" if b is None else f"{median[name] / b:.2f}" for b in (base, fp32)),
+                 f"{rate:.0f}", f"{flops[name] / median[name] / peak:.0%}",
+                 f"{max(a['peak_gib'] for a in found):.1f}"]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def alternate(names: list[str], arguments, answers: dict, flops: dict):
+    """Steps of the named configurations by turns, into `answers`; operations of one step each, into `flops`."""
+    workers = {}
+    for name in names:  # one after another, and each past its first steps, before anything is timed
+        workers[name] = start(name, arguments)
+        flops[name] = ask(workers[name], "count")["flops"]
+        answers[name] = []
+    for _ in range(arguments.rounds):
+        for name, process in workers.items():
+            answers[name].append(ask(process, "step"))
+    for process in workers.values():
+        process.stdin.close()
+        process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_name_or_path", default=str(ROOT / "models" / "people-target"))
+    parser.add_argument("--forget_data", default=str(ROOT / "data" / "forget.jsonl"))
+    parser.add_argument("--retain_data", default=str(ROOT / "data" / "retain.jsonl"))
+    parser.add_argument("--rounds", type=int, default=5, help="steps of each configuration, by turns")
+    parser.add_argument("--only", help="configurations to run, with semicolons")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        worker(arguments.worker, arguments)
+        return
+    names = arguments.only.split(";") if arguments.only else list(CONFIGURATIONS)
+    peak = matrix_peak()
+    print(f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s", flush=True)
+    answers, flops = {}, {}
+    for group in GROUPS:  # each by turns; all at once would not fit the memory of a small machine
+        alternate([name for name in group if name in names], arguments, answers, flops)
+    print(table(answers, flops, peak))
+
+
+if __name__ == "__main__":
+    main()
