@@ -569,6 +569,8 @@ def probe(model, rows, pad_token_id: int) -> dict:
 # ---------------------------------------------------------------------------------------------------------------------
 # The loop
 
+UNTOUCHED = 1e9  # the criterion's stand-in for the target as it came
+
 
 @dataclass
 class Stage:
@@ -998,7 +1000,8 @@ class Unlearning:
                 f"collapsing; stopped, the state of step {kept} is kept"
             )
             return {"event": "collapse", "step": self.step, "message": message}
-        score = self.criterion(seen)
+        # the untouched target is kept against a collapse alone: who asks to unlearn is not to get it back in silence
+        score = self.criterion(seen) if self.step else UNTOUCHED
         if self.settings.load_best_model_at_end and (self.best is None or score < self.best[0]):
             self.best = (score, self.step, self.optimizer.snapshot())
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
@@ -1030,6 +1033,8 @@ class Unlearning:
             score, step, snapshot = self.best
             self.optimizer.restore(snapshot)
             message = f"kept the state of step {step}: forgetting left + 5 x retain lost = {score:.3f}, the least"
+            if score == UNTOUCHED:
+                message = "kept the state of step 0, the target itself: nothing was unlearned"
             yield {"event": "best", "step": step, "message": message}
 
     # -- checkpoints

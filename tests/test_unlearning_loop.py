@@ -259,6 +259,15 @@ def test_non_finite_loss_stops_before_the_step_and_leaves_the_weights():
     assert all(torch.equal(a, b) for a, b in zip(before, unlearning.optimizer.flats))
 
 
+def test_the_untouched_target_is_no_best_state(monkeypatch):
+    """A run whose first look shows more harm than forgetting used to end in the target itself, without a word."""
+    monkeypatch.setattr(algorithm.Unlearning, "criterion", lambda self, seen: float(self.step))
+    start = tiny()
+    model, records = run("npo", load_best_model_at_end=True, max_steps=3)
+    assert records[-1]["step"] == 1
+    assert max(distance(model, start).values()) > 0
+
+
 def test_absurd_learning_rate_is_refused_before_anything_moves():
     with pytest.raises(algorithm.Diverged, match="learning rate 1e\\+30"):
         run("npo", learning_rate=1e30)
