@@ -856,9 +856,7 @@ class Unlearning:
                 losses[term.name] += float(loss.detach())
                 total = total + term.weight * loss
             total.backward()
-            self.optimizer.gather()
-        if self.optimizer.stale:  # this process had no row
-            self.optimizer.zero_grad()
+        self.optimizer.gather()
         return losses
 
     def _gradients(self, terms) -> dict:

@@ -88,7 +88,7 @@ def _run_options() -> dict[str, Option]:
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
         "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, with commas", model),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
-        "method": Option(str, "profile_matching", "method or family; several with commas (--list_methods)", run),
+        "method": Option(str, "profile_matching", "method, family, several with commas, or all (--list_methods)", run),
         "output_dir": Option(str, None, "the run folder (results/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "where the unlearned model goes (models/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
@@ -521,26 +521,39 @@ def show_rows(sets: Sets, tokenizer, count: int = 2):
         say(f"  {context!r} [{loss!r}]")
 
 
-def cached_evaluation(model, tokenizer, sets: Sets, config: dict, model_hash: str, progress):
-    """The evaluation of an unchanged model, kept and found again by the hashes of model, data and metric set."""
+def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
+    """`compute()`, or what it returned before for the same model, rows, settings and code; JSON under results/."""
     import hashlib
 
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    dtype = str(next(model.parameters()).dtype)
     sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py", "data/preparation.py")]
     sources += sorted((PROJECT / "models").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    key = json.dumps([model_hash, hashes, config["metrics"], config["max_length"], dtype, code], sort_keys=True)
+    settings = [config[name] for name in (what, "max_length", "dtype")]
+    key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
     path = EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     if path.exists():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            return evaluation_metrics.ModelEvaluation.from_json(path.read_text(encoding="utf-8"))
-    result = evaluate(model, tokenizer, sets, config, progress)
+        with contextlib.suppress(ValueError):
+            return json.loads(path.read_text(encoding="utf-8"))
+    result = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(result.to_json(), encoding="utf-8")
+    temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
     temporary.replace(path)
     return result
+
+
+def judge(load, tokenizer, sets: Sets, config: dict, model_hash: str, progress):
+    """(evaluation, attack results) of an unchanged model, kept for the next run; `load()` gives it, computing in the
+    run's type, and is called only if something has to be measured."""
+
+    def measured():
+        return json.loads(evaluate(load(), tokenizer, sets, config, progress).to_json())
+
+    found = evaluation_metrics.ModelEvaluation(**kept("metrics", sets, config, model_hash, measured))
+    if not _attacked(sets, config):
+        return found, {}
+    return found, kept("attacks", sets, config, model_hash, lambda: attack(load(), tokenizer, sets, config, progress))
 
 
 EVALUATED = ("forget", "retain", "holdout", "general")
@@ -555,9 +568,13 @@ def evaluate(model, tokenizer, sets: Sets, config: dict, progress=None):
     )
 
 
+def _attacked(sets: Sets, config: dict) -> bool:
+    return "forget" in sets.examples and bool(evaluation_metrics.attack_names(config["attacks"]))
+
+
 def attack(model, tokenizer, sets: Sets, config: dict, progress) -> dict:
     """The attacks asked for on one model; every model gets the same rows and budget."""
-    if "forget" not in sets.examples or not evaluation_metrics.attack_names(config["attacks"]):
+    if not _attacked(sets, config):
         return {}
 
     def announce(text: str):
@@ -569,20 +586,22 @@ def attack(model, tokenizer, sets: Sets, config: dict, progress) -> dict:
     )
 
 
-def evaluate_retrained(config: dict, sets: Sets, tokenizer, attacked: dict, progress):
-    """The gold standard's evaluation, before the target is loaded: two models are never in memory at once."""
-    if not config["retrained_model"]:
-        return None
-    import torch
-
+def judge_retrained(config: dict, sets: Sets, tokenizer, progress):
+    """The gold standard, before the target is loaded: two models are never in memory at once."""
     from models import weights
 
-    model, _ = loading.load_model(config["retrained_model"], dtype="float32", progress=say)
-    with weights.computing_in(model, weights.compute_dtype(config["dtype"], torch.device("cpu"))):
+    loaded = []
+
+    def load():
+        if not loaded:
+            model, _ = loading.load_model(config["retrained_model"], dtype="float32", progress=say)
+            stack.enter_context(weights.computing_in(model, weights.compute_dtype(config["dtype"], model.device)))
+            loaded.append(model)
+        return loaded[0]
+
+    with contextlib.ExitStack() as stack:
         model_hash = loading.model_hash(config["retrained_model"])
-        result = cached_evaluation(model, tokenizer, sets, config, model_hash, progress)
-        attacked["retrained"] = attack(model, tokenizer, sets, config, progress)
-    return result
+        return judge(load, tokenizer, sets, config, model_hash, progress)
 
 
 class StopSwitch:
@@ -730,8 +749,9 @@ def write_examples(folder: RunFolder, sets: Sets, evaluations: dict):
             for number, example in enumerate(sets.measured.get(split, [])):
                 row = {"split": split, "subject": example.subject, "prompt": example.prompt, "gold": example.answer}
                 for model, name in names.items():
-                    row[name] = _item(evaluations[model] and evaluations[model].generations.get(split), number)
-                    row[f"metrics_{name}"] = _per_example(evaluations[model], split, number)
+                    found = evaluations.get(model)
+                    row[name] = _item(found and found.generations.get(split), number)
+                    row[f"metrics_{name}"] = _per_example(found, split, number)
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -825,8 +845,9 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
         say(f"note: {note}")
     show_rows(sets, tokenizer)
     folder.stage("evaluating retrained")
-    attacked: dict[str, dict] = {}
-    evaluations = {"retrained": evaluate_retrained(config, sets, tokenizer, attacked, progress)}
+    evaluations, attacked = {}, {}
+    if config["retrained_model"]:
+        evaluations["retrained"], attacked["retrained"] = judge_retrained(config, sets, tokenizer, progress)
     switch.check()
     folder.stage("loading")
     model, _ = loading.load_model(
@@ -840,8 +861,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     folder.stage("evaluating target")
     dtype = weights.compute_dtype(config["dtype"], model.device)
     with weights.computing_in(model, dtype):
-        evaluations["target"] = cached_evaluation(model, tokenizer, sets, config, model_hash, progress)
-        attacked["target"] = attack(model, tokenizer, sets, config, progress)
+        found = judge(lambda: model, tokenizer, sets, config, model_hash, progress)
+        evaluations["target"], attacked["target"] = found
     switch.check()
     folder.stage("unlearning")
     with weights.computing_in(model, dtype):
@@ -869,10 +890,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
         evaluations["unlearned"] = evaluate(model, tokenizer, sets, config, progress)
         attacked["unlearned"] = attack(model, tokenizer, sets, config, progress)
     switch.check()
-    report = evaluation_metrics.evaluation_json(
-        {name: value for name, value in evaluations.items() if value},
-        {name: value for name, value in attacked.items() if value},
-    )
+    report = evaluation_metrics.evaluation_json(evaluations, {name: value for name, value in attacked.items() if value})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
     folder.write_json("evaluation.json", report)
     write_examples(folder, sets, evaluations)
@@ -919,6 +937,8 @@ def _runs(settings: dict) -> list[dict]:
     methods = [
         name.strip() for name in str(settings.get("method", OPTIONS["method"].default)).split(",") if name.strip()
     ]
+    if methods == ["all"]:
+        methods = [name for name in algorithm.METHODS if name != "retrain"]  # that one builds the yardstick
     if len(methods) <= 1:
         return [settings]
     runs = []

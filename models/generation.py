@@ -6,10 +6,13 @@ common prefix once per row. Its greedy output is the same (tested).
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from models.answers import unwrapped
 
 ROWS = 32  # rows at a time; the cache grows with them, and more rows are hardly faster per row
 
@@ -75,11 +78,16 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
             input_ids=chosen[:, None],
             attention_mask=mask,
             position_ids=mask.sum(1, keepdim=True) - 1,
-            past_key_values=cache,
-            use_cache=True,
+            **_using(model, cache),
             logits_to_keep=1,
         )
         logits = out.logits[:, -1]
+
+
+def _using(model, cache) -> dict:
+    """The keywords that hand the cache to the model: transformers 5.24 renamed the first for some families."""
+    known = inspect.signature(unwrapped(model).forward).parameters
+    return {"cache" if "cache" in known else "past_key_values": cache, "use_cache": True}
 
 
 def _choose(logits, temperature: float, draw):
@@ -101,7 +109,7 @@ def _prefill(model, prompts, device):
     shared = _shared_prefix(model, prompts)
     if shared:
         prefix = torch.as_tensor(np.asarray(prompts[0][:shared], np.int64), device=device)[None]
-        model(input_ids=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model(input_ids=prefix, **_using(model, cache), logits_to_keep=1)
         cache.batch_repeat_interleave(count)
     width = max(len(prompt) for prompt in prompts) - shared
     ids = np.zeros((count, width), np.int64)
@@ -116,8 +124,7 @@ def _prefill(model, prompts, device):
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
+        **_using(model, cache),
         logits_to_keep=1,
     )
     return out.logits[:, -1], cache, mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import torch
 
@@ -16,7 +17,7 @@ class FlatAdamW:
 
     def __init__(self, model, *, learning_rate: float, weight_decay: float = 0.0, compute_dtype=None):
         self.compute_dtype = compute_dtype = compute_dtype or torch.float32
-        self.stale = False  # whether the fp32 gradients are an earlier step's
+        self.stale, self.hooks = set(), []  # weights whose fp32 gradient is an earlier step's
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trainable:
             raise ValueError("no trainable weights")
@@ -52,33 +53,39 @@ class FlatAdamW:
                 p.data, p.grad = master, slot
             else:
                 p.data, p.grad = p.data.to(compute_dtype), None
+                hook = functools.partial(self._take, slot=slot)
+                self.hooks.append(p.register_post_accumulate_grad_hook(hook))
             start = stop
+
+    def _take(self, p, slot):
+        """During the backward pass: moves a low-precision gradient into the fp32 one.
+
+        Accumulation then does not round, and the model's gradients never stand there in both types at once.
+        """
+        if p in self.stale:
+            slot.copy_(p.grad)
+            self.stale.discard(p)
+        else:
+            slot.add_(p.grad.float())  # one type: torch adds mixed types several times slower
+        p.grad = None
 
     def zero_grad(self):
         for grad in self.grads:
             grad.zero_()
-        self.stale = False
+        self.stale = set()
 
     def begin_step(self):
-        """Before the first backward of a step: as `zero_grad`, but what `gather` will overwrite is not zeroed first."""
+        """Before the first backward of a step: as `zero_grad`, but what the backward overwrites is not zeroed first."""
         if self.compute_dtype == torch.float32:
             self.zero_grad()
-        self.stale = self.compute_dtype != torch.float32
+        self.stale = {p for p, _, _ in self.slots if p.dtype != torch.float32}
 
     def gather(self):
-        """After each backward: adds low-precision gradients to the fp32 ones, so accumulation does not round."""
+        """After the backward passes of a step: the gradient of what none of them reached is zero."""
         for p, _, slot in self.slots:
-            if p.grad is slot:
-                continue
-            if p.grad is None:
-                if self.stale:
-                    slot.zero_()
-            elif self.stale:
-                slot.copy_(p.grad)
-            else:
-                slot.add_(p.grad.float())  # one type: torch adds mixed types several times slower
-            p.grad = None
-        self.stale = False
+            if p in self.stale:
+                slot.zero_()
+        self.stale = set()
 
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""
@@ -156,7 +163,9 @@ class FlatAdamW:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
             p.data = data
-        self.slots, self.flats, self.grads, self.frozen = [], [], [], {}
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks, self.slots, self.flats, self.grads, self.frozen = [], [], [], [], {}
 
 
 def compute_dtype(name: str, device):
