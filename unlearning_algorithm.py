@@ -992,11 +992,8 @@ class Unlearning:
         if not (self.method.guarded and "forget" in seen) or (self.step and self.stage is not self.stages[-1]):
             return None
         if self._retain_lost(seen) > 1 - self.settings.collapse_guard:
-            kept = self.best[1] if self.best else 0
-            message = (
-                f"the retain probe fell below {self.settings.collapse_guard:.0%} of its start: the model is "
-                f"collapsing; stopped, the state of step {kept} is kept"
-            )
+            kept = f", the state of step {self.best[1]} is kept" if self.best else ""
+            message = f"the retain probe fell below {self.settings.collapse_guard:.0%} of its start: stopped{kept}"
             return {"event": "collapse", "step": self.step, "message": message}
         # the untouched target is kept against a collapse alone: who asks to unlearn is not to get it back in silence
         score = self.criterion(seen) if self.step else UNTOUCHED

@@ -25,75 +25,34 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.reading import SUFFIXES
-from results import watching, words
-from results.desk import ADVANCED, PROJECT, SOURCES, Desk
+from results import page_style, plain_words, watching, words
+from results.desk import ADVANCED, PROJECT, SOURCES, UNTYPED, Desk
 from results.events import (
+    BUDGET_INFO,
+    BUDGETS,
     EXAMPLE_HEADERS,
     FORM,
     IDLE,
     MODELS,
     NUMBER_HEADERS,
+    SPLIT_NAMES,
+    SPOKEN,
     TICK,
     Page,
     default_text,
+    family_order,
     gr,
     info,
+    method_choices,
     method_text,
     named,
+    recommended,
 )
 from results.jobs import JobQueue, QueueError
 
 AUTH_VARIABLE = "UNLEARNING_AUTH"
-MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout")  # fields of Evaluate
-COLORS = {"forget": "#c2410c", "retain": "#0369a1", "holdout": "#64748b"}
-CSS = """
-.gradio-container {max-width: min(1240px, 100vw) !important; margin: 0 auto !important}
-.gradio-container > .main, .gradio-container .wrap:has(> main), .gradio-container main {min-width: 0; max-width: 100%}
-.gradio-container main {padding: 12px 16px 48px}
-.gradio-container .lead h1 {font-size: 1.5rem; font-weight: 600; margin: 8px 0 4px}
-.gradio-container .lead p {color: var(--body-text-color-subdued); margin: 0 0 4px; max-width: 70ch}
-.hint, .hint * {color: var(--body-text-color-subdued); font-size: .9rem}
-th, td, .cell-wrap, .header-content {font-family: var(--font) !important}
-.tab-container button.selected {color: #0f766e !important}
-.prose section.job, .prose section.card {border: 1px solid var(--border-color-primary); border-left-width: 4px;
-  border-radius: 8px; padding: 12px 16px; background: var(--block-background-fill)}
-.job p, .card p {margin: 0}
-.job-head {display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline}
-.job-name {color: var(--body-text-color-subdued); font-size: .85rem; overflow-wrap: anywhere}
-.job-facts {color: var(--body-text-color-subdued); overflow-wrap: anywhere; white-space: pre-line}
-.job progress {width: 100%; height: 8px; margin: 10px 0 6px; appearance: none; border: 0; border-radius: 99px;
-  overflow: hidden; background: var(--border-color-primary)}
-.job progress::-webkit-progress-bar {background: var(--border-color-primary)}
-.job progress::-webkit-progress-value {background: #0f766e}
-.job progress::-moz-progress-bar {background: #0f766e}
-.job-failed progress::-webkit-progress-value, .job-diverged progress::-webkit-progress-value {background: #b91c1c}
-.job-failed progress::-moz-progress-bar, .job-diverged progress::-moz-progress-bar {background: #b91c1c}
-.badge {font-size: .8rem; font-weight: 600; padding: 1px 9px; border-radius: 99px; background: #e2e8f0; color: #1e293b}
-.prose section.job-running {border-left-color: #0f766e} .job-running .badge {background: #ccfbf1; color: #115e59}
-.prose section.job-finished {border-left-color: #15803d} .job-finished .badge {background: #dcfce7; color: #14532d}
-.prose section.job-failed, .prose section.job-diverged {border-left-color: #b91c1c}
-.job-failed .badge, .job-diverged .badge {background: #fee2e2; color: #7f1d1d}
-.prose section:is(.job-collapsed, .job-stopped, .job-interrupted) {border-left-color: #b45309}
-.job-collapsed .badge, .job-stopped .badge, .job-interrupted .badge {background: #fef3c7; color: #78350f}
-.card h3 {margin: 0 0 6px; font-size: 1.05rem} .card h4 {margin: 10px 0 2px; font-size: .92rem}
-.card ul, .card ol {margin: 0; padding-left: 1.2em} .card li {margin: 3px 0}
-#command .cm-editor, #command-ran .cm-editor {height: auto !important; min-height: 0 !important}
-#figures img {height: auto !important; object-fit: contain !important}
-#figures .thumbnail-lg {aspect-ratio: auto !important; height: auto !important}
-textarea, input, td, .cell-wrap span {unicode-bidi: plaintext}
-button.primary, a.primary {background: #0f766e !important; color: #fff !important}
-button:focus-visible, input:focus-visible, textarea:focus-visible, a:focus-visible, summary:focus-visible
-  {outline: 3px solid #0ea5e9 !important; outline-offset: 2px}
-.tabitem, .tabs, .column, .row > *, .block, .table-wrap {min-width: 0; max-width: 100%}
-@media (max-width: 640px) {
-  .gradio-container .main.fillable {padding: 6px 8px !important}
-  .gradio-container main {padding: 2px 2px 40px !important}
-  .gradio-container .lead h1 {font-size: 1.25rem}
-  .html-container {padding: 4px !important}
-  .tab-container button {padding: 0 9px !important}
-  .gallery-container .grid-container {grid-template-columns: 1fr !important}
-}
-"""
+MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout", "attacks")  # fields of Evaluate
+LISTED = 5.0  # seconds between looks at all runs, while they are shown
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
@@ -106,16 +65,16 @@ def build(desk: Desk):
     page = Page(desk)
     with gr.Blocks(title="Make a language model forget", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         gr.HTML(
-            "<h1>Make a language model forget</h1><p>Name what it should forget; see what it says before and "
-            "after, what it kept, and how sure the numbers are.</p>",
+            "<h1>Make a language model forget</h1>"
+            "<p>Type what it should forget, press Unlearn, and watch it happen.</p>",
             elem_classes="lead",
             container=False,
         )
         job = gr.BrowserState(None, storage_key="unlearning-job", secret="unlearning-page")
         with gr.Tabs() as tabs:
-            with gr.Tab("Unlearn", id="unlearn"):
+            with gr.Tab("Unlearn", id="unlearn") as unlearn_tab:
                 unlearn = _unlearn_tab(page, job)
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as compare_tab:
                 compare = _compare_tab(page)
             with gr.Tab("Runs", id="runs") as runs_tab:
                 runs = _runs_tab(page)
@@ -127,11 +86,17 @@ def build(desk: Desk):
         for event in (
             runs_tab.select,
             evaluate_tab.select,
+            runs["timer"].tick,
             runs["refresh"].click,
             runs["deleted"].change,
             unlearn["state"].change,
         ):
             event(api_visibility="private", **refresh)
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        for tab in (unlearn_tab, compare_tab, runs_tab, evaluate_tab):
+            shown = tab is runs_tab
+            tab.select(lambda shown=shown: gr.Timer(LISTED, active=shown), None, runs["timer"], **quiet)
+        compare_tab.select(page.newest, compare["run"], compare["run"], **quiet)
         _wire_jobs(page, demo, job, tabs, unlearn, compare, runs, evaluate)
     return demo
 
@@ -149,12 +114,19 @@ def _wire_jobs(page: Page, demo, job, tabs, unlearn, compare, runs, evaluate):
     started.success(**watch, api_visibility="private", js=SHOW_LIVE_THEN)
     for button, function, name in ((unlearn["stop"], page.stop, "stop"), (unlearn["again"], page.resume, "resume")):
         button.click(function, job, unlearn["state"], api_name=name).success(**watch, api_visibility="private")
-    goto = {"compare": lambda: gr.Tabs(selected="compare"), "unlearn": lambda: gr.Tabs(selected="unlearn")}
-    unlearn["done"].click(page.name_of, job, compare["run"], **private).then(goto["compare"], None, tabs, **private)
+    unlearn["done"].click(page.outcome, job, [compare["run"], evaluate["run"], tabs], **private)
+
+    def live_tab():
+        return gr.Tabs(selected="unlearn")
+
     opened = runs["open"].click(page.open, runs["chosen"], job, api_name="open_run")
-    opened.success(goto["unlearn"], None, tabs, **private).then(**watch, api_visibility="private")
-    measured = evaluate["start"].click(named(page.evaluate, MEASURED), evaluate["form"], job, api_name="evaluate")
-    measured.success(goto["unlearn"], None, tabs, **private).then(**watch, api_visibility="private")
+    opened.success(live_tab, None, tabs, **private).then(**watch, api_visibility="private")
+    for event in (
+        evaluate["start"].click(named(page.evaluate, MEASURED), evaluate["form"], job, api_name="evaluate"),
+        evaluate["attack"].click(page.attack, [evaluate["run"], evaluate["attacks"]], job, api_name="attack"),
+        runs["again"].click(page.again, runs["chosen"], job, api_name="resume_run"),
+    ):
+        event.success(live_tab, None, tabs, **private).then(**watch, api_visibility="private")
 
 
 # the inputs pass through: the value of `js` replaces them
@@ -162,7 +134,7 @@ SHOW_LIVE_THEN = "(...values) => {(" + SHOW_LIVE + ")(); return values}"
 
 
 def _unlearn_tab(page: Page, job) -> dict:
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="desk-row"):
         with gr.Column(scale=6, min_width=320):
             part = _form(page)
         with gr.Column(scale=7, min_width=320, elem_id="live"):
@@ -173,41 +145,11 @@ def _unlearn_tab(page: Page, job) -> dict:
 
 
 def _form(page: Page) -> dict:
-    """What to forget, what to keep, which model, how; the fields in the order of `Page.form`."""
-    source = gr.Radio([(label, key) for key, label in SOURCES.items()], value="text", label="What should it forget?")
-    with gr.Group() as text_box:
-        text = gr.Textbox(
-            value="",
-            lines=6,
-            max_lines=20,
-            label="Text to forget",
-            placeholder="Paste the text here. An empty line begins a new passage.",
-            info="All of it is to be forgotten, word for word.",
-        )
-    with gr.Group(visible=False) as pairs_box:
-        pairs = gr.Dataframe(
-            headers=["Question", "Answer to forget"],
-            datatype="str",
-            type="array",
-            row_count=3,
-            column_count=2,
-            interactive=True,
-            wrap=True,
-            label="Questions, and the answers it should no longer give",
-            value=[["", ""]] * 3,
-        )
-    with gr.Group(visible=False) as file_box:
-        file = gr.File(label=f"File to forget ({' '.join(SUFFIXES)}; at most 50 MB)", type="filepath", height=130)
-        gr.Markdown(
-            "Columns such as question and answer, prompt and completion, messages, or text.", elem_classes="hint"
-        )
-    with gr.Group(visible=False) as example_box:
-        gr.Markdown(
-            "Four invented people out of 24 that the default model was taught: it forgets these four and is "
-            "compared with a model that never met them.",
-            elem_classes="hint",
-        )
-    check = gr.Button("Show what it understood", size="sm")
+    """What to forget and the button first; below them which model and how. Fields in the order of `FORM`."""
+    source, boxes, given = _what_to_forget()
+    with gr.Row(equal_height=True):
+        start = gr.Button("Unlearn", variant="primary", elem_id="unlearn-button", scale=3, min_width=180)
+        check = gr.Button("Check what it read", scale=2, min_width=140)
     notes = gr.Textbox(label="What was read", visible=False, interactive=False)
     preview = gr.Dataframe(
         headers=["Row", "Leads there (kept)", "To be forgotten (carries the loss)"],
@@ -219,46 +161,40 @@ def _form(page: Page) -> dict:
         max_height=300,
         column_widths=["60px", "45%", "45%"],
     )
-    model = gr.Dropdown(
-        MODELS,
-        value=runner.TARGET,
-        allow_custom_value=True,
-        label="Model",
-        info="Choose one, or type a folder below models/ or a Hugging Face name such as org/name.",
-    )
-    families = sorted(algorithm.METHODS.values(), key=lambda m: list(algorithm.FAMILIES).index(m.family))
-    labels = [(f"{m.family.replace('_', ' ')}: {m.name.replace('_', ' ')}", m.name) for m in families]
-    method = gr.Dropdown(labels, value=runner.OPTIONS["method"].default, label="Method")
-    about = gr.Markdown(method_text(runner.OPTIONS["method"].default), elem_classes="hint")
-    name = gr.Textbox(label="Name of the run (optional)", max_length=80, info="Letters, digits, '.', '-' and '_'.")
+    model, kind, method, about, budget = _how()
     with gr.Accordion("What it should keep (optional)", open=False):
-        gr.Markdown("Without a file, general knowledge stands in for what is to be kept.", elem_classes="hint")
+        gr.Markdown(
+            "Give some text or questions of the same kind that should stay. Without a file, a general "
+            "collection of everyday questions stands in.",
+            elem_classes="hint",
+        )
         retain = gr.File(label="File of what to keep", type="filepath", height=150)
-        holdout = gr.File(label="File of rows of the same kind that it never saw", type="filepath", height=150)
+        holdout = gr.File(
+            label="File of similar rows that it never saw (shows what 'forgotten' looks like)",
+            type="filepath",
+            height=150,
+        )
     advanced = _advanced()
+    name = gr.Textbox(label="Name of the run (optional)", max_length=80, info="Letters, digits, '.', '-' and '_'.")
     command = gr.Code(
-        f"python unlearning_script.py --method={runner.OPTIONS['method'].default}",
+        f"python unlearning_script.py --method={recommended('text')} --forget_text='{UNTYPED}'",
         label="The command that will run",
         elem_id="command",
         language="shell",
         interactive=False,
         wrap_lines=True,
-        lines=2,
+        lines=1,
         buttons=["copy"],
     )
-    start = gr.Button("Unlearn", variant="primary", elem_id="unlearn-button")
-    form = [source, text, pairs, file, retain, holdout, model, method, name, *advanced.values()]
-    source.change(
-        page.sources,
-        source,
-        [text_box, pairs_box, file_box, example_box],
-        api_visibility="private",
-        queue=False,
-        show_progress="hidden",
-    )
-    check.click(page.check, [source, text, pairs, file], [notes, preview], api_name="check")
-    file.upload(page.check, [source, text, pairs, file], [notes, preview], api_visibility="private")
-    method.change(page.method, [method], [about, *advanced.values()], api_visibility="private", show_progress="hidden")
+    form = [source, *given, retain, holdout, model, method, name, budget, *advanced.values()]
+    data = [source, *given]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    source.change(page.sources, [source, method], [*boxes, kind, method], queue=False, **quiet)
+    check.click(page.check, data, [notes, preview], api_name="check")
+    given[-1].upload(page.uploaded, [*data, method], [notes, preview, kind, method], api_visibility="private")
+    kind.input(page.methods_of, [kind, source], method, **quiet)
+    method.change(page.method, [method, source], [about, budget, *advanced.values()], **quiet)
+    source.change(page.about, [method, source], about, **quiet)
     gr.on(
         [field.change for field in form],
         named(page.command, (*FORM, *ADVANCED)),
@@ -269,6 +205,74 @@ def _form(page: Page) -> dict:
         trigger_mode="always_last",
     )
     return {"form": form, "start": start, "model": model}
+
+
+def _what_to_forget():
+    """(source, a box per source, the fields they hold): typed text, a table of questions, a file, the example."""
+    source = gr.Radio(
+        [(label, key) for key, label in SOURCES.items()], value="text", label="What should it forget?", elem_id="source"
+    )
+    with gr.Column() as text_box:
+        text = gr.Textbox(
+            value="",
+            lines=6,
+            max_lines=20,
+            label="Text to forget",
+            elem_id="what",
+            placeholder="Type or paste it here. An empty line begins a new passage.",
+        )
+    with gr.Column(visible=False) as pairs_box:
+        pairs = gr.Dataframe(
+            headers=["Question", "Answer to forget"],
+            datatype="str",
+            type="array",
+            row_count=3,
+            column_count=2,
+            interactive=True,
+            wrap=True,
+            label="Questions, and the answers it should no longer give",
+            value=[["", ""]] * 3,
+        )
+    with gr.Column(visible=False) as file_box:
+        file = gr.File(label=f"File to forget ({' '.join(SUFFIXES)}; at most 50 MB)", type="filepath", height=130)
+        gr.Markdown(
+            "A text, or a table with columns such as question and answer, prompt and completion, messages, or text.",
+            elem_classes="hint",
+        )
+    with gr.Column(visible=False) as example_box:
+        gr.Markdown(
+            "The default model was taught about 24 invented people. This makes it forget four of them and compares it "
+            "with a model that never met those four. It takes some minutes.",
+            elem_classes="hint",
+        )
+    return source, [text_box, pairs_box, file_box, example_box], [text, pairs, file]
+
+
+def _how():
+    """(model, family, method, what the method does, utility budget)."""
+    with gr.Group():
+        model = gr.Dropdown(
+            MODELS,
+            value=runner.TARGET,
+            allow_custom_value=True,
+            label="Model",
+            info="Choose one, or type a folder below models/ or a Hugging Face name such as org/name.",
+        )
+        chosen = recommended("text")
+        family = algorithm.METHODS[chosen].family
+        with gr.Row(equal_height=True):
+            kind = gr.Dropdown(
+                [(plain_words.FAMILIES[key][0], key) for key in family_order()],
+                value=family,
+                label="How it forgets",
+                min_width=200,
+            )
+            method = gr.Dropdown(method_choices(family, "text"), value=chosen, label="Method", min_width=160)
+        about = gr.Markdown(method_text(chosen, "text"), elem_classes=["hint", "about"])
+        budget = gr.Radio(
+            BUDGETS, value="", label="How much of the rest may it lose? (utility budget)", info=BUDGET_INFO
+        )
+    return model, kind, method, about, budget
 
 
 def _advanced() -> dict[str, Any]:
@@ -304,47 +308,41 @@ def _live_view() -> dict:
         again = gr.Button("Resume", size="md", visible=False)
         done = gr.Button("See before and after", variant="primary", size="md", visible=False)
     with gr.Column(visible=False) as details:
-        answers = gr.Dataframe(
-            headers=watching.ANSWER_HEADERS,
-            datatype="str",
-            interactive=False,
-            wrap=True,
-            label="What the model says while it forgets",
-            column_widths=["130px", "160px", "160px", "160px"],
-            visible=False,
-            max_height=340,
-        )
-        curve = gr.LinePlot(
-            x="step",
-            y="probability",
-            color="set",
-            color_map=COLORS,
-            height=310,
-            y_lim=[0, 1],
-            x_title="step",
-            y_title="answer probability",
-            label="How likely it finds the true answers (orange: forget, blue: retain, grey: holdout)",
-            tooltip="all",
-        )
-        with gr.Accordion("These numbers as a table", open=False):
-            table = gr.Dataframe(
-                headers=watching.CURVE_HEADERS,
-                datatype="str",
-                interactive=False,
-                max_height=300,
-                label="Answer probability and loss per set",
-            )
-        with gr.Accordion("Training loss", open=False):
-            losses = gr.LinePlot(
+        said = _said()
+        with gr.Column() as drawn:
+            curve = gr.LinePlot(
                 x="step",
-                y="loss",
+                y="probability",
                 color="set",
-                color_map=COLORS,
-                height=300,
+                color_map=page_style.COLORS,
+                height=330,
+                y_lim=[0, 1],
                 x_title="step",
-                y_title="loss",
-                label="Training loss per step (orange: forget, blue: retain; measured losses: table above)",
+                y_title="how likely",
+                y_axis_format=".0%",
+                color_title=" ",
+                label="How likely it finds the true answers (orange: should go; blue: should stay; grey: never seen)",
+                tooltip="all",
             )
+            with gr.Accordion("These numbers as a table", open=False):
+                table = gr.Dataframe(
+                    headers=watching.CURVE_HEADERS,
+                    datatype="str",
+                    interactive=False,
+                    max_height=300,
+                    label="Answer probability and loss per set",
+                )
+            with gr.Accordion("Training loss", open=False):
+                losses = gr.LinePlot(
+                    x="step",
+                    y="loss",
+                    color="set",
+                    color_map=page_style.COLORS,
+                    height=300,
+                    x_title="step",
+                    y_title="loss",
+                    label="Training loss per step (orange: forget, blue: retain; measured losses: table above)",
+                )
         with gr.Accordion("Log and command", open=False) as logs:
             command = gr.Code(
                 label="The command that ran",
@@ -359,65 +357,85 @@ def _live_view() -> dict:
                 label="Last lines of the log", lines=12, max_lines=16, interactive=False, autoscroll=True, elem_id="log"
             )
     state = gr.Textbox(visible=False, label="State after the last button")
-    live = [status, curve, losses, table, answers, log, logs, command, stop, again, done, details]
+    live = [status, curve, losses, table, *said, log, logs, command, stop, again, done, details, drawn]
     return {"stop": stop, "again": again, "done": done, "state": state, "live": live}
 
 
-def _compare_tab(page: Page) -> dict:
-    with gr.Row(equal_height=False):
-        run = gr.Dropdown([], label="Finished run", allow_custom_value=True, scale=3, min_width=280)
-        split = gr.Radio(["forget", "retain", "holdout", "general"], value="forget", label="Rows of", scale=2)
-    card = gr.HTML('<p class="hint">Choose a finished run.</p>', container=False)
-    examples = gr.Dataframe(
-        headers=EXAMPLE_HEADERS,
+def _said() -> list:
+    """What the model says while it forgets: boxes per question, and a table where there are more questions."""
+    said: list = []
+    for _ in range(SPOKEN):
+        with gr.Group(visible=False) as box:
+            asked = gr.Textbox(label="Asked", interactive=False, max_lines=3)
+            with gr.Row(equal_height=True):
+                before = gr.Textbox(label="Said before", interactive=False, lines=2, max_lines=6, min_width=140)
+                now = gr.Textbox(
+                    label="Says now", interactive=False, lines=2, max_lines=6, min_width=140, elem_classes="now"
+                )
+        said += [box, asked, before, now]
+    table = gr.Dataframe(
+        headers=watching.ANSWER_HEADERS,
         datatype="str",
         interactive=False,
         wrap=True,
-        max_height=520,
-        label="Answers before and after",
-        show_search="search",
-        column_widths=["110px", "200px", "200px", "200px", "200px", "110px", "110px"],
+        label="All questions it is asked while it forgets",
+        visible=False,
+        max_height=340,
     )
-    with gr.Accordion("Ask both models", open=True):
+    return [*said, table]
+
+
+def _compare_tab(page: Page) -> dict:
+    """A run's result, the verdict first, then answers before and after side by side."""
+    run = gr.Dropdown([], label="Finished run", allow_custom_value=True)
+    with gr.Column(visible=False) as whole:
+        card = gr.HTML("", container=False)
+        with gr.Group():
+            question = gr.Textbox(label="Ask both models", lines=2, max_length=4000, placeholder="Type a question")
+            expected = gr.Textbox(label="True answer (optional, to see how likely each finds it)", max_length=4000)
+        ask = gr.Button("Ask both", variant="primary")
         with gr.Row():
-            question = gr.Textbox(label="Question", lines=2, max_length=4000)
-            expected = gr.Textbox(label="True answer (optional, to see its probability)", lines=2, max_length=4000)
-        ask = gr.Button("Ask both", size="md")
-        with gr.Row():
-            before = gr.Textbox(label="Before", interactive=False, lines=3)
-            after = gr.Textbox(label="After", interactive=False, lines=3)
+            before = gr.Textbox(label="Before", interactive=False, lines=2, min_width=240)
+            after = gr.Textbox(label="After", interactive=False, lines=2, min_width=240)
         chances = gr.Dataframe(
-            headers=["Answer", "Said by", "Probability before", "Probability after"],
+            headers=["Answer", "Said by", "How likely before", "How likely after"],
             datatype="str",
             wrap=True,
             interactive=False,
-            label="How likely each model finds each answer (per token)",
+            visible=False,
+            label="How likely each model finds each answer (mean per word piece)",
+            column_widths=["40%", "20%", "20%", "20%"],
         )
-    with gr.Accordion("Numbers", open=False):
-        numbers = gr.Dataframe(
-            headers=NUMBER_HEADERS,
+        splits = [(label, key) for key, label in SPLIT_NAMES.items()]
+        split = gr.Radio(splits, value="forget", label="Their answers to")
+        examples = gr.Dataframe(
+            headers=EXAMPLE_HEADERS,
             datatype="str",
             interactive=False,
             wrap=True,
             max_height=520,
-            label="Metrics per set, 95 % interval in brackets",
+            label="Answers before and after",
             show_search="search",
+            column_widths=["20%", "22%", "22%", "20%", "8%", "8%"],
+            elem_classes="wide",
         )
-    with gr.Accordion("Figures", open=False):
-        figures = gr.Gallery(
-            label="Figures (their numbers are in the table above)",
-            elem_id="figures",
-            columns=2,
-            object_fit="contain",
-            height="auto",
-            interactive=False,
-            buttons=["download", "fullscreen"],
-        )
-    with gr.Accordion("Downloads", open=True):
-        report = gr.File(label="Report (opens in any browser)", visible=False, interactive=False)
-        zip_button = gr.Button("Prepare the model as a zip", size="md", visible=False)
-        archive = gr.File(label="Model", visible=False, interactive=False)
-    shown = [card, examples, numbers, figures, report, zip_button, archive]
+        with gr.Accordion("Downloads", open=True):
+            report = gr.File(label="Report (opens in any browser)", visible=False, interactive=False)
+            zip_button = gr.Button("Prepare the model as a zip", size="md", visible=False)
+            archive = gr.File(label="Model", visible=False, interactive=False)
+        with gr.Accordion("Figures", open=False):
+            figures = gr.Gallery(
+                label="Figures (their numbers are in the table below)",
+                elem_classes="figures",
+                columns=2,
+                object_fit="contain",
+                height="auto",
+                interactive=False,
+                buttons=["download", "fullscreen"],
+            )
+        with gr.Accordion("All numbers", open=False):
+            numbers = _numbers_table()
+    shown = [card, examples, numbers, figures, report, zip_button, archive, whole]
     run.change(page.result, [run, split], shown, api_name="result")
     split.change(page.examples, [run, split], examples, api_visibility="private")
     gr.on(
@@ -432,43 +450,8 @@ def _compare_tab(page: Page) -> dict:
     return {"run": run}
 
 
-def _runs_tab(page: Page) -> dict:
-    table = gr.Dataframe(
-        headers=watching.RUN_HEADERS,
-        datatype="str",
-        interactive=False,
-        wrap=True,
-        max_height=480,
-        label="All runs, newest first",
-        show_search="search",
-    )
-    chosen = gr.Dropdown([], multiselect=True, label="Runs to act on", allow_custom_value=True)
-    with gr.Row():
-        opened = gr.Button("Open", size="md", min_width=110)
-        compare = gr.Button("Compare", size="md", min_width=110)
-        delete = gr.Button("Delete …", variant="stop", size="md", min_width=110)
-        refresh = gr.Button("Refresh", size="md", min_width=110)
-    with gr.Group(visible=False) as confirm:
-        listed = gr.Textbox(label="To be deleted", interactive=False, lines=3)
-        with gr.Row():
-            sure = gr.Button("Delete for good", variant="stop", min_width=140)
-            keep = gr.Button("Keep", min_width=140)
-    deleted = gr.Textbox(label="Last action", interactive=False, visible=False)
-    figures = gr.Gallery(
-        label="Comparison", columns=2, object_fit="contain", height="auto", visible=False, interactive=False
-    )
-    report = gr.File(label="Report of the comparison", visible=False, interactive=False, file_count="multiple")
-    compare.click(page.compare, chosen, [figures, report], api_name="compare_runs", concurrency_limit=1)
-    delete.click(page.ask_delete, chosen, [confirm, listed], api_visibility="private")
-    keep.click(lambda: gr.update(visible=False), None, confirm, api_visibility="private")
-    sure.click(page.delete, chosen, [confirm, chosen, deleted], api_name="delete")
-    return {"table": table, "chosen": chosen, "open": opened, "refresh": refresh, "deleted": deleted}
-
-
-def _evaluate_tab(page: Page) -> dict:
-    run = gr.Dropdown([], label="Run or evaluation", allow_custom_value=True)
-    card = gr.HTML('<p class="hint">Choose a run, or measure any model below.</p>', container=False)
-    numbers = gr.Dataframe(
+def _numbers_table():
+    return gr.Dataframe(
         headers=NUMBER_HEADERS,
         datatype="str",
         interactive=False,
@@ -477,9 +460,70 @@ def _evaluate_tab(page: Page) -> dict:
         label="Metrics per set, 95 % interval in brackets",
         show_search="search",
     )
-    with gr.Accordion("Notes on these numbers", open=False):
-        notes = gr.Textbox(label="Notes", interactive=False, lines=6)
-    with gr.Accordion("What the metrics mean", open=False):
+
+
+def _runs_tab(page: Page) -> dict:
+    table = gr.Dataframe(
+        headers=watching.RUN_HEADERS,
+        datatype="str",
+        interactive=False,
+        wrap=True,
+        max_height=480,
+        label="All runs, newest first; press a row to choose it",
+        show_search="search",
+        column_widths=["11%", "24%", "13%", "18%", "11%", "10%", "13%"],
+        elem_classes="wide",
+    )
+    chosen = gr.Dropdown([], multiselect=True, label="Chosen runs", allow_custom_value=True)
+    with gr.Row():
+        opened = gr.Button("Open", size="md", variant="primary", min_width=110)
+        again = gr.Button("Resume", size="md", min_width=110)
+        compare = gr.Button("Compare", size="md", min_width=110)
+        delete = gr.Button("Delete …", variant="stop", size="md", min_width=110)
+        refresh = gr.Button("Refresh", size="md", min_width=110)
+    with gr.Column(visible=False) as confirm:
+        listed = gr.Textbox(label="To be deleted", interactive=False, lines=3)
+        with gr.Row():
+            sure = gr.Button("Delete for good", variant="stop", min_width=140)
+            keep = gr.Button("Keep", min_width=140)
+    deleted = gr.Textbox(label="Last action", interactive=False, visible=False)
+    figures = gr.Gallery(
+        label="Comparison",
+        columns=2,
+        object_fit="contain",
+        height="auto",
+        visible=False,
+        interactive=False,
+        elem_classes="figures",
+    )
+    report = gr.File(label="Report of the comparison", visible=False, interactive=False, file_count="multiple")
+    table.select(page.pick, chosen, chosen, api_visibility="private", queue=False, show_progress="hidden")
+    compare.click(page.compare, chosen, [figures, report], api_name="compare_runs", concurrency_limit=1)
+    delete.click(page.ask_delete, chosen, [confirm, listed], api_visibility="private")
+    keep.click(lambda: gr.update(visible=False), None, confirm, api_visibility="private")
+    sure.click(page.delete, chosen, [confirm, chosen, deleted], api_name="delete")
+    return {
+        "table": table,
+        "chosen": chosen,
+        "open": opened,
+        "again": again,
+        "refresh": refresh,
+        "deleted": deleted,
+        "timer": gr.Timer(LISTED, active=False),
+    }
+
+
+def _evaluate_tab(page: Page) -> dict:
+    run = gr.Dropdown([], label="Run or measurement", allow_custom_value=True)
+    with gr.Column(visible=False) as whole:
+        card = gr.HTML("", container=False)
+        numbers = _numbers_table()
+        with gr.Accordion("Notes on these numbers", open=False):
+            notes = gr.Textbox(label="Notes", interactive=False, lines=6)
+        with gr.Accordion("Try to bring the forgotten back (attacks)", open=True):
+            tries = _attack_choice("Attacks on the model this run made")
+            attack = gr.Button("Attack it", min_width=140)
+    with gr.Accordion("What the numbers mean", open=False):
         meaning = [
             [words.doc(name).label, metric.summary, metric.limits]
             for name, metric in evaluation_metrics.METRICS.items()
@@ -498,19 +542,32 @@ def _evaluate_tab(page: Page) -> dict:
         with gr.Row(equal_height=False):
             target = gr.Textbox(label="Model before unlearning (optional)", max_length=1000)
             retrained = gr.Textbox(label="Model that never saw the data (optional)", max_length=1000)
-        gr.Markdown("Without files, the bundled invented people are used.", elem_classes="hint")
+        gr.Markdown("Without files, the invented people that come with this tool are used.", elem_classes="hint")
         with gr.Row(equal_height=False):
             files = [
-                gr.File(label=label, type="filepath", height=150, min_width=200)
+                gr.File(label=label, type="filepath", height=130, min_width=200)
                 for label in (
                     "File of what was to be forgotten",
                     "File of what was to be kept",
                     "File of rows it never saw",
                 )
             ]
+        more = _attack_choice("Attacks (optional; each takes some minutes)")
         start = gr.Button("Measure", variant="primary")
-    run.change(page.numbers, run, [card, numbers, notes], api_name="numbers")
-    return {"run": run, "start": start, "model": model, "form": [model, target, retrained, *files]}
+    run.change(page.numbers, run, [card, numbers, notes, whole], api_name="numbers")
+    return {
+        "run": run,
+        "start": start,
+        "model": model,
+        "form": [model, target, retrained, *files, more],
+        "attack": attack,
+        "attacks": tries,
+    }
+
+
+def _attack_choice(label: str):
+    choices = [(plain_words.ATTACKS.get(name, name), name) for name in evaluation_metrics.ATTACKS]
+    return gr.CheckboxGroup(choices, label=label)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -551,18 +608,6 @@ def prepare_environment() -> None:
 
 def launch(desk: Desk, server_name: str = "127.0.0.1", server_port: int | None = None, wait: bool = True):
     """Serves the page; returns (app, local address, None). Raises OSError when the port is taken."""
-    theme = gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="slate",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    ).set(  # the shipped greys are too faint to read
-        body_text_color_subdued="*neutral_600",
-        block_info_text_color="*neutral_600",
-        block_label_text_color="*neutral_700",
-        block_title_text_color="*neutral_700",
-        input_placeholder_color="*neutral_500",
-    )
     demo = build(desk).queue(default_concurrency_limit=8)
     return demo.launch(
         server_name=server_name,
@@ -577,8 +622,8 @@ def launch(desk: Desk, server_name: str = "127.0.0.1", server_port: int | None =
         footer_links=[],
         max_file_size="50mb",
         ssr_mode=False,
-        theme=theme,
-        head=f"<style>{CSS}</style>",  # not as css=: that rewrites selectors and loses the media query
+        theme=page_style.theme(),
+        head=f"<style>{page_style.CSS}</style>",  # not as css=: that rewrites selectors and loses the media query
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
     )
 

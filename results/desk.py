@@ -17,6 +17,8 @@ import time
 import zipfile
 from pathlib import Path
 
+import evaluation_metrics
+import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data import uploads
 from data.uploads import InputError
@@ -27,12 +29,7 @@ from results.runs import finite
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROTECTED_MODELS = ("people-target", "people-retrained", "SmolLM2-135M-Instruct")  # others' runs start from these
-SOURCES = {
-    "text": "Type or paste text",
-    "pairs": "Questions and answers",
-    "file": "Upload a file",
-    "example": "Try the example",
-}
+SOURCES = {"text": "Text", "pairs": "Questions and answers", "file": "File", "example": "Example"}
 # settings that have a place of their own in the form, or that the page decides
 NOT_ADVANCED = {
     "forget_data",
@@ -45,11 +42,14 @@ NOT_ADVANCED = {
     "model_output_dir",
     "overwrite_output_dir",
     "resume_from_checkpoint",
+    "collapse_guard",  # the form's utility budget
 }
 ADVANCED = {name: option for name, option in runner.OPTIONS.items() if name not in NOT_ADVANCED}
 PATHS_AMONG_THEM = {"retrained_model": "model", "general_data": "data"}
 ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
+UNTYPED = "what you type above"
+SHOWN_TEXT = 2000  # characters of typed text in the command shown; longer ones are shown as a file
 NO_FILE = (None, "", [])
 
 
@@ -170,8 +170,39 @@ class Desk:
             given[name] = _word(value)
         if "," in given["method"]:
             raise InputError("one method at a time here: start a second run for the other one")
+        given |= self._budget(form.get("utility_budget"), given)
         runner.resolve({**given, **({} if form["source"] == "example" else {"forget_text": "-"})})
         return given
+
+    @staticmethod
+    def _budget(value, given: dict) -> dict[str, str]:
+        """The runner's settings for a share of what should stay that may be lost: it stops there and goes back."""
+        if value in (None, ""):
+            return {}
+        try:
+            share = float(value)
+        except (TypeError, ValueError):
+            share = -1.0
+        if not 0 < share < 1:
+            raise InputError(f"utility budget {uploads.shown(value)}: a share between 0 and 1, such as 0.05")
+        method = algorithm.METHODS.get(given["method"])
+        if method and not method.guarded:
+            raise InputError(
+                f"{method.name} cannot be held to a utility budget: leave it out, or choose another method"
+            )
+        if given.get("load_best_model_at_end", "true") != "true":
+            raise InputError("a utility budget goes back to the best state: --load_best_model_at_end must be true")
+        return {"collapse_guard": f"{1 - share:g}", "load_best_model_at_end": "true"}
+
+    @staticmethod
+    def _check_method(name: str, examples):
+        """Refuses plain text to a method that can only answer questions otherwise, before anything is queued."""
+        method = algorithm.METHODS.get(name)
+        if method and not method.works_on_raw_text and any(row.prompt is None for row in examples or ()):
+            raise InputError(
+                f"{name.replace('_', ' ')} needs questions with answers, and this is plain text: write it as questions "
+                "and answers, or choose another method"
+            )
 
     def _data_path(self, request, value, what: str) -> str:
         path = uploads.confined_path(str(value), self.roots, PROJECT, what)
@@ -182,9 +213,12 @@ class Desk:
         """The command for a terminal: files by their own names, which is what a person would type."""
         given = self.settings(request, form)
         data = {"file": Path(str(form["file"] or "FILE")).name, "pairs": "pairs.jsonl"}.get(form["source"])
-        if form["source"] == "text":
-            given["forget_text"] = str(form["text"])
-        elif data:
+        text = str(form["text"] or "")
+        if form["source"] == "text" and len(text) > SHOWN_TEXT:
+            data = "text.txt"
+        elif form["source"] == "text":
+            given["forget_text"] = text if text.strip() else UNTYPED
+        if data:
             given["forget_data"] = data
         for split in ("retain", "holdout"):
             if form[split] not in NO_FILE:
@@ -197,6 +231,7 @@ class Desk:
         """Checks everything, keeps the uploads in a new run folder, queues the job."""
         examples = self.check(form["source"], form["text"], form["pairs"], form["file"])
         given = self.settings(request, form)
+        self._check_method(given["method"], examples)
         for split in ("retain", "holdout"):
             if form[split] not in NO_FILE:
                 uploads.checked_upload(form[split], "what to keep" if split == "retain" else "what it never saw")
@@ -236,7 +271,7 @@ class Desk:
             if wanted and ((self.results / wanted).exists() or (self.models / wanted).exists()):
                 raise InputError(f"there is a run or a model called {wanted} already: choose another name")
             plain = re.sub(r"[^A-Za-z0-9._-]", "-", otherwise).strip(".-")[:60]
-            folder = self.results / (wanted or f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+            folder = self.results / (wanted or f"{plain}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}")
             folder.mkdir(parents=True)
         return folder
 
@@ -251,7 +286,7 @@ class Desk:
 
     # -- evaluating
 
-    def evaluate(self, request, model, target, retrained, forget, retain, holdout) -> Job:
+    def evaluate(self, request, model, target, retrained, forget, retain, holdout, attacks=()) -> Job:
         """Queues `evaluation_metrics.py` for any model, on uploads or the bundled people."""
         given = {"model_name_or_path": self.model(request, model)}
         for flag, value in (("target_model", target), ("retrained_model", retrained)):
@@ -263,6 +298,7 @@ class Desk:
             raise InputError("give both a file of what was to be forgotten and one of what was to be kept, or none")
         for split in own:
             uploads.checked_upload(sets[split], f"{split} data")
+        chosen = self._attacks(attacks)
         folder = self._new_folder("", f"evaluation-{Path(given['model_name_or_path']).name}")
         (folder / "inputs").mkdir()
         for split in sets:
@@ -270,8 +306,42 @@ class Desk:
                 given[f"{split}_data"] = self._kept(sets[split], folder / "inputs" / split)
             elif not own:
                 given[f"{split}_data"] = runner.BUNDLED[split]
-        given["output_dir"] = self._short(folder)
-        argv = ["python", "evaluation_metrics.py", *_flags(given)]
+        return self._measure(request, folder, {**given, **chosen})
+
+    def attack(self, request, name, attacks) -> Job:
+        """Queues attacks on the model that a run made, and on those before and beside it, on the run's own data."""
+        name, folder, _ = self.run(request, name)
+        config = read_json(folder / "config.json")
+        given = dict(zip(("target_model", "model_name_or_path"), self.both_models(request, name)))
+        chosen = self._attacks(attacks)
+        if not chosen:
+            raise InputError("choose at least one attack")
+        if config.get("retrained_model"):
+            given["retrained_model"] = self.model(request, config["retrained_model"], "the run's retrained model")
+        for split in ("forget", "retain", "holdout", "general"):
+            source = config.get(f"{split}_data")
+            if isinstance(source, str) and source not in ("", "none"):
+                given[f"{split}_data"] = self._data_path(request, source, f"the run's {split} data")
+        target = self._new_folder("", f"attacks-on-{name}")
+        if isinstance(config.get("forget_text"), str):
+            (target / "forget.txt").write_text(config["forget_text"], encoding="utf-8")
+            given["forget_data"] = self._short(target / "forget.txt")
+        if config.get("eval_rows"):
+            given["limit"] = config["eval_rows"]
+        return self._measure(request, target, {**given, **chosen})
+
+    @staticmethod
+    def _attacks(names) -> dict[str, str]:
+        """The flag for the attacks chosen, none of which may be unknown."""
+        names = [names] if isinstance(names, str) else list(names or ())
+        unknown = [name for name in names if name not in evaluation_metrics.ATTACKS]
+        if unknown:
+            known = ", ".join(evaluation_metrics.ATTACKS)
+            raise InputError(f"unknown attack {uploads.shown(unknown[0])}: there are {known}")
+        return {"attacks": ",".join(names)} if names else {}
+
+    def _measure(self, request, folder: Path, given: dict) -> Job:
+        argv = ["python", "evaluation_metrics.py", *_flags({**given, "output_dir": self._short(folder)})]
         return self.queue.submit(
             "evaluate",
             folder.name,

@@ -14,24 +14,36 @@ from typing import Any
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.uploads import InputError
-from results import watching, words
+from results import plain_words, watching, words
 from results.desk import ADVANCED, PROJECT, Desk, folder_bytes, megabytes, offer
 from results.jobs import has_checkpoint, read_json
-from results.runs import RunError, read_run
+from results.runs import RunError, finite, read_run
 
+FOR_TEXT = "npo"  # where the default method cannot take plain text
 TICK = 1.0  # seconds between looks at a running job
-FORM = ("source", "text", "pairs", "file", "retain", "holdout", "model", "method", "name")  # then ADVANCED
+FORM = (  # then ADVANCED
+    *("source", "text", "pairs", "file", "retain", "holdout", "model", "method", "name", "utility_budget"),
+)
+SPOKEN = 2  # live answers with boxes of their own
+SPOKEN_OUTPUTS = 4 * SPOKEN + 1
 SHOWN_ROWS = 20  # of uploaded data
 SHOWN_EXAMPLES = 500  # of a finished run
 MODELS = [
     ("SmolLM2 135M, taught about 24 invented people (the default)", runner.TARGET),
     ("SmolLM2 135M Instruct, as published", "HuggingFaceTB/SmolLM2-135M-Instruct"),
 ]
-IDLE = """<section class="card"><h3>How it goes</h3><ol>
+BUDGETS = [("Little: 5 %", "0.05"), ("Some: 20 %", "0.2"), ("Up to half", "")]
+BUDGET_INFO = (
+    "Checked ten times on the way: past this loss it stops. With 5 % or 20 % it then goes back to its best state "
+    "within the limit."
+)
+NO_BUDGET = "This method cannot be held to a limit while it runs; what it lost is measured at the end."
+IDLE = """<section class="card"><h3>What happens next</h3><ol>
 <li>Say on this page what the model should forget, and press <b>Unlearn</b>.</li>
-<li>Here you then see how far it is and what the model answers while it forgets.</li>
-<li>At the end, <b>Compare</b> shows its answers and numbers before and after; ask both models yourself.</li>
-</ol></section>"""
+<li>Here you watch it: how far it is, how long it still takes, and what the model says meanwhile.</li>
+<li>Then you see its answers before and after, and may ask both models yourself.</li>
+</ol><p class="hint">The model that is asked stays as it is: a second one is made. What you type stays on this
+machine.</p></section>"""
 
 
 class _Gradio:
@@ -88,21 +100,64 @@ def drawing(points: list[tuple], value: str):
     return gr.update(value=pandas.DataFrame(points, columns=["step", value, "set"]), visible=bool(points))
 
 
-def method_text(name: str) -> str:
-    """One method for people: what it does, where it fails, where it comes from."""
+def recommended(source: str) -> str:
+    """The method the page starts with for a source: the runner's own default, if it takes such rows."""
+    default = str(runner.OPTIONS["method"].default)
+    return default if fits(default, source) else FOR_TEXT
+
+
+def fits(name: str, source: str) -> bool:
+    """Whether a method works on what comes from a source: nobody can refuse to answer a plain text."""
+    return source != "text" or algorithm.METHODS[name].works_on_raw_text
+
+
+def family_order() -> list[str]:
+    """Families as the page lists them: that of the recommended method first."""
+    return [name for name in plain_words.FAMILIES if name in algorithm.FAMILIES]
+
+
+def method_choices(family: str, source: str) -> list[tuple[str, str]]:
+    """(label, name) of a family's methods that work on a source, the recommended or the family's own default first."""
+    first = (recommended(source), algorithm.FAMILY_DEFAULTS.get(family))
+    found = [m.name for m in algorithm.METHODS.values() if m.family == family and fits(m.name, source)]
+    found.sort(key=lambda name: first.index(name) if name in first else len(first))
+    return [(name.replace("_", " "), name) for name in found]
+
+
+def method_text(name: str, source: str = "") -> str:
+    """One method for people: what it does, when to use it, where it fails, where it comes from."""
     method = algorithm.METHODS.get(name)
     if method is None:
         return ""
-    needs = " It is best given rows of the same kind that the model never saw." if method.needs_holdout else ""
+    what, when = plain_words.METHODS.get(name, (method.summary, ""))
+    typed = {"text": "plain text", "pairs": "questions and answers"}.get(source, "")
+    why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
+    use = f" Use it when {when}." if when else ""
+    _, kind = plain_words.FAMILIES.get(method.family, ("", method.family))
     return (
-        f"**{method.name}** · {method.summary}{needs}  \nKnown failure: {method.known_failure}. Source: {method.paper}."
+        f"**{what}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the field: {method.name}, "
+        f"{kind}; {method.paper}.</small>"
     )
 
 
+def spoken(rows: list[list[str]]) -> list:
+    """Live answers: the first ones in boxes of their own, all of them as a table where there are more."""
+    shown = []
+    for number in range(SPOKEN):
+        asked, before, now, _ = rows[number] if number < len(rows) else [""] * 4
+        shown += [gr.update(visible=number < len(rows)), asked, before, now]
+    return [*shown, gr.update(value=rows, visible=len(rows) > SPOKEN)]
+
+
 def number_rows(evaluation: dict) -> list[list[str]]:
-    """evaluation.json as a table: a row per set and metric, a column per model, 95 % interval in brackets."""
+    """evaluation.json as a table: a row per set or attack and metric, a column per model, 95 % interval in brackets."""
     models, intervals = evaluation.get("models") or {}, evaluation.get("intervals") or {}
     rows = []
+    for attack, tables in _tables(evaluation.get("attacks")).items():
+        tables = [_tables(tables).get(name) or {} for name in ("target", "unlearned", "retrained")]
+        for metric in words.metric_order({name for table in tables for name in table}):
+            cells = [words.number(table.get(metric)) for table in tables]
+            rows.append([f"attack: {attack.replace('_', ' ')}", words.doc(metric).label, *cells])
     for split in ("forget", "retain", "holdout", "general"):
         tables = [models.get(name, {}).get(split, {}) for name in ("target", "unlearned", "retrained")]
         for metric in words.metric_order({name for table in tables for name in table}):
@@ -115,8 +170,27 @@ def number_rows(evaluation: dict) -> list[list[str]]:
     return rows
 
 
-NUMBER_HEADERS = ["Set", "Metric", "Before", "After", "Retrained"]
-EXAMPLE_HEADERS = ["About", "Question", "True answer", "Before", "After", "Probability before", "Probability after"]
+def _tables(value) -> dict[str, dict]:
+    """The tables in a table that a file holds."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {str(key): below for key, below in found if isinstance(below, dict)}
+
+
+NUMBER_HEADERS = ["Set", "Metric", "Before", "After", "Never met it"]
+EXAMPLE_HEADERS = ["Question", "Before", "After", "True answer", "How likely before", "How likely after"]
+SPLIT_NAMES = {
+    "forget": "What should go",
+    "retain": "What should stay",
+    "holdout": "Never seen",
+    "general": "General knowledge",
+}
+TONES = {"FORGOTTEN": "good", "COLLAPSED": "bad"}  # of the verdict card; the rest is neither
+
+
+def chance(value) -> str:
+    """A probability for people."""
+    value = finite(value)
+    return "–" if value is None else words.percent(value)
 
 
 def example_rows(run, split: str) -> list[list[str]]:
@@ -124,27 +198,63 @@ def example_rows(run, split: str) -> list[list[str]]:
     rows = []
     for row in [row for row in run.examples if row["split"] == split][:SHOWN_EXAMPLES]:
         chances = [(row.get(f"metrics_{when}") or {}).get("answer_probability") for when in ("before", "after")]
-        texts = [row.get(key) for key in ("subject", "prompt", "gold", "before", "after")]
-        rows.append(
-            ["" if text is None else str(text) for text in texts] + [words.number(chance) for chance in chances]
-        )
+        texts = [row.get("prompt") or watching.NO_QUESTION, row.get("before"), row.get("after"), row.get("gold")]
+        rows.append(["" if text is None else str(text) for text in texts] + [chance(value) for value in chances])
     return rows
 
 
+def _examples(run, split: str):
+    rows = example_rows(run, split)
+    return gr.update(value=rows, label="Answers before and after" if rows else "No answers of this kind were kept")
+
+
+def _tile(run, title: str, split: str, metric: str, note: str) -> str:
+    """One number before and after, large; "" where it was not measured."""
+    before, after = (run.value(model, split, metric) for model in ("target", "unlearned"))
+    if before is None or after is None:
+        return ""
+    goal = run.value("retrained", split, metric) if split == "forget" else None
+    note += f"; {chance(goal)} for a model that never met it" if goal is not None else ""
+    return (
+        f'<div><dt>{title}</dt><dd class="figure">{chance(before)} → {chance(after)}</dd>'
+        f'<dd class="note">{note}</dd></div>'
+    )
+
+
+def verdict_head(run) -> tuple[str, tuple[str, str]]:
+    """(the verdict's word, what it means in a few plain words and in a sentence)."""
+    word = words.label(run)
+    key = word.split(" (")[0]
+    before, after = (run.value(model, "forget", "answer_probability") for model in ("target", "unlearned"))
+    if key == "UNCERTIFIED" and before and after is not None and after > words.LEFT * before:
+        key = "INCOMPLETE"  # no proof is needed for what is plain to see
+    return word, plain_words.VERDICTS.get(key, ("", ""))
+
+
 def verdict_html(run) -> str:
-    """The verdict card of a run; every sentence escaped."""
+    """The verdict card of a run: the verdict, three numbers, what was not achieved; every sentence escaped."""
 
     def listed(title: str, sentences: list[str]) -> str:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in sentences)
         return f"<h4>{title}</h4><ul>{items}</ul>" if items else ""
 
-    head = html.escape(f"{words.label(run)}: {words.headline(run)}")
+    word, (head, sentence) = verdict_head(run)
+    tone = TONES.get(word.split(" (")[0], "unsure")
+    likely = "how likely it finds the true words, before and after"
+    tiles = [
+        _tile(run, "What should go", "forget", "answer_probability", likely),
+        _tile(run, "What should stay", "retain", "answer_probability", likely),
+        _tile(run, "General knowledge", "general", "multiple_choice_accuracy", "right answers of several offered"),
+    ]
     return (
-        f'<section class="card" aria-label="Verdict"><h3>{head}</h3>'
+        f'<section class="card card-{tone}" aria-label="Verdict"><h3 class="big">{html.escape(head or word)}'
+        f'<span class="badge">{html.escape(word)}</span></h3><p>{html.escape(sentence)}</p>'
+        + (f'<dl class="tiles">{"".join(tiles)}</dl>' if any(tiles) else "")
+        + listed("What was not achieved, or not tested", words.not_achieved(run))
+        + "<details><summary>What went and what stayed, in the report's words</summary>"
         + listed("What went", words.forgotten(run))
         + listed("What stayed", words.kept(run))
-        + listed("What was not achieved, or not tested", words.not_achieved(run))
-        + "</section>"
+        + "</details></section>"
     )
 
 
@@ -191,7 +301,11 @@ class Page:
     def choices(self, request: gr.Request):
         """Fresh lists for all dropdowns of runs and models, and the table of runs."""
         runs = self.desk.runs(request)
-        rows = [watching.run_row(name, folder, job) for name, (folder, job) in runs.items()]
+        ahead = self.desk.queue.ahead_of
+        rows = [
+            watching.run_row(name, folder, job, ahead(job.id) if job and job.state == "queued" else 0)
+            for name, (folder, job) in runs.items()
+        ]
         began = {
             name: (job and job.submitted) or folder.stat().st_mtime
             for name, (folder, job) in runs.items()
@@ -214,9 +328,23 @@ class Page:
         """The form's values by name, in the order in which the page lists its components."""
         return {**dict(zip(FORM, values)), "advanced": dict(zip(ADVANCED, values[len(FORM) :]))}
 
-    def sources(self, source):
-        """Shows the box that belongs to the chosen source."""
-        return [gr.update(visible=source == key) for key in ("text", "pairs", "file", "example")]
+    def sources(self, source, method):
+        """Shows the box that belongs to the chosen source, and a method that works on what is in it."""
+        boxes = [gr.update(visible=source == key) for key in ("text", "pairs", "file", "example")]
+        return [*boxes, *self._fitting(source, method)]
+
+    @staticmethod
+    def _fitting(source, method):
+        """Updates of family and method: the method stays where it works on such rows."""
+        if method not in algorithm.METHODS or not fits(method, source):
+            method = recommended(source)
+        family = algorithm.METHODS[method].family
+        return gr.update(value=family), gr.update(choices=method_choices(family, source), value=method)
+
+    def methods_of(self, family, source):
+        """The methods of a family, its default chosen."""
+        choices = method_choices(family, source)
+        return gr.update(choices=choices, value=choices[0][1] if choices else None)
 
     def command(self, request: gr.Request, *values):
         """The command line of the form as it stands, or why there is none."""
@@ -230,7 +358,17 @@ class Page:
     @told
     def check(self, request: gr.Request, source, text, pairs, file):
         """First rows of the data to forget and what carries loss, after the checks of a real run."""
+        return self._checked(self.desk.check(source, text, pairs, file))
+
+    @told
+    def uploaded(self, request: gr.Request, source, text, pairs, file, method):
+        """The same for a file just chosen, and a method that works on what is in it."""
         examples = self.desk.check(source, text, pairs, file)
+        raw = any(example.prompt is None for example in examples or ())
+        return *self._checked(examples), *self._fitting("text" if raw else source, method)
+
+    @staticmethod
+    def _checked(examples):
         if examples is None:
             from data.preparation import read_examples
 
@@ -241,8 +379,8 @@ class Page:
             value=shown_rows(examples), visible=True
         )
 
-    def method(self, name, *current):
-        """What the method does, and its defaults as hints in the fields of the advanced settings."""
+    def method(self, name, source, *_):
+        """What the method does, its utility budget, and its defaults as hints in the advanced settings."""
         known = algorithm.hyper_parameters(name, 0) if name in algorithm.METHODS else {}
         updates = []
         for key, option in ADVANCED.items():
@@ -250,7 +388,13 @@ class Page:
             shown = option.group != "method" or key in known
             hint = {} if option.kind is bool or option.choices else {"placeholder": default_text(default)}
             updates.append(gr.update(visible=shown, info=info(option, default), **hint))
-        return [method_text(name), *updates]
+        held = name in algorithm.METHODS and algorithm.METHODS[name].guarded
+        budget = {"info": BUDGET_INFO} if held else {"info": NO_BUDGET, "value": ""}
+        return [method_text(name, source), gr.update(interactive=held, **budget), *updates]
+
+    def about(self, name, source):
+        """What the method does, for another source."""
+        return method_text(name, source)
 
     @told
     def unlearn(self, request: gr.Request, *values):
@@ -270,7 +414,9 @@ class Page:
         ahead = self.desk.queue.ahead_of(job.id) if job.state == "queued" else 0
         mark = {"id": job.id, "attempt": job.attempt, "points": len(trace.evaluations), "steps": len(trace.steps)}
         fresh = any(mark[name] != seen.get(name) for name in ("id", "attempt"))
-        card = watching.status_html(job, watching.progress(job, folder, trace, ahead))
+        card = watching.status_html(
+            job, watching.progress(job, folder, trace, ahead), result=self._verdict(job, folder)
+        )
         broken = job.state in ("failed", "diverged")
         log = watching.log_tail(folder, 50 if broken else watching.LOG_LINES)
         mark |= {"log": hash(log), "over": job.over}
@@ -278,29 +424,42 @@ class Page:
         stepped = fresh or (mark["steps"] != seen.get("steps") and (job.over or mark["steps"] % 5 == 0))
         stoppable = not job.over and not job.id.startswith("run:")
         resumable = job.state in ("failed", "stopped", "diverged") and not job.id.startswith("run:")
-        done = (folder / "evaluation.json").is_file() and job.over and job.kind == "unlearn"
+        done = (folder / "evaluation.json").is_file() and job.over
         return [
             card,
             drawing(watching.probability_points(trace), "probability") if drawn else gr.skip(),
             drawing(watching.loss_points(trace), "loss") if stepped else gr.skip(),
             gr.update(value=watching.curve_rows(trace)) if drawn else gr.skip(),
-            gr.update(value=watching.answer_rows(trace), visible=bool(trace.last_answers)) if drawn else gr.skip(),
+            *(spoken(watching.answer_rows(trace)) if drawn else [gr.skip()] * SPOKEN_OUTPUTS),
             log if fresh or mark["log"] != seen.get("log") else gr.skip(),
             gr.Accordion(open=broken) if fresh or mark["over"] != seen.get("over") else gr.skip(),
             gr.update(value=shlex.join(job.argv), visible=True) if fresh else gr.skip(),
             gr.update(visible=stoppable, value="Stop at once" if job.stop_asked else "Stop"),
             gr.update(visible=resumable, value="Resume" if has_checkpoint(folder) else "Start again"),
-            gr.update(visible=done),
+            gr.update(visible=done, value="See before and after" if job.kind == "unlearn" else "See the numbers"),
             gr.update(visible=True),
+            gr.update(visible=job.kind == "unlearn"),
             gr.Timer(TICK, active=not job.over),
             mark,
         ]
 
     @staticmethod
+    def _verdict(job, folder) -> str:
+        """The verdict of a run that has one, in one line."""
+        if not job.over or job.kind != "unlearn" or not (folder / "evaluation.json").is_file():
+            return ""
+        try:
+            word, (head, _) = verdict_head(read_run(folder))
+        except RunError:
+            return ""
+        return f"{head or word}."
+
+    @staticmethod
     def _nothing():
         nothing = gr.update(value=None)
-        hidden = [gr.update(visible=False)] * 5  # command, three buttons, all details
-        return [IDLE, nothing, nothing, nothing, nothing, "", gr.skip(), *hidden, gr.Timer(TICK, active=False), {}]
+        hidden = [gr.update(visible=False)] * 6  # command, three buttons, all details, curves
+        silent = [nothing, nothing, nothing, *spoken([]), "", gr.skip()]
+        return [IDLE, *silent, *hidden, gr.Timer(TICK, active=False), {}]
 
     @told
     def stop(self, request: gr.Request, key):
@@ -318,16 +477,22 @@ class Page:
             raise InputError("there is no such job of this page")
         return self.desk.queue.again(job.id).state
 
-    def name_of(self, request: gr.Request, key):
-        """The run that a job writes, to be chosen in another tab."""
+    def outcome(self, request: gr.Request, key):
+        """The run or measurement of a job, chosen in the tab that shows it, and that tab."""
         job = self.desk.job(request, key)
-        return job.name if job else None
+        if job is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        if job.kind == "unlearn":
+            return job.name, gr.skip(), gr.Tabs(selected="compare")
+        return gr.skip(), job.name, gr.Tabs(selected="evaluate")
 
     # -- comparing
 
     @told
     def result(self, request: gr.Request, name, split):
         """Everything a finished run has to show."""
+        if not name:
+            return [gr.skip()] * 7 + [gr.update(visible=False)]
         _, folder, _ = self.desk.run(request, name)
         run = read_run(folder)
         model = self.desk.model_folder(request, name)
@@ -336,18 +501,24 @@ class Page:
         size = f" ({megabytes(folder_bytes(model))})" if model else ""
         return [
             verdict_html(run),
-            gr.update(value=example_rows(run, split)),
+            _examples(run, split),
             gr.update(value=number_rows(read_json(folder / "evaluation.json"))),
             [(offer(path), path.stem.replace("_", " ")) for path in figures],
             gr.update(value=offer(report) if report.is_file() else None, visible=report.is_file()),
             gr.update(value=f"Prepare the model as a zip{size}", visible=model is not None),
             gr.update(value=None, visible=False),
+            gr.update(visible=True),
         ]
 
     @told
     def examples(self, request: gr.Request, name, split):
         """Answers before and after on another set."""
-        return gr.update(value=example_rows(read_run(self.desk.run(request, name)[1]), split)) if name else gr.skip()
+        return _examples(read_run(self.desk.run(request, name)[1]), split) if name else gr.skip()
+
+    def newest(self, request: gr.Request, name):
+        """The newest finished run, where none is chosen yet."""
+        found = [] if name else self.finished(request)
+        return found[0] if found else gr.skip()
 
     @told
     def zip_model(self, request: gr.Request, name):
@@ -364,12 +535,25 @@ class Page:
             raise InputError("at most 4,000 characters in a question or answer")
         reply = self.desk.asker.ask(self.desk.both_models(request, name), question, expected)
         said = zip(reply["answers"], ("before", "after"), reply["probabilities"])
-        rows = [[text, who, *map(words.number, row)] for text, who, row in said]
+        rows = [[text, who, *map(chance, row)] for text, who, row in said]
         if expected:
-            rows.append([expected, "true answer", *map(words.number, reply["expected"])])
-        return *reply["answers"], rows
+            rows.append([expected, "true answer", *map(chance, reply["expected"])])
+        return *reply["answers"], gr.update(value=rows, visible=True)
 
     # -- runs
+
+    def pick(self, event: gr.SelectData, names):
+        """The chosen runs with that of the row pressed, which a second press takes out again."""
+        name, names = event.row_value[1], list(names or [])
+        return [other for other in names if other != name] if name in names else [*names, name]
+
+    @told
+    def again(self, request: gr.Request, names):
+        """Queues the first chosen run again, to be watched."""
+        name, _, job = self.desk.run(request, (names or [None])[0])
+        if job is None:
+            raise InputError(f"{name} was started in a terminal: the last line of its log says how to go on there")
+        return self.desk.queue.again(job.id).id
 
     @told
     def open(self, request: gr.Request, names):
@@ -409,22 +593,33 @@ class Page:
     @told
     def numbers(self, request: gr.Request, name):
         """Verdict and numbers of a run or an evaluation."""
+        if not name:
+            return [gr.skip()] * 3 + [gr.update(visible=False)]
         _, folder, _ = self.desk.run(request, name)
         evaluation = read_json(folder / "evaluation.json")
         if not evaluation:
             raise RunError(f"{name} has no evaluation.json yet")
         try:
             card = verdict_html(read_run(folder))
-        except RunError:  # a lone model: numbers without a before and after
-            verdict = str((evaluation.get("comparison") or {}).get("verdict") or "Measured")
-            card = f'<section class="card"><h3>{html.escape(verdict)}</h3></section>'
+        except RunError:  # a measurement, not a run: it has no settings of a method
+            word = str((evaluation.get("comparison") or {}).get("verdict") or "no verdict")
+            head, sentence = plain_words.VERDICTS.get(word.split(" (")[0], ("Measured", ""))
+            card = (
+                f'<section class="card card-unsure" aria-label="Verdict"><h3 class="big">{head}'
+                f'<span class="badge">{html.escape(word)}</span></h3><p>{sentence}</p></section>'
+            )
         notes = [f"{key}: {text}" for key, text in (evaluation.get("notes") or {}).items()]
-        return card, gr.update(value=number_rows(evaluation)), "\n".join(notes)
+        return card, gr.update(value=number_rows(evaluation)), "\n".join(notes), gr.update(visible=True)
 
     @told
     def evaluate(self, request: gr.Request, *values):
         """Queues the measurement of a model."""
         return self.desk.evaluate(request, *values).id
+
+    @told
+    def attack(self, request: gr.Request, name, attacks):
+        """Queues attacks on the model that a run made."""
+        return self.desk.attack(request, name, attacks).id
 
 
 def default_text(value) -> str:

@@ -38,8 +38,8 @@ STATES = {
     "finished": "Finished",
     "failed": "Failed",
     "stopped": "Stopped",
-    "diverged": "Diverged",
-    "collapsed": "Collapsed",
+    "diverged": "Broke down",
+    "collapsed": "Stopped at the limit",
     "interrupted": "Interrupted",
 }
 LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
@@ -171,7 +171,8 @@ def curve_rows(trace: Trace) -> list[list]:
     return rows
 
 
-ANSWER_HEADERS = ["Question", "To be forgotten", "Said before", "Says now"]
+NO_QUESTION = "(what follows the first half of the text)"
+ANSWER_HEADERS = ["Asked", "Said before", "Says now", "To be forgotten"]
 
 
 def answer_rows(trace: Trace) -> list[list[str]]:
@@ -182,10 +183,10 @@ def answer_rows(trace: Trace) -> list[list[str]]:
         first = before[number] if number < len(before) else {}
         if isinstance(now, dict):
             cells = (
-                now.get("prompt") or "(the text's beginning)",
-                now.get("gold"),
+                now.get("prompt") or NO_QUESTION,
                 first.get("answer"),
                 now.get("answer"),
+                now.get("gold"),
             )
             rows.append(["" if cell is None else str(cell) for cell in cells])
     return rows
@@ -197,7 +198,7 @@ class Progress:
 
     state: str
     stage: str
-    share: float  # 0..1
+    share: float | None  # 0..1; None: nobody knows
     detail: str
     seconds_left: float | None = None
 
@@ -220,7 +221,7 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0) -> Progress:
     left = None
     if stage == "unlearning" and step and total:
         left = trace.seconds / step * (total - step)
-    detail = f"step {step:.0f} of {total:.0f}" if stage == "unlearning" and total else ""
+    detail = f"step {step:.0f} of {total:.0f}" if stage == "unlearning" and total else str(status.get("doing") or "")
     if job.state == "stopped":  # the runner's own message is a command for the terminal
         way = "Resume goes on from where it stopped" if has_checkpoint(folder) else "it can be started again"
         return Progress("stopped", words, min(share, 0.99), way)
@@ -230,10 +231,10 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0) -> Progress:
         )
     if job.stop_asked:
         detail = "stopping: the step in hand is finished first; press Stop again to leave at once"
-    return Progress("running", words, min(share, 0.99), detail, left)
+    return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
 
 
-def status_html(job: Job, seen: Progress, now: float | None = None) -> str:
+def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "") -> str:
     """The status card. Everything that comes from outside is escaped: this is the page's only markup of its own."""
     escape = html.escape
     took = (job.ended or now or time.time()) - job.started if job.started else None
@@ -246,13 +247,16 @@ def status_html(job: Job, seen: Progress, now: float | None = None) -> str:
         facts.append(f"exit code {job.exit_code}")
     title = job.name if job.over or seen.state == "queued" else seen.stage
     name = "" if title == job.name else job.name
-    percent = round(100 * seen.share)
+    percent = None if seen.share is None else round(100 * seen.share)
+    bar = '<progress aria-label="Progress">working</progress>'
+    if percent is not None:
+        bar = f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+    outcome = f'<p class="job-result"><strong>{escape(result)}</strong></p>' if result else ""
     return (
         f'<section class="job job-{escape(seen.state)}" role="status" aria-label="State of the job">'
         f'<p class="job-head"><span class="badge">{escape(STATES.get(seen.state, seen.state))}</span>'
         f"<strong>{escape(title)}</strong><span class='job-name'>{escape(name)}</span></p>"
-        f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
-        f'<p class="job-facts">{" · ".join(facts)}</p></section>'
+        f'{bar}<p class="job-facts">{" · ".join(facts)}</p>{outcome}</section>'
     )
 
 
@@ -282,7 +286,7 @@ def folder_state(folder: Path) -> str:
     return state if state in STATES else "interrupted"
 
 
-def run_row(name: str, folder: Path, job: Job | None) -> list[str]:
+def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[str]:
     """One row of the table of runs."""
     config, status = read_json(folder / "config.json"), read_json(folder / "status.json")
     began = (job and job.started) or finite(status.get("started"))
@@ -291,9 +295,9 @@ def run_row(name: str, folder: Path, job: Job | None) -> list[str]:
     verdict = comparison.get("verdict") if isinstance(comparison, dict) else None
     state = job.state if job else folder_state(folder)
     return [
-        STATES.get(state, state),
+        STATES.get(state, state) + (f" ({ahead} before it)" if ahead else ""),
         name,
-        str(config.get("method") or (job and job.details.get("method")) or "–"),
+        str(config.get("method") or (job and job.details.get("method")) or "–").replace("_", " "),
         str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),
         time.strftime("%d %b %H:%M", time.localtime(began)) if began else "–",
         duration(round(ended - began)) if began and ended and ended > began and state != "running" else "–",

@@ -290,7 +290,7 @@ def not_achieved(run: Run) -> list[str]:
             '"never seen" looks like; rows of the holdout set stand in where there are any.'
         )
     if run.status.get("state") == "collapsed" or any(line["event"] == "collapse" for line in run.events):
-        found.append("Training was stopped because the retain set collapsed; an earlier state was kept.")
+        found.append("Training was stopped early: the retain set had lost more than it may (collapse_guard).")
     if run.status.get("state") in ("failed", "stopped", "diverged"):
         found.append(f"The run ended as {run.status['state']}: {run.status.get('message') or 'no reason given'}.")
     for test in (_left_over, _lost, _tests_failed, _untested):

@@ -13,12 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
+import evaluation_metrics
 import unlearning_script as runner
 import user_interface
 from data import uploads
 from data.preparation import DataError
 from data.uploads import InputError
-from results import events, watching
+from results import events, plain_words, watching, words
 from results.asking import Asker, AskError
 from results.desk import PROJECT, Desk
 from results.jobs import Job, JobQueue, QueueError, birth_of
@@ -310,6 +311,52 @@ def test_all_wrong_settings_are_named_at_once(desk):
         desk.settings(request_of(), form(method="npo,simnpo"))
 
 
+def test_a_utility_budget_stops_the_run_and_goes_back(desk):
+    given = desk.settings(request_of(), form(utility_budget="0.05"))
+    assert (given["collapse_guard"], given["load_best_model_at_end"]) == ("0.95", "true")
+    assert runner.resolve({**given, "forget_text": "x"})["collapse_guard"] == 0.95
+    assert "collapse_guard" not in desk.settings(request_of(), form(utility_budget=""))
+    for value in ("0", "1", "nan", "-1", "much", "<b>", [1]):
+        with pytest.raises(InputError, match="between 0 and 1"):
+            desk.settings(request_of(), form(utility_budget=value))
+    with pytest.raises(InputError, match="cannot be held"):
+        desk.settings(request_of(), form(utility_budget="0.05", method="task_vector"))
+    with pytest.raises(InputError, match="load_best_model_at_end"):
+        desk.settings(request_of(), form(utility_budget="0.05", advanced={"load_best_model_at_end": "false"}))
+
+
+def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued(desk, project):
+    (project / "text.txt").write_text("Some text.")
+    for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):
+        with pytest.raises(InputError, match="needs questions"):
+            desk.unlearn(request_of(), form(method="idk", **values))
+    assert desk.queue.jobs() == [] and desk.unlearn(
+        request_of(), form(source="pairs", pairs=[["q", "a"]], method="idk")
+    )
+
+
+def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one_first():
+    for source in ("text", "pairs", "file", "example"):
+        chosen = events.recommended(source)
+        assert events.fits(chosen, source)
+        family = events.algorithm.METHODS[chosen].family
+        assert events.method_choices(family, source)[0][1] == chosen
+        assert "Use it when" in events.method_text(chosen, source)
+    for family in events.family_order():
+        offered = [name for _, name in events.method_choices(family, "text")]
+        assert offered and all(events.algorithm.METHODS[name].works_on_raw_text for name in offered)
+    offered = {name for family in events.family_order() for _, name in events.method_choices(family, "pairs")}
+    assert offered == set(events.algorithm.METHODS)
+    assert "Recommended for plain text" in events.method_text(events.recommended("text"), "text")
+
+
+def test_there_are_plain_words_for_every_name_of_the_tables():
+    assert set(plain_words.METHODS) == set(events.algorithm.METHODS)
+    assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(events.algorithm.FAMILIES)
+    assert set(plain_words.VERDICTS) == set(words.LABELS)
+    assert set(plain_words.ATTACKS) == set(evaluation_metrics.ATTACKS)
+
+
 @pytest.mark.parametrize(
     "text", ["; touch marker", "$(touch marker)", "`touch marker`", "--debug", "a\n--seed=1", "-x"]
 )
@@ -348,6 +395,29 @@ def test_every_source_reaches_the_runner(desk, project):
         assert ("retain_data" in given) == (name == "file")
     with pytest.raises(InputError, match="already"):
         desk.unlearn(request_of(), {**sources["example"], "name": "file"})
+
+
+def test_attacks_take_the_data_and_the_models_of_the_run_they_are_made_on(desk, project):
+    run = project / "results" / "done"
+    run.mkdir()
+    for name in ("before", "after"):
+        (project / "models" / name).mkdir()
+    (run / "kept.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    config = {"model_name_or_path": str(project / "models/before"), "model_output_dir": str(project / "models/after"),
+              "forget_text": "Secret.", "retain_data": str(run / "kept.jsonl"), "eval_rows": 7}  # fmt: skip
+    (run / "config.json").write_text(json.dumps(config))
+    job = desk.attack(request_of(), "done", ["prompts", "sampling"])
+    given = dict(word[2:].split("=", 1) for word in job.argv[2:])
+    assert Path(given["forget_data"]).read_text() == "Secret." and given["retain_data"] == config["retain_data"]
+    assert (given["target_model"], given["attacks"], given["limit"]) == (
+        str(project / "models/before"), "prompts,sampling", "7")  # fmt: skip
+    assert job.kind == "evaluate" and job.argv[1] == "evaluation_metrics.py"
+    for attacks, message in ((["rm -rf"], "unknown attack"), ([], "at least one")):
+        with pytest.raises(InputError, match=message):
+            desk.attack(request_of(), "done", attacks)
+    (run / "config.json").write_text(json.dumps({**config, "retain_data": "/etc/passwd"}))
+    with pytest.raises(InputError, match="outside"):
+        desk.attack(request_of(), "done", ["prompts"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -560,6 +630,8 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
         "/stop": {"key": "0" * 16},
         "/resume": {"key": {"a": 1}},
         "/ask": {"name": "x", "question": "?", "expected": ""},
+        "/attack": {"name": "x", "attacks": ["prompts"]},
+        "/resume_run": {"names": ["nothing"]},
     }.items():
         with pytest.raises(AppError) as raised:
             client.predict(**values, api_name=endpoint)
