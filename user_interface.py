@@ -116,6 +116,8 @@ def _wire_jobs(page: Page, demo, job, tabs, unlearn, compare, runs, evaluate):
         button.click(function, job, unlearn["state"], api_name=name).success(**watch, api_visibility="private")
     unlearn["done"].click(page.outcome, job, [compare["run"], evaluate["run"], tabs], **private)
 
+    unlearn["clear"].click(lambda: None, None, job, **private).then(**watch, api_visibility="private")
+
     def live_tab():
         return gr.Tabs(selected="unlearn")
 
@@ -307,6 +309,7 @@ def _live_view() -> dict:
         stop = gr.Button("Stop", variant="stop", size="md", visible=False)
         again = gr.Button("Resume", size="md", visible=False)
         done = gr.Button("See before and after", variant="primary", size="md", visible=False)
+        clear = gr.Button("Put away", size="md", visible=False)
     with gr.Column(visible=False) as details:
         said = _said()
         with gr.Column() as drawn:
@@ -357,8 +360,8 @@ def _live_view() -> dict:
                 label="Last lines of the log", lines=12, max_lines=16, interactive=False, autoscroll=True, elem_id="log"
             )
     state = gr.Textbox(visible=False, label="State after the last button")
-    live = [status, curve, losses, table, *said, log, logs, command, stop, again, done, details, drawn]
-    return {"stop": stop, "again": again, "done": done, "state": state, "live": live}
+    live = [status, curve, losses, table, *said, log, logs, command, stop, again, done, clear, details, drawn]
+    return {"stop": stop, "again": again, "done": done, "clear": clear, "state": state, "live": live}
 
 
 def _said() -> list:

@@ -102,7 +102,7 @@ def checked_upload(path: str | Path, what: str = "file") -> Examples:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{what} {shown(path.name)}: this kind is not accepted; accepted are {' '.join(SUFFIXES)}")
     if not path.is_file() or path.is_symlink():
-        raise InputError(f"{what} {shown(path.name)}: not a file")
+        raise InputError(f"{what} {shown(path.name)}: not here (any more); choose the file again")
     size = path.stat().st_size
     if not size:
         raise InputError(f"{what} {shown(path.name)}: empty")

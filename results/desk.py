@@ -147,7 +147,7 @@ class Desk:
         if source == "file":
             if file in NO_FILE:
                 raise InputError("no file yet: choose one, or drop it into the box")
-            return uploads.checked_upload(file, "what to forget")
+            return checked_upload(file, "what to forget")
         if source != "example":
             raise InputError(f"{uploads.shown(source)}: what to forget comes from {', '.join(SOURCES)}")
         return None
@@ -234,7 +234,7 @@ class Desk:
         self._check_method(given["method"], examples)
         for split in ("retain", "holdout"):
             if form[split] not in NO_FILE:
-                uploads.checked_upload(form[split], "what to keep" if split == "retain" else "what it never saw")
+                checked_upload(form[split], "what to keep" if split == "retain" else "what it never saw")
         model = given.get("model_name_or_path", runner.TARGET)
         folder = self._new_folder(form["name"], f"{Path(model).name}-{given['method']}")
         inputs = folder / "inputs"
@@ -297,7 +297,7 @@ class Desk:
         if own and not {"forget", "retain"} <= set(own):
             raise InputError("give both a file of what was to be forgotten and one of what was to be kept, or none")
         for split in own:
-            uploads.checked_upload(sets[split], f"{split} data")
+            checked_upload(sets[split], f"{split} data")
         chosen = self._attacks(attacks)
         folder = self._new_folder("", f"evaluation-{Path(given['model_name_or_path']).name}")
         (folder / "inputs").mkdir()
@@ -431,6 +431,17 @@ class Desk:
             lines = [line for line in done.stderr.splitlines() if line.startswith("error:")] or ["it failed"]
             raise InputError("the runs cannot be compared: " + "; ".join(lines))
         return target
+
+
+def checked_upload(path: str | Path, what: str):
+    """`uploads.checked_upload`; what is refused is deleted from the page's own temporary folder at once."""
+    try:
+        return uploads.checked_upload(path, what)
+    except ValueError:
+        path, own = Path(path), os.environ.get("GRADIO_TEMP_DIR")
+        if own and path.resolve().is_relative_to(Path(own).resolve()):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _word(value) -> str:

@@ -42,8 +42,8 @@ IDLE = """<section class="card"><h3>What happens next</h3><ol>
 <li>Say on this page what the model should forget, and press <b>Unlearn</b>.</li>
 <li>Here you watch it: how far it is, how long it still takes, and what the model says meanwhile.</li>
 <li>Then you see its answers before and after, and may ask both models yourself.</li>
-</ol><p class="hint">The model that is asked stays as it is: a second one is made. What you type stays on this
-machine.</p></section>"""
+</ol><p class="hint">The model you choose stays as it is: a second one is made. What you type is sent to
+nobody.</p></section>"""
 
 
 class _Gradio:
@@ -161,7 +161,7 @@ def number_rows(evaluation: dict) -> list[list[str]]:
     for split in ("forget", "retain", "holdout", "general"):
         tables = [models.get(name, {}).get(split, {}) for name in ("target", "unlearned", "retrained")]
         for metric in words.metric_order({name for table in tables for name in table}):
-            row = [split, words.doc(metric).label]
+            row = [SPLIT_NAMES[split], words.doc(metric).label]
             for name, table in zip(("target", "unlearned", "retrained"), tables):
                 ends = intervals.get(name, {}).get(split, {}).get(metric)
                 around = f" [{words.number(ends[0])}, {words.number(ends[1])}]" if ends else ""
@@ -437,6 +437,7 @@ class Page:
             gr.update(visible=stoppable, value="Stop at once" if job.stop_asked else "Stop"),
             gr.update(visible=resumable, value="Resume" if has_checkpoint(folder) else "Start again"),
             gr.update(visible=done, value="See before and after" if job.kind == "unlearn" else "See the numbers"),
+            gr.update(visible=job.over),
             gr.update(visible=True),
             gr.update(visible=job.kind == "unlearn"),
             gr.Timer(TICK, active=not job.over),
@@ -457,7 +458,7 @@ class Page:
     @staticmethod
     def _nothing():
         nothing = gr.update(value=None)
-        hidden = [gr.update(visible=False)] * 6  # command, three buttons, all details, curves
+        hidden = [gr.update(visible=False)] * 7  # command, four buttons, all details, curves
         silent = [nothing, nothing, nothing, *spoken([]), "", gr.skip()]
         return [IDLE, *silent, *hidden, gr.Timer(TICK, active=False), {}]
 

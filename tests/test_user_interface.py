@@ -640,6 +640,7 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
     (project / "bad.pkl").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(AppError, match="not accepted"):
         client.predict(source="file", file=handle_file(str(project / "bad.pkl")), api_name="/unlearn")
+    assert not list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("bad.pkl")), "what was refused must not stay"
     with pytest.raises(AppError):  # a path that was never uploaded
         client.predict(source="file", text="", file={"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
                        api_name="/check")  # fmt: skip
