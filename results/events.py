@@ -94,10 +94,12 @@ def named(function, names):
 
 
 def drawing(points: list[tuple], value: str):
-    """Points (step, value, set) for a line plot, which is hidden while there is none."""
+    """Points (step, value, set) for a line plot, which is hidden while there is no line to draw."""
     import pandas
 
-    return gr.update(value=pandas.DataFrame(points, columns=["step", value, "set"]), visible=bool(points))
+    return gr.update(
+        value=pandas.DataFrame(points, columns=["step", value, "set"]), visible=len({step for step, *_ in points}) > 1
+    )
 
 
 def recommended(source: str) -> str:
@@ -439,7 +441,7 @@ class Page:
             gr.update(visible=done, value="See before and after" if job.kind == "unlearn" else "See the numbers"),
             gr.update(visible=job.over),
             gr.update(visible=True),
-            gr.update(visible=job.kind == "unlearn"),
+            gr.update(visible=bool(trace.evaluations)),
             gr.Timer(TICK, active=not job.over),
             mark,
         ]

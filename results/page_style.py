@@ -4,7 +4,7 @@ from __future__ import annotations
 
 COLORS = {"forget": "#c2410c", "retain": "#0369a1", "holdout": "#64748b"}  # told apart by the colour-blind too
 CSS = """
-.gradio-container {max-width: min(1240px, 100vw) !important; margin: 0 auto !important}
+.gradio-container {width: 100%; max-width: min(1240px, 100vw) !important; margin: 0 auto !important}
 .gradio-container > .main, .gradio-container .wrap:has(> main), .gradio-container main {min-width: 0; width: 100%;
   max-width: 100%}
 .gradio-container main {padding: 12px 16px 64px}

@@ -243,7 +243,7 @@ def status_html(job: Job, seen: Progress, now: float | None = None, result: str 
         facts.append(f"about {duration(max(1.0, round(seen.seconds_left)))} of unlearning left")
     if took is not None:
         facts.append(f"{'took' if job.over else 'running for'} {duration(round(took))}")
-    if job.over and job.exit_code not in (0, None):
+    if job.state in ("failed", "diverged") and job.exit_code is not None:
         facts.append(f"exit code {job.exit_code}")
     title = job.name if job.over or seen.state == "queued" else seen.stage
     name = "" if title == job.name else job.name
