@@ -108,6 +108,7 @@ def theme():
         block_label_text_color="*neutral_700",
         block_title_text_color="*neutral_700",
         input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         link_text_color="*primary_700",
         link_text_color_dark="*primary_300",
     )
