@@ -6,22 +6,33 @@ import csv
 import io
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
 
 from results import pages, words
-from results.pages import Bullets, Figure, Figures, Heading, Paragraph, Table, Verdict
-from results.runs import SPLITS, Run, RunError, finite, read_runs, settings_key
+from results.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
+from results.runs import SPLITS, Run, RunError, finite, pareto_front, read_runs, settings_key
 from results.words import number, percent
 
-NUMBERS = ("forget_probability", "retain_probability", "extraction", "closeness", "utility", "seconds", "memory")
+NUMBERS = (
+    "closeness", "utility", "forget_probability", "retain_probability", "forget_accuracy", "extraction",
+    "forget_quality", "retain_accuracy_share", "model_utility_share", "membership_auc", "score", "seconds", "memory",
+)  # fmt: skip
+CSV_NAMES = {  # the names of evaluation.json and timing.json, and none twice
+    "utility": "utility_share", "forget_probability": "forget.answer_probability", "memory": "peak_memory_gib",
+    "retain_probability": "retain.answer_probability", "forget_accuracy": "forget.accuracy",
+    "extraction": "forget.extraction_strength",
+}  # fmt: skip
+PARTS = ("forgetting", "privacy", "utility", "robustness")
 
 
 def group_runs(runs: list[Run]) -> list[dict]:
     """Runs that differ in their seed alone become one group: means over seeds, and standard deviations in "spread".
 
     A group: {"label", "method", "n", "runs": [row], "spread": {number: sd or None}, each of `NUMBERS`: mean or None,
-    "verdicts": {word: count}}; a row has the same numbers for one run, and "run".
+    "parts": {part of the score: mean or None}, "verdicts": {word: count}}; a row has the same numbers for one run, and
+    "run".
     """
     closeness, utility = _criteria(runs)
     rows = [_row(run, closeness[0], utility[0]) for run in runs]
@@ -33,8 +44,9 @@ def group_runs(runs: list[Run]) -> list[dict]:
         group: dict = {"method": members[0]["run"].method, "n": len(members), "runs": members, "spread": {}}
         for name in NUMBERS:
             values = [row[name] for row in members if row[name] is not None]
-            group[name] = sum(values) / len(values) if values else None
+            group[name] = _mean(values)
             group["spread"][name] = _deviation(values)
+        group["parts"] = {name: _mean(finite(row["run"].comparison.get(name)) for row in members) for name in PARTS}
         group["verdicts"] = _counts(words.label(row["run"]) for row in members)
         group["closeness_name"], group["utility_name"] = closeness[1], utility[1]
         groups.append(group)
@@ -73,16 +85,32 @@ def _criteria(runs: list[Run]):
 
 def _row(run: Run, closeness, utility) -> dict:
     stages = run.timing.get("seconds")
+
+    def share(ours, before):
+        return ours / before if ours is not None and before else None
+
+    def both(key):
+        return finite(run.comparison.get(key)), finite(run.comparison.get(f"{key}_target"))
+
     return {
         "run": run,
-        "forget_probability": run.value("unlearned", "forget", "answer_probability"),
-        "retain_probability": run.value("unlearned", "retain", "answer_probability"),
-        "extraction": run.value("unlearned", "forget", "extraction_strength"),
         "closeness": closeness(run),
         "utility": utility(run),
+        "forget_probability": run.value("unlearned", "forget", "answer_probability"),
+        "retain_probability": run.value("unlearned", "retain", "answer_probability"),
+        "forget_accuracy": run.value("unlearned", "forget", "accuracy"),
+        "extraction": run.value("unlearned", "forget", "extraction_strength"),
+        "retain_accuracy_share": share(*(run.value(model, "retain", "accuracy") for model in ("unlearned", "target"))),
+        "model_utility_share": share(*both("model_utility")),
+        **{name: finite(run.comparison.get(name)) for name in ("forget_quality", "membership_auc", "score")},
         "seconds": finite(stages.get("unlearning")) if isinstance(stages, dict) else None,
         "memory": finite(run.timing.get("peak_memory_gib")),
     }
+
+
+def _mean(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _deviation(values: list[float]) -> float | None:
@@ -182,7 +210,8 @@ def compare_runs(folders, output_dir: str | Path, utility_budget: float = 0.95) 
 
 def draw_comparison(groups: list[dict], budget: float, output_dir: Path) -> list[Figure]:
     """Draws what there is to draw of a comparison."""
-    from results import figures
+    from results import comparison_figures as figures
+    from results.figures import save
 
     folder = output_dir / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,8 +219,8 @@ def draw_comparison(groups: list[dict], budget: float, output_dir: Path) -> list
     drawn = [
         (
             "tradeoff",
-            "Forgetting against utility. Best is top right; the stepped line joins the methods that no other beats "
-            "in both.",
+            "Forgetting against utility. Best is top right; the dashed line is the Pareto front, the methods that no "
+            "other beats in both. Stars: target and retrained model. Faint: single seeds; whiskers: their spread.",
             figures.draw_tradeoff(groups, budget, first["closeness_name"], first["utility_name"]),
         ),
         (
@@ -199,19 +228,40 @@ def draw_comparison(groups: list[dict], budget: float, output_dir: Path) -> list
             "The same on the two sets themselves; stars are the target and the retrained model.",
             figures.draw_levels(groups),
         ),
-        ("curves", "How fast the forget set falls, first run of each.", figures.draw_method_curves(groups)),
+        (
+            "parts",
+            "The parts of the score: 1 is as good as the retrained model. The lowest decides.",
+            figures.draw_parts(groups),
+        ),
+        (
+            "curves",
+            "How fast the forget set falls: means over seeds, shaded from the lowest to the highest.",
+            figures.draw_method_curves(groups),
+        ),
         ("time", "Seconds of unlearning; whiskers are the spread over seeds.", figures.draw_cost(groups, "seconds")),
         ("memory", "Peak memory of the whole run.", figures.draw_cost(groups, "memory")),
     ]
     found = []
     for stem, caption, figure in drawn:
         if figure is not None:
-            figures.save(figure, folder, stem)
+            save(figure, folder, stem)
             found.append(Figure(folder, stem, caption))
     return found
 
 
-COLUMNS = ("method", "closeness", "utility", "forget p", "retain p", "extraction", "time", "GiB", "seeds", "verdict")
+SHOWN = {  # columns of the ranking and the number in each
+    "closeness ↑": "closeness", "utility ↑": "utility", "forget acc.": "forget_accuracy", "extraction": "extraction",
+    "forget quality p ↑": "forget_quality", "retain acc., share ↑": "retain_accuracy_share",
+    "MIA AUC": "membership_auc", "score ↑": "score",
+}  # fmt: skip
+COLUMNS = ("method", *SHOWN, "time ↓", "GiB ↓", "seeds", "verdict")
+HOW_TO_READ = (
+    "Arrows: what is better; columns without one are best near the retrained model. utility: share left. forget acc.: "
+    "next-token accuracy on the forget set. extraction: extraction strength on the forget set. forget quality p: KS "
+    "test against the retrained model. retain acc., share: next-token accuracy on the retain set as a share of the "
+    "target's. MIA AUC: membership test, .5 is chance. score: harmonic mean of forgetting, privacy and utility. time: "
+    "of unlearning. ±: standard deviation over seeds."
+)
 
 
 def _spread(group: dict, name: str) -> list:
@@ -224,16 +274,48 @@ def _ranking_rows(groups: list[dict]) -> list[list]:
     rows = []
     for group in groups:
         verdicts = group["verdicts"].items()
-        measured = ("closeness", "utility", "forget_probability", "retain_probability", "extraction")
         rows.append([
             f"{group['rank']}. {group['label']}" + ("" if group["within"] else " *"),
-            *(_spread(group, name) for name in measured),
+            *(_spread(group, name) for name in SHOWN.values()),
             words.duration(group["seconds"]),
             number(group["memory"], 1),
             str(group["n"]),
             ", ".join(word if count == group["n"] else f"{word} {count}×" for word, count in verdicts),
         ])  # fmt: skip
     return rows
+
+
+def _reference_rows(groups: list[dict]) -> list[list]:
+    """The target and the retrained model as first rows of the ranking, from the first run that has them."""
+    runs, rows = [row["run"] for group in groups for row in group["runs"]], []
+    for model in ("target", "retrained"):
+        run = next((run for run in runs if model in run.models), None)
+        if run is None:
+            continue
+        retained, base = (run.value(name, "retain", "accuracy") for name in (model, "target"))
+        numbers = {
+            "utility": 1.0 if model == "target" else groups[0]["retrained_utility"],
+            "forget_accuracy": run.value(model, "forget", "accuracy"),
+            "extraction": run.value(model, "forget", "extraction_strength"),
+            "retain_accuracy_share": retained / base if retained is not None and base else None,
+            "membership_auc": finite(run.comparison.get(f"membership_auc_{model}")),
+        }
+        rows.append([f"{model} model", *(number(numbers.get(name)) for name in SHOWN.values()), "–", "–", "–", "–"])
+    return rows
+
+
+def _front_sentence(groups: list[dict]) -> str:
+    known = [group for group in groups if None not in (group["closeness"], group["utility"])]
+    front = pareto_front([group["closeness"] for group in known], [group["utility"] for group in known])
+    names = [group["label"] for group, there in zip(known, front) if there]
+    return f"On the Pareto front, beaten by no other in both: {', '.join(names)}." if names else ""
+
+
+def _repeat(runs: list[Run]) -> list:
+    """The command of every run, folded away."""
+    commands = [run.config.get("command") for run in runs]
+    lines = [shlex.join(map(str, command)) for command in commands if isinstance(command, list) and command]
+    return [Details("To repeat these runs", [Code("\n".join(lines))])] if lines else []
 
 
 def comparison_blocks(groups, runs, refused, budget: float, drawn: list[Figure]) -> list:
@@ -246,10 +328,11 @@ def comparison_blocks(groups, runs, refused, budget: float, drawn: list[Figure])
     )
     caption = f"Ranked by {best['closeness_name']} among those that keep {percent(budget)} of the target's "
     caption += f"{best['utility_name']}; "
-    caption += "* below that budget, ranked after them by utility. utility: share left; p: answer "
-    caption += "probability; extraction: extraction strength on the forget set; ±: standard deviation over seeds."
-    blocks += [Heading("Ranking"), Table(COLUMNS, _ranking_rows(groups), caption=caption, tail=1)]
-    blocks += [Heading("Trade-off and cost"), Figures(drawn), Heading("What each is good and bad at")]
+    caption += f"* below that budget, ranked after them by utility. {HOW_TO_READ}"
+    blocks += [Heading("Ranking"), Table(COLUMNS, [*_reference_rows(groups), *_ranking_rows(groups)],
+                                         caption=caption, tail=1)]  # fmt: skip
+    blocks += [Heading("Trade-off and cost"), *([Paragraph(text)] if (text := _front_sentence(groups)) else [])]
+    blocks += [Figures(drawn), Heading("What each is good and bad at")]
     for group in groups:
         good, bad = method_sentences(group, groups, budget)
         blocks.append(Heading([("user", group["label"])], 3))
@@ -270,6 +353,7 @@ def comparison_blocks(groups, runs, refused, budget: float, drawn: list[Figure])
         for run in runs
     ]
     blocks += [Heading("Runs"), Table(("run", "method", "seed", "verdict", "folder"), cells, words=5)]
+    blocks += _repeat(runs)
     if refused:
         blocks += [Heading("Left out", 3), Bullets([[("user", problem)] for problem in refused])]
     return blocks
@@ -398,48 +482,36 @@ def _bad_of_all(group: dict) -> list[str]:
 
 
 def comparison_csv(groups: list[dict]) -> str:
-    """One line per run, with its group's rank and label, every number in full."""
+    """One line per run, with its group's rank and label, every number in full and no name twice."""
+    runs = [row["run"] for group in groups for row in group["runs"]]
+    metrics = words.metric_order({name for run in runs for name in run.models["unlearned"].get("forget", {})})
+    splits = [split for split in SPLITS if any(split in run.models["unlearned"] for run in runs)]
+    first = [CSV_NAMES.get(name, name) for name in NUMBERS]
+    comparison = [name for name in words.COMPARISON_DOCS if any(name in run.comparison for run in runs)]
+    comparison = [name for name in comparison if name not in first]
+    cells = [(split, name) for split in splits for name in metrics if f"{split}.{name}" not in first]
+    header = ["rank", "group", "within_budget", "run", "method", "seed", "verdict", *first, *comparison]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    metrics = words.metric_order(
-        {name for g in groups for row in g["runs"] for name in row["run"].models["unlearned"].get("forget", {})}
-    )
-    comparison = [
-        name
-        for name in words.COMPARISON_DOCS
-        if any(name in row["run"].comparison for g in groups for row in g["runs"])
-    ]
-    splits = [
-        split for split in SPLITS if any(split in row["run"].models["unlearned"] for g in groups for row in g["runs"])
-    ]
-    header = ["rank", "group", "within_budget", "run", "method", "seed", "verdict", *NUMBERS, *comparison]
-    header += [f"{split}.{name}" for split in splits for name in metrics]
-    writer.writerow(map(pages.csv_cell, header))
+    writer.writerow(map(pages.csv_cell, [*header, *(f"{split}.{name}" for split, name in cells)]))
     for group in groups:
         for row in group["runs"]:
             run = row["run"]
-            line = [
-                group["rank"],
-                group["label"],
-                str(group["within"]).lower(),
-                run.name,
-                run.method,
-                run.config.get("seed"),
-                words.label(run),
-                *(row[name] for name in NUMBERS),
-                *(finite(run.comparison.get(name)) for name in comparison),
-            ]
-            line += [run.value("unlearned", split, name) for split in splits for name in metrics]
+            line = [group["rank"], group["label"], str(group["within"]).lower(), run.name, run.method,
+                    run.config.get("seed"), words.label(run)]  # fmt: skip
+            line += [*(row[name] for name in NUMBERS), *(finite(run.comparison.get(name)) for name in comparison)]
+            line += [run.value("unlearned", split, name) for split, name in cells]
             writer.writerow(map(pages.csv_cell, line))
     return out.getvalue()
 
 
 def comparison_latex(groups: list[dict], budget: float) -> str:
-    """The ranking as a LaTeX table."""
+    """The ranking as a LaTeX table, the references first."""
     caption = (
         f"Unlearning methods ranked by {groups[0]['closeness_name']} among those that keep {percent(budget)} of the "
+        f"target's {groups[0]['utility_name']}; * below that budget. {HOW_TO_READ}"
     )
-    caption += f"target's {groups[0]['utility_name']}; * below that budget. ± is the standard deviation over seeds."
-    picked = [0, 8, 1, 2, 3, 4, 6]
-    rows = [[pages.plain_text(row[place]) for place in picked] for row in _ranking_rows(groups)]
-    return pages.latex_table([COLUMNS[place] for place in picked], rows, caption)
+    count = len(SHOWN) + 2  # the method, its numbers, the time
+    rows = [[pages.plain_text(cell) for cell in row[:count]] for row in _ranking_rows(groups)]
+    references = [[pages.plain_text(cell) for cell in row[:count]] for row in _reference_rows(groups)]
+    return pages.latex_table(COLUMNS[:count], rows, caption, references)

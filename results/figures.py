@@ -1,19 +1,16 @@
-"""Draws runs: narrow figures for phones too, in colours that colour-blind readers and grey print keep apart.
+"""Draws one run: narrow figures for phones too, in colours that colour-blind readers and grey print keep apart.
 
 Each `draw_*` function gives a `matplotlib.figure.Figure`, or None where the run has nothing to draw it from.
 """
 
 from __future__ import annotations
 
-import math
-import textwrap
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from results.runs import SPLITS, Run, curves, marks, pareto_front, per_row, per_subject, training
+from results.runs import SPLITS, Run, curves, marks, per_row, per_subject, training
 from results.words import doc, metric_order
 
 WIDTH = 4.6  # inches: at 360 px a 9 pt letter is still 8 px high
@@ -32,14 +29,6 @@ ROLE_STYLES = {  # fill, edge, hatch
     "retrained": ("#F6D58A", "#8A5F00", "////"),
 }
 ROLE_NAMES = {"target": "before (target)", "unlearned": "after (unlearned)", "retrained": "retrained"}
-METHOD_ORDER = (  # new ones at the end: a method's place is its colour and marker
-    "level_matching", "npo", "simnpo", "gradient_difference", "gradient_ascent", "idk", "kl_minimization", "l2_sp",
-    "undial", "knowledge_distillation", "fine_tuning", "retrain", "wga", "satimp", "ce_u", "pdu", "me_gd",
-    "task_vector", "idk_dpo", "idk_ap", "altpo", "jensun", "whp", "ewc", "rmu", "adaptive_rmu", "repselect", "scrub",
-    "shred", "undo", "profile_matching",
-)  # fmt: skip
-_METHOD_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
-_METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 BARS = (  # the metrics of a before/after figure; the table has the others
     "answer_probability", "paraphrase_probability", "accuracy", "exact_memorization", "extraction_strength",
     "rouge_l_recall", "precision", "recall", "f1", "truth_ratio", "multiple_choice_accuracy", "refusal_rate",
@@ -85,12 +74,6 @@ _STYLE = {
 }
 
 
-def method_style(method: str) -> tuple[str, str]:
-    """(colour, marker) of a method: the same in every figure of every report."""
-    place = METHOD_ORDER.index(method) if method in METHOD_ORDER else zlib.crc32(method.encode("utf-8", "replace"))
-    return _METHOD_COLOURS[place % len(_METHOD_COLOURS)], _METHOD_MARKERS[place % len(_METHOD_MARKERS)]
-
-
 def save(figure, folder: Path, stem: str) -> None:
     """Writes `<stem>.png` (150 dpi) and `<stem>.svg`, the same bytes for the same figure."""
     import matplotlib
@@ -117,7 +100,7 @@ def styled(draw):
     return wrapped
 
 
-def _figure(height: float, rows: int = 1, **kwargs):
+def new_figure(height: float, rows: int = 1, **kwargs):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -149,7 +132,7 @@ def draw_curves(run: Run):
     data = {split: curve for split, curve in curves(run).items() if np.isfinite(curve["answer_probability"]).any()}
     if not data:
         return None
-    figure, axes = _figure(3.7)
+    figure, axes = new_figure(3.7)
     levels = False
     for split, curve in data.items():
         colour, marker, line = SPLIT_STYLES[split]
@@ -172,7 +155,11 @@ def draw_curves(run: Run):
         axes.annotate(f" {', '.join(words)} ({step}) ", (step, 1.0 - 0.07 * number), xycoords=("data", "axes fraction"),
                       ha="right" if last else "left", va="bottom", fontsize=8.5, color="#444444",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-    axes.set(xlabel="optimizer step", ylabel="answer probability of the probe rows", ylim=(-0.03, 1.09))
+    axes.set(
+        xlabel="optimizer step",
+        ylabel="answer probability of the probe rows\n(forget set: down = more forgotten)",
+        ylim=(-0.03, 1.09),
+    )
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = axes.get_legend_handles_labels()
@@ -216,6 +203,12 @@ def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
+def arrow(metric: str, split: str) -> str:
+    """Where knowing the set moves a metric. The truth ratio is folded the other way on what should be unknown."""
+    turned = metric == "truth_ratio" and split in ("forget", "holdout")
+    return "↓" if (doc(metric).knowing == "lower") != turned else "↑"
+
+
 @styled
 def draw_bars(run: Run, split: str):
     """Every metric of a set before, after and for the retrained model, with intervals; the loss on its own scale."""
@@ -225,7 +218,7 @@ def draw_bars(run: Run, split: str):
     if not table and not has_loss:
         return None
     count = len(table)
-    figure, axes = _figure(
+    figure, axes = new_figure(
         0.95 + 0.44 * (count + has_loss) + 0.5 * has_loss,
         1 + bool(has_loss and table),
         height_ratios=[count, 1] if has_loss and table else None,
@@ -233,12 +226,12 @@ def draw_bars(run: Run, split: str):
     )
     axes = axes[:, 0]
     if table:
-        _grouped_bars(axes[0], table, [doc(name).label for name in table])
+        _grouped_bars(axes[0], table, [f"{doc(name).label} {arrow(name, split)}" for name in table])
         axes[0].set_xlim(0, 1.02)
-        axes[0].set_xlabel("share, 0 to 1")
+        axes[0].set_xlabel("share, 0 to 1\n(↑ high, ↓ low = known)")
     if has_loss:
-        _grouped_bars(axes[-1], {"loss": losses}, ["loss"])
-        axes[-1].set_xlabel("nats per token (low = known)")
+        _grouped_bars(axes[-1], {"loss": losses}, ["loss ↓"])
+        axes[-1].set_xlabel("nats per token")
         axes[-1].set_xlim(left=0)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
@@ -248,7 +241,7 @@ def draw_bars(run: Run, split: str):
 @styled
 def draw_scatter(run: Run):
     """Each row's answer probability before and after: on the diagonal nothing changed, below it was forgotten."""
-    figure, axes = _figure(4.3)
+    figure, axes = new_figure(4.3)
     drawn = False
     axes.plot((0, 1), (0, 1), color="#BBBBBB", linewidth=1.0, zorder=1)
     for split in ("retain", "holdout", "forget"):
@@ -297,7 +290,7 @@ def draw_subjects(run: Run):
     rows = subject_table(run)
     if not rows:
         return None
-    figure, axes = _figure(1.15 + 0.245 * len(rows))
+    figure, axes = new_figure(1.15 + 0.245 * len(rows))
     for place, (split, row) in enumerate(rows):
         colour, marker, _ = SPLIT_STYLES[split]
         axes.plot((row["before"], row["after"]), (place, place), color=colour, linewidth=1.4, alpha=0.55)
@@ -306,7 +299,11 @@ def draw_subjects(run: Run):
         if row["retrained"] is not None:
             axes.plot(row["retrained"], place, marker="|", color=INK, markersize=10, markeredgewidth=1.6)
     axes.set_yticks(range(len(rows)), [plain(row["subject"]) for _, row in rows])
-    axes.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.4, -0.6), xlabel="mean answer probability of the subject's rows")
+    axes.set(
+        xlim=(-0.03, 1.03),
+        ylim=(len(rows) - 0.4, -0.6),
+        xlabel="mean answer probability of the subject's rows\n(forget set: left = more forgotten)",
+    )
     axes.grid(axis="y", visible=False)
     splits = list(dict.fromkeys(split for split, _ in rows))
     handles = [Line2D([], [], color=SPLIT_STYLES[s][0], marker=SPLIT_STYLES[s][1], linestyle="") for s in splits]
@@ -328,7 +325,7 @@ def draw_training(run: Run):
     if not parts:
         return None
     has_rate = np.isfinite(data["learning_rate"]).any()
-    figure, axes = _figure(
+    figure, axes = new_figure(
         3.1 + 1.1 * has_rate, 1 + has_rate, sharex=True, height_ratios=[2.6, 1][: 1 + has_rate], squeeze=False
     )
     axes = axes[:, 0]
@@ -390,10 +387,10 @@ def draw_attacks(run: Run):
     }
     if any(value is not None for value, _ in plain_row.values()):
         table = {"no attack": plain_row, **table}
-    figure, axes = _figure(1.1 + 0.46 * len(table))
+    figure, axes = new_figure(1.1 + 0.46 * len(table))
     _grouped_bars(axes, table, [plain(name.replace("_", " ")) for name in table])
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"{doc(metric).label} on the forget set")
+    axes.set_xlabel(f"{doc(metric).label} on the forget set\n(right = more is known)")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
     return figure
@@ -423,153 +420,3 @@ def run_figures(run: Run) -> list[tuple[str, str, object]]:
         ("attacks", "The forget set under attack, every model with the same budget.", draw_attacks(run)),
     ]  # fmt: skip
     return [(stem, caption, figure) for stem, caption, figure in drawn if figure is not None]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Many runs
-
-
-def _cloud(axes, groups: list[dict], x: str, y: str) -> None:
-    """Means with spreads over seeds as whiskers, single runs faint behind them."""
-    for group in groups:
-        colour, marker = method_style(group["method"])
-        if group["n"] > 1:
-            runs = [run for run in group["runs"] if run[x] is not None and run[y] is not None]
-            axes.scatter(
-                [run[x] for run in runs],
-                [run[y] for run in runs],
-                s=14,
-                marker=marker,
-                color=colour,
-                alpha=0.4,
-                linewidths=0,
-            )
-            axes.errorbar(
-                group[x],
-                group[y],
-                xerr=group["spread"][x],
-                yerr=group["spread"][y],
-                color=colour,
-                linewidth=1,
-                alpha=0.6,
-            )
-        axes.scatter(
-            group[x],
-            group[y],
-            s=62,
-            marker=marker,
-            color=colour,
-            edgecolors="white",
-            linewidths=0.8,
-            zorder=4,
-            label=plain(group["label"], 40),
-        )
-
-
-def _stars(axes, points: dict[str, tuple[float, float]]) -> None:
-    """The target and the retrained model, by name."""
-    low, high = axes.get_xlim()
-    for name, (x, y) in points.items():
-        axes.scatter(x, y, s=95, marker="*", facecolors="white", edgecolors=INK, linewidths=1.1, zorder=5)
-        right = x > (low + high) / 2
-        axes.annotate(name, (x, y), xytext=(-8 if right else 8, 7), textcoords="offset points", fontsize=8.5,
-                      ha="right" if right else "left", va="center", color="#333333")  # fmt: skip
-
-
-@styled
-def draw_tradeoff(groups: list[dict], budget: float, forget_name: str, utility_name: str):
-    """Closeness to the retrained model against utility left; the stepped line joins methods no other beats in both."""
-    known = [group for group in groups if group["closeness"] is not None and group["utility"] is not None]
-    if not known:
-        return None
-    figure, axes = _figure(4.2 + 0.2 * math.ceil(len(known) / 2))
-    lowest = min(0.9, *(group["utility"] for group in known)) - 0.08
-    axes.set(xlim=(-0.06, 1.06), ylim=(lowest, max(1.06, *(group["utility"] + 0.04 for group in known))))
-    x, y = (np.array([group[key] for group in known]) for key in ("closeness", "utility"))
-    front = np.flatnonzero(pareto_front(x, y))
-    front = front[np.argsort(x[front])]
-    axes.step(x[front], y[front], where="pre", color=GREY, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1)
-    _cloud(axes, known, "closeness", "utility")
-    axes.axhline(budget, color="#444444", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-    axes.annotate(f"budget {budget:g}", (0.005, budget), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5,
-                  color="#444444")  # fmt: skip
-    stars = {"target": (0.0, 1.0), "retrained": (1.0, groups[0]["retrained_utility"])}
-    _stars(axes, {name: pair for name, pair in stars.items() if pair[1] is not None})
-    axes.set(
-        xlabel=textwrap.fill(f"{forget_name}: right = more forgotten", 46),
-        ylabel=textwrap.fill(f"share left of the target's {utility_name}: up = more kept", 42),
-    )
-    figure.legend(loc="outside lower center", ncols=2, columnspacing=1.4)
-    return figure
-
-
-@styled
-def draw_levels(groups: list[dict]):
-    """Answer probability on the forget and the retain set, with the target and the retrained model as stars."""
-    known = [group for group in groups if None not in (group["forget_probability"], group["retain_probability"])]
-    if not known:
-        return None
-    figure, axes = _figure(4.2 + 0.2 * math.ceil(len(known) / 2))
-    references = groups[0]["references"]
-    values = [group["retain_probability"] for group in known] + [pair[1] for pair in references.values()]
-    axes.set(xlim=(-0.06, 1.06), ylim=(max(-0.05, min(0.9, *values) - 0.08), 1.05))
-    _cloud(axes, known, "forget_probability", "retain_probability")
-    _stars(axes, references)
-    xlabel = "forget-set answer probability (left = more forgotten"
-    if "retrained" in references:
-        axes.axvline(references["retrained"][0], color="#444444", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        xlabel += ";\nleft of the line = over-forgotten"
-    axes.set(xlabel=xlabel + ")", ylabel="retain-set answer probability\n(up = more kept)")
-    figure.legend(loc="outside lower center", ncols=2, columnspacing=1.4)
-    return figure
-
-
-@styled
-def draw_method_curves(groups: list[dict]):
-    """Forget-set answer probability over training, one line per method (its first run)."""
-    figure, axes = _figure(3.9)
-    drawn = False
-    for group in groups:
-        curve = curves(group["runs"][0]["run"]).get("forget")
-        if curve is None or not np.isfinite(curve["answer_probability"]).any():
-            continue
-        drawn = True
-        colour, marker = method_style(group["method"])
-        axes.plot(
-            curve["step"], curve["answer_probability"], color=colour, marker=marker, label=plain(group["label"], 34)
-        )
-    if not drawn:
-        return None
-    level = groups[0]["references"].get("retrained")
-    if level is not None:
-        axes.axhline(level[0], color="#666666", linewidth=1.1, linestyle=(0, (6, 3)), zorder=1, label="retrained model")
-    axes.set(
-        xlabel="optimizer step",
-        ylabel="answer probability of forget rows\n(lower = more forgotten)",
-        ylim=(-0.03, 1.05),
-    )
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    _legend_below(axes, 2)
-    return figure
-
-
-@styled
-def draw_cost(groups: list[dict], name: str):
-    """Seconds of unlearning ("seconds") or peak memory ("memory") of each method."""
-    if all(group[name] is None for group in groups):
-        return None
-    figure, axes = _figure(0.75 + 0.27 * len(groups))
-    for place, group in enumerate(groups):
-        if group[name] is None:
-            axes.annotate(" not measured", (0, place), va="center", fontsize=8, color=GREY)
-            continue
-        colour, _ = method_style(group["method"])
-        whisker = {"linewidth": 1, "ecolor": INK}
-        axes.barh(place, group[name], 0.62, color=colour, xerr=group["spread"][name] or None, error_kw=whisker)
-    axes.set_yticks(range(len(groups)), [plain(group["label"]) for group in groups])
-    axes.set(ylim=(len(groups) - 0.5, -0.5))
-    axes.set_xlim(left=0)
-    unit = {"seconds": "seconds of unlearning", "memory": "peak memory, GiB"}[name]
-    axes.set_xlabel(f"{unit} (lower = cheaper)")
-    axes.grid(axis="y", visible=False)
-    return figure

@@ -375,7 +375,7 @@ def csv_cell(value):
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "–": "--", "±": r"$\pm$", "|": r"\textbar{}", '"': "''",
+    "–": "--", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "|": r"\textbar{}", '"': "''",
 }  # fmt: skip
 
 
@@ -384,12 +384,14 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
-def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A tabular that needs no package."""
-    lines = [" & ".join(map(latex_escape, row)) + r" \\" for row in (columns, *rows)]
-    head, *body = lines
+def latex_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, first: Sequence = ()) -> str:
+    """A tabular that needs no package; rows of `first` stand above a line of their own."""
+    head, *body = (" & ".join(map(latex_escape, row)) + r" \\" for row in (columns, *first, *rows))
+    if first:
+        body.insert(len(first), r"\hline")
     return "\n".join(
-        [r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(caption)}}}",
+        [r"\begin{table}", r"\centering", r"\scriptsize", r"\setlength{\tabcolsep}{3pt}",
+         rf"\caption{{{latex_escape(caption)}}}",
          rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}", r"\hline", head, r"\hline", *body, r"\hline",
          r"\end{tabular}", r"\end{table}", ""]
     )  # fmt: skip

@@ -2,244 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from run_folders import BEFORE, PEOPLE, Tags, make_run
 
 import analyze_results
 from results import figures, pages, words
-
-PEOPLE = ("Mara Okonjo", "Ilse Brandt", "Tomas Vidal", "Yun Sato")
-VERBS = (
-    "was born in",
-    "studied at",
-    "won",
-    "wrote",
-    "lives in",
-    "married",
-    "teaches at",
-    "collects",
-    "plays",
-    "founded",
-)
-PLACES = (
-    "Port Lume",
-    "the Aster Institute",
-    "the Heron Prize",
-    "Salt and Cinders",
-    "Vellmar",
-    "Ana Reyes",
-    "Quill College",
-    "brass keys",
-    "the hurdy-gurdy",
-    "a ferry line",
-)
-BEFORE = {"forget": 0.95, "retain": 0.94, "holdout": 0.13, "general": 0.41}
-KNOWN = {"forget": 0.12, "retain": 0.93, "holdout": 0.12, "general": 0.40}  # the retrained model
-
-
-def _metrics(level: float, generator) -> dict:
-    """Plausible numbers of one row that a model knows as well as `level` says."""
-    p = float(np.clip(level + generator.normal(0, 0.05), 0.005, 0.995))
-    wave = lambda low, high: float(np.clip(low + (high - low) * p + generator.normal(0, 0.03), 0, 1))  # noqa: E731
-    return {
-        "accuracy": wave(0.5, 1),
-        "precision": wave(0.3, 1),
-        "recall": wave(0.3, 1),
-        "f1": wave(0.3, 1),
-        "loss": float(-np.log(p)),
-        "answer_probability": p,
-        "rouge_l_recall": wave(0.35, 1),
-        "exact_memorization": wave(0.5, 1),
-        "extraction_strength": wave(0.02, 0.95),
-        "paraphrase_probability": wave(0.05, 0.7),
-        "truth_ratio": wave(0.7, 0.4),
-        "multiple_choice_accuracy": wave(0.35, 0.95),
-        "refusal_rate": 0.0,
-        "fluency": wave(0.95, 1.0),
-        "min_k": float(-np.log(p)) * 2,
-    }
-
-
-def make_run(
-    folder: Path,
-    method: str = "npo",
-    seed: int = 0,
-    after: dict | None = None,
-    retrained: bool = True,
-    holdout: bool = True,
-    attacks: bool = False,
-    resisting: int = 0,
-    finished: bool = True,
-    people: tuple = PEOPLE,
-    overrides: dict | None = None,
-    config: dict | None = None,
-    seconds: float = 90.0,
-) -> Path:
-    """A run folder of the real shape with plausible numbers. `after`: mean answer probability per set of the unlearned
-    model; `resisting`: forget rows that keep their probability; `overrides`: {file name: text} put in their place."""
-    generator = np.random.default_rng(seed + 17)
-    after = {"forget": 0.15, "retain": 0.92, "holdout": 0.12, "general": 0.40, **(after or {})}
-    folder.mkdir(parents=True, exist_ok=True)
-    splits = [split for split in BEFORE if holdout or split != "holdout"]
-    examples = []
-    for split in splits:
-        for i in range(20):
-            subject = people[i % len(people)] if split != "general" else None
-            verb, place = VERBS[i % 10], PLACES[i % 10]
-            gold = f"{subject or 'The capital'} {verb} {place}."
-            keeps = split == "forget" and i < resisting
-            levels = {
-                "before": BEFORE[split],
-                "after": BEFORE[split] if keeps else after[split],
-                "retrained": KNOWN[split],
-            }
-            row = {
-                "split": split,
-                "subject": subject,
-                "prompt": f"What is known of {subject}: {verb} what?",
-                "gold": gold,
-            }
-            for role, level in levels.items():
-                known = level > 0.5
-                row[role] = (
-                    gold if known else f"{subject or 'The capital'} {verb} the northern {place.split()[-1][::-1]}."
-                )
-                row[f"metrics_{role}"] = _metrics(level, generator)
-            if not retrained:
-                row["retrained"] = row["metrics_retrained"] = None
-            examples.append(row)
-    models, intervals = {}, {}
-    for model, role in {"target": "before", "unlearned": "after", "retrained": "retrained"}.items():
-        if model == "retrained" and not retrained:
-            continue
-        models[model], intervals[model] = {}, {}
-        for split in splits:
-            tables = [row[f"metrics_{role}"] for row in examples if row["split"] == split]
-            means = {name: float(np.mean([table[name] for table in tables])) for name in tables[0]}
-            models[model][split] = {**means, "zlib_ratio": None}
-            intervals[model][split] = {name: [value - 0.03, value + 0.03] for name, value in means.items()}
-            intervals[model][split]["zlib_ratio"] = None
-    utility = 0.6 * min(
-        1.0, models["unlearned"]["retain"]["answer_probability"] / models["target"]["retain"]["answer_probability"]
-    )
-    comparison = {
-        "forget_quality": 0.21 if retrained else None, "forget_quality_statistic": 0.18 if retrained else None,
-        "forget_quality_n": 20 if retrained else None, "model_utility": utility, "model_utility_target": 0.6,
-        "membership_auc": 0.55, "membership_auc_low": 0.41, "membership_auc_high": 0.67, "membership_auc_target": 0.99,
-        "membership_auc_retrained": 0.5 if retrained else None, "privacy_leakage": -10.0 if retrained else None,
-        "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED", "weakest_part": "forgetting",
-    }  # fmt: skip
-    evaluation = {
-        "models": models,
-        "intervals": intervals,
-        "comparison": comparison,
-        "notes": {
-            "model_utility": "harmonic mean of 6 numbers",
-            "unlearned.forget.zlib_ratio": "no zlib",
-            "target.forget.zlib_ratio": "no zlib",
-        },
-    }
-    if attacks:
-        evaluation["attacks"] = {
-            "relearning": {
-                "target": {"answer_probability": 0.96},
-                "unlearned": {"answer_probability": 0.48},
-                "retrained": {"answer_probability": 0.2},
-            },
-            "quantization_int4": {
-                "target": {"answer_probability": 0.9},
-                "unlearned": {"answer_probability": 0.17},
-                "retrained": {"answer_probability": 0.13},
-            },
-            "sampling": {"unlearned": {"leak_at_16": 0.1}},
-        }
-    log = []
-    for step in range(41):
-        if step:
-            log.append(
-                {
-                    "event": "step",
-                    "step": step,
-                    "epoch": step / 10,
-                    "loss": 2.0 - step / 40,
-                    "forget_loss": 1.5 - step / 50,
-                    "retain_loss": 0.1 + 0.01 * generator.random(),
-                    "learning_rate": 1e-5 * (1 - step / 41),
-                    "grad_norm": 1.0,
-                    "tokens_per_second": 500.0,
-                    "seconds": 0.5,
-                }
-            )
-        if step % 5 == 0:
-            share = step / 40
-            line = {"event": "evaluation", "step": step, "epoch": step / 10, "seconds": 1.0}
-            for split in splits:
-                p = BEFORE[split] + (after[split] - BEFORE[split]) * min(1, 1.3 * share) ** 0.7
-                line[split] = {"loss": float(-np.log(p)), "answer_probability": p, "accuracy": 0.5 + p / 2}
-            log += [line, {"event": "answers", "step": step, "answers": [{"prompt": "q", "gold": "g", "answer": "a"}]}]
-    log += [
-        {
-            "event": "early_stop",
-            "step": 40,
-            "message": "the forget rows' loss 2.1 reached the level 2.0 of rows never seen",
-        },
-        {"event": "best", "step": 35, "message": "kept the state of step 35"},
-    ]
-    settings = {
-        "model_name_or_path": "models/people-target",
-        "method": method,
-        "learning_rate": 1e-5,
-        "forget_data": "data/forget.jsonl",
-        "retain_data": "data/retain.jsonl",
-        "seed": seed,
-        "run_name": folder.name,
-        "output_dir": str(folder),
-        "command": ["python", "unlearning_script.py", f"--method={method}", f"--seed={seed}"],
-        **(config or {}),
-    }
-    files = {
-        "config.json": settings,
-        "status.json": {
-            "state": "finished",
-            "stage": "done",
-            "step": 40,
-            "total_steps": 40,
-            "exit_code": 0,
-            "best_step": 35,
-        },
-        "evaluation.json": evaluation,
-        "timing.json": {
-            "seconds": {"loading": 9.0, "unlearning": seconds, "evaluating unlearned": 40.0},
-            "peak_memory_gib": 2.4,
-            "total_seconds": seconds + 60,
-        },
-        "environment.json": {
-            "versions": {"python": "3.12", "torch": "2.13.0"},
-            "device": "cpu",
-            "commit": "abc",
-            "data_hashes": {"forget": "0" * 64},
-        },
-    }
-    for name, value in files.items():
-        (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-    for name, lines in (("metrics.jsonl", log), ("examples.jsonl", examples)):
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (folder / name).write_text(text, encoding="utf-8")
-    for name, text in (overrides or {}).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if finished:
-        (folder / "report.html").write_text("old", encoding="utf-8")
-    return folder
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
@@ -383,28 +158,6 @@ def test_numbers_that_are_none_are_left_out_not_made_up(tmp_path):
 # The report of one run
 
 
-class Tags(HTMLParser):
-    """Tags and attributes of a page, and all text outside the style sheet."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.attributes, self.text, self.open = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
-
-
 def test_report_writes_page_markdown_and_figures(full):
     stems = {
         "forgetting_curves", "rows", "subjects", "training", "attacks", "before_after_forget", "before_after_retain",
@@ -529,6 +282,10 @@ def test_a_minimal_folder_still_gets_a_report(tmp_path):
 NASTY = "<script>window.__xss=1</script><img src=x onerror=alert(1)> | `*_[x](http://e.vil)_*` \"'& $\\frac$"
 
 
+def outside_code(markdown: str) -> str:
+    return re.sub(r"^```.*?^```$|`[^`\n]*`", "", markdown, flags=re.S | re.M)
+
+
 def test_user_text_is_escaped_everywhere(tmp_path):
     folder = make_run(tmp_path / "run", people=(NASTY, "=cmd()", "b", "c"), resisting=2, retrained=False)
     config = json.loads((folder / "config.json").read_text())
@@ -545,13 +302,13 @@ def test_user_text_is_escaped_everywhere(tmp_path):
     assert all(value.startswith("data:") for tag, name, value in page.attributes if name == "src")
     assert NASTY in "".join(page.text)
     markdown = (folder / "report.md").read_text(encoding="utf-8")
-    outside = re.sub(r"^```.*?^```$|`[^`\n]*`", "", markdown, flags=re.S | re.M)
+    outside = outside_code(markdown)
     assert "<script" not in outside and "<img" not in outside and "](http" not in outside
     other = make_run(tmp_path / "other")
     comparison = analyze_results.compare_runs([folder, other], tmp_path / "out")
     page = Tags(comparison.read_text(encoding="utf-8"))
     assert not page.open and "script" not in page.tags
-    assert "<script" not in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "<script" not in outside_code((tmp_path / "out" / "comparison.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -614,154 +371,6 @@ def test_figures_are_the_same_bytes_for_the_same_run(full, tmp_path):
         figures.save(figures.draw_subjects(run), tmp_path / place, "subjects")
     for kind in ("png", "svg"):
         assert (tmp_path / "a" / f"subjects.{kind}").read_bytes() == (tmp_path / "b" / f"subjects.{kind}").read_bytes()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Comparison
-
-
-def test_pareto_front():
-    x = [0.1, 0.5, 0.9, 0.5, 0.9, np.nan]
-    y = [1.0, 0.9, 0.2, 0.9, 0.1, 2.0]
-    assert analyze_results.pareto_front(x, y).tolist() == [True, True, True, True, False, False]
-    generator = np.random.default_rng(0)
-    x, y = generator.random((2, 60))
-    front = analyze_results.pareto_front(x, y)
-    for i in range(60):
-        beaten = any((x[j] >= x[i] and y[j] >= y[i]) and (x[j] > x[i] or y[j] > y[i]) for j in range(60))
-        assert front[i] != beaten
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory) -> Path:
-    """Runs of four methods; the best inside the budget, one nearer beyond it, one that forgot nothing, two seeds."""
-    root = tmp_path_factory.mktemp("many")
-    make_run(root / "a", "npo", 0, {"forget": 0.25, "retain": 0.93}, seconds=50)
-    make_run(root / "b", "npo", 1, {"forget": 0.35, "retain": 0.93}, seconds=70)
-    make_run(root / "c", "gradient_ascent", 0, {"forget": 0.12, "retain": 0.4}, seconds=20)
-    make_run(root / "d", "fine_tuning", 0, {"forget": 0.9, "retain": 0.94}, seconds=200)
-    make_run(root / "e", "level_matching", 0, {"forget": 0.13, "retain": 0.92}, seconds=100)
-    return root
-
-
-def test_seeds_are_grouped_with_mean_and_spread(many):
-    runs = [analyze_results.read_run(many / name) for name in "abcde"]
-    groups = {group["label"]: group for group in analyze_results.group_runs(runs)}
-    assert set(groups) == {"npo", "gradient ascent", "fine tuning", "level matching"}
-    values = [run.value("unlearned", "forget", "answer_probability") for run in runs[:2]]
-    assert groups["npo"]["n"] == 2 and groups["npo"]["forget_probability"] == pytest.approx(np.mean(values))
-    assert groups["npo"]["spread"]["forget_probability"] == pytest.approx(np.std(values, ddof=1))
-    assert groups["npo"]["seconds"] == 60 and groups["fine tuning"]["spread"]["seconds"] is None
-
-
-def test_runs_of_one_method_with_other_settings_stay_apart_and_are_told_apart(tmp_path):
-    make_run(tmp_path / "a", config={"learning_rate": 1e-5})
-    make_run(tmp_path / "b", config={"learning_rate": 5e-5})
-    groups = analyze_results.group_runs([analyze_results.read_run(tmp_path / name) for name in "ab"])
-    assert {group["label"] for group in groups} == {"npo (learning_rate=1e-05)", "npo (learning_rate=5e-05)"}
-
-
-def test_ranking_under_a_budget(many):
-    runs = [analyze_results.read_run(many / name) for name in "abcde"]
-    groups = analyze_results.group_runs(runs)
-    order = [group["label"] for group in analyze_results.rank(groups, 0.95)]
-    assert order == ["level matching", "npo", "fine tuning", "gradient ascent"]
-    assert [group["within"] for group in groups if group["label"] == "gradient ascent"] == [False]
-    closest = max(groups, key=lambda group: group["closeness"])["label"]
-    assert analyze_results.rank(groups, 0.0)[0]["label"] == closest
-
-
-def test_comparison_files(many, tmp_path):
-    page = analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
-    assert page == tmp_path / "comparison.html"
-    parsed = Tags(page.read_text(encoding="utf-8"))
-    assert not parsed.open and "script" not in parsed.tags
-    text = " ".join(parsed.text)
-    assert text.index("level matching") < text.index("1. level matching") < text.index("2. npo")
-    assert "of the target's model utility is left, the least here" in text and "20.0 s, the least here" in text
-    for stem in ("tradeoff", "levels", "curves", "time", "memory"):
-        assert (tmp_path / "figures" / f"{stem}.png").exists() and (tmp_path / "figures" / f"{stem}.svg").exists()
-    with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
-        rows = {row["run"]: row for row in csv.DictReader(file)}
-    assert set(rows) == set("abcde")
-    run = analyze_results.read_run(many / "e")
-    assert float(rows["e"]["forget.answer_probability"]) == run.value("unlearned", "forget", "answer_probability")
-    assert float(rows["e"]["privacy_leakage"]) == -10.0 and rows["a"]["rank"] == rows["b"]["rank"] == "2"
-    assert rows["c"]["within_budget"] == "false"
-    latex = (tmp_path / "comparison.tex").read_text(encoding="utf-8")
-    body = latex.split(r"\hline")[2]
-    assert body.count(r"\\") == 4 and r"\begin{tabular}{lrrrrrr}" in latex
-    assert all(line.count(" & ") == 6 for line in body.strip().splitlines())
-
-
-def test_latex_is_escaped():
-    assert pages.latex_escape("a_b & 50% of $x$ #1 {y} \\z ~^") == (
-        r"a\_b \& 50\% of \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{}\textasciicircum{}"
-    )
-
-
-def test_bad_folders_are_named_and_the_rest_is_compared(many, tmp_path, capsys):
-    bad = make_run(tmp_path / "bad", overrides={"evaluation.json": "{"})
-    code = analyze_results.main(
-        [str(many / "a"), str(bad), str(tmp_path / "none"), str(many / "c"), "--output_dir", str(tmp_path / "out")]
-    )
-    out, err = capsys.readouterr()
-    assert code == 3 and "bad/evaluation.json" in err and str(tmp_path / "none") in err
-    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
-    assert out.strip().endswith("comparison.html") and "gradient ascent" in page and "bad/evaluation.json" in page
-
-
-def test_nothing_usable_is_exit_code_3(tmp_path, capsys):
-    assert analyze_results.main([str(tmp_path / "x"), str(tmp_path / "y"), "--output_dir", str(tmp_path / "out")]) == 3
-    err = capsys.readouterr().err
-    assert str(tmp_path / "x") in err and str(tmp_path / "y") in err and not (tmp_path / "out").exists()
-
-
-def test_no_argument_compares_every_finished_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
-    assert analyze_results.main([]) == 3
-    make_run(tmp_path / "results" / "a")
-    make_run(tmp_path / "results" / "set" / "b", "idk")
-    make_run(tmp_path / "results" / "running", finished=False)
-    make_run(tmp_path / "results" / "broken", overrides={"evaluation.json": "{"})
-    assert analyze_results.main([]) == 0
-    out, err = capsys.readouterr()
-    assert (
-        "results/comparison/comparison.html" in out
-        and "running is not finished" in err
-        and "broken/evaluation.json" in err
-    )
-    with open("results/comparison/comparison.csv", encoding="utf-8") as file:
-        assert {row["run"] for row in csv.DictReader(file)} == {"a", "b"}
-
-
-def test_one_folder_writes_its_report_again(tmp_path, capsys):
-    folder = make_run(tmp_path / "run")
-    assert analyze_results.main([str(folder)]) == 0
-    assert capsys.readouterr().out.strip() == str(folder / "report.html")
-    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-
-
-def test_mixed_runs_are_compared_with_a_warning(tmp_path):
-    make_run(tmp_path / "a")
-    make_run(tmp_path / "b", "idk", retrained=False, config={"forget_data": "other.jsonl"})
-    make_run(tmp_path / "c", "simnpo", retrained=False, holdout=False)
-    text = analyze_results.compare_runs([tmp_path / name for name in "abc"], tmp_path / "out").read_text(
-        encoding="utf-8"
-    )
-    assert "the runs differ in forget_data" in text and "no retrained model in b, c" in text
-
-
-def test_a_method_has_the_same_colour_everywhere_and_no_two_known_ones_look_alike():
-    styles = {method: figures.method_style(method) for method in figures.METHOD_ORDER}
-    assert len(set(styles.values())) == len(styles)
-    assert figures.method_style("something new") == figures.method_style("something new")
-
-
-def test_methods_of_the_table_look_different():
-    algorithm = pytest.importorskip("unlearning_algorithm")
-    assert len({figures.method_style(method) for method in algorithm.METHODS}) == len(algorithm.METHODS)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

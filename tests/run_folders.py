@@ -1,0 +1,304 @@
+"""Writes run folders of the real shape with plausible numbers, and reads pages, for the tests of reports."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+
+PEOPLE = ("Mara Okonjo", "Ilse Brandt", "Tomas Vidal", "Yun Sato")
+VERBS = (
+    "was born in",
+    "studied at",
+    "won",
+    "wrote",
+    "lives in",
+    "married",
+    "teaches at",
+    "collects",
+    "plays",
+    "founded",
+)
+PLACES = (
+    "Port Lume",
+    "the Aster Institute",
+    "the Heron Prize",
+    "Salt and Cinders",
+    "Vellmar",
+    "Ana Reyes",
+    "Quill College",
+    "brass keys",
+    "the hurdy-gurdy",
+    "a ferry line",
+)
+BEFORE = {"forget": 0.95, "retain": 0.94, "holdout": 0.13, "general": 0.41}
+KNOWN = {"forget": 0.12, "retain": 0.93, "holdout": 0.12, "general": 0.40}  # the retrained model
+
+
+def _metrics(level: float, generator) -> dict:
+    """Plausible numbers of one row that a model knows as well as `level` says."""
+    p = float(np.clip(level + generator.normal(0, 0.05), 0.005, 0.995))
+    wave = lambda low, high: float(np.clip(low + (high - low) * p + generator.normal(0, 0.03), 0, 1))  # noqa: E731
+    return {
+        "accuracy": wave(0.5, 1),
+        "precision": wave(0.3, 1),
+        "recall": wave(0.3, 1),
+        "f1": wave(0.3, 1),
+        "loss": float(-np.log(p)),
+        "answer_probability": p,
+        "rouge_l_recall": wave(0.35, 1),
+        "exact_memorization": wave(0.5, 1),
+        "extraction_strength": wave(0.02, 0.95),
+        "paraphrase_probability": wave(0.05, 0.7),
+        "truth_ratio": wave(0.7, 0.4),
+        "multiple_choice_accuracy": wave(0.35, 0.95),
+        "refusal_rate": 0.0,
+        "fluency": wave(0.95, 1.0),
+        "min_k": float(-np.log(p)) * 2,
+    }
+
+
+def _parts(models: dict, left: float, attacks: bool) -> dict:
+    """The parts of the score and the score, as an evaluation derives them; the first two from one metric here."""
+    before, after = (models[name]["forget"]["answer_probability"] for name in ("target", "unlearned"))
+    goal = models.get("retrained", models["target"]).get("forget")["answer_probability"]
+    near = float(np.clip(1 - abs(after - goal) / max(before - goal, 1e-9), 0, 1))
+    parts = {"forgetting": near, "privacy": near**0.5, "utility": left}
+    score = 3 / sum(1 / max(value, 1e-9) for value in parts.values())
+    return {**parts, "robustness": 0.7 * near if attacks else None, "score": score}
+
+
+def make_run(
+    folder: Path,
+    method: str = "npo",
+    seed: int = 0,
+    after: dict | None = None,
+    retrained: bool = True,
+    holdout: bool = True,
+    attacks: bool = False,
+    resisting: int = 0,
+    finished: bool = True,
+    people: tuple = PEOPLE,
+    overrides: dict | None = None,
+    config: dict | None = None,
+    seconds: float = 90.0,
+) -> Path:
+    """A run folder of the real shape with plausible numbers. `after`: mean answer probability per set of the unlearned
+    model; `resisting`: forget rows that keep their probability; `overrides`: {file name: text} put in their place."""
+    generator = np.random.default_rng(seed + 17)
+    after = {"forget": 0.15, "retain": 0.92, "holdout": 0.12, "general": 0.40, **(after or {})}
+    folder.mkdir(parents=True, exist_ok=True)
+    splits = [split for split in BEFORE if holdout or split != "holdout"]
+    examples = []
+    for split in splits:
+        for i in range(20):
+            subject = people[i % len(people)] if split != "general" else None
+            verb, place = VERBS[i % 10], PLACES[i % 10]
+            gold = f"{subject or 'The capital'} {verb} {place}."
+            keeps = split == "forget" and i < resisting
+            levels = {
+                "before": BEFORE[split],
+                "after": BEFORE[split] if keeps else after[split],
+                "retrained": KNOWN[split],
+            }
+            row = {
+                "split": split,
+                "subject": subject,
+                "prompt": f"What is known of {subject}: {verb} what?",
+                "gold": gold,
+            }
+            for role, level in levels.items():
+                known = level > 0.5
+                row[role] = (
+                    gold if known else f"{subject or 'The capital'} {verb} the northern {place.split()[-1][::-1]}."
+                )
+                row[f"metrics_{role}"] = _metrics(level, generator)
+            if not retrained:
+                row["retrained"] = row["metrics_retrained"] = None
+            examples.append(row)
+    models, intervals = {}, {}
+    for model, role in {"target": "before", "unlearned": "after", "retrained": "retrained"}.items():
+        if model == "retrained" and not retrained:
+            continue
+        models[model], intervals[model] = {}, {}
+        for split in splits:
+            tables = [row[f"metrics_{role}"] for row in examples if row["split"] == split]
+            means = {name: float(np.mean([table[name] for table in tables])) for name in tables[0]}
+            models[model][split] = {**means, "zlib_ratio": None}
+            intervals[model][split] = {name: [value - 0.03, value + 0.03] for name, value in means.items()}
+            intervals[model][split]["zlib_ratio"] = None
+    utility = 0.6 * min(
+        1.0, models["unlearned"]["retain"]["answer_probability"] / models["target"]["retain"]["answer_probability"]
+    )
+    comparison = {
+        "model_utility_retrained": 0.59 if retrained else None, **_parts(models, utility / 0.6, attacks),
+        "forget_quality": 0.21 if retrained else None, "forget_quality_statistic": 0.18 if retrained else None,
+        "forget_quality_n": 20 if retrained else None, "model_utility": utility, "model_utility_target": 0.6,
+        "membership_auc": 0.55, "membership_auc_low": 0.41, "membership_auc_high": 0.67, "membership_auc_target": 0.99,
+        "membership_auc_retrained": 0.5 if retrained else None, "privacy_leakage": -10.0 if retrained else None,
+        "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED", "weakest_part": "forgetting",
+    }  # fmt: skip
+    evaluation = {
+        "models": models,
+        "intervals": intervals,
+        "comparison": comparison,
+        "notes": {
+            "model_utility": "harmonic mean of 6 numbers",
+            "unlearned.forget.zlib_ratio": "no zlib",
+            "target.forget.zlib_ratio": "no zlib",
+        },
+    }
+    if attacks:
+        evaluation["attacks"] = {
+            "relearning": {
+                "target": {"answer_probability": 0.96},
+                "unlearned": {"answer_probability": 0.48},
+                "retrained": {"answer_probability": 0.2},
+            },
+            "quantization_int4": {
+                "target": {"answer_probability": 0.9},
+                "unlearned": {"answer_probability": 0.17},
+                "retrained": {"answer_probability": 0.13},
+            },
+            "sampling": {"unlearned": {"leak_at_16": 0.1}},
+        }
+    log = []
+    for step in range(41):
+        if step:
+            log.append(
+                {
+                    "event": "step",
+                    "step": step,
+                    "epoch": step / 10,
+                    "loss": 2.0 - step / 40,
+                    "forget_loss": 1.5 - step / 50,
+                    "retain_loss": 0.1 + 0.01 * generator.random(),
+                    "learning_rate": 1e-5 * (1 - step / 41),
+                    "grad_norm": 1.0,
+                    "tokens_per_second": 500.0,
+                    "seconds": 0.5,
+                }
+            )
+        if step % 5 == 0:
+            share = step / 40
+            line = {"event": "evaluation", "step": step, "epoch": step / 10, "seconds": 1.0}
+            for split in splits:
+                p = BEFORE[split] + (after[split] - BEFORE[split]) * min(1, 1.3 * share) ** 0.7
+                line[split] = {"loss": float(-np.log(p)), "answer_probability": p, "accuracy": 0.5 + p / 2}
+            log += [line, {"event": "answers", "step": step, "answers": [{"prompt": "q", "gold": "g", "answer": "a"}]}]
+    log += [
+        {
+            "event": "early_stop",
+            "step": 40,
+            "message": "the forget rows' loss 2.1 reached the level 2.0 of rows never seen",
+        },
+        {"event": "best", "step": 35, "message": "kept the state of step 35"},
+    ]
+    settings = {
+        "model_name_or_path": "models/people-target",
+        "method": method,
+        "learning_rate": 1e-5,
+        "forget_data": "data/forget.jsonl",
+        "retain_data": "data/retain.jsonl",
+        "seed": seed,
+        "run_name": folder.name,
+        "output_dir": str(folder),
+        "command": ["python", "unlearning_script.py", f"--method={method}", f"--seed={seed}"],
+        **(config or {}),
+    }
+    files = {
+        "config.json": settings,
+        "status.json": {
+            "state": "finished",
+            "stage": "done",
+            "step": 40,
+            "total_steps": 40,
+            "exit_code": 0,
+            "best_step": 35,
+        },
+        "evaluation.json": evaluation,
+        "timing.json": {
+            "seconds": {"loading": 9.0, "unlearning": seconds, "evaluating unlearned": 40.0},
+            "peak_memory_gib": 2.4,
+            "total_seconds": seconds + 60,
+        },
+        "environment.json": {
+            "versions": {"python": "3.12", "torch": "2.13.0"},
+            "device": "cpu",
+            "commit": "abc",
+            "data_hashes": {"forget": "0" * 64},
+        },
+    }
+    for name, value in files.items():
+        (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+    for name, lines in (("metrics.jsonl", log), ("examples.jsonl", examples)):
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, text in (overrides or {}).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if finished:
+        (folder / "report.html").write_text("old", encoding="utf-8")
+    return folder
+
+
+class Tags(HTMLParser):
+    """Tags and attributes of a page, and all text outside the style sheet."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def _extents(texts, figure) -> list[tuple]:
+    """(text, box in pixels) of what is drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    shown = [text for text in texts if text.get_text().strip() and text.get_visible()]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+
+
+def cut_texts(figure) -> list[str]:
+    """Texts of a figure that reach over its edge by more than a pixel."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    unseen = set()  # texts of hidden plots, and of ticks beyond the ends of an axis, which are never drawn
+    for axes in figure.axes:
+        if not axes.get_visible():
+            unseen.update(axes.findobj(Text))
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high:
+                    unseen.update((tick.label1, tick.label2))
+    frame = figure.bbox
+    found = _extents([text for text in figure.findobj(Text) if text not in unseen], figure)
+    return [name for name, box in found if min(box.x0, box.y0) < -1 or box.x1 > frame.x1 + 1 or box.y1 > frame.y1 + 1]
+
+
+def overlapping_texts(axes) -> list[tuple[str, str]]:
+    """Pairs of texts in a plot that lie on each other."""
+    found = _extents(axes.texts, axes.figure)
+
+    def meet(one, two):
+        return min(one.x1, two.x1) - max(one.x0, two.x0) > 1 and min(one.y1, two.y1) - max(one.y0, two.y0) > 1
+
+    return [(a, b) for place, (a, one) in enumerate(found) for b, two in found[:place] if meet(one, two)]

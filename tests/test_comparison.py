@@ -1,0 +1,306 @@
+"""Comparisons are checked against the run files they are made from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_folders import Tags, cut_texts, make_run, overlapping_texts
+
+import analyze_results
+from results import comparison, pages
+from results import comparison_figures as figures
+
+
+def test_pareto_front():
+    x = [0.1, 0.5, 0.9, 0.5, 0.9, np.nan]
+    y = [1.0, 0.9, 0.2, 0.9, 0.1, 2.0]
+    assert analyze_results.pareto_front(x, y).tolist() == [True, True, True, True, False, False]
+    generator = np.random.default_rng(0)
+    x, y = generator.random((2, 60))
+    front = analyze_results.pareto_front(x, y)
+    for i in range(60):
+        beaten = any((x[j] >= x[i] and y[j] >= y[i]) and (x[j] > x[i] or y[j] > y[i]) for j in range(60))
+        assert front[i] != beaten
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """Runs of four methods; the best inside the budget, one nearer beyond it, one that forgot nothing, two seeds."""
+    root = tmp_path_factory.mktemp("many")
+    make_run(root / "a", "npo", 0, {"forget": 0.25, "retain": 0.93}, seconds=50)
+    make_run(root / "b", "npo", 1, {"forget": 0.35, "retain": 0.93}, seconds=70)
+    make_run(root / "c", "gradient_ascent", 0, {"forget": 0.12, "retain": 0.4}, seconds=20)
+    make_run(root / "d", "fine_tuning", 0, {"forget": 0.9, "retain": 0.94}, seconds=200)
+    make_run(root / "e", "level_matching", 0, {"forget": 0.13, "retain": 0.92}, seconds=100)
+    return root
+
+
+def test_seeds_are_grouped_with_mean_and_spread(many):
+    runs = [analyze_results.read_run(many / name) for name in "abcde"]
+    groups = {group["label"]: group for group in analyze_results.group_runs(runs)}
+    assert set(groups) == {"npo", "gradient ascent", "fine tuning", "level matching"}
+    values = [run.value("unlearned", "forget", "answer_probability") for run in runs[:2]]
+    assert groups["npo"]["n"] == 2 and groups["npo"]["forget_probability"] == pytest.approx(np.mean(values))
+    assert groups["npo"]["spread"]["forget_probability"] == pytest.approx(np.std(values, ddof=1))
+    assert groups["npo"]["seconds"] == 60 and groups["fine tuning"]["spread"]["seconds"] is None
+
+
+def test_runs_of_one_method_with_other_settings_stay_apart_and_are_told_apart(tmp_path):
+    make_run(tmp_path / "a", config={"learning_rate": 1e-5})
+    make_run(tmp_path / "b", config={"learning_rate": 5e-5})
+    groups = analyze_results.group_runs([analyze_results.read_run(tmp_path / name) for name in "ab"])
+    assert {group["label"] for group in groups} == {"npo (learning_rate=1e-05)", "npo (learning_rate=5e-05)"}
+
+
+def test_ranking_under_a_budget(many):
+    runs = [analyze_results.read_run(many / name) for name in "abcde"]
+    groups = analyze_results.group_runs(runs)
+    order = [group["label"] for group in analyze_results.rank(groups, 0.95)]
+    assert order == ["level matching", "npo", "fine tuning", "gradient ascent"]
+    assert [group["within"] for group in groups if group["label"] == "gradient ascent"] == [False]
+    closest = max(groups, key=lambda group: group["closeness"])["label"]
+    assert analyze_results.rank(groups, 0.0)[0]["label"] == closest
+
+
+def test_comparison_files(many, tmp_path):
+    page = analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
+    assert page == tmp_path / "comparison.html"
+    parsed = Tags(page.read_text(encoding="utf-8"))
+    assert not parsed.open and "script" not in parsed.tags
+    text = " ".join(parsed.text)
+    assert text.index("level matching") < text.index("1. level matching") < text.index("2. npo")
+    assert "of the target's model utility is left, the least here" in text and "20.0 s, the least here" in text
+    for stem in ("tradeoff", "levels", "curves", "time", "memory"):
+        assert (tmp_path / "figures" / f"{stem}.png").exists() and (tmp_path / "figures" / f"{stem}.svg").exists()
+    with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set("abcde")
+    run = analyze_results.read_run(many / "e")
+    assert float(rows["e"]["forget.answer_probability"]) == run.value("unlearned", "forget", "answer_probability")
+    assert float(rows["e"]["privacy_leakage"]) == -10.0 and rows["a"]["rank"] == rows["b"]["rank"] == "2"
+    assert rows["c"]["within_budget"] == "false"
+    latex = (tmp_path / "comparison.tex").read_text(encoding="utf-8")
+    references, body = latex.split(r"\hline")[2:4]
+    assert [line.split(" & ")[0] for line in references.strip().splitlines()] == ["target model", "retrained model"]
+    assert body.count(r"\\") == 4 and r"\begin{tabular}{lrrrrrrrrr}" in latex
+    assert all(line.count(" & ") == 9 for line in (references + body).strip().splitlines() if line)
+    assert "On the Pareto front, beaten by no other in both: level matching" in text
+    assert "To repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
+
+
+def test_the_table_of_runs_carries_what_a_paper_asks_for_and_no_name_twice(many, tmp_path):
+    analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
+    with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert len(set(header)) == len(header)
+    row = dict(zip(header, next(row for row in rows if row[header.index("run")] == "c")))
+    evaluation, timing = (json.loads((many / "c" / f"{name}.json").read_text()) for name in ("evaluation", "timing"))
+    models, comparison = evaluation["models"], evaluation["comparison"]
+    wanted = {
+        "forget.accuracy": models["unlearned"]["forget"]["accuracy"],
+        "forget.extraction_strength": models["unlearned"]["forget"]["extraction_strength"],
+        "forget_quality": comparison["forget_quality"],
+        "retain_accuracy_share": models["unlearned"]["retain"]["accuracy"] / models["target"]["retain"]["accuracy"],
+        "model_utility_share": comparison["model_utility"] / comparison["model_utility_target"],
+        "membership_auc": comparison["membership_auc"],
+        "score": comparison["score"],
+        "seconds": timing["seconds"]["unlearning"],
+        "peak_memory_gib": timing["peak_memory_gib"],
+    }
+    assert {name: float(row[name]) for name in wanted} == pytest.approx(wanted)
+    assert row["verdict"] == comparison["verdict"]
+
+
+def test_latex_is_escaped():
+    assert pages.latex_escape("a_b & 50% of $x$ #1 {y} \\z ~^") == (
+        r"a\_b \& 50\% of \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{}\textasciicircum{}"
+    )
+
+
+def test_bad_folders_are_named_and_the_rest_is_compared(many, tmp_path, capsys):
+    bad = make_run(tmp_path / "bad", overrides={"evaluation.json": "{"})
+    code = analyze_results.main(
+        [str(many / "a"), str(bad), str(tmp_path / "none"), str(many / "c"), "--output_dir", str(tmp_path / "out")]
+    )
+    out, err = capsys.readouterr()
+    assert code == 3 and "bad/evaluation.json" in err and str(tmp_path / "none") in err
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert out.strip().endswith("comparison.html") and "gradient ascent" in page and "bad/evaluation.json" in page
+
+
+def test_nothing_usable_is_exit_code_3(tmp_path, capsys):
+    assert analyze_results.main([str(tmp_path / "x"), str(tmp_path / "y"), "--output_dir", str(tmp_path / "out")]) == 3
+    err = capsys.readouterr().err
+    assert str(tmp_path / "x") in err and str(tmp_path / "y") in err and not (tmp_path / "out").exists()
+
+
+def test_no_argument_compares_every_finished_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    assert analyze_results.main([]) == 3
+    make_run(tmp_path / "results" / "a")
+    make_run(tmp_path / "results" / "set" / "b", "idk")
+    make_run(tmp_path / "results" / "running", finished=False)
+    make_run(tmp_path / "results" / "broken", overrides={"evaluation.json": "{"})
+    assert analyze_results.main([]) == 0
+    out, err = capsys.readouterr()
+    assert (
+        "results/comparison/comparison.html" in out
+        and "running is not finished" in err
+        and "broken/evaluation.json" in err
+    )
+    with open("results/comparison/comparison.csv", encoding="utf-8") as file:
+        assert {row["run"] for row in csv.DictReader(file)} == {"a", "b"}
+
+
+def test_one_folder_writes_its_report_again(tmp_path, capsys):
+    folder = make_run(tmp_path / "run")
+    assert analyze_results.main([str(folder)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_mixed_runs_are_compared_with_a_warning(tmp_path):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", "idk", retrained=False, config={"forget_data": "other.jsonl"})
+    make_run(tmp_path / "c", "simnpo", retrained=False, holdout=False)
+    text = analyze_results.compare_runs([tmp_path / name for name in "abc"], tmp_path / "out").read_text(
+        encoding="utf-8"
+    )
+    assert "the runs differ in forget_data" in text and "no retrained model in b, c" in text
+
+
+def test_a_method_has_the_same_style_everywhere_and_no_two_known_ones_look_alike():
+    algorithm = pytest.importorskip("unlearning_algorithm")
+    assert set(algorithm.METHODS) <= set(figures.METHOD_ORDER)
+    pairs = [figures.method_style(method)[:2] for method in figures.METHOD_ORDER]
+    assert len(set(pairs)) == len(pairs)
+    assert len({colour for colour, _ in pairs[:7]}) == 7, "the first seven differ in their colour alone"
+    assert figures.method_style("something new") == figures.method_style("something new")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Figures
+
+
+EIGHT = ("profile_matching", "npo", "simnpo", "gradient_difference", "idk_dpo", "kl_minimization", "rmu", "undial")
+
+
+def crowd(root: Path, methods, seeds: int = 1, **settings) -> list[dict]:
+    """Ranked groups of runs that crowd where real ones do: near the retrained model and the target's utility."""
+    generator = np.random.default_rng(5)
+    runs = []
+    for method in methods:
+        forget, retain = float(generator.beta(1.2, 1.8)), float(0.96 - 0.6 * generator.beta(0.6, 3))
+        for seed in range(seeds):
+            shift = generator.normal(0, 0.02, 2)
+            after = {"forget": float(np.clip(forget + shift[0], 0.01, 0.95)), "retain": retain + float(shift[1]) / 3}
+            folder = make_run(root / f"{method}-{seed}", method, seed, after, seconds=20 + 300 * forget, attacks=True,
+                              **settings)  # fmt: skip
+            runs.append(analyze_results.read_run(folder))
+    groups = analyze_results.rank(analyze_results.group_runs(runs), 0.95)
+    references, utility = comparison._references(runs)
+    for group in groups:
+        group.update(references=references, retrained_utility=utility)
+    return groups
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory) -> list[dict]:
+    return crowd(tmp_path_factory.mktemp("eight"), EIGHT, seeds=3)
+
+
+def drawn_points(axes) -> list[tuple[float, float]]:
+    """Where the methods' own markers are: single points that have a label."""
+    named = [dots for dots in axes.collections if not dots.get_label().startswith("_") and len(dots.get_offsets()) == 1]
+    return [tuple(map(float, dots.get_offsets()[0])) for dots in named]
+
+
+def test_the_tradeoff_is_drawn_from_the_evaluations(eight):
+    axes = figures.draw_tradeoff(eight, 0.95, "closeness", "model utility").axes[0]
+    expected = []
+    for group in eight:
+        found = [json.loads((row["run"].folder / "evaluation.json").read_text())["comparison"] for row in group["runs"]]
+        shares = [c["model_utility"] / c["model_utility_target"] for c in found]
+        expected.append((float(np.mean([c["forgetting"] for c in found])), float(np.mean(shares))))
+    assert np.array(drawn_points(axes)) == pytest.approx(np.array(expected))
+    front = next(line for line in axes.lines if line.get_drawstyle() == "steps-pre")
+    corners = set(zip(np.round(front.get_xdata(), 9), np.round(front.get_ydata(), 9)))
+    best = [pair for pair, there in zip(expected, analyze_results.pareto_front(*zip(*expected))) if there]
+    assert {(round(x, 9), round(y, 9)) for x, y in best} <= corners and len(corners) == len(best) + 2
+    names = {text.get_text() for text in axes.texts}
+    assert {"target", "retrained", "profile matching", "gradient difference"} <= names
+
+
+def test_the_levels_are_drawn_from_the_evaluations(eight):
+    axes = figures.draw_levels(eight).axes[0]
+    expected = [[np.mean([row["run"].value("unlearned", split, "answer_probability") for row in group["runs"]])
+                 for split in ("forget", "retain")] for group in eight]  # fmt: skip
+    assert np.array(drawn_points(axes)) == pytest.approx(np.array(expected))
+
+
+def test_the_parts_of_the_score_are_drawn_from_the_evaluations(eight):
+    axes = figures.draw_parts(eight).axes[0]
+    drawn = {dots.get_label(): dots.get_offsets()[:, 0] for dots in axes.collections}
+    assert set(drawn) == {"forgetting", "privacy", "utility", "robustness"}
+    for name, values in drawn.items():
+        means = [np.mean([row["run"].comparison[name] for row in group["runs"]]) for group in eight]
+        assert np.asarray(values) == pytest.approx(means)
+
+
+def test_the_curves_are_means_over_seeds_of_the_logs(eight):
+    axes = figures.draw_method_curves(eight).axes[0]
+    for group, line in zip(eight, axes.lines):
+        points = [[entry["forget"]["answer_probability"] for entry in row["run"].evaluations] for row in group["runs"]]
+        assert line.get_ydata() == pytest.approx(np.mean(points, axis=0))
+        assert (line.get_color(), line.get_marker()) == figures.method_style(group["method"])[:2]
+
+
+@pytest.mark.parametrize("name", ["seconds", "memory"])
+def test_the_costs_are_those_of_the_timing_files(eight, name):
+    axes = figures.draw_cost(eight, name).axes[0]
+    pick = {"seconds": lambda t: t["seconds"]["unlearning"], "memory": lambda t: t["peak_memory_gib"]}[name]
+    means = [np.mean([pick(json.loads((row["run"].folder / "timing.json").read_text())) for row in group["runs"]])
+             for group in eight]  # fmt: skip
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(means)
+
+
+def comparison_figures(groups):
+    yield figures.draw_tradeoff(groups, 0.95, groups[0]["closeness_name"], groups[0]["utility_name"])
+    yield figures.draw_levels(groups)
+    yield figures.draw_parts(groups)
+    yield figures.draw_method_curves(groups)
+    yield from (figures.draw_cost(groups, name) for name in ("seconds", "memory"))
+
+
+def test_names_stay_apart_and_inside_with_eight_and_with_all_methods(eight, tmp_path):
+    everything = crowd(tmp_path, figures.METHOD_ORDER)
+    for groups in (eight, everything):
+        for figure in comparison_figures(groups):
+            assert cut_texts(figure) == []
+        for figure in (figures.draw_tradeoff(groups, 0.95, "closeness", "utility"), figures.draw_levels(groups)):
+            assert overlapping_texts(figure.axes[0]) == []
+    shown = {text.get_text() for text in figures.draw_levels(everything).axes[0].texts}
+    assert {str(place) for place in range(1, len(everything) + 1)} <= shown, "ranks stand for names in a crowd"
+    assert len(figures.draw_method_curves(everything).axes) >= len(everything), "one small plot for each"
+
+
+def test_long_names_and_lone_methods_are_drawn_whole(tmp_path):
+    for number, names in enumerate((("a_method_with_a_name_as_long_as_names_get", "שיטה"), ("npo",))):
+        groups = crowd(tmp_path / str(number), names)
+        for figure in comparison_figures(groups):
+            assert cut_texts(figure) == []
+
+
+def test_missing_numbers_leave_figures_out_not_broken(tmp_path):
+    groups = crowd(tmp_path, ("npo", "idk"), retrained=False, holdout=False)
+    assert all(figure is None or cut_texts(figure) == [] for figure in comparison_figures(groups))
+    bare = tmp_path / "bare"
+    make_run(bare, overrides={"evaluation.json": '{"models": {"unlearned": {"forget": {"loss": 1.5}}}}',
+                              "metrics.jsonl": "", "timing.json": "{}"})  # fmt: skip
+    page = analyze_results.compare_runs([bare, tmp_path / "npo-0"], tmp_path / "out").read_text(encoding="utf-8")
+    assert "none within the budget" in page or "npo" in page
