@@ -113,7 +113,7 @@ def report_blocks(run: Run, drawn: dict[str, Figure]) -> list:
         Bullets(words.weaknesses(run) or ["None that the numbers show; see what was not tested above."]),
     ]
     blocks += resistance(run)
-    blocks += show("subjects", "attacks")
+    blocks += [*show("subjects"), *attacks(run), *show("attacks")]
     blocks += [Heading("Training"), Paragraph(_training_sentence(run)), *show("training")]
     return blocks + appendix(run)
 
@@ -313,6 +313,35 @@ def resistance(run: Run) -> list:
             Table(("subject", "before", "after", "goal", "left"), cells, caption="By subject, most left first.")
         )
     return blocks
+
+
+def attacks(run: Run) -> list:
+    """What attacks brought back, every model under the same budget."""
+    rows = words.attack_rows(run)
+    if not rows:
+        return [
+            Heading("Under attack"),
+            Paragraph("No attack was run: --attacks all tries to bring the knowledge back."),
+        ]
+    main = words.main_attack_rows(run)
+
+    def table(chosen):
+        cells = [
+            [[("user", row["attack"].replace("_", " "))], [("user", words.attack_label(row["metric"]))],
+             *(number(row[key], 2) for key in ("before", "unlearned", "retrained", "target")),
+             *("–" if row[key] is None else percent(row[key]) for key in ("back", "back_retrained"))]
+            for row in chosen
+        ]  # fmt: skip
+        columns = ("attack", "number", "after unlearning", "and attacked", "retrained, attacked", "target, attacked",
+                   "brought back", "by retrained")  # fmt: skip
+        return Table(columns, cells, words=2)
+
+    text = "Every model is attacked with the same budget. What counts is how far the attacked model lies above the "
+    text += "attacked retrained model, which shows what the attack itself teaches. Brought back: the share of what the "
+    text += "target knew more than the unlearned model before the attack."
+    rest = [row for row in rows if row not in main]
+    blocks: list = [Heading("Under attack"), Paragraph(text), table(main)]
+    return blocks + ([Details("More numbers of the attacks", [table(rest)])] if rest else [])
 
 
 def _training_sentence(run: Run) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from results.runs import SPLITS, Run, curves, marks, per_row, per_subject, training
-from results.words import doc, metric_order
+from results.words import attack_label, doc, main_attack_rows
 
 WIDTH = 4.6  # inches: at 360 px a 9 pt letter is still 8 px high
 # Okabe & Ito's colours; every use has a marker, hatch or fill of its own beside the colour
@@ -302,7 +302,7 @@ def draw_subjects(run: Run):
     axes.set(
         xlim=(-0.03, 1.03),
         ylim=(len(rows) - 0.4, -0.6),
-        xlabel="mean answer probability of the subject's rows\n(forget set: left = more forgotten)",
+        xlabel="mean answer probability of rows\n(forget: left = more forgotten)",
     )
     axes.grid(axis="y", visible=False)
     splits = list(dict.fromkeys(split for split, _ in rows))
@@ -359,38 +359,35 @@ def draw_training(run: Run):
     return figure
 
 
-def attack_table(run: Run) -> tuple[str, dict]:
-    """(metric, {attack: {model: (value, None)}}) for the bounded metric that most attacks report."""
-    counts: dict[str, int] = {}
-    for table in run.attacks.values():
-        for name in {name for row in table.values() for name, value in row.items() if value is not None}:
-            counts[name] = counts.get(name, 0) + 1
-    if not counts:
-        return "", {}
-    best = max(metric_order(counts), key=lambda name: (counts[name], doc(name).bounded))
+def attack_table(run: Run) -> dict[str, dict[str, tuple[float | None, None]]]:
+    """{label: {model: (value, None)}} of each attack's main number, as the bars show them."""
     found = {}
-    for attack, table in run.attacks.items():
-        row = {model: (table[model].get(best), None) for model in ROLE_STYLES if model in table}
-        if any(value is not None for value, _ in row.values()):
-            found[attack] = row
-    return best, found
+    for row in main_attack_rows(run):
+        name = (
+            plain(row["attack"].replace("_", " "), 24)
+            + "\n"
+            + plain(attack_label(row["metric"]).split(" of ")[0].split(" at ")[0], 24)
+        )
+        found[name] = {model: (row[model], None) for model in ROLE_STYLES if row[model] is not None}
+    return found
 
 
 @styled
 def draw_attacks(run: Run):
     """The forget set under each attack, for all models under the same budget, beside the numbers without attack."""
-    metric, table = attack_table(run)
+    table = attack_table(run)
     if not table:
         return None
-    plain_row = {
-        model: (run.value(model, "forget", metric), run.interval(model, "forget", metric)) for model in run.models
+    unharmed = {
+        model: (run.value(model, "forget", "answer_probability"), run.interval(model, "forget", "answer_probability"))
+        for model in run.models
     }
-    if any(value is not None for value, _ in plain_row.values()):
-        table = {"no attack": plain_row, **table}
-    figure, axes = new_figure(1.1 + 0.46 * len(table))
-    _grouped_bars(axes, table, [plain(name.replace("_", " ")) for name in table])
-    axes.set_xlim(left=0)
-    axes.set_xlabel(f"{doc(metric).label} on the forget set\n(right = more is known)")
+    if any(value is not None for value, _ in unharmed.values()):
+        table = {"no attack\nanswer probability": unharmed, **table}
+    figure, axes = new_figure(1.2 + 0.5 * len(table))
+    _grouped_bars(axes, table, list(table))
+    axes.set_xlim(0, max(1.02, *(1.05 * value for row in table.values() for value, _ in row.values() if value)))
+    axes.set_xlabel("on the forget set, 0 to 1\n(right = more is known)")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
     return figure

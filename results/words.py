@@ -372,15 +372,71 @@ def _untested(run: Run) -> list[str]:
         return ["Not tested: attacks (relearning, quantisation, sampling, other prompts) were not run, so whether the "
                 "knowledge can be brought back is not known."]  # fmt: skip
     found = []
-    for attack, table in run.attacks.items():
-        for metric, after in table.get("unlearned", {}).items():
-            aim, base = table.get("retrained", {}).get(metric), run.value("unlearned", "forget", metric)
-            if None in (after, aim) or doc(metric).knowing != "higher" or after - aim <= 0.1:
-                continue
-            text = f"Under the {attack.replace('_', ' ')} attack, {doc(metric).label} is {number(after, 2)}"
-            text += f" (without it {number(base, 2)})" if base is not None else ""
-            found.append(f"{text}; the retrained model under the same attack has {number(aim, 2)}.")
+    for row in main_attack_rows(run):
+        after, aim, base = row["unlearned"], row["retrained"], row["before"]
+        if None in (after, aim) or after - aim <= 0.1:
+            continue
+        text = (
+            f"Under the {row['attack'].replace('_', ' ')} attack, {attack_label(row['metric'])} is {number(after, 2)}"
+        )
+        text += f" (without it {number(base, 2)})" if base is not None else ""
+        found.append(f"{text}; the retrained model under the same attack has {number(aim, 2)}.")
     return found
+
+
+MAIN_ATTACK_METRICS = ("answer_probability", "best_rouge_l_recall", "best_reciprocal_rank")
+ATTACK_LABELS = {
+    "best_rouge_l_recall": "best ROUGE-L recall of a question's tries",
+    "best_reciprocal_rank": "reciprocal rank at the best layer",
+    "last_reciprocal_rank": "reciprocal rank at the last layer",
+    "letter_accuracy": "right letters in multiple choice",
+    "reversed_rouge_l_recall": "ROUGE-L recall of the question, given the answer",
+    "plain_rouge_l_recall": "ROUGE-L recall, asked plainly",
+}
+CONTRAST = 0.05  # target and model must differ by this much before an attack for a share brought back to mean anything
+
+
+def attack_label(metric: str) -> str:
+    """What an attack's number is called."""
+    leak = re.fullmatch(r"leak_at_(\d+)", metric)
+    if leak:
+        return f"leak in {leak[1]} sample" + "s" * (leak[1] != "1")
+    return ATTACK_LABELS.get(metric) or doc(metric).label.replace("rouge l", "ROUGE-L")
+
+
+def attack_rows(run: Run) -> list[dict]:
+    """One {"attack", "metric", "target", "unlearned", "retrained", "before", "back", "back_retrained"} per number.
+
+    "before" is the unlearned model's number without the attack; "back" the share of what the target had over it that
+    the attack brought back, (after - before) / (target's before - before), and the same for the retrained model.
+    Single layers of the logit lens are left to evaluation.json.
+    """
+    found = []
+    for attack, models in run.attacks.items():
+        metrics = dict.fromkeys(name for table in models.values() for name, value in table.items() if value is not None)
+        shown = [name for name in metrics if not name.endswith("_before") and not re.match(r"layer_\d", name)]
+        for metric in [name for name in metric_order(shown) if name in shown]:
+            row = {"attack": attack, "metric": metric}
+            row.update({name: models.get(name, {}).get(metric) for name in ("target", "unlearned", "retrained")})
+            base = {name: table.get(f"{metric}_before") for name, table in models.items()}
+            row["before"] = base.get("unlearned")
+            for key, model in (("back", "unlearned"), ("back_retrained", "retrained")):
+                three = row[model], base.get(model), base.get("target")
+                known = None not in three and abs(three[2] - three[1]) >= CONTRAST
+                row[key] = (three[0] - three[1]) / (three[2] - three[1]) if known else None
+            found.append(row)
+    return found
+
+
+def main_attack_rows(run: Run) -> list[dict]:
+    """The row of each attack that judges it: answer probability, else the best of several tries, else its first."""
+    order = {name: place for place, name in enumerate(MAIN_ATTACK_METRICS)}
+    found: dict[str, dict] = {}
+    for row in attack_rows(run):
+        old = found.get(row["attack"])
+        if old is None or order.get(row["metric"], 9) < order.get(old["metric"], 9):
+            found[row["attack"]] = row
+    return list(found.values())
 
 
 def resisting_rows(run: Run) -> tuple[list[dict], int] | None:

@@ -70,6 +70,34 @@ def _parts(models: dict, left: float, attacks: bool) -> dict:
     return {**parts, "robustness": 0.7 * near if attacks else None, "score": score}
 
 
+def _attacks(models: dict) -> dict:
+    """Results of five attacks in the shape that models.attacks gives them; relearning brings knowledge back."""
+    under = {
+        "relearning": {"target": 0.96, "unlearned": 0.48, "retrained": 0.2},
+        "quantisation_int4": {"target": 0.9, "unlearned": 0.17, "retrained": 0.13},
+    }
+    found: dict = {}
+    for attack, values in under.items():
+        found[attack] = {
+            name: {
+                "answer_probability": values[name],
+                "answer_probability_before": table["forget"]["answer_probability"],
+            }
+            for name, table in models.items()
+        }
+    level = {"target": 0.98, "unlearned": 0.5, "retrained": 0.45}
+    for name in models:
+        best = {"best_rouge_l_recall": level[name]}
+        found.setdefault("sampling", {})[name] = {"leak_at_1": 0.01, "leak_at_16": 0.1, **best}
+        found.setdefault("prompts", {})[name] = {
+            "plain_rouge_l_recall": level[name] - 0.02, "letter_accuracy": 0.3, "reversed_rouge_l_recall": 0.2, **best,
+            "best_rouge_l_recall_before": level[name] - 0.02,
+        }  # fmt: skip
+        found.setdefault("logit_lens", {})[name] = {"best_reciprocal_rank": level[name] - 0.1, "last_reciprocal_rank":
+            level[name] - 0.1, "layer_1_reciprocal_rank": 0.01}  # fmt: skip
+    return found
+
+
 def make_run(
     folder: Path,
     method: str = "npo",
@@ -84,6 +112,7 @@ def make_run(
     overrides: dict | None = None,
     config: dict | None = None,
     seconds: float = 90.0,
+    rows: int = 20,
 ) -> Path:
     """A run folder of the real shape with plausible numbers. `after`: mean answer probability per set of the unlearned
     model; `resisting`: forget rows that keep their probability; `overrides`: {file name: text} put in their place."""
@@ -93,7 +122,7 @@ def make_run(
     splits = [split for split in BEFORE if holdout or split != "holdout"]
     examples = []
     for split in splits:
-        for i in range(20):
+        for i in range(rows):
             subject = people[i % len(people)] if split != "general" else None
             verb, place = VERBS[i % 10], PLACES[i % 10]
             gold = f"{subject or 'The capital'} {verb} {place}."
@@ -135,7 +164,7 @@ def make_run(
     comparison = {
         "model_utility_retrained": 0.59 if retrained else None, **_parts(models, utility / 0.6, attacks),
         "forget_quality": 0.21 if retrained else None, "forget_quality_statistic": 0.18 if retrained else None,
-        "forget_quality_n": 20 if retrained else None, "model_utility": utility, "model_utility_target": 0.6,
+        "forget_quality_n": rows if retrained else None, "model_utility": utility, "model_utility_target": 0.6,
         "membership_auc": 0.55, "membership_auc_low": 0.41, "membership_auc_high": 0.67, "membership_auc_target": 0.99,
         "membership_auc_retrained": 0.5 if retrained else None, "privacy_leakage": -10.0 if retrained else None,
         "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED", "weakest_part": "forgetting",
@@ -151,19 +180,7 @@ def make_run(
         },
     }
     if attacks:
-        evaluation["attacks"] = {
-            "relearning": {
-                "target": {"answer_probability": 0.96},
-                "unlearned": {"answer_probability": 0.48},
-                "retrained": {"answer_probability": 0.2},
-            },
-            "quantization_int4": {
-                "target": {"answer_probability": 0.9},
-                "unlearned": {"answer_probability": 0.17},
-                "retrained": {"answer_probability": 0.13},
-            },
-            "sampling": {"unlearned": {"leak_at_16": 0.1}},
-        }
+        evaluation["attacks"] = _attacks(models)
     log = []
     for step in range(41):
         if step:

@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from run_folders import BEFORE, PEOPLE, Tags, make_run
+from run_folders import BEFORE, PEOPLE, Tags, cut_texts, make_run
 
 import analyze_results
 from results import figures, pages, words
@@ -94,6 +95,89 @@ def test_curve_figure_has_start_level_retrained_level_and_marks(full):
     assert any(y == pytest.approx(BEFORE["forget"]) for y in flat)
     texts = " ".join(text.get_text() for text in axes.texts)
     assert "kept (35)" in texts and "stopped early (40)" in texts
+
+
+def test_the_scatter_shows_every_row_of_the_examples(full):
+    clouds = figures.draw_scatter(analyze_results.read_run(full)).axes[0].collections
+    rows = lines(full, "examples.jsonl")
+    assert [cloud.get_label().split()[0] for cloud in clouds] == ["retain", "holdout", "forget"]
+    for cloud in clouds:
+        split = cloud.get_label().split()[0]
+        pairs = [[row[f"metrics_{role}"]["answer_probability"] for role in ("before", "after")] for row in rows
+                 if row["split"] == split]  # fmt: skip
+        assert np.asarray(cloud.get_offsets()).tolist() == pairs
+
+
+def test_the_subjects_are_drawn_from_means_over_their_rows(full):
+    axes = figures.draw_subjects(analyze_results.read_run(full)).axes[0]
+    rows = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"]
+    names = [label.get_text() for label in axes.get_yticklabels()][: len(PEOPLE)]
+    assert set(names) == set(PEOPLE)
+    for place, name in enumerate(names):
+        drawn = [float(line.get_xdata()[0]) for line in axes.lines
+                 if len(line.get_xdata()) == 1 and line.get_ydata()[0] == place]  # fmt: skip
+        own = [row for row in rows if row["subject"] == name]
+        means = [np.mean([row[f"metrics_{role}"]["answer_probability"] for row in own])
+                 for role in ("before", "after", "retrained")]  # fmt: skip
+        assert drawn == pytest.approx(means)
+
+
+def test_the_training_figure_shows_the_losses_and_rates_of_the_log(full):
+    upper, lower = figures.draw_training(analyze_results.read_run(full)).axes
+    log = [line for line in lines(full, "metrics.jsonl") if line["event"] == "step"]
+    for line, key in (
+        (upper.lines[0], "forget_loss"),
+        (upper.lines[1], "retain_loss"),
+        (lower.lines[0], "learning_rate"),
+    ):
+        assert line.get_xdata().tolist() == [entry["step"] for entry in log]
+        assert line.get_ydata().tolist() == [entry[key] for entry in log]
+
+
+def test_attacks_are_shown_and_drawn_from_the_evaluation(full):
+    evaluation = json.loads((full / "evaluation.json").read_text())
+    run = analyze_results.read_run(full)
+    rows = {(row["attack"], row["metric"]): row for row in words.attack_rows(run)}
+    assert not [metric for _, metric in rows if metric.endswith("_before") or metric.startswith("layer_")]
+    found = evaluation["attacks"]["relearning"]
+    before, after, target = found["unlearned"]["answer_probability_before"], 0.48, evaluation["models"]["target"]
+    row = rows["relearning", "answer_probability"]
+    assert (row["before"], row["unlearned"], row["retrained"]) == (before, after, 0.2)
+    assert row["back"] == pytest.approx((after - before) / (target["forget"]["answer_probability"] - before))
+    bars = figures.draw_attacks(run).axes[0].patches
+    main = {"relearning": "answer_probability", "quantisation_int4": "answer_probability", "sampling":
+            "best_rouge_l_recall", "prompts": "best_rouge_l_recall", "logit_lens": "best_reciprocal_rank"}  # fmt: skip
+    for model in ("target", "unlearned", "retrained"):
+        expected = [evaluation["models"][model]["forget"]["answer_probability"]]
+        expected += [evaluation["attacks"][attack][model][metric] for attack, metric in main.items()]
+        widths = [bar.get_width() for bar in bars]
+        assert all(any(width == pytest.approx(value) for width in widths) for value in expected)
+    assert len(bars) == 3 * 6
+    text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
+    assert "Under attack" in text and "leak in 16 samples" in text and "right letters in multiple choice" in text
+
+
+PEOPLE_HARD_TO_DRAW = ("مريم الزهراء بنت عبد الله بن عبد الرحمن", "A person whose name takes more room than it gets",
+                       "שרה", "$x_1$ \\frac % & {}")  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [
+    {"attacks": True, "people": PEOPLE_HARD_TO_DRAW}, {"retrained": False}, {"retrained": False, "holdout": False},
+    {"people": ("one",)}, {"rows": 1, "attacks": True},
+], ids=["hard names", "no retrained model", "forget and retain alone", "one subject", "one row"])  # fmt: skip
+def test_no_figure_of_a_run_cuts_its_words(tmp_path, settings):
+    run = analyze_results.read_run(make_run(tmp_path / "run", **settings))
+    drawn = figures.run_figures(run)
+    assert {"forgetting_curves", "before_after_forget", "rows", "subjects", "training"} <= {stem for stem, *_ in drawn}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        for stem, _, figure in drawn:
+            assert cut_texts(figure) == [], stem
+
+
+def test_arrows_say_where_knowing_a_set_moves_a_metric():
+    assert figures.arrow("accuracy", "forget") == figures.arrow("truth_ratio", "retain") == "↑"
+    assert figures.arrow("refusal_rate", "retain") == figures.arrow("truth_ratio", "forget") == "↓"
 
 
 def test_a_half_written_last_line_is_ignored_and_a_bad_one_inside_is_named(tmp_path):
@@ -202,7 +286,7 @@ def test_report_puts_the_verdict_first_and_derives_it_from_the_numbers(full):
     assert f"{sentence} {goal:.2f}" in text
     assert "3 of 20 forget rows kept more than half" in text
     assert "Under the relearning attack, answer probability is 0.48" in text
-    assert "quantization int4 attack, answer" not in text  # .17 against .13: within a tenth
+    assert "quantisation int4 attack, answer" not in text  # .17 against .13: within a tenth
     assert "python unlearning_script.py --method=npo --seed=0" in text
 
 
