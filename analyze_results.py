@@ -245,9 +245,7 @@ def comparison_table(run: Run) -> list:
     rest = [row[:2] for row in rows if row[0] not in labels]
     weakest = run.comparison.get("weakest_part")
     caption = f"Put together. The weakest part is {weakest}." if weakest else "Put together."
-    blocks: list = [
-        Table(("number", "value", "meaning"), [[r[0], r[1], r[2]] for r in known], words=3, caption=caption)
-    ]
+    blocks: list = [Table(("number", "value", "meaning"), [[r[0], r[1], r[2]] for r in known], tail=1, caption=caption)]
     if rest:
         blocks.append(Details("More of these numbers", [Table(("number", "value"), rest)]))
     return blocks

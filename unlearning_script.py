@@ -32,8 +32,9 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import augmentation, preparation
 from models import loading
-from results import run_folder
+from results import model_card, run_folder
 from results.run_folder import RunFolder, UsageError, say
+from results.runs import read_run
 
 PROJECT = Path(__file__).resolve().parent
 BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
@@ -782,25 +783,18 @@ def print_table(report: dict):
             say(f"  {name:30}{value if isinstance(value, str) else f'{value:12.4g}'}")
 
 
-def model_card(config: dict, report: dict, data_hashes: dict) -> str:
-    """The card saved with the model: method, data hash, before/after."""
-    method = algorithm.METHODS[config["method"]]
-    lines = [
-        f"# {config['run_name']}",
-        "",
-        f"Made from `{Path(config['model_name_or_path']).name}` by `{method.name}` ({method.paper}): {method.summary}",
-        f"Forget set: {data_hashes.get('forget', 'none')} (SHA-256 of its content; the content is not here).",
-        f"Verdict: {report['comparison'].get('verdict')}; weakest part: {report['comparison'].get('weakest_part')}.",
-        "",
-        "| split | metric | before | after |",
-        "|---|---|---|---|",
-    ]
-    for split in EVALUATED:
-        before, after = (report["models"].get(name, {}).get(split, {}) for name in ("target", "unlearned"))
-        for metric in before:
-            cells = ["-" if value is None else f"{value:.3f}" for value in (before[metric], after.get(metric))]
-            lines.append(f"| {split} | {metric} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines) + "\n"
+def write_cards(folder: Path, config: dict, data_hashes: dict):
+    """The card of every model folder this run has saved, from what it measured."""
+    run = read_run(folder)
+    base, licence = model_card.origin(config["model_name_or_path"], PROJECT)
+    target = Path(config["model_output_dir"])
+    for saved in (target, target.with_name(f"{target.name}-merged")):
+        if saved == target or (config["use_peft"] and config["merge_adapter"]):
+            kind = {**run.config, "use_peft": config["use_peft"] and saved == target}
+            card = model_card.model_card(
+                dataclasses.replace(run, config=kind), algorithm.METHODS[config["method"]], data_hashes, base, licence
+            )
+            (saved / "README.md").write_text(card, encoding="utf-8")
 
 
 def run_unlearning(config: dict) -> Path:
@@ -894,7 +888,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
     folder.write_json("evaluation.json", report)
     write_examples(folder, sets, evaluations)
-    (saved / "README.md").write_text(model_card(config, report, hashes), encoding="utf-8")
+    write_cards(folder.path, config, hashes)
     for old in run_folder.checkpoints(folder.path):
         shutil.rmtree(old, ignore_errors=True)
     folder.stage("reporting")

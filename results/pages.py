@@ -139,9 +139,9 @@ white-space:nowrap}
 tr:last-child td,tr:last-child th{border-bottom:0}thead th{font-weight:600;color:var(--soft);font-size:.83rem}
 tbody th{font-weight:500}th.w,td.w{text-align:start;min-width:9rem;max-width:24rem}
 tbody .w{white-space:normal;overflow-wrap:break-word}
-@media(max-width:40rem){th:first-child{position:sticky;inset-inline-start:0;background:var(--card);max-width:8.5rem;
-z-index:1}
-th.w:first-child{min-width:7rem}th,td{padding:.45rem .6rem}td .small{display:block}}
+@media(max-width:40rem){th:first-child{position:sticky;inset-inline-start:0;background:var(--card);max-width:7rem;
+z-index:1}table{font-size:.82rem}th,td{padding:.4rem .35rem}th:first-child{padding-inline-start:.6rem}
+th.w:first-child{min-width:5.5rem}td.w{min-width:6.5rem}td .small{display:block;font-size:.7rem}}
 .figures{display:grid;grid-template-columns:minmax(0,1fr);gap:1.1rem;margin:1rem 0;align-items:start}
 figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:10px;padding:.6rem .5rem .7rem}
 figure img{display:block;width:100%;max-width:34rem;height:auto;margin:0 auto}figcaption{color:#5c6166;

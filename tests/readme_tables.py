@@ -1,10 +1,11 @@
-"""Writes the tables of README.md from the code and from results/example, between `<!-- name -->` markers.
+"""Writes README.md's tables from the code, results/example and results/comparison-example, between `<!-- x -->` marks.
 
 python tests/readme_tables.py
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
@@ -57,12 +58,52 @@ def results_table() -> str:
     return "\n".join([*lines, "", "Against the retrained model: " + ", ".join(told) + "."])
 
 
+COMPARED = {  # column of the table: column of comparison.csv
+    "forget accuracy": "forget.accuracy", "extraction strength": "forget.extraction_strength",
+    "forget quality p": "forget_quality", "retain accuracy, of target's": "retain_accuracy_share",
+    "model utility, of target's": "model_utility_share", "membership AUC": "membership_auc", "score": "score",
+    "seconds": "seconds", "peak memory, GiB": "peak_memory_gib",
+}  # fmt: skip
+COMPARISON = ROOT / "results" / "comparison-example" / "comparison.csv"
+
+
+def comparison_table(path: Path = COMPARISON) -> str:
+    """One row per method or setting of a comparison, means over its seeds, the best two-sided score first."""
+    if not path.exists():
+        return ""
+    with open(path, newline="", encoding="utf-8") as file:
+        groups: dict[str, list[dict]] = {}
+        for row in csv.DictReader(file):
+            groups.setdefault(row["group"], []).append(row)
+
+    def mean(rows, column):
+        values = [float(row[column]) for row in rows if row.get(column)]
+        return sum(values) / len(values) if values else None
+
+    def verdict(rows):
+        found = [row["verdict"] for row in rows]
+        return ", ".join(
+            word if len(set(found)) == 1 else f"{word} {found.count(word)}x" for word in dict.fromkeys(found)
+        )
+
+    lines = ["Methods side by side, the best two-sided score first (`results/comparison-example/`):", ""]
+    lines += ["| method | " + " | ".join(COMPARED) + " | verdict |", "|---" * (len(COMPARED) + 2) + "|"]
+    for group, rows in sorted(groups.items(), key=lambda item: -(mean(item[1], "score") or -1)):
+        name = rows[0]["method"]
+        name = f"`{name}`" + (f" ({group.split(' (', 1)[1]}" if " (" in group else "")
+        values = [mean(rows, column) for column in COMPARED.values()]
+        cells = ["-" if value is None else f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values]
+        lines.append(f"| {name}{f', {len(rows)} seeds' if len(rows) > 1 else ''} | " + " | ".join(cells)
+                     + f" | {verdict(rows)} |")  # fmt: skip
+    return "\n".join(lines)
+
+
 def shown(value) -> str:
     """A number with three digits, a word as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-TABLES = {"methods": methods_table, "metrics": metrics_table, "results": results_table}
+TABLES = {"methods": methods_table, "metrics": metrics_table, "results": results_table, "comparison": comparison_table}
 
 
 def filled(text: str) -> str:

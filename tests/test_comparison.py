@@ -115,6 +115,22 @@ def test_the_table_of_runs_carries_what_a_paper_asks_for_and_no_name_twice(many,
     assert row["verdict"] == comparison["verdict"]
 
 
+def test_the_table_for_the_readme_has_a_row_per_method_the_best_score_first(many, tmp_path):
+    readme_tables = pytest.importorskip("readme_tables")
+    analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
+    lines = readme_tables.comparison_table(tmp_path / "comparison.csv").splitlines()
+    head = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    rows = [dict(zip(head, (cell.strip() for cell in line.strip("|").split("|")))) for line in lines[4:]]
+    assert len(rows) == 4 and rows[0]["method"] == "`level_matching`" and rows[-1]["method"] == "`fine_tuning`"
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    npo = next(row for row in rows if row["method"] == "`npo`, 2 seeds")
+    runs = [analyze_results.read_run(many / name) for name in "ab"]
+    mean = np.mean([run.value("unlearned", "forget", "accuracy") for run in runs])
+    assert npo["forget accuracy"] == f"{mean:.3f}" and npo["seconds"] == "60" and npo["verdict"].startswith("FORGOTTEN")
+    assert readme_tables.comparison_table(tmp_path / "none.csv") == ""
+
+
 def test_latex_is_escaped():
     assert pages.latex_escape("a_b & 50% of $x$ #1 {y} \\z ~^") == (
         r"a\_b \& 50\% of \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{}\textasciicircum{}"

@@ -1,0 +1,112 @@
+"""The card that goes out with a model: what the hub reads, what a person reads, and what must not be in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from run_folders import PEOPLE, PLACES, make_run
+
+from results import model_card, words
+from results.runs import read_run
+
+ROOT = Path(__file__).resolve().parents[1]
+METHOD = SimpleNamespace(name="npo", paper="Zhang et al. 2024", summary="Walks uphill, gently.", known_failure="leaks")
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def card_of(folder: Path, base=BASE, licence="apache-2.0") -> str:
+    return model_card.model_card(read_run(folder), METHOD, {"forget": "ab" * 32}, base, licence)
+
+
+def test_front_matter_is_what_the_hub_reads(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    card = card_of(make_run(tmp_path / "run"))
+    facts = yaml.safe_load(card.split("---\n")[1])
+    assert facts["license"] == "apache-2.0" and facts["base_model"] == BASE
+    assert facts["library_name"] == "transformers" and facts["pipeline_tag"] == "text-generation"
+    assert {"unlearning", "npo"} <= set(facts["tags"]) and facts["base_model_relation"] == "finetune"
+    unknown = yaml.safe_load(card_of(tmp_path / "run", base=None, licence=None).split("---\n")[1])
+    assert "license" not in unknown and "base_model" not in unknown and "unlearning" in unknown["tags"]
+    adapter = card_of(make_run(tmp_path / "adapter", config={"use_peft": True}))
+    facts = yaml.safe_load(adapter.split("---\n")[1])
+    assert facts["library_name"] == "peft" and facts["base_model_relation"] == "adapter"
+    assert "AutoPeftModelForCausalLM" in adapter
+
+
+def test_numbers_and_intervals_are_those_of_the_evaluation(tmp_path):
+    folder = make_run(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    lines = card_of(folder).splitlines()
+    assert "| set | metric | before | after | retrained |" in lines
+    for split, metric in (("forget", "accuracy"), ("retain", "f1"), ("general", "multiple_choice_accuracy")):
+        cells = next(line for line in lines if line.startswith(f"| {split} | {metric} |")).split(" | ")[2:]
+        for cell, model in zip(cells, ("target", "unlearned", "retrained")):
+            low, high = evaluation["intervals"][model][split][metric]
+            value = evaluation["models"][model][split][metric]
+            assert cell.rstrip(" |") == f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def test_verdict_limits_and_command_are_told(tmp_path):
+    run = read_run(make_run(tmp_path / "run", after={"retain": 0.5}, retrained=False))
+    card = card_of(run.folder)
+    order = ["# run", "## Verdict", "UNCERTIFIED", "What was forgotten", "What was kept", "## Before and after",
+             "## Limits", "Only a model trained without", "Utility:", "leaks", "no test proves absence",
+             "## How to load it", "from_pretrained", "## To repeat it",
+             "python unlearning_script.py --method=npo --seed=0"]  # fmt: skip
+    places = [card.index(part, card.index("# run")) for part in order]
+    assert places == sorted(places)
+    assert words.kept(run)[0].replace("\u00a0", " ") in card.replace("\\", "")
+
+
+def test_nothing_of_the_forget_set_and_no_path_of_the_machine_is_in_it(tmp_path):
+    command = ["python", "unlearning_script.py", "--forget_text=Mara Okonjo lives in Vellmar", "--seed=1",
+               f"--output_dir={tmp_path}/deep/out",
+               "--retain_data=C:\\d\\keep.jsonl,/deep/b.csv", "--config=~/m.yaml"]  # fmt: skip
+    folder = make_run(tmp_path / "run", resisting=6, attacks=True, config={
+        "command": command, "model_name_or_path": f"{tmp_path}/deep/people", "forget_data": None})  # fmt: skip
+    card = card_of(folder)
+    assert not [word for word in (*PEOPLE, *PLACES, str(tmp_path), "deep", "C:\\", "~/") if word in card]
+    assert "(the text to forget)" in card and "--output_dir=out" in card and "--retain_data=keep.jsonl,b.csv" in card
+
+
+@pytest.fixture
+def family(tmp_path):
+    """A base that has been fetched, an adapter over it, a model made from that, and one of unknown origin."""
+    models = tmp_path / "models"
+    for name, card, adapter in (
+        ("SmolLM2-135M-Instruct", f"---\nlicense: apache-2.0\nbase_model: {BASE}\n---\n# x", None),
+        ("adapter", "# no front matter", BASE),
+        ("made", "---\nlicense: mit\nbase_model: models/adapter\n---\n", None),
+        ("unknown", "# nothing", None),
+        ("circle", "---\nbase_model: models/circle\n---\n", None),
+    ):
+        (models / name).mkdir(parents=True)
+        (models / name / "README.md").write_text(card)
+        if adapter:
+            (models / name / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": adapter}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    (BASE, (BASE, "apache-2.0")), ("models/SmolLM2-135M-Instruct", (BASE, "apache-2.0")),
+    ("models/adapter", (BASE, "apache-2.0")), ("models/made", (BASE, "mit")), ("models/unknown", (None, None)),
+    ("models/circle", (None, None)), ("org/other", ("org/other", None)), ("/nowhere/at/all", (None, None)),
+])  # fmt: skip
+def test_origin_is_followed_through_adapters_and_cards(family, name, expected):
+    assert model_card.origin(name, family) == expected
+
+
+def test_the_packaged_target_descends_from_its_base():
+    assert model_card.origin("models/people-target", ROOT)[0] == BASE
+
+
+def test_a_card_needs_no_heavy_package():
+    heavy = ["torch", "transformers", "matplotlib"]
+    code = f"import sys, results.model_card; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
