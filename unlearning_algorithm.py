@@ -368,9 +368,9 @@ _METHODS = [
         "this project; level_matching for the whole distribution of token losses",
         "needs rows of the same kind that were never trained on",
         profile_matching, "row", draws=draw_profiles, before=hooks.place_levels, trainable=hooks.all_but_embeddings,
-        defaults={"learning_rate": 2e-4, "num_train_epochs": 6.0, "per_device_train_batch_size": 10,
-                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "level_scale": 1.25,
-                  "lr_scheduler_type": "linear", "early_stop": False, "load_best_model_at_end": False},
+        defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
+                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "level_scale": 1.4,
+                  "lr_scheduler_type": "linear", "load_best_model_at_end": False},
     ),
     Method(
         "idk", "data_augmentation", "Teaches varied \"I don't know\" answers to the forget questions.",
@@ -750,7 +750,8 @@ class Unlearning:
             if rows is None or not len(rows):
                 continue
             order = np.random.default_rng([self.settings.seed, 11]).permutation(len(rows))
-            chosen[name] = rows.take(np.sort(order[:limit]))
+            count = 2 * limit if name == "forget" else limit  # these decide when to stop
+            chosen[name] = rows.take(np.sort(order[:count]))
         return chosen
 
     def plan(self):

@@ -125,7 +125,7 @@ _TRAINING_HELP = {
     "load_best_model_at_end": ("end in the best state seen, not the last (forgetting left + 5 x retain lost)", {}),
     "collapse_guard": ("stop when the retain probe falls below this share of its start", {"low": 0, "high": 1}),
     "eval_steps": ("steps between looks at the sets (0: a tenth of the run)", {"low": 0}),
-    "probe_rows": ("rows of each set in such a look", {"low": 1}),
+    "probe_rows": ("rows of each set in such a look, twice as many of the forget set", {"low": 1}),
     "dtype": ("type to compute in; weights are kept in float32", {"choices": ("auto", "float32", "bfloat16")}),
     "gradient_checkpointing": ("recompute activations to save memory", {}),
     "retain_loss": ("what keeps the retain set", {"choices": tuple(algorithm.RETAIN_LOSSES)}),
