@@ -625,6 +625,7 @@ def launch(desk: Desk, server_name: str = "127.0.0.1", server_port: int | None =
         footer_links=[],
         max_file_size="50mb",
         ssr_mode=False,
+        _frontend=False,  # no self-test by HTTP: a busy machine fails it, and is then told to share the page publicly
         theme=page_style.theme(),
         head=f"<style>{page_style.CSS}</style>",  # not as css=: that rewrites selectors and loses the media query
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
