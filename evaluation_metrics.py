@@ -188,18 +188,23 @@ def _jobs(splits: dict, needs: set[str]) -> tuple[list[_Job], list[Example]]:
     return jobs, examples
 
 
-def _batches(model, rows, batch_tokens: int) -> list[list[int]]:
-    """Rows for one forward each. On a CPU rows are packed and a question is computed once for all its answers, so
-    rows stay in order; elsewhere rows of like length go together."""
+def _batches(model, rows, starts_example, batch_tokens: int) -> list[list[int]]:
+    """Rows for one forward each. On a CPU rows are packed, a question once for all its answers: rows stay in order,
+    examples (`starts_example` (n,) marks their first rows) whole where they can, and shared tokens count once.
+    Elsewhere rows of like length go together.
+    """
     if not packing.supported(algorithm.unwrapped(model)):
         return sampling.token_budget_batches(rows.lengths, batch_tokens)
-    batches, size = [[]], 0
-    for index, length in enumerate(rows.lengths.tolist()):
-        if batches[-1] and size + length > batch_tokens:
+    budget = batch_tokens // 2  # without padding and repetition these are more rows
+    batches, size, before = [[]], 0, None
+    for index in range(len(rows)):
+        ids = rows.ids_of(index)
+        added = len(ids) - (packing.common_prefix(before, ids) if batches[-1] else 0)
+        if batches[-1] and size + added > (budget if starts_example[index] else 2 * budget):
             batches.append([])
-            size = 0
+            size, added = 0, len(ids)
         batches[-1].append(index)
-        size += length
+        size, before = size + added, ids
     return batches
 
 
@@ -211,32 +216,38 @@ def _token_statistics(answers, detailed) -> np.ndarray:
     import torch
 
     found = torch.full((4, len(answers.labels)), math.nan, dtype=torch.float64, device=answers.labels.device)
-    for start in range(0, len(answers.labels), 256):
-        part = slice(start, start + 256)
-        log_p = answers.logits[part].float().log_softmax(-1)
-        found[0, part] = -log_p.gather(1, answers.labels[part, None])[:, 0].double()
-        wanted = detailed[part]
-        if not wanted.any():
+    order = torch.argsort(answers.place, stable=True)  # tokens by the logits that they are read from
+    edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
+    for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
+        log_p = answers.logits[start : start + 256].float().log_softmax(-1)
+        place = answers.place[tokens] - start
+        found[0, tokens] = -log_p[place, answers.labels[tokens]].double()
+        tokens, place = tokens[detailed[tokens]], place[detailed[tokens]]
+        if not len(tokens):
             continue
-        log_p = log_p if wanted.all() else log_p[wanted]
+        places, again = torch.unique(place, return_inverse=True)
+        log_p = log_p if len(places) == len(log_p) else log_p[places]
         p = log_p.exp()
         predicted = log_p.argmax(-1)
         log_p = log_p.clamp(min=-1e4)  # 0 x -inf is no number
         mean = (p * log_p).sum(-1)
         std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()
-        found[1:, part][:, wanted] = torch.stack([predicted.double(), mean.double(), std.double()])
+        found[1:, tokens] = torch.stack([predicted.double(), mean.double(), std.double()])[:, again]
     return found.cpu().numpy()
 
 
 def _teacher_forced(model, rows, detailed, pad: int, batch_tokens: int, progress) -> list[np.ndarray]:
-    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,): which in full."""
+    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,): which in full.
+
+    In full are the true answers, and with them begins an example.
+    """
     import torch
 
     found: list = [None] * len(rows)
     done = 0
     with algorithm.evaluating(model):
-        for indices in _batches(model, rows, batch_tokens):
-            answers = algorithm.answer_outputs(model, rows.batch(indices, pad))
+        for indices in _batches(model, rows, detailed, batch_tokens):
+            answers = algorithm.answer_outputs(model, rows.batch(indices, pad), distinct=True)
             wanted = torch.as_tensor(detailed[indices]).to(answers.row.device)[answers.row]
             statistics = _token_statistics(answers, wanted)
             pieces = np.split(statistics, np.cumsum(rows.answer_lengths[indices])[:-1], axis=1)

@@ -22,7 +22,8 @@ class Answers:
 
     `logits` (A, V) in nats before the softmax, `labels` (A,) the token that stands there, `row` (A,) in [0, B),
     `indices` (B,) the rows' places in their set, `hidden` (A, d) the head's input, `activation` (A, d) the output of
-    the layer that was asked for. Without logits (a forward that ends at that layer) `logits` has no columns.
+    the layer that was asked for. Without logits (a forward that ends at that layer) `logits` has no columns. With
+    `place` (A,) the logits of a prefix that rows share stand once, and token i's are `logits[place[i]]`.
     """
 
     logits: Any
@@ -32,6 +33,7 @@ class Answers:
     indices: Any = None
     hidden: Any = None
     activation: Any = None
+    place: Any = None
 
     def token_nll(self):
         """-log p(label), (A,), nats, fp32 and differentiable; computed once."""
@@ -100,14 +102,17 @@ def _answer_head(model) -> _AnswerHead:
     return model._unlearning_answer_head
 
 
-def answer_outputs(model, batch: dict, *, layer: int | None = None, logits: bool = True) -> Answers:
+def answer_outputs(
+    model, batch: dict, *, layer: int | None = None, logits: bool = True, distinct: bool = False
+) -> Answers:
     """Runs the model and returns its logits at the positions that predict answer tokens.
 
     `batch`: `input_ids` (B, T) padded on the right, `lengths` (B,), `answer_starts` (B,), `indices` (B,). Token t
     carries loss when answer_start <= t < length, and position t-1 predicts it: positions decide, never token ids, so
     an end-of-turn token that is also the padding token keeps its loss. No attention mask is needed: with padding on
     the right, causal attention of a real token never reaches it. On a CPU the rows are packed (`models.packing`).
-    `layer` asks for that decoder layer's output too; with `logits` False nothing above it is computed.
+    `layer` asks for that decoder layer's output too; with `logits` False nothing above it is computed. `distinct`: no
+    logits twice for what rows share, see `Answers.place`.
     """
     head, ids = _answer_head(model), batch["input_ids"]
     head.skip = not logits
@@ -130,6 +135,7 @@ def answer_outputs(model, batch: dict, *, layer: int | None = None, logits: bool
     else:
         index = (row * ids.shape[1] + predicted_by).to(device)
         inputs, attention = {"input_ids": ids.to(device)}, contextlib.nullcontext()
+    index, place_of = torch.unique(index, return_inverse=True) if distinct else (index, None)
     with attention, capturing(unwrapped(model), layer, truncate=not logits) as caught:
         outputs = model(**inputs, answer_index=index, use_cache=False).logits
     answers = Answers(
@@ -140,6 +146,7 @@ def answer_outputs(model, batch: dict, *, layer: int | None = None, logits: bool
         indices=batch.get("indices"),
         hidden=head.hidden if logits else None,
         activation=caught[0].flatten(0, 1)[index] if caught else None,
+        place=place_of,
     )
     head.skip = False
     head.hidden = None

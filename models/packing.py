@@ -62,7 +62,7 @@ class Layout:
 def lay_out(rows: list[np.ndarray]) -> Layout:
     """Packs rows of token ids into a prefix tree; rows may be in any order and may repeat."""
     order = sorted(range(len(rows)), key=lambda i: rows[i].tolist())
-    common = [_common_prefix(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
+    common = [common_prefix(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
     ids, positions, lengths, chains, paths = [], [], [], [], [None] * len(rows)
 
     def place(first: int, last: int, depth: int, chain: tuple):
@@ -109,7 +109,8 @@ def _units(lengths: list, chains: list, positions: list) -> list[Unit]:
     return units
 
 
-def _common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+    """Tokens that both begin with."""
     size = min(len(a), len(b))
     differ = np.flatnonzero(a[:size] != b[:size])
     return int(differ[0]) if len(differ) else size

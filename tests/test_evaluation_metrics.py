@@ -154,6 +154,54 @@ def test_padded_batches_give_the_values_of_packed_ones(memorised, monkeypatch):
     assert padded.generations == packed.generations
 
 
+def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, int]:
+    """(rows that went through teacher forcing, logits computed, calls of generation) of one evaluation."""
+    found = [0, 0, 0]
+    forward, generate = em.algorithm.answer_outputs, em.generation.generate
+
+    def counting_forward(model, batch, **options):
+        answers = forward(model, batch, **options)
+        found[0] += len(batch["lengths"])
+        found[1] += len(answers.logits)
+        return answers
+
+    def counting_generate(*arguments, **options):
+        found[2] += 1
+        return generate(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(em.algorithm, "answer_outputs", counting_forward)
+        patch.setattr(em.generation, "generate", counting_generate)
+        em.evaluate_model(model, tokenizer, splits, metrics=metrics)
+    return tuple(found)
+
+
+def test_a_second_metric_costs_no_second_pass(monkeypatch):
+    model, tokenizer, examples = make_tiny(epochs=3)
+    splits = {"forget": examples[:9], "retain": examples[9:30]}
+    by_need = {}
+    for metric in em.METRICS.values():
+        by_need.setdefault(metric.needs, []).append(metric.name)
+    assert {need for need, names in by_need.items() if len(names) > 1} >= {"answer", "paraphrase", "options"}
+    for names in by_need.values():
+        one, all_of_a_kind = (counted(monkeypatch, model, tokenizer, splits, chosen) for chosen in (names[:1], names))
+        assert one == all_of_a_kind
+    rows, logits, generations = counted(monkeypatch, model, tokenizer, splits, None)
+    assert (rows, generations) == (30 * 5, 1)  # every answer, its paraphrase and three wrong ones: once
+    assert logits < sum(
+        len(text.split()) + 1 for e in examples[:30] for text in (e.answer, e.paraphrased_answer, *e.perturbed_answer)
+    )  # what answers to one question share is read from the same logits
+
+
+def test_values_do_not_depend_on_the_batches(memorised):
+    model, tokenizer, examples = memorised
+    whole, pieces = (
+        em.evaluate_model(model, tokenizer, {"forget": examples}, batch_tokens=size) for size in (10**6, 60)
+    )
+    for name, values in whole.per_example["forget"].items():
+        assert values == pytest.approx(pieces.per_example["forget"][name], rel=1e-4, abs=1e-5), name
+
+
 def test_raw_text_is_continued_from_its_half(memorised):
     model, tokenizer, examples = memorised
     texts = [Example(answer=e.answer + " . " + f.answer) for e, f in zip(examples[:6], examples[6:12])]
