@@ -223,32 +223,30 @@ def metric_glossary(run: Run) -> Table:
     )
 
 
+MAIN_COMPARISON = 12  # the first of COMPARISON_DOCS; the other membership tests and refusals are folded away
+
+
 def comparison_table(run: Run) -> list:
-    """What only several models or sets together can tell."""
-    rows = []
-    for name, value in run.comparison.items():
-        value = finite(value)
-        if value is None or name.endswith(("_low", "_high")):
-            continue
-        text, meaning = words.COMPARISON_DOCS.get(name, (name.replace("_", " "), ""))
-        cell: list = [number(value, 0 if name.endswith("_n") else 3)]
-        low, high = (finite(run.comparison.get(f"{name}_{side}")) for side in ("low", "high"))
-        if low is not None and high is not None:
-            cell += [" ", ("small", f"[{number(low)}, {number(high)}]")]
-        rows.append([text, cell, meaning])
-    if not rows:
-        return []
-    order = list(words.COMPARISON_DOCS.values())
-    labels = [text for text, _ in order]
-    rows.sort(key=lambda row: labels.index(row[0]) if row[0] in labels else len(labels))
-    known = [row for row in rows if row[0] in labels]
-    rest = [row[:2] for row in rows if row[0] not in labels]
+    """What only several models or sets together can tell, with what each number shows and what it does not."""
+
+    def cell(name: str) -> list:
+        value, low, high = (finite(run.comparison.get(key)) for key in (name, f"{name}_low", f"{name}_high"))
+        text: list = [number(value, 0 if name.endswith("_n") else 3)]
+        return text if low is None or high is None else [*text, " ", ("small", f"[{number(low)}, {number(high)}]")]
+
+    known, rest = [], []
+    for place, (name, (label, shows, limits)) in enumerate(words.COMPARISON_DOCS.items()):
+        names = [name + suffix for suffix in ("_target", "", "_retrained")]
+        if any(finite(run.comparison.get(key)) is not None for key in names):
+            row = [label, *map(cell, names), shows, limits]
+            (known if place < MAIN_COMPARISON else rest).append(row)
+    rest += [[name.replace("_", " "), "–", cell(name), "–", "", ""] for name, value in run.comparison.items()
+             if finite(value) is not None and words.comparison_key(name) not in words.COMPARISON_DOCS]  # fmt: skip
     weakest = run.comparison.get("weakest_part")
     caption = f"Put together. The weakest part is {weakest}." if weakest else "Put together."
-    blocks: list = [Table(("number", "value", "meaning"), [[r[0], r[1], r[2]] for r in known], tail=1, caption=caption)]
-    if rest:
-        blocks.append(Details("More of these numbers", [Table(("number", "value"), rest)]))
-    return blocks
+    columns = ("number", *ROLES.values(), "shows", "does not show")
+    blocks: list = [Table(columns, known, caption=caption, tail=2)] if known else []
+    return blocks + ([Details("More of these numbers", [Table(columns, rest, tail=2)])] if rest else [])
 
 
 def answers(run: Run) -> list:

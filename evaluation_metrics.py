@@ -30,7 +30,7 @@ import numpy as np
 import unlearning_algorithm as algorithm
 from data import sampling
 from data.benchmarks import BENCHMARKS, TOFU_NAMES, read_muse, read_tofu
-from data.preparation import Example, encode_examples, end_of_turn, read_examples, remove_overlap
+from data.preparation import Example, data_hash, encode_examples, end_of_turn, read_examples, remove_overlap
 from models import attacks, generation, muse, packing
 from models.array_scores import (
     answer_probability,
@@ -58,12 +58,15 @@ from models.array_scores import (
     zlib_ratio,
 )
 from models.attacks import ATTACKS, Budget
+from models.evaluation_files import MODELS, print_report, write_examples
 from models.metric_table import METRICS, Measured, Metric
+from models.teacher_forced import packed_batches, teacher_forced
 from models.text_scores import (
     distinct_n,
     fluency,
     is_refusal,
     normalise_answer,
+    refusal_rate,
     repetition_rate,
     rouge_l,
     token_overlap,
@@ -72,6 +75,8 @@ from models.verdict import (
     LABELS,
     OPTION_SETS,
     ModelEvaluation,
+    UnfitReference,
+    check_retrained,
     closeness,
     compare,
     evaluation_json,
@@ -87,10 +92,12 @@ __all__ = [
     "Measured",
     "Metric",
     "ModelEvaluation",
+    "UnfitReference",
     "add_perplexity",
     "answer_probability",
     "attack_names",
     "bootstrap_interval",
+    "check_retrained",
     "closeness",
     "compare",
     "distinct_n",
@@ -117,7 +124,9 @@ __all__ = [
     "option_probability",
     "privacy_leakage",
     "recoveries",
+    "refusal_rate",
     "refusal_scores",
+    "refuse_target_as_retrained",
     "repetition_rate",
     "rouge_l",
     "run_attacks",
@@ -127,10 +136,12 @@ __all__ = [
     "truth_ratio",
     "truth_ratio_forget",
     "truth_ratio_utility",
+    "write_examples",
     "zlib_ratio",
 ]
 
 NEW_TOKENS = 200  # most tokens generated for one answer
+REDUCTIONS = {"geometric": "the code of TOFU and OpenUnlearning", "arithmetic": "TOFU's paper"}  # of the truth ratio
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -188,92 +199,25 @@ def _jobs(splits: dict, needs: set[str]) -> tuple[list[_Job], list[Example]]:
     return jobs, examples
 
 
-def _batches(model, rows, starts_example, batch_tokens: int) -> list[list[int]]:
-    """Rows for one forward each. On a CPU rows are packed, a question once for all its answers: rows stay in order,
-    examples (`starts_example` (n,) marks their first rows) whole where they can, and shared tokens count once.
-    Elsewhere rows of like length go together.
-    """
-    if not packing.supported(algorithm.unwrapped(model)):
-        return sampling.token_budget_batches(rows.lengths, batch_tokens)
-    budget = batch_tokens // 2  # without padding and repetition these are more rows
-    batches, size, before = [[]], 0, None
-    for index in range(len(rows)):
-        ids = rows.ids_of(index)
-        added = len(ids) - (packing.common_prefix(before, ids) if batches[-1] else 0)
-        if batches[-1] and size + added > (budget if starts_example[index] else 2 * budget):
-            batches.append([])
-            size, added = 0, len(ids)
-        batches[-1].append(index)
-        size, before = size + added, ids
-    return batches
-
-
-def _token_statistics(answers, detailed) -> np.ndarray:
-    """(4, A): nll, predicted token, mean and standard deviation of log p; the last three NaN where not `detailed` (A,).
-
-    In pieces, because a piece of logits in fp32 takes 200 kB per token for a vocabulary of 50,000.
-    """
-    import torch
-
-    found = torch.full((4, len(answers.labels)), math.nan, dtype=torch.float64, device=answers.labels.device)
-    order = torch.argsort(answers.place, stable=True)  # tokens by the logits that they are read from
-    edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
-    for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
-        log_p = answers.logits[start : start + 256].float().log_softmax(-1)
-        place = answers.place[tokens] - start
-        found[0, tokens] = -log_p[place, answers.labels[tokens]].double()
-        tokens, place = tokens[detailed[tokens]], place[detailed[tokens]]
-        if not len(tokens):
-            continue
-        places, again = torch.unique(place, return_inverse=True)
-        log_p = log_p if len(places) == len(log_p) else log_p[places]
-        p = log_p.exp()
-        predicted = log_p.argmax(-1)
-        log_p = log_p.clamp(min=-1e4)  # 0 x -inf is no number
-        mean = (p * log_p).sum(-1)
-        std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()
-        found[1:, tokens] = torch.stack([predicted.double(), mean.double(), std.double()])[:, again]
-    return found.cpu().numpy()
-
-
-def _teacher_forced(model, rows, detailed, pad: int, batch_tokens: int, progress) -> list[np.ndarray]:
-    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,): which in full.
-
-    In full are the true answers, and with them begins an example.
-    """
-    import torch
-
-    found: list = [None] * len(rows)
-    done = 0
-    with algorithm.evaluating(model):
-        for indices in _batches(model, rows, detailed, batch_tokens):
-            answers = algorithm.answer_outputs(model, rows.batch(indices, pad), distinct=True)
-            wanted = torch.as_tensor(detailed[indices]).to(answers.row.device)[answers.row]
-            statistics = _token_statistics(answers, wanted)
-            pieces = np.split(statistics, np.cumsum(rows.answer_lengths[indices])[:-1], axis=1)
-            for index, piece in zip(indices, pieces):
-                found[index] = piece
-            done += len(indices)
-            if progress:
-                progress(f"scoring answers: {done} of {len(rows)}")
-    return found
-
-
 @dataclass(frozen=True)
-class _Sizes:
+class _Settings:
     max_length: int  # tokens of an encoded row
     max_new_tokens: int  # of a generated answer
     batch_tokens: int  # of one forward
+    truth_ratio: str  # "geometric" or "arithmetic" mean over wrong answers
 
 
-def _measure(model, tokenizer, splits: dict, needs: set[str], sizes: _Sizes, progress):
+def _measure(model, tokenizer, splits: dict, needs: set[str], settings: _Settings, progress):
     """{split: [Measured or None]} from one teacher-forced pass, and per example the row that generation starts from."""
     jobs, examples = _jobs(splits, needs)
-    rows, report = encode_examples(tokenizer, examples, sizes.max_length)
+    rows, report = encode_examples(tokenizer, examples, settings.max_length)
     answer_jobs = np.array([job.kind == "answer" for job in jobs])
-    statistics = _teacher_forced(
-        model, rows, answer_jobs[rows.example_index], tokenizer.pad_token_id or 0, sizes.batch_tokens, progress
-    )
+    detailed = answer_jobs[rows.example_index]  # true answers in full; with each begins an example
+    if packing.supported(algorithm.unwrapped(model)):
+        batches = packed_batches(rows, detailed, settings.batch_tokens // 2)  # no padding: these are more rows
+    else:
+        batches = sampling.token_budget_batches(rows.lengths, settings.batch_tokens)
+    statistics = teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
     ends = set(end_of_turn(tokenizer))
     measured = {split: [None] * len(examples) for split, examples in splits.items()}
     starts: dict[tuple, int] = {}
@@ -285,8 +229,9 @@ def _measure(model, tokenizer, splits: dict, needs: set[str], sizes: _Sizes, pro
             starts.setdefault(key, index)
             example = splits[job.split][job.number]
             labels = rows.ids_of(index)[rows.answer_starts[index] :]
-            gold = _raw_gold(tokenizer, labels, sizes.max_new_tokens) if example.prompt is None else example.answer
+            gold = _raw_gold(tokenizer, labels, settings.max_new_tokens) if example.prompt is None else example.answer
             found = _measured(example, piece, labels, gold, ends)
+            found.reduction = settings.truth_ratio
             before = measured[job.split][job.number]
             measured[job.split][job.number] = found if before is None else _joined(before, found)
         elif job.kind == "paraphrase" and (row := measured[job.split][job.number]):
@@ -393,24 +338,35 @@ def evaluate_model(
     max_length: int = 512,
     max_new_tokens: int = NEW_TOKENS,
     batch_tokens: int = 2048,
+    truth_ratio_reduction: str = "geometric",
     progress: Callable[[str], None] | None = None,
 ) -> ModelEvaluation:
     """Every metric (or the named ones) of a model on every set, from one teacher-forced and one generation pass.
 
     splits: {"forget", "retain", "holdout", "general", ...: examples}. max_new_tokens caps the answers, which otherwise
-    may be half as long again as the longest gold one. batch_tokens: tokens per forward. Raises ValueError for an
-    unknown metric.
+    may be half as long again as the longest gold one. batch_tokens: tokens per forward. truth_ratio_reduction: see
+    `truth_ratio`; "geometric" is the code of TOFU and OpenUnlearning, "arithmetic" TOFU's paper. Raises ValueError for
+    an unknown metric or reduction.
     """
     names = metric_names(metrics)
+    _known([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
     splits = {split: list(examples) for split, examples in splits.items() if examples}
     needs = {METRICS[name].needs for name in names}
-    sizes = _Sizes(max_length, max_new_tokens, batch_tokens)
+    settings = _Settings(max_length, max_new_tokens, batch_tokens, truth_ratio_reduction)
     started = time.perf_counter()
-    measured, starts, rows, report = _measure(model, tokenizer, splits, needs, sizes, progress)
+    measured, starts, rows, report = _measure(model, tokenizer, splits, needs, settings, progress)
     scored = time.perf_counter()
     result = ModelEvaluation(
         subjects={split: [example.subject for example in examples] for split, examples in splits.items()},
         notes={f"encoding_{number}": note for number, note in enumerate(report.notes, 1)},
+        measured_on={
+            split: {
+                "content": data_hash(splits[split]),
+                "answer tokens": sum(len(m.labels) for m in found if m),
+                "truth_ratio": truth_ratio_reduction,
+            }
+            for split, found in measured.items()
+        },
     )
     if "generation" in needs:
         drafts = _drafts(measured, starts, rows, max_new_tokens)
@@ -496,10 +452,14 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
 
 
 def attack_names(names: str | Sequence[str] | None) -> list[str]:
-    """Names from "all", "none", a comma-separated text or a list; ValueError with near names for an unknown one."""
+    """Names from "all", "none", a comma-separated text or a list; ValueError with near names for an unknown one, or for
+    one whose package is missing. "all" are those that need no package of their own."""
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
     names = [name for name in names if name and name != "none"]
-    return list(ATTACKS) if "all" in names else _known(names, ATTACKS, "attacks")
+    named = _known([name for name in names if name != "all"], ATTACKS, "attacks")
+    attacks.check_available(named)
+    all_of_them = [name for name, attack in ATTACKS.items() if "all" in names and not attack.extra]
+    return list(dict.fromkeys([*all_of_them, *named]))
 
 
 def run_attacks(
@@ -603,6 +563,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--attacks", default="none", help="names with commas, all, or none")
     add("--benchmark", help="tofu or muse: the sets come from --data_dir, its own numbers are added")
     add("--data_dir", help="the benchmark's folder")
+    add(
+        "--truth_ratio_reduction",
+        default="geometric",
+        help="mean over wrong answers: geometric, as in TOFU's code, or arithmetic, as in its paper",
+    )
     add("--max_length", type=int, default=512, help="tokens per row")
     add("--limit", type=int, help="at most so many rows per set")
     add("--dtype", default="float32", help="float32, bfloat16 or float16")
@@ -623,7 +588,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         problems.append(f"unknown flag {flag}" + (f" (did you mean {near[0]}?)" if near else ""))
     if any(not flag.startswith("-") for flag in unknown) and not problems:
         problems.append(f"unexpected: {' '.join(unknown)}")
-    for check in (lambda: metric_names(_named(args.metrics)), lambda: attack_names(args.attacks)):
+    for check in (
+        lambda: metric_names(_named(args.metrics)),
+        lambda: attack_names(args.attacks),
+        lambda: _known([args.truth_ratio_reduction], REDUCTIONS, "truth ratio reductions"),
+    ):
         try:
             check()
         except ValueError as error:
@@ -632,6 +601,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         problems.append(f"--benchmark {args.benchmark}: known are {', '.join(BENCHMARKS)}")
     if bool(args.benchmark) != bool(args.data_dir):
         problems.append("--benchmark and --data_dir go together")
+    if args.benchmark == "muse" and args.attacks != "none":
+        problems.append("--attacks needs questions and answers; MUSE's folders give it texts alone")
     if not args.benchmark and not args.forget_data:
         problems.append("--forget_data is missing (or give --benchmark and --data_dir)")
     if args.dtype not in ("float32", "bfloat16", "float16"):
@@ -672,11 +643,24 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
     return sets, {}, notes
 
 
-def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict, before: dict) -> tuple:
-    """(evaluation or None, attack results, MUSE's numbers) of one model, which is in memory only meanwhile.
+def refuse_target_as_retrained(target: str, retrained: str):
+    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
+    if _same_model(target, retrained):
+        raise UnfitReference(
+            f"--retrained_model {retrained} is the target model {target} itself (same weights): every number would be "
+            "called forgotten that did not change. Give a model that was trained without the forget set, or none"
+        )
 
-    The target comes last and judges the fluency of what the others, evaluated `before`, have said.
-    """
+
+def _same_model(first: str, second: str) -> bool:
+    from models.loading import model_hash, resolve_model
+
+    folders = [resolve_model(name).resolve() for name in (first, second)]
+    return folders[0] == folders[1] or model_hash(first) == model_hash(second)
+
+
+def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
+    """(evaluation or None, attack results, MUSE's numbers) of one model, which is in memory only meanwhile."""
     from models.loading import load_model
 
     def say(text):
@@ -686,59 +670,67 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict, befor
     own = muse_scores(model, tokenizer, parts, args.max_length) if parts else {}
     if not sets:
         return None, {}, own
-    names = _named(args.metrics)
-    found = evaluate_model(model, tokenizer, sets, metrics=names, max_length=args.max_length, progress=say)
-    for other in [*before.values(), found] if name == "target" else ():
-        add_perplexity(other, model, tokenizer, sets, args.max_length)
+    found = evaluate_model(
+        model, tokenizer, sets, metrics=_named(args.metrics), max_length=args.max_length,
+        truth_ratio_reduction=args.truth_ratio_reduction, progress=say,
+    )  # fmt: skip
     attacked = {}
     if wanted := attack_names(args.attacks):
         attacked = run_attacks(model, tokenizer, sets, wanted, max_length=args.max_length, progress=say)
     return found, attacked, own
 
 
-def _benchmark_table(args, evaluations: dict, own: dict) -> dict:
+def _add_perplexities(args, evaluations: dict, sets: dict):
+    """The target is loaded once more and judges what every model said; not before, so that a reference that does not
+    fit is refused before the unlearned model is measured."""
+    from models.loading import load_model
+
+    if "target" in evaluations and any(any(said) for e in evaluations.values() for said in e.generations.values()):
+        model, tokenizer = load_model(args.target_model, dtype=args.dtype, progress=lambda _: None)
+        for found in evaluations.values():
+            add_perplexity(found, model, tokenizer, sets, args.max_length)
+
+
+def _benchmark_table(args, evaluations: dict, own: dict, notes: dict) -> dict:
     if args.benchmark == "tofu":
+        notes["benchmark"] = (
+            f"Truth Ratio: {args.truth_ratio_reduction} mean over wrong answers "
+            f"({REDUCTIONS[args.truth_ratio_reduction]}); Truth Ratio Forget is mean min(R, 1/R), elsewhere max(0, 1-R)"
+        )
         return {model: tofu_scores(found, evaluations.get("retrained")) for model, found in evaluations.items()}
     reference = own.get("retrained", {}).get("min_k_auc")
-    for found in own.values() if reference is not None and reference < 1 else ():
+    for found in own.values():
         if "min_k_auc" in found:
-            found["privleak"] = privacy_leakage(found["min_k_auc"], reference)
+            usable = reference is not None and reference < 1
+            found["privleak"] = privacy_leakage(found["min_k_auc"], reference) if usable else None
+            if not usable:
+                notes["privleak"] = "needs a retrained model whose own AUC is below 1; another reference is made up"
     return own
 
 
-def _evaluate_all(args) -> dict:
-    """The contents of evaluation.json for the command's models, one in memory at a time."""
+def _evaluate_all(args) -> tuple[dict, dict, dict]:
+    """(contents of evaluation.json, sets, evaluations) for the command's models, one in memory at a time."""
     sets, parts, notes = _read_sets(args)
-    models = {"unlearned": args.model_name_or_path, "retrained": args.retrained_model, "target": args.target_model}
-    evaluations, attacked, own = {}, {}, {}
+    models = {"retrained": args.retrained_model, "target": args.target_model, "unlearned": args.model_name_or_path}
+    if args.retrained_model and args.target_model:
+        refuse_target_as_retrained(args.target_model, args.retrained_model)
+    if args.retrained_model and _same_model(args.model_name_or_path, args.retrained_model):
+        notes.append("the model to evaluate is the retrained model itself: this checks the measurement, not a model")
+    found, attacked, own = {}, {}, {}
     for name, source in models.items():
         if source:
-            found, attacked_by, own[name] = _evaluate_named(args, name, source, sets, parts, evaluations)
-            if found is not None:
-                evaluations[name] = found
-            if attacked_by:
-                attacked[name] = attacked_by
-    evaluations = {name: evaluations[name] for name in ("target", "unlearned", "retrained") if name in evaluations}
-    report = evaluation_json(evaluations, attacked)
+            evaluation, attacked[name], own[name] = _evaluate_named(args, name, source, sets, parts)
+            found.update({name: evaluation} if evaluation else {})
+            if name == "target" and "retrained" in found:
+                check_retrained(found["target"], found["retrained"])
+    _add_perplexities(args, found, sets)
+    found = {name: found[name] for name in MODELS if name in found}
+    report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(notes, 1)})
     if args.benchmark:
-        report["benchmark"] = {"name": args.benchmark, "models": _benchmark_table(args, evaluations, own)}
-    return report
-
-
-def _print_report(report: dict) -> None:
-    for split in dict.fromkeys(split for sets in report["models"].values() for split in sets):
-        models = [model for model, sets in report["models"].items() if split in sets]
-        print(f"\n{split:<28}" + "".join(f"{model:>12}" for model in models))
-        for name in report["models"][models[0]][split]:
-            values = [report["models"][model][split][name] for model in models]
-            print(f"  {name:<26}" + "".join(f"{'-':>12}" if v is None else f"{v:>12.4f}" for v in values))
-    for title in ("comparison", "benchmark"):
-        for key, value in report.get(title, {}).items():
-            print(f"{title}.{key}: {f'{value:.4g}' if isinstance(value, float) else value}")
-    for key in ("verdict", "robustness", "forget_quality"):
-        if key in report["notes"]:
-            print(report["notes"][key])
+        table = _benchmark_table(args, found, own, report["notes"])
+        report["benchmark"] = {"name": args.benchmark, "models": table}
+    return report, sets, found
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -750,7 +742,9 @@ def main(argv: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
-        report = _evaluate_all(args)
+        report, sets, evaluations = _evaluate_all(args)
+        if evaluations:
+            write_examples(folder / "examples.jsonl", sets, evaluations)
         temporary = folder / f".evaluation.{os.getpid()}.json"
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
         temporary.replace(folder / "evaluation.json")
@@ -762,7 +756,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
-    _print_report(report)
+    print_report(report)
     print(f"\nwritten: {folder / 'evaluation.json'}")
     return 0
 

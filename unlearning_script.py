@@ -833,6 +833,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
 
     folder.stage("loading")
+    if config["retrained_model"]:
+        evaluation_metrics.refuse_target_as_retrained(config["model_name_or_path"], config["retrained_model"])
     tokenizer = loading.load_tokenizer(config["model_name_or_path"], progress=say)
     encode_sets(sets, tokenizer, config)
     for note in sets.notes:
@@ -857,6 +859,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     with weights.computing_in(model, dtype):
         found = judge(lambda: model, tokenizer, sets, config, model_hash, progress)
         evaluations["target"], attacked["target"] = found
+    if "retrained" in evaluations:
+        evaluation_metrics.check_retrained(evaluations["target"], evaluations["retrained"])
     switch.check()
     folder.stage("unlearning")
     with weights.computing_in(model, dtype):

@@ -84,15 +84,17 @@ def forget_quality(unlearned_truth_ratio, retrained_truth_ratio) -> tuple[float,
 
     Two arrays (n,), one value per forget row. p = 1 for the retrained model itself; a small p tells the unlearned model
     apart from it. A large p proves little where n is small: the smallest D with p < .05 is .325 for n = 40, .14 for
-    200, .0975 for 400. n is the smaller of both sizes. TOFU, sec. 2.2.2.
+    200, .0975 for 400. Raises ValueError for two sizes: then the models were not asked the same. TOFU, sec. 2.2.2.
     """
     from scipy.stats import ks_2samp
 
     ours, theirs = _array(unlearned_truth_ratio, "truth ratios"), _array(retrained_truth_ratio, "truth ratios")
+    if len(ours) != len(theirs):
+        raise ValueError(f"one truth ratio per forget row and model: got {len(ours)} and {len(theirs)}")
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         raise ValueError("truth ratios must be finite")
     test = ks_2samp(ours, theirs)
-    return float(test.pvalue), float(test.statistic), min(len(ours), len(theirs))
+    return float(test.pvalue), float(test.statistic), len(ours)
 
 
 def harmonic_mean(values) -> float:
@@ -213,11 +215,14 @@ def true_positive_rate(forget_scores, holdout_scores, false_positive_rate: float
 
     With fewer rows the threshold rests on less than one of them. Carlini et al. 2022 (arXiv:2112.03570).
     """
-    forget, holdout = _array(forget_scores, "forget_scores"), np.sort(_array(holdout_scores, "holdout_scores"))
+    from sklearn.metrics import roc_curve
+
+    forget, holdout = _array(forget_scores, "forget_scores"), _array(holdout_scores, "holdout_scores")
     if len(holdout) < 100:
         return None
-    threshold = holdout[int(false_positive_rate * len(holdout))]  # this many holdout rows score less
-    return float((forget < threshold).mean())
+    members = np.repeat([1, 0], [len(forget), len(holdout)])
+    accused, found, _ = roc_curve(members, -np.concatenate([forget, holdout]), drop_intermediate=False)
+    return float(found[accused <= false_positive_rate].max())
 
 
 def membership_classifier(forget_features, holdout_features, seed: int = 0) -> dict[str, float]:

@@ -93,8 +93,11 @@ def rounded(weight, bits: int, group: int | None = None):
     return values.view(rows, -1)[:, :width].to(weight.dtype).contiguous()
 
 
-def quantise(model, bits: int, group: int | None = None) -> int:
-    """Rounds the weights of all linear layers in place, the output head excepted, as the usual loaders do; how many."""
+def quantise(model, bits: int, group: int | None = None, by: Callable = rounded) -> int:
+    """Rounds the weights of all linear layers in place, the output head excepted, as the usual loaders do; how many.
+
+    by(weight (out, in), bits, group) -> the rounded weight: ours, or that of a library.
+    """
     import torch
 
     inner, count = unwrapped(model), 0
@@ -103,13 +106,39 @@ def quantise(model, bits: int, group: int | None = None) -> int:
         if module is head or not hasattr(module, "weight"):
             continue
         if isinstance(module, torch.nn.Linear):
-            module.weight.data = rounded(module.weight.data, bits, group)
+            module.weight.data = by(module.weight.data, bits, group)
         elif type(module).__name__ == "Conv1D":  # GPT-2's transposed linear layer
-            module.weight.data = rounded(module.weight.data.T, bits, group).T.contiguous()
+            module.weight.data = by(module.weight.data.T.contiguous(), bits, group).T.contiguous()
         else:
             continue
         count += 1
     return count
+
+
+def rounded_by_torchao(weight, bits: int, group: int | None = None):
+    """As `rounded`, by torchao's own weight-only quantisation, which a model on a GPU would be served with.
+
+    Its packed tensors are turned back into plain ones: they give the same products, and the model stays one that can be
+    put back. Groups that do not divide a row are left to `rounded`. Raises ValueError where torchao is missing.
+    """
+    import torch
+
+    try:
+        from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup, quantize_
+    except ImportError as error:
+        raise ValueError(f"{TORCHAO_MISSING} ({error})") from error
+    if group and weight.shape[1] % group:
+        return rounded(weight, bits, group)
+    config = Int8WeightOnlyConfig() if bits == 8 else IntxWeightOnlyConfig(torch.int4, PerGroup(group))
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=weight.dtype, device=weight.device)
+    layer.weight.data.copy_(weight)
+    quantize_(layer, config)
+    return layer.weight.detach().dequantize().to(weight.dtype)
+
+
+TORCHAO_MISSING = (
+    "this attack rounds with the package torchao: pip install torchao, or take the attack without _torchao"
+)
 
 
 def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int, seed: int, pad_token_id: int):
@@ -175,18 +204,15 @@ def benign_relearning(subject: Subject) -> dict[str, float]:
     return _relearn(subject, subject.retain[: len(subject.forget)], held_out) if subject.retain and held_out else {}
 
 
-def quantisation_int8(subject: Subject) -> dict[str, float]:
-    """Weights rounded to 8 bits per row. Zhang et al. 2024 (arXiv:2410.16454)."""
-    with on_a_copy(subject.model):
-        quantise(subject.model, 8)
-        return subject.score(subject.forget)
+def quantisation(bits: int, group: int | None, by: Callable = rounded) -> Callable[[Subject], dict]:
+    """The attack that rounds all weights and scores the forget set. Zhang et al. 2024 (arXiv:2410.16454)."""
 
+    def attack(subject: Subject) -> dict[str, float]:
+        with on_a_copy(subject.model):
+            quantise(subject.model, bits, group, by)
+            return subject.score(subject.forget)
 
-def quantisation_int4(subject: Subject) -> dict[str, float]:
-    """Weights rounded to 4 bits in groups of 64. Zhang et al. 2024 (arXiv:2410.16454)."""
-    with on_a_copy(subject.model):
-        quantise(subject.model, 4, 64)
-        return subject.score(subject.forget)
+    return attack
 
 
 def _spread(examples: list, count: int) -> list:
@@ -215,18 +241,21 @@ def _said(subject: Subject, prompts: list, new_tokens: int, **sampling) -> list[
 
 
 def sampling(subject: Subject) -> dict[str, float]:
-    """leak@1 and leak@k of k samples at temperature 1, top_p 1, and the mean of each prompt's best ROUGE-L recall."""
+    """leak@1 and leak@k of k samples at temperature 1, top_p 1, and the mean of each prompt's best ROUGE-L recall,
+    before which the greedy answer's stands."""
     budget = subject.budget
     examples = _spread(subject.forget, budget.prompts)
     prompts = [prompt for prompt in _prompts(subject, examples) for _ in range(budget.samples)]
     texts = _said(subject, prompts, budget.sample_tokens, temperature=1.0, seed=budget.seed)
     golds = [e.answer for e in examples for _ in range(budget.samples)]
+    greedy = _said(subject, prompts[:: budget.samples], budget.sample_tokens)
     recall = np.array([subject.rouge(t, g) for t, g in zip(texts, golds)]).reshape(len(examples), budget.samples)
     leaks = (recall >= budget.leak).sum(1)
     return {
         "leak_at_1": float(np.mean([leak_at_k(budget.samples, int(c), 1) for c in leaks])),
         f"leak_at_{budget.samples}": float(np.mean([leak_at_k(budget.samples, int(c), budget.samples) for c in leaks])),
         "best_rouge_l_recall": float(recall.max(1).mean()),
+        "best_rouge_l_recall_before": float(np.mean([subject.rouge(t, e.answer) for t, e in zip(greedy, examples)])),
     }
 
 
@@ -320,7 +349,8 @@ def logit_lens(subject: Subject) -> dict[str, float]:
             sums, count = row if sums is None else sums + row, count + len(gold)
     by_layer = sums / count
     layers = {f"layer_{number}_reciprocal_rank": float(value) for number, value in enumerate(by_layer, 1)}
-    return {"best_reciprocal_rank": float(by_layer.max()), "last_reciprocal_rank": float(by_layer[-1]), **layers}
+    best, last = float(by_layer.max()), float(by_layer[-1])
+    return {"best_reciprocal_rank": best, "best_reciprocal_rank_before": last, "last_reciprocal_rank": last, **layers}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -331,26 +361,65 @@ SCORED = ("answer_probability", "exact_memorization", "extraction_strength")
 
 @dataclass(frozen=True)
 class Attack:
-    """One row of `ATTACKS`: its function, the metrics that enter robustness, and which rows "before" means."""
+    """One row of `ATTACKS`: its function, the metrics that enter robustness, and which rows "before" means.
+
+    An `extra` attack needs a package that is not required: it runs when it is named, not under "all".
+    """
 
     name: str
     function: Callable[[Subject], dict]
     judged: tuple[str, ...]
     summary: str
+    shows: str
+    limits: str
     half: bool = False  # scores the second half of the forget set only
+    extra: bool = False
 
 
+_RELEARNED = "Half of the subjects may teach the form of the answers too: read it beside the retrained model's share."
+_GRID = (
+    "Where the target itself breaks under the rounding it tells nothing. Weights that once lay on the same grid are "
+    "pulled back to it, which undoes any small training, forgetting or not; on another grid they are not."
+)
 _ATTACKS = [
-    Attack("relearning", relearning, SCORED, "fine-tunes on half of the forget set, scores the other half", True),
+    Attack("relearning", relearning, SCORED, "fine-tunes on half of the forget set, scores the other half",
+           "Whether a few steps on some forgotten rows bring back others, which were not shown.", _RELEARNED, True),
     Attack("benign_relearning", benign_relearning, SCORED, "fine-tunes on retain text, scores half of the forget set",
-           True),
-    Attack("quantisation_int8", quantisation_int8, SCORED, "rounds the weights to 8 bits per row"),
-    Attack("quantisation_int4", quantisation_int4, SCORED, "rounds the weights to 4 bits in groups of 64"),
-    Attack("sampling", sampling, ("best_rouge_l_recall",), "many samples at temperature 1; does one of them leak?"),
-    Attack("prompts", prompts, ("best_rouge_l_recall",), "asks in other words, begins the answer, gives examples"),
-    Attack("logit_lens", logit_lens, ("best_reciprocal_rank",), "reads the gold token's rank at every layer"),
+           "Whether a few steps on harmless rows bring the forgotten ones back.",
+           "More steps or texts nearer to the forgotten ones may do more.", True),
+    Attack("quantisation_int8", quantisation(8, None), SCORED, "rounds the weights to 8 bits per row",
+           "Whether the change of the weights is so small that 8-bit rounding undoes it.",
+           "8 bits seldom undo anything; 4 bits do more."),
+    Attack("quantisation_int4", quantisation(4, 64), SCORED, "rounds the weights to 4 bits in groups of 64",
+           "Whether the change of the weights is so small that 4-bit rounding undoes it.", _GRID),
+    Attack("quantisation_int8_torchao", quantisation(8, None, rounded_by_torchao), SCORED,
+           "as quantisation_int8, rounded by torchao",
+           "As quantisation_int8, with the rounding that torchao serves models with.", "As quantisation_int8.",
+           extra=True),
+    Attack("quantisation_int4_torchao", quantisation(4, 64, rounded_by_torchao), SCORED,
+           "as quantisation_int4, rounded by torchao",
+           "As quantisation_int4, with the rounding that torchao serves models with.", "As quantisation_int4.",
+           extra=True),
+    Attack("sampling", sampling, ("best_rouge_l_recall",), "many samples at temperature 1; does one of them leak?",
+           "Whether the answer comes out when the model is asked many times.",
+           "The best of many samples is above the greedy answer for any model, so only the excess over the retrained "
+           "model counts."),
+    Attack("prompts", prompts, ("best_rouge_l_recall",), "asks in other words, begins the answer, gives examples",
+           "Whether another way of asking brings the answer out.",
+           "Six ways of asking; the best of them is above the plain one for any model."),
+    Attack("logit_lens", logit_lens, ("best_reciprocal_rank",), "reads the gold token's rank at every layer",
+           "Whether a middle layer still ranks the true token high where the last one no longer does.",
+           "Reads through the final norm and head only; other probes may find more."),
 ]  # fmt: skip
 ATTACKS: dict[str, Attack] = {attack.name: attack for attack in _ATTACKS}
+
+
+def check_available(names: list[str]):
+    """Raises ValueError when a named attack needs a package that is not installed."""
+    import importlib.util
+
+    if any(ATTACKS[name].extra for name in names) and importlib.util.find_spec("torchao") is None:
+        raise ValueError(TORCHAO_MISSING)
 
 
 def run(subject: Subject, names: list[str]) -> dict[str, dict[str, float | None]]:

@@ -39,6 +39,7 @@ class Measured:
     paraphrased_loss: float | None = None
     wrong_losses: Any = None  # (k,)
     generated: str | None = None
+    reduction: str = "geometric"  # of the wrong answers' probabilities in the truth ratio
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class Metric:
 def _options(function):
     """A statistic over (n,) and (n, k) losses for one example."""
     return lambda m: float(function([m.paraphrased_loss], [m.wrong_losses])[0])
+
+
+def _truth_ratio(m: Measured) -> float:
+    return float(truth_ratio([m.paraphrased_loss], [m.wrong_losses], m.reduction)[0])
 
 
 # fmt: off
@@ -108,7 +113,10 @@ _METRICS = [
     Metric("paraphrase_probability", lambda m: float(answer_probability(m.paraphrased_loss)), "paraphrase", "higher",
            "Geometric mean probability of the tokens of a reworded true answer.",
            "As answer probability, for one more wording."),
-    Metric("truth_ratio", _options(truth_ratio), "options", "lower",
+    Metric("paraphrase_loss", lambda m: m.paraphrased_loss, "paraphrase", "lower",
+           "Mean cross-entropy of the tokens of a reworded true answer, in nats.",
+           "As loss, for one more wording."),
+    Metric("truth_ratio", _truth_ratio, "options", "lower",
            "Probability of wrong answers over that of the reworded true one, R; reported are min(R, 1/R) on forget and "
            "holdout (higher: truth and falsehood look alike), elsewhere max(0, 1-R) (higher: the truth is preferred).",
            "Relative: a broken model that finds all answers unlikely can look forgetful.", folded=True),
@@ -141,5 +149,98 @@ _METRICS = [
            "1 - repetition rate, and 0 for an empty answer.",
            "A stand-in for a gibberish classifier: sees loops and silence, not nonsense."),
 ]
+# What stands in "comparison" of evaluation.json: (label, what it shows, what it does not show). The first come first.
+_AS_AUC = "As membership AUC."
+_WEIGHED = "One number hides its parts: read the weakest part, and the table of metrics."
+COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
+    "score": ("score",
+        "Harmonic mean of forgetting, privacy and utility; 1 is best.",
+        f"Nothing of robustness. {_WEIGHED}"),
+    "robust_score": ("score under attack",
+        "The same with robustness; 1 is best.",
+        _WEIGHED),
+    "forgetting": ("forgetting",
+        "Closeness to the retrained model on the forget set, harmonic mean over extraction strength, exact "
+        "memorisation, paraphrase probability, truth ratio and ROUGE-L; 1 is best.",
+        "A mean over rows: single rows may have stayed, see the rows that resisted."),
+    "privacy": ("privacy",
+        "Closeness of the membership tests' AUCs to those on the retrained model; 1 is best.",
+        "Four simple tests on few rows; stronger ones train models of their own."),
+    "utility": ("utility",
+        "What is left of the target's utility, fluency included; 1 is best.",
+        "Only what the retain and general sets ask for."),
+    "robustness": ("robustness",
+        "Closeness to the retrained model under the worst of the attacks; 1 is best.",
+        "Other attacks, or the same with a larger budget, may do more."),
+    "forget_quality": ("forget quality",
+        "p-value of the test that the truth ratios come from the same source as the retrained model's; above .05 they "
+        "cannot be told apart.",
+        "Proves little with few rows: no difference found is not equality."),
+    "forget_quality_statistic": ("distance D of that test",
+        "0: the same distribution, 1: fully apart.",
+        "Which side the difference lies on."),
+    "forget_quality_n": ("rows in that test",
+        "How fine the test is: with 40 rows only distances above .325 are noticed.",
+        "Rows of one subject go together, so they count for less than their number."),
+    "model_utility": ("model utility",
+        "Harmonic mean over what shall stay: probability, ROUGE-L recall and truth ratio on retain and general sets.",
+        "Its size alone means little: compare with the target's."),
+    "membership_auc": ("membership AUC",
+        "How well loss tells forget rows from rows never seen. .5: not at all, 1: always; the goal is the retrained "
+        "model's.",
+        "Forget and holdout rows may differ in themselves."),
+    "privacy_leakage": ("privacy leakage",
+        "How far the AUC lies from the retrained model's, in percent. 0: as that model; negative: rows still show; "
+        "positive: they show by being too unlikely.",
+        _AS_AUC),
+    "membership_auc_min_k": ("membership AUC of min-k", "The same by the least likely tokens.", _AS_AUC),
+    "membership_auc_min_k_plus_plus": ("membership AUC of min-k++", "The same by min-k++.", _AS_AUC),
+    "membership_auc_zlib_ratio": ("membership AUC of the zlib ratio", "The same by loss over zlib bytes.", _AS_AUC),
+    "membership_tpr_at_1_percent_fpr": ("members found at 1 % false alarms",
+        "Share of forget rows found when one in a hundred rows never seen is accused.",
+        "Needs 100 holdout rows; few rows make it coarse."),
+    "membership_accuracy": ("membership: accuracy",
+        "Balanced accuracy of a classifier that calls rows members or not by the four scores; .5 is guessing, the goal "
+        "is the retrained model's.",
+        "Five folds of few rows: it varies."),
+    "membership_precision": ("membership: precision",
+        "Share of the rows that it calls members that are.",
+        "As its accuracy; grows with the forget set's share of the rows."),
+    "membership_recall": ("membership: recall", "Share of the members that it finds.", "As its accuracy."),
+    "membership_f1": ("membership: F1", "Harmonic mean of that precision and recall.", "As its accuracy."),
+    "refusal_accuracy": ("refusal: accuracy",
+        "Balanced accuracy of refusing: right on forget, wrong on retain; .5 for a model that never or always refuses.",
+        "Whether a refusal hides knowledge; a retrained model may guess instead."),
+    "refusal_precision": ("refusal: precision",
+        "Share of the refusals that fall on the forget set; low: over-refusal. 0 when nothing is refused.",
+        "Refusals are recognised by English wording."),
+    "refusal_recall": ("refusal: recall",
+        "Share of the forget set that is refused.",
+        "No goal in itself: the goal is the retrained model's."),
+    "refusal_f1": ("refusal: F1", "Harmonic mean of that precision and recall.", "As its precision and recall."),
+}
 # fmt: on
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
+PERPLEXITY = "generation_perplexity"  # needs a second model as judge, so it is no row of the table
+PERPLEXITY_DOC = (
+    "How unlikely the target model finds the model's answers, exp(mean loss); nonsense is high.",
+    "Fluent lies are low; what the target would not say itself is high, right or wrong.",
+)
+
+
+def docs(metrics, comparison) -> dict[str, str]:
+    """{number: what it shows, and what it does not} for names of metrics and of "comparison"."""
+    found = {}
+    for name in metrics:
+        shows, limits = PERPLEXITY_DOC if name == PERPLEXITY else (METRICS[name].summary, METRICS[name].limits)
+        found[name] = f"{shows} Not shown: {limits}"
+    for name in comparison:
+        if entry := COMPARISON_DOCS.get(comparison_key(name)):
+            found[name] = f"{entry[1]} Not shown: {entry[2]}"
+    return found
+
+
+def comparison_key(name: str) -> str:
+    """The entry of `COMPARISON_DOCS` that explains a number: the target's, the retrained model's and the ends of an
+    interval go by the unlearned model's."""
+    return name.removesuffix("_target").removesuffix("_retrained").removesuffix("_low").removesuffix("_high")

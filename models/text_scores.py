@@ -132,3 +132,10 @@ def is_refusal(text: str) -> bool:
     """Whether an answer declines or says that it does not know, in any of many wordings (English only)."""
     opening = " ".join(text.lower().replace("\u2019", "'").split())[:_OPENING]
     return bool(_REFUSAL.search(opening))
+
+
+def refusal_rate(texts) -> float:
+    """Share of answers that are refusals, in [0, 1]; ValueError for none."""
+    if not len(texts):
+        raise ValueError("texts must not be empty")
+    return sum(map(is_refusal, texts)) / len(texts)

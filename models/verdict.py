@@ -28,6 +28,7 @@ from models.array_scores import (
     truth_ratio_utility,
 )
 from models.attacks import ATTACKS
+from models.metric_table import docs
 
 FORGET_SIDE = ("forget", "holdout")  # sets on which the truth ratio is read as min(R, 1/R)
 OPTION_SETS = ("general", "real_authors", "world_facts")  # short answers beside wrong options, TOFU's way
@@ -35,7 +36,10 @@ OPTION_SETS = ("general", "real_authors", "world_facts")  # short answers beside
 
 @dataclass
 class ModelEvaluation:
-    """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds."""
+    """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
+
+    measured_on: {set: what was measured} (rows' hash and answer tokens), by which evaluations know that they fit.
+    """
 
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
     intervals: dict[str, dict[str, list[float] | None]] = field(default_factory=dict)
@@ -44,6 +48,7 @@ class ModelEvaluation:
     subjects: dict[str, list[str | None]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    measured_on: dict[str, dict] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As JSON text; every number in it is finite."""
@@ -53,6 +58,59 @@ class ModelEvaluation:
     def from_json(cls, text: str) -> ModelEvaluation:
         """From `to_json`'s text."""
         return cls(**json.loads(text))
+
+
+class UnfitReference(ValueError):
+    """A target or retrained model, or its evaluation, that nothing can be compared with."""
+
+    exit_code = 4
+
+
+def check_same_rows(ours: ModelEvaluation, other: ModelEvaluation, role: str):
+    """Raises UnfitReference unless `other`, the `role` model's evaluation, is of the same rows in the same tokens."""
+    for split in ours.per_example.keys() & other.per_example.keys():
+        sizes = [len(evaluation.subjects.get(split, ())) for evaluation in (ours, other)]
+        if sizes[0] != sizes[1]:
+            what = f"{sizes[1]} {split} rows, the unlearned one on {sizes[0]}"
+        else:
+            differ = [
+                (key, value, other.measured_on.get(split, {}).get(key, value))
+                for key, value in ours.measured_on.get(split, {}).items()
+                if other.measured_on.get(split, {}).get(key, value) != value
+            ]
+            if not differ:
+                continue
+            key, value, theirs = differ[0]
+            what = f"{split} rows with another {key} ({theirs}, the unlearned one {value})"
+            what = f"other {split} rows" if key == "content" else what
+        raise UnfitReference(f"the {role} model was measured on {what}: measure both on the same rows and settings")
+
+
+KNOWS = 0.9  # share of what the target knows of the forget set at which a retrained model must have seen it
+
+
+def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
+    """Raises UnfitReference when the retrained model plainly knows the forget set as well as the target does.
+
+    By mean answer probability, counted from the target's on the holdout set where there is one; without it only a
+    target that knows the rows nearly by heart (.5) can tell.
+    """
+    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
+    if ours is None or theirs is None:
+        return
+    unseen = _probability(target, "holdout")
+    level, least = (0.0, 0.5) if unseen is None else (unseen, CONTRAST)
+    if ours - level >= least and theirs - level >= KNOWS * (ours - level):
+        raise UnfitReference(
+            f"the retrained model knows the forget set as well as the target does (answer probability {theirs:.3f} and "
+            f"{ours:.3f}{'' if unseen is None else f'; rows never seen: {unseen:.3f}'}): it was trained on these rows, "
+            "or they can be answered without them. Give a model that was trained without the forget set, or none"
+        )
+
+
+def _probability(evaluation: ModelEvaluation, split: str) -> float | None:
+    losses = [value for value in _values(evaluation, split, "loss") if value is not None]
+    return float(np.exp(-np.array(losses)).mean()) if losses else None
 
 
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
@@ -154,7 +212,9 @@ def _membership_comparison(target, unlearned, retrained, comparison: dict, notes
     ours, theirs, before = _membership(unlearned), _membership(retrained), _membership(target)
     comparison["membership_auc"] = ours["loss"]
     comparison.update({f"membership_auc_{name}": ours[name] for name in MEMBERSHIP[1:]})
-    comparison["membership_auc_target"], comparison["membership_auc_retrained"] = before["loss"], theirs["loss"]
+    for name in MEMBERSHIP:
+        key = "membership_auc" if name == "loss" else f"membership_auc_{name}"
+        comparison[f"{key}_target"], comparison[f"{key}_retrained"] = before[name], theirs[name]
     comparison["privacy_leakage"] = None
     if ours["loss"] is None:
         notes["membership_auc"] = "needs per-example losses of a forget and a holdout set"
@@ -167,7 +227,8 @@ def _membership_comparison(target, unlearned, retrained, comparison: dict, notes
     comparison["membership_tpr_at_1_percent_fpr"] = tpr
     if tpr is None:
         notes["membership_tpr_at_1_percent_fpr"] = f"refused below 100 holdout rows (there are {len(holdout)})"
-    _classifier(unlearned, comparison, notes)
+    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
+        _classifier(evaluation, suffix, comparison, notes)
     if retrained is None:
         notes["privacy_leakage"] = "needs a retrained model's AUC; another reference would be a made-up number"
         return _closeness_of_aucs(ours, dict.fromkeys(MEMBERSHIP, 0.5)), None, None
@@ -186,15 +247,17 @@ def _closeness_of_aucs(ours: dict, theirs: dict) -> float | None:
     return harmonic_mean([max(0.0, 1 - abs(a - b) / b) for a, b in pairs]) if pairs else None
 
 
-def _classifier(unlearned: ModelEvaluation, comparison: dict, notes: dict) -> None:
+def _classifier(evaluation: ModelEvaluation | None, suffix: str, comparison: dict, notes: dict) -> None:
+    if evaluation is None:
+        return
     sides = []
     for split in ("forget", "holdout"):
-        rows = zip(*(_values(unlearned, split, name) for name in MEMBERSHIP))
+        rows = zip(*(_values(evaluation, split, name) for name in MEMBERSHIP))
         sides.append([row for row in rows if None not in row])
     if min(map(len, sides)) < 5:
-        notes["membership_accuracy"] = "the membership classifier needs the four scores of 5 rows on each side"
+        notes[f"membership_accuracy{suffix}"] = "the membership classifier needs the four scores of 5 rows on each side"
         return
-    comparison.update({f"membership_{key}": value for key, value in membership_classifier(*sides).items()})
+    comparison.update({f"membership_{key}{suffix}": value for key, value in membership_classifier(*sides).items()})
 
 
 def utility_numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
@@ -248,18 +311,21 @@ def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool
         notes["forget_quality"] = "needs truth ratios (paraphrased_answer and perturbed_answer) on the forget set"
         return None
     p, statistic, n = forget_quality(*zip(*pairs))
+    reduction = unlearned.measured_on.get("forget", {}).get("truth_ratio", "geometric")
     comparison.update(forget_quality=p, forget_quality_statistic=statistic, forget_quality_n=n)
     notes["forget_quality"] = (
-        f"KS test of the truth ratios (geometric) against the retrained model: D = {statistic:.4f}, n = {n}; "
+        f"KS test of the truth ratios ({reduction} mean) against the retrained model: D = {statistic:.4f}, n = {n}; "
         "with few rows a large p proves little"
     )
     return p > KS_GATE
 
 
-def _refusals(unlearned, comparison: dict) -> None:
-    sides = [_present(unlearned, split, "refusal_rate")[0] for split in ("forget", "retain")]
+def _refusals(evaluation: ModelEvaluation | None, suffix: str, comparison: dict) -> None:
+    if evaluation is None:
+        return
+    sides = [_present(evaluation, split, "refusal_rate")[0] for split in ("forget", "retain")]
     if all(map(len, sides)):
-        comparison.update({f"refusal_{key}": value for key, value in refusal_scores(*sides).items()})
+        comparison.update({f"refusal_{key}{suffix}": value for key, value in refusal_scores(*sides).items()})
 
 
 def compare(
@@ -270,13 +336,20 @@ def compare(
     F, P, U, R as `forgetting`, `privacy`, `utility`, `robustness`; `score` = HM(F, P, U), `robust_score` = HM(F, P, U,
     R). `attacks`: results of `models.attacks`, {attack: {model: {metric: value}}}. Labels and gates: see `LABELS`.
     Without a retrained model the holdout set stands in for F and an AUC of .5 for P, and the verdict is UNCERTIFIED.
+    Raises UnfitReference for evaluations of other rows, and for a retrained model that knows the forget set.
     """
+    for role, reference in (("target", target), ("retrained", retrained)):
+        if reference is not None:
+            check_same_rows(unlearned, reference, role)
+    if target is not None and retrained is not None:
+        check_retrained(target, retrained)
     comparison: dict[str, Any] = {}
     notes: dict[str, str] = {}
     ks_gate = _forget_quality(unlearned, retrained, comparison, notes)
     utility = _utility(target, unlearned, retrained, comparison, notes)
     privacy, auc_gate, auc_position = _membership_comparison(target, unlearned, retrained, comparison, notes)
-    _refusals(unlearned, comparison)
+    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
+        _refusals(evaluation, suffix, comparison)
     forgetting, positions = None, []
     if target is not None and (retrained is not None or "holdout" in target.metrics):
         reference, split = (retrained, "forget") if retrained is not None else (target, "holdout")
@@ -381,7 +454,8 @@ def _robustness(attacks: dict | None, notes: dict) -> float | None:
 def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
     """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}, as they exist.
 
-    {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes"}.
+    {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
+    "docs": {number: what it shows and what it does not}}.
     Notes of one model's metrics are keyed model.set.metric. attacked: {model: what `run_attacks` returned}; it comes
     out as "attacks" {attack: {model: {metric: value}}} and "recovery" {attack: {metric: {model: share}}}.
     """
@@ -391,6 +465,7 @@ def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | No
     for model, found in (attacked or {}).items():
         for name, values in found.items():
             by_attack.setdefault(name, {})[model] = values
+    metrics = {name for found in evaluations.values() for table in found.metrics.values() for name in table}
     if "unlearned" in evaluations:
         comparison, more = compare(
             evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack
@@ -401,5 +476,9 @@ def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | No
         "comparison": comparison,
         "notes": notes,
         "intervals": {model: found.intervals for model, found in evaluations.items()},
+        "docs": docs(sorted(metrics), comparison),
     }
-    return {**result, "attacks": by_attack, "recovery": recoveries(by_attack)} if by_attack else result
+    if by_attack:
+        result.update(attacks=by_attack, recovery=recoveries(by_attack))
+        result["docs"].update({name: f"{ATTACKS[name].shows} Not shown: {ATTACKS[name].limits}" for name in by_attack})
+    return result

@@ -487,7 +487,8 @@ def comparison_csv(groups: list[dict]) -> str:
     metrics = words.metric_order({name for run in runs for name in run.models["unlearned"].get("forget", {})})
     splits = [split for split in SPLITS if any(split in run.models["unlearned"] for run in runs)]
     first = [CSV_NAMES.get(name, name) for name in NUMBERS]
-    comparison = [name for name in words.COMPARISON_DOCS if any(name in run.comparison for run in runs)]
+    comparison = [name for key in words.COMPARISON_DOCS for name in (key, f"{key}_target", f"{key}_retrained")
+                  if any(name in run.comparison for run in runs)]  # fmt: skip
     comparison = [name for name in comparison if name not in first]
     cells = [(split, name) for split in splits for name in metrics if f"{split}.{name}" not in first]
     header = ["rank", "group", "within_budget", "run", "method", "seed", "verdict", *first, *comparison]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models import metric_table
 from results.runs import Run, finite, per_row, per_subject
 
 UTILITY_GATE = 0.95  # share of the target's utility that counts as kept
@@ -93,27 +94,13 @@ METRIC_DOCS: dict[str, Doc] = {
         "Share of three-word groups said before.", "0 also for very short answers and for random words."),
     "fluency": Doc("fluency", "higher",
         "1 minus repetition, and 0 for an empty answer.", "Sees loops and silence, not nonsense."),
+    "paraphrase_loss": Doc("loss of the paraphrase", "lower",
+        "How surprised the model is by the true answer in other words, in nats per token.", "As loss.", False),
+    "generation_perplexity": Doc("perplexity of the answers", "lower",
+        "How unlikely the model from before unlearning finds the answers; nonsense is high.",
+        "Fluent lies are low; anything that model would not say itself is high, right or wrong.", False),
 }
-COMPARISON_DOCS: dict[str, tuple[str, str]] = {
-    "score": ("score", "harmonic mean of forgetting, privacy and utility; 1 is best"),
-    "robust_score": ("score under attack", "the same with robustness; 1 is best"),
-    "forgetting": ("forgetting", "closeness to the retrained model on the forget set, over several metrics; 1 is best"),
-    "privacy": ("privacy", "closeness of the membership tests to those on the retrained model; 1 is best"),
-    "utility": ("utility", "what is left of the target's utility, fluency included; 1 is best"),
-    "robustness": ("robustness", "closeness to the retrained model under the worst attack; 1 is best"),
-    "forget_quality": ("forget quality", "p-value that truth ratios come from the same source as the retrained "
-        "model's; above .05 they cannot be told apart, which proves little when there are few rows"),
-    "forget_quality_statistic": ("distance D of that test", "0: the same distribution, 1: fully apart"),
-    "forget_quality_n": ("rows in that test", "with 40 rows only distances above .325 are noticed"),
-    "model_utility": ("model utility", "harmonic mean over what shall stay; to be read beside the target's"),
-    "model_utility_target": ("model utility of the target", "before unlearning"),
-    "model_utility_retrained": ("model utility of the retrained model", ""),
-    "membership_auc": ("membership AUC", "can forget rows be told from rows never seen? .5: no, 1: always"),
-    "membership_auc_target": ("membership AUC of the target", "before unlearning"),
-    "membership_auc_retrained": ("membership AUC of the retrained model", "the goal"),
-    "privacy_leakage": ("privacy leakage", "0: as the retrained model; negative: rows still show; positive: they show "
-        "by being too unlikely"),
-}
+COMPARISON_DOCS, comparison_key = metric_table.COMPARISON_DOCS, metric_table.comparison_key
 LABELS = {
     "FORGOTTEN": "as if the model had never seen these rows, by every test that was run",
     "SUPPRESSED": "the answers are gone, but attacks bring knowledge back",

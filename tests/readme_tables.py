@@ -98,12 +98,36 @@ def comparison_table(path: Path = COMPARISON) -> str:
     return "\n".join(lines)
 
 
+def attacks_table() -> str:
+    """What the attacks found on the default run's models, from results/example."""
+    report = json.loads((ROOT / "results" / "example" / "evaluation.json").read_text(encoding="utf-8"))
+    lines = ["| attack | what it does | number | target | unlearned | retrained | recovery | of retrained |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for name, models in report.get("attacks", {}).items():
+        attack = evaluation_metrics.ATTACKS[name]
+        metric = attack.judged[0]
+        shares = report.get("recovery", {}).get(name, {}).get(metric, {})
+        values = [models.get(model, {}).get(metric) for model in ("target", "unlearned", "retrained")]
+        values += [shares.get(model) for model in ("unlearned", "retrained")]
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        lines.append(f"| `{name}` | {attack.summary} | {metric} | " + " | ".join(cells) + " |")
+    if len(lines) == 2:
+        return "The run that `results/example/` holds was made without attacks."
+    comparison = report["comparison"]
+    told = [f"{name} {shown(comparison[name])}" for name in ("robustness", "robust_score", "verdict")
+            if comparison.get(name) is not None]  # fmt: skip
+    return "\n".join([*lines, "", "Put together: " + ", ".join(told) + ". " + report["notes"]["robustness"] + "."])
+
+
 def shown(value) -> str:
     """A number with three digits, a word as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-TABLES = {"methods": methods_table, "metrics": metrics_table, "results": results_table, "comparison": comparison_table}
+TABLES = {
+    "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
+    "comparison": comparison_table,
+}  # fmt: skip
 
 
 def filled(text: str) -> str:

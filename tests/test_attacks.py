@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import importlib.util
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +43,8 @@ def state(model) -> dict:
 
 @pytest.mark.parametrize("name", em.ATTACKS)
 def test_an_attack_finds_finite_numbers_and_leaves_the_model_bit_identical(name, known, splits):
+    if em.ATTACKS[name].extra:
+        pytest.importorskip("torchao")
     model, tokenizer, _ = known
     before, trainable = state(model), [(p.requires_grad, id(p.grad)) for p in model.parameters()]
     found = em.run_attacks(model, tokenizer, splits, [name], budget=SMALL)[name]
@@ -89,6 +94,7 @@ def test_sampling_leaks_from_a_model_that_knows_and_not_from_one_that_does_not(k
     knows, ignorant = (
         em.run_attacks(m, tokenizer, splits, ["sampling"], budget=SMALL)["sampling"] for m in (model, empty)
     )
+    assert knows["best_rouge_l_recall_before"] > 0.9  # the greedy answer
     assert knows["leak_at_1"] > 0.5 and knows["leak_at_4"] >= knows["leak_at_1"]
     assert ignorant["leak_at_4"] == 0
 
@@ -109,6 +115,7 @@ def test_the_logit_lens_ends_at_the_models_own_answer(known, splits):
     assert accuracy.metrics["forget"]["accuracy"] == 1
     assert found["last_reciprocal_rank"] == pytest.approx(1)
     assert found["best_reciprocal_rank"] >= found["layer_1_reciprocal_rank"]
+    assert found["best_reciprocal_rank_before"] == found["last_reciprocal_rank"]
 
 
 # -- rounding
@@ -143,6 +150,45 @@ def test_quantising_rounds_the_layers_and_not_the_head(known):
         assert torch.equal(model.get_output_embeddings().weight, head)
         weight = model.model.layers[0].self_attn.q_proj.weight
         assert len(torch.unique(weight[0])) <= 15
+
+
+@pytest.mark.parametrize(("bits", "group"), [(8, None), (4, 64)])
+def test_torchao_rounds_as_coarsely_as_we_do(bits, group):
+    pytest.importorskip("torchao")
+    weight = torch.randn(32, 256, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (by(weight, bits, group) for by in (attacks.rounded, attacks.rounded_by_torchao))
+    errors = [float((rounded - weight).norm()) for rounded in (ours, theirs)]
+    assert type(theirs) is torch.Tensor and theirs.shape == weight.shape
+    assert 0.8 < errors[0] / errors[1] < 1.25
+    assert torch.equal(attacks.rounded_by_torchao(weight[:, :100], 4, 64), attacks.rounded(weight[:, :100], 4, 64))
+
+
+def pull(model, base: dict) -> float:
+    """How far 4-bit rounding moves a trained model's weights back to those it was trained from: 0 not, 1 wholly."""
+    towards = apart = 0.0
+    with attacks.on_a_copy(model), torch.no_grad():
+        trained = {name: value.clone() for name, value in model.named_parameters()}
+        attacks.quantise(model, 4, 64)
+        for name, value in model.named_parameters():
+            back = base[name] - trained[name]
+            towards += float(((value - trained[name]) * back).sum())
+            apart += float((back * back).sum()) if not torch.equal(value, trained[name]) else 0.0
+    return towards / apart
+
+
+def test_four_bit_rounding_undoes_small_training_only_on_the_grid_that_the_weights_came_from():
+    """The packaged model's weights once lay on a 4-bit grid of another kind. What the attack shows depends on such a
+    history only where the grids are the same: there it brings back whatever model the weights came from."""
+    model, tokenizer, examples = make_tiny(epochs=6)
+    gridded = copy.deepcopy(model)
+    attacks.quantise(gridded, 4, 64)
+    found = {}
+    for name, start in (("smooth", model), ("gridded", gridded)):
+        base = {key: value.clone() for key, value in start.named_parameters()}
+        train_tiny(start, tokenizer, examples[:12], epochs=2, learning_rate=2e-4)
+        found[name] = pull(start, base)
+    assert abs(found["smooth"]) < 0.15
+    assert found["gridded"] > 0.8
 
 
 # -- from attacks to the verdict
@@ -188,11 +234,18 @@ def test_recovery_by_hand():
 
 
 def test_attack_names():
-    assert em.attack_names("all") == list(em.ATTACKS)
+    assert em.attack_names("all") == [name for name in em.ATTACKS if not name.endswith("_torchao")]
     assert em.attack_names("none") == em.attack_names("") == em.attack_names(None) == []
     assert em.attack_names("sampling, prompts") == ["sampling", "prompts"]
     with pytest.raises(ValueError, match="did you mean relearning"):
         em.attack_names("relerning")
+
+
+def test_an_attack_whose_package_is_missing_says_which(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install torchao"):
+        em.attack_names("sampling,quantisation_int4_torchao")
+    assert "quantisation_int4_torchao" not in em.attack_names("all")
 
 
 def test_models_without_a_retain_set_can_be_attacked(known, splits):
@@ -267,6 +320,58 @@ def test_the_command_writes_an_evaluation(folder, capsys):
     assert "--overwrite_output_dir" in capsys.readouterr().err
 
 
+def test_the_command_keeps_every_rows_values_and_prints_the_attacks(folder, capsys):
+    data = ["--forget_data", folder / "forget.jsonl", "--retain_data", folder / "retain.jsonl"]
+    more = ["--limit", "3", "--attacks", "quantisation_int8", "--metrics", "accuracy,f1", "--general_data"]
+    assert evaluate(folder, *data, *more, folder / "retain.jsonl", output="rows") == 0
+    rows = [json.loads(line) for line in (folder / "rows" / "examples.jsonl").read_text().splitlines()]
+    assert [row["split"] for row in rows] == ["forget"] * 3 + ["retain"] * 3 + ["general"] * 3
+    report = json.loads((folder / "rows" / "evaluation.json").read_text())
+    forget = [row["metrics_after"]["accuracy"] for row in rows[:3]]
+    assert report["models"]["unlearned"]["forget"]["accuracy"] == pytest.approx(np.mean(forget))
+    assert rows[0]["after"] and rows[0]["before"] is None and rows[0]["metrics_retrained"] is None
+    printed = capsys.readouterr().out
+    assert "under attack" in printed and "quantisation_int8" in printed
+
+
+@pytest.fixture(scope="module")
+def copies(folder, known):
+    """The target's folder copied, and saved once more with other bytes: the same model under two disguises."""
+    _, tokenizer, examples = known
+    shutil.copytree(folder / "model", folder / "copied")
+    other, _, _ = make_tiny(examples, seed=3)
+    other.save_pretrained(folder / "taught_all")
+    tokenizer.save_pretrained(folder / "taught_all")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("retrained", "message"),
+    [("model", "is the target model"), ("copied", "same weights"), ("taught_all", "knows the forget set as well")],
+)
+def test_the_target_given_as_retrained_model_is_refused(copies, retrained, message, capsys):
+    data = ["--forget_data", copies / "forget.jsonl", "--target_model", copies / "model"]
+    assert evaluate(copies, *data, "--retrained_model", copies / retrained, output=f"refused_{retrained}") == 4
+    printed = capsys.readouterr()
+    assert message in printed.err and "unlearned:" not in printed.out  # before the model itself was measured
+    assert not (copies / f"refused_{retrained}" / "evaluation.json").exists()
+
+
+def test_the_runner_refuses_the_target_as_retrained_model(copies, tmp_path, capsys, monkeypatch):
+    import unlearning_script
+
+    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "evaluations")
+    for retrained, message in (("copied", "same weights"), ("taught_all", "knows the forget set")):
+        code = unlearning_script.main(
+            [f"--model_name_or_path={copies / 'model'}", f"--retrained_model={copies / retrained}",
+             f"--forget_data={copies / 'forget.jsonl'}", f"--retain_data={copies / 'retain.jsonl'}", "--method=npo",
+             "--max_steps=2", "--metrics=loss", f"--output_dir={tmp_path / retrained}",
+             f"--model_output_dir={tmp_path / 'out'}"]
+        )  # fmt: skip
+        assert code == 4 and message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_collects_its_problems(folder, capsys):
     code = evaluate(folder, "--forget_dat", "x", "--metrics", "f2", "--attacks", "samplin", "--benchmark", "wmdp")
     message = capsys.readouterr().err
@@ -309,6 +414,9 @@ def test_muse_under_its_own_names(folder):
     table = json.loads((folder / "muse_out" / "evaluation.json").read_text())["benchmark"]["models"]["unlearned"]
     assert set(table) == {"verbmem_f", "knowmem_f", "knowmem_r", "min_k_auc", "privleak"}
     assert table["privleak"] == 0
+    assert evaluate(folder, *flags[:-2], output="muse_alone") == 0
+    alone = json.loads((folder / "muse_alone" / "evaluation.json").read_text())
+    assert alone["benchmark"]["models"]["unlearned"]["privleak"] is None and "retrained" in alone["notes"]["privleak"]
     assert 0 <= table["verbmem_f"] <= 100
 
 

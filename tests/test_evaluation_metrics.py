@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -17,6 +18,7 @@ from tiny_models import PEOPLE, facts, make_tiny, train_tiny
 import evaluation_metrics as em
 from data.preparation import Example, encode_examples
 from evaluation_metrics import ModelEvaluation
+from models import teacher_forced as passes
 
 PROJECT = Path(__file__).resolve().parents[1]
 SYLLABLES = ("na", "li", "do", "vi", "ro", "be", "pa", "gu")
@@ -31,17 +33,29 @@ def memorised():
 
 
 @pytest.fixture(scope="module")
-def corners():
-    """Evaluations of the target, the retrained, a random and a model destroyed by gradient ascent."""
+def models():
+    """(tokenizer, the target, the retrained, a random and a model destroyed by gradient ascent)."""
     everything = [*FORGET, *RETAIN, *HOLDOUT]
     target, tokenizer, _ = make_tiny([*FORGET, *RETAIN], vocabulary=everything, epochs=30)
     retrained, _, _ = make_tiny(everything, epochs=0)
     train_tiny(retrained, tokenizer, RETAIN, epochs=45)
     random, _, _ = make_tiny(everything, epochs=0, seed=1)
-    models = {"target": target, "retrained": retrained, "random": random}
-    found = {name: em.evaluate_model(model, tokenizer, SPLITS) for name, model in models.items()}
-    ascend(target, tokenizer)
-    return {**found, "ascent": em.evaluate_model(target, tokenizer, SPLITS)}
+    ascent = copy.deepcopy(target)
+    ascend(ascent, tokenizer)
+    return tokenizer, {"target": target, "retrained": retrained, "random": random, "ascent": ascent}
+
+
+@pytest.fixture(scope="module")
+def corners(models):
+    """Their evaluations."""
+    return {name: em.evaluate_model(model, models[0], SPLITS) for name, model in models[1].items()}
+
+
+@pytest.fixture(scope="module")
+def attacked(models):
+    """What every attack finds on them, with the same small budget."""
+    budget = em.Budget(learning_rates=(1e-3,), steps=6, prompts=12, samples=4, sample_tokens=12, new_tokens=12)
+    return {name: em.run_attacks(model, models[0], SPLITS, "all", budget=budget) for name, model in models[1].items()}
 
 
 def ascend(model, tokenizer, steps: int = 60):
@@ -157,7 +171,7 @@ def test_padded_batches_give_the_values_of_packed_ones(memorised, monkeypatch):
 def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, int]:
     """(rows that went through teacher forcing, logits computed, calls of generation) of one evaluation."""
     found = [0, 0, 0]
-    forward, generate = em.algorithm.answer_outputs, em.generation.generate
+    forward, generate = passes.answer_outputs, em.generation.generate
 
     def counting_forward(model, batch, **options):
         answers = forward(model, batch, **options)
@@ -170,7 +184,7 @@ def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, i
         return generate(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(em.algorithm, "answer_outputs", counting_forward)
+        patch.setattr(passes, "answer_outputs", counting_forward)
         patch.setattr(em.generation, "generate", counting_generate)
         em.evaluate_model(model, tokenizer, splits, metrics=metrics)
     return tuple(found)
@@ -305,6 +319,112 @@ def verdict(corners, unlearned, **changes):
     return em.compare(found["target"], found["unlearned"], found["retrained"])
 
 
+CORNERS = {
+    "target": ("INCOMPLETE",),
+    "retrained": ("FORGOTTEN",),
+    "random": ("COLLAPSED",),
+    "ascent": ("COLLAPSED", "OVER-FORGOTTEN"),
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_the_four_corners_under_every_attack(name, corners, attacked):
+    roles = {"target": "target", "unlearned": name, "retrained": "retrained"}
+    report = em.evaluation_json(
+        *({role: found[model] for role, model in roles.items()} for found in (corners, attacked))
+    )
+    json.dumps(report, allow_nan=False)
+    comparison = report["comparison"]
+    assert comparison["verdict"] in CORNERS[name], report["notes"]["verdict"]
+    assert set(report["attacks"]) == set(em.attack_names("all"))
+    parts = [comparison[part] for part in ("forgetting", "privacy", "utility", "robustness")]
+    assert comparison["robust_score"] == pytest.approx(em.harmonic_mean(parts))
+    assert comparison[comparison["weakest_part"]] == min(parts)
+    if name == "retrained":
+        assert comparison["robustness"] == 1 and comparison["robust_score"] > 0.95
+    if name == "target":
+        assert comparison["robustness"] == 0
+
+
+def test_every_number_says_what_it_shows_and_what_it_does_not(corners, attacked):
+    """In evaluation.json, and in the report's own words."""
+    from results import words
+
+    roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
+    report = em.evaluation_json(
+        *({role: found[model] for role, model in roles.items()} for found in (corners, attacked))
+    )
+    numbers = [name for table in report["models"]["unlearned"].values() for name in table]
+    together = [name for name, value in report["comparison"].items() if not isinstance(value, str)]
+    for name in {*numbers, *together, *report["attacks"]}:
+        shows, limits = report["docs"][name].split(" Not shown: ")
+        assert len(shows) > 10 and limits.endswith("."), name
+    for name in {*numbers, "generation_perplexity"}:
+        assert words.METRIC_DOCS[name].shows and words.METRIC_DOCS[name].limits, name
+    for name in together:
+        assert all(words.COMPARISON_DOCS[words.comparison_key(name)]), name
+
+
+def test_the_five_numbers_on_tokens_answers_membership_and_refusal(corners):
+    roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
+    report = em.evaluation_json({role: corners[model] for role, model in roles.items()})
+    for model in roles:
+        for split in SPLITS:
+            wanted = ("accuracy", "loss", "multiple_choice_accuracy", "precision", "recall", "f1", "paraphrase_loss")
+            assert all(report["models"][model][split][name] is not None for name in wanted)
+        suffix = "" if model == "unlearned" else f"_{model}"
+        for kind in ("membership", "refusal"):
+            for name in ("accuracy", "precision", "recall", "f1"):
+                assert 0 <= report["comparison"][f"{kind}_{name}{suffix}"] <= 1
+    assert report["comparison"]["membership_accuracy_target"] > report["comparison"]["membership_accuracy_retrained"]
+
+
+# -- references that do not fit
+
+
+def test_evaluations_of_other_rows_are_refused(corners, models):
+    target, retrained = corners["target"], corners["retrained"]
+    tokenizer, model = models[0], models[1]["retrained"]
+    fewer = em.evaluate_model(model, tokenizer, {"forget": FORGET[:30]}, metrics=["loss", "truth_ratio"])
+    with pytest.raises(em.UnfitReference, match="30 forget rows, the unlearned one on 36"):
+        em.compare(target, target, fewer)
+    others = em.evaluate_model(model, tokenizer, {"forget": RETAIN[:36]}, metrics=["loss"])
+    with pytest.raises(em.UnfitReference, match="other forget rows"):
+        em.compare(target, target, others)
+    for key, value in (("answer tokens", 7), ("truth_ratio", "arithmetic")):
+        changed = ModelEvaluation.from_json(retrained.to_json())
+        changed.measured_on["forget"][key] = value
+        with pytest.raises(em.UnfitReference, match=key):
+            em.compare(target, target, changed)
+
+
+def test_a_retrained_model_that_knows_the_forget_set_is_refused(corners):
+    with pytest.raises(em.UnfitReference, match="knows the forget set as well as the target"):
+        em.compare(corners["target"], corners["retrained"], corners["target"])
+    bare = ModelEvaluation.from_json(corners["target"].to_json())
+    del bare.per_example["holdout"]  # nothing to say what unseen rows look like: known by heart is known
+    with pytest.raises(em.UnfitReference, match="answer probability"):
+        em.check_retrained(bare, corners["target"])
+    em.check_retrained(bare, corners["retrained"])
+    em.check_retrained(corners["random"], corners["random"])  # neither knows anything: nothing to refuse
+
+
+def test_the_truth_ratio_of_the_paper_is_an_option(memorised):
+    model, tokenizer, examples = memorised
+    found = {
+        kind: em.evaluate_model(model, tokenizer, {"forget": examples[:6]}, metrics=["truth_ratio"],
+                                truth_ratio_reduction=kind).per_example["forget"]["truth_ratio"]
+        for kind in em.REDUCTIONS
+    }  # fmt: skip
+    for number, example in enumerate(examples[:6]):
+        right = plain_losses(model, tokenizer, example, example.paraphrased_answer)[0].mean()
+        wrong = [plain_losses(model, tokenizer, example, answer)[0].mean() for answer in example.perturbed_answer]
+        for kind, values in found.items():
+            assert values[number] == pytest.approx(em.truth_ratio([right], [wrong], kind)[0], rel=1e-3)
+    with pytest.raises(ValueError, match="did you mean arithmetic"):
+        em.evaluate_model(model, tokenizer, {"forget": examples}, truth_ratio_reduction="aritmetic")
+
+
 def test_the_target_itself_is_incomplete(corners):
     comparison, notes = verdict(corners, "target")
     assert comparison["verdict"] == "INCOMPLETE", notes["verdict"]
@@ -314,7 +434,7 @@ def test_the_target_itself_is_incomplete(corners):
     assert comparison["privacy_leakage"] < 0
 
 
-def test_the_retrained_model_is_forgotten(corners):
+def test_the_retrained_model_without_attacks(corners):
     comparison, notes = verdict(corners, "retrained")
     assert comparison["verdict"] == "FORGOTTEN (attacks not run)", notes["verdict"]
     assert comparison["forget_quality"] == 1
@@ -323,15 +443,6 @@ def test_the_retrained_model_is_forgotten(corners):
     assert comparison["forgetting"] == comparison["privacy"] == pytest.approx(1)
     assert comparison["robustness"] is None and comparison["robust_score"] is None
     assert "attacks not run" in notes["robustness"]
-
-
-def test_random_weights_are_collapsed(corners):
-    assert verdict(corners, "random")[0]["verdict"] == "COLLAPSED"
-
-
-def test_gradient_ascent_to_death_is_no_success(corners):
-    comparison, notes = verdict(corners, "ascent")
-    assert comparison["verdict"] in ("COLLAPSED", "OVER-FORGOTTEN"), notes["verdict"]
 
 
 def test_without_a_retrained_model_nothing_is_certified(corners):
@@ -346,10 +457,10 @@ def test_without_a_retrained_model_nothing_is_certified(corners):
 
 def changed(evaluation, split, name, change):
     """A copy of an evaluation with one metric's values changed."""
-    copy = ModelEvaluation.from_json(evaluation.to_json())
-    copy.per_example[split][name] = [change(value) for value in copy.per_example[split][name]]
-    copy.metrics[split][name] = float(np.mean(em.scores(name, split, copy.per_example[split][name])))
-    return copy
+    other = ModelEvaluation.from_json(evaluation.to_json())
+    other.per_example[split][name] = [change(value) for value in other.per_example[split][name]]
+    other.metrics[split][name] = float(np.mean(em.scores(name, split, other.per_example[split][name])))
+    return other
 
 
 def test_lost_utility_is_over_forgetting(corners):

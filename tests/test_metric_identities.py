@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import math
@@ -133,6 +134,42 @@ def test_complete_separation_has_the_exact_ks_p_value():
         assert p == pytest.approx(2 / math.comb(2 * n, n))
 
 
+def test_truth_ratios_of_two_sizes_are_not_compared():
+    with pytest.raises(ValueError, match="got 3 and 4"):
+        em.forget_quality(np.ones(3), np.ones(4))
+
+
+CONTRACT = {
+    "answer_probability": "mean_loss",
+    "truth_ratio": "paraphrased_loss, perturbed_loss, reduction='geometric'",
+    "forget_quality": "unlearned_truth_ratio, retrained_truth_ratio",
+    "model_utility": "values",
+    "exact_memorization": "predicted, labels",
+    "extraction_strength": "predicted, labels",
+    "rouge_l": "generated, gold",
+    "loss": "token_log_probs",
+    "min_k": "token_log_probs, k=0.4",
+    "min_k_plus_plus": "token_log_probs, means, stds, k=0.4",
+    "zlib_ratio": "mean_loss, text",
+    "membership_auc": "forget_scores, holdout_scores",
+    "privacy_leakage": "auc, retrained_auc",
+    "leak_at_k": "n, c, k",
+    "fluency": "text",
+    "refusal_rate": "texts",
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_scripts_outside_can_rely_on_names_and_arguments(name):
+    parameters = inspect.signature(getattr(em, name)).parameters.values()
+    shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
+    assert ", ".join(shown).startswith(CONTRACT[name]) and name in em.__all__
+
+
+def test_the_refusal_rate_is_the_share_of_refusals():
+    assert em.refusal_rate(["I don't know.", "Paris", "I'm not sure.", "Rome"]) == 0.5
+
+
 def test_refusals_scored_as_a_classification():
     assert em.refusal_scores([1, 1, 0, 1], [0, 1, 0, 0]) == pytest.approx(
         {"accuracy": 0.75, "precision": 0.75, "recall": 0.75, "f1": 0.75}
@@ -186,9 +223,9 @@ def test_an_auc_interval_holds_the_auc():
 # -- identities over random arrays
 
 
-@given(scores, scores)
-def test_ks_is_invariant_to_the_inverse(a, b):
-    a, b = np.exp(np.array(a) / 10), np.exp(np.array(b) / 10)
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=30))
+def test_ks_is_invariant_to_the_inverse(pairs):
+    a, b = np.exp(np.array(pairs).round(3).T)
     assert em.forget_quality(a, b)[:2] == pytest.approx(em.forget_quality(1 / a, 1 / b)[:2])
     assert em.forget_quality(a, a)[0] == 1
 
