@@ -234,17 +234,19 @@ def comparison_table(run: Run) -> list:
         text: list = [number(value, 0 if name.endswith("_n") else 3)]
         return text if low is None or high is None else [*text, " ", ("small", f"[{number(low)}, {number(high)}]")]
 
+    models = [model for model in ROLES if model in run.models]
     known, rest = [], []
     for place, (name, (label, shows, limits)) in enumerate(words.COMPARISON_DOCS.items()):
-        names = [name + suffix for suffix in ("_target", "", "_retrained")]
+        names = [name if model == "unlearned" else f"{name}_{model}" for model in models]
         if any(finite(run.comparison.get(key)) is not None for key in names):
             row = [label, *map(cell, names), shows, limits]
             (known if place < MAIN_COMPARISON else rest).append(row)
-    rest += [[name.replace("_", " "), "–", cell(name), "–", "", ""] for name, value in run.comparison.items()
-             if finite(value) is not None and words.comparison_key(name) not in words.COMPARISON_DOCS]  # fmt: skip
+    rest += [[name.replace("_", " "), *(cell(name) if model == "unlearned" else "–" for model in models), "", ""]
+             for name, value in run.comparison.items() if finite(value) is not None
+             and words.comparison_key(name) not in words.COMPARISON_DOCS]  # fmt: skip
     weakest = run.comparison.get("weakest_part")
     caption = f"Put together. The weakest part is {weakest}." if weakest else "Put together."
-    columns = ("number", *ROLES.values(), "shows", "does not show")
+    columns = ("number", *(ROLES[model] for model in models), "shows", "does not show")
     blocks: list = [Table(columns, known, caption=caption, tail=2)] if known else []
     return blocks + ([Details("More of these numbers", [Table(columns, rest, tail=2)])] if rest else [])
 
