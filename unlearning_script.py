@@ -742,30 +742,6 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
     return loading.truncate_layers(model, keep), {"retain": reference}
 
 
-def write_examples(folder: RunFolder, sets: Sets, evaluations: dict):
-    """examples.jsonl: per example the question, the gold answer, and what each model says."""
-    names = {"target": "before", "unlearned": "after", "retrained": "retrained"}
-    with open(folder.path / "examples.jsonl", "w", encoding="utf-8") as file:
-        for split in EVALUATED:
-            for number, example in enumerate(sets.measured.get(split, [])):
-                row = {"split": split, "subject": example.subject, "prompt": example.prompt, "gold": example.answer}
-                for model, name in names.items():
-                    found = evaluations.get(model)
-                    row[name] = _item(found and found.generations.get(split), number)
-                    row[f"metrics_{name}"] = _per_example(found, split, number)
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _item(values, number: int):
-    return values[number] if values and number < len(values) else None
-
-
-def _per_example(evaluation, split: str, number: int):
-    if evaluation is None:
-        return None
-    return {name: _item(values, number) for name, values in evaluation.per_example.get(split, {}).items()}
-
-
 def print_table(report: dict):
     """The before/after table, per split and metric."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
@@ -891,7 +867,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     report = evaluation_metrics.evaluation_json(evaluations, {name: value for name, value in attacked.items() if value})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
     folder.write_json("evaluation.json", report)
-    write_examples(folder, sets, evaluations)
+    evaluation_metrics.write_examples(folder.path / "examples.jsonl", sets.measured, evaluations)
     write_cards(folder.path, config, hashes)
     for old in run_folder.checkpoints(folder.path):
         shutil.rmtree(old, ignore_errors=True)

@@ -13,7 +13,7 @@ MODELS = ("target", "unlearned", "retrained")
 def write_examples(path: Path, sets: dict, evaluations: dict):
     """examples.jsonl: per example the question, the true answer, what each model says, and each metric's value."""
     names = {"target": "before", "unlearned": "after", "retrained": "retrained"}
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:  # lone surrogates of damaged data
         for split, examples in sets.items():
             for number, example in enumerate(examples):
                 row = {"split": split, "subject": example.subject, "prompt": example.prompt, "gold": example.answer}
