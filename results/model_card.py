@@ -162,8 +162,9 @@ def _put_together(run: Run) -> str:
     lines = []
     for name, value in found:
         if isinstance(value, float):
-            text, meaning = words.COMPARISON_DOCS[name]
-            lines.append(f"- {text}: {number(value)}" + (f" ({markdown_escape(meaning)})" if meaning else ""))
+            text, shows, _ = words.COMPARISON_DOCS[words.comparison_key(name)]
+            whose = next((f" of the {model}" for model in ("target", "retrained") if name.endswith(f"_{model}")), "")
+            lines.append(f"- {text}{whose}: {number(value)} ({markdown_escape(shows.rstrip('.'))})")
     return "\n".join(lines)
 
 
