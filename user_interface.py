@@ -243,7 +243,7 @@ def _what_to_forget():
         )
     with gr.Column(visible=False) as example_box:
         gr.Markdown(
-            "The default model was taught about 24 invented people. This makes it forget four of them and compares it "
+            "The default model was taught about 20 invented people. This makes it forget four of them and compares it "
             "with a model that never met those four. It takes some minutes.",
             elem_classes="hint",
         )

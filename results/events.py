@@ -29,7 +29,7 @@ SPOKEN_OUTPUTS = 4 * SPOKEN + 1
 SHOWN_ROWS = 20  # of uploaded data
 SHOWN_EXAMPLES = 500  # of a finished run
 MODELS = [
-    ("SmolLM2 135M, taught about 24 invented people (the default)", runner.TARGET),
+    ("SmolLM2 135M, taught about 20 invented people (the default)", runner.TARGET),
     ("SmolLM2 135M Instruct, as published", "HuggingFaceTB/SmolLM2-135M-Instruct"),
 ]
 BUDGETS = [("Little: 5 %", "0.05"), ("Some: 20 %", "0.2"), ("Up to half", "")]
