@@ -238,6 +238,7 @@ TRAINING_DEFAULTS = {
     "forget_weight": 1.0,
     "retain_weight": 1.0,
     "retain_rows_per_forget_row": 1.0,
+    "general_retain_rows": 0,
     "regularizer_weight": 0.0,
     "level": 2.3,
     "early_stop": True,
@@ -369,8 +370,9 @@ _METHODS = [
         "needs rows of the same kind that were never trained on",
         profile_matching, "row", draws=draw_profiles, before=hooks.place_levels, trainable=hooks.all_but_embeddings,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
-                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "level_scale": 1.4,
-                  "lr_scheduler_type": "linear", "load_best_model_at_end": False},
+                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0,
+                  "general_retain_rows": 40, "level_scale": 1.35, "lr_scheduler_type": "linear",
+                  "load_best_model_at_end": False},
     ),
     Method(
         "idk", "data_augmentation", "Teaches varied \"I don't know\" answers to the forget questions.",
@@ -491,7 +493,7 @@ _METHODS = [
         "Hinton et al. 2015 (arXiv:1503.02531)", "a small student needs much data",
         None, retain="distillation", student=True, guarded=False,
         defaults={"learning_rate": 1e-3, "num_train_epochs": 10.0, "temperature": 2.0, "student_layers": 0,
-                  "teacher_method": ""},
+                  "general_retain_rows": 1000, "teacher_method": ""},
     ),
 ]
 # fmt: on
@@ -597,7 +599,8 @@ class Unlearning:
     `rows`: sets by name, each with `.lengths`, `.answer_lengths`, `.take(indices)`, `.batch(indices, pad_token_id)`:
     "forget" and "retain"; optional "holdout" (levels, stopping), "counterpart" (examples of the augmentation; their
     `example_index` names the forget example they answer), "retain_counterpart" (the same for retain examples),
-    "generic" (text that shall not change). `settings`: see `TRAINING_DEFAULTS` and the method's own. The caller may
+    "generic" (text that shall not change), "retain_probe" (retain rows to look at, where "retain" holds others too).
+    `settings`: see `TRAINING_DEFAULTS` and the method's own. The caller may
     stop between any two records; `close()` gives the model its weights back.
     """
 
@@ -746,7 +749,7 @@ class Unlearning:
     def _choose_probe_rows(self) -> dict:
         chosen, limit = {}, self.settings.probe_rows
         for name in ("forget", "retain", "holdout"):
-            rows = self.rows.get(name)
+            rows = self.rows.get(f"{name}_probe", self.rows.get(name))
             if rows is None or not len(rows):
                 continue
             order = np.random.default_rng([self.settings.seed, 11]).permutation(len(rows))

@@ -119,6 +119,7 @@ _TRAINING_HELP = {
     "forget_weight": ("factor of the forget loss", {"low": 0}),
     "retain_weight": ("factor of the retain loss", {"low": 0}),
     "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
+    "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
     "regularizer_weight": ("mu of the regulariser", {"low": 0}),
     "level": ("loss (nats per token) that counts as forgotten where there is no holdout", {"above": 0}),
     "early_stop": ("stop when the forget probe reaches the holdout level", {}),
@@ -452,9 +453,11 @@ def encode_sets(sets: Sets, tokenizer, config: dict):
     wanted = {name: sets.examples[name] for name in ("forget", "retain", "holdout") if name in sets.examples}
     if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
         wanted["forget"] = augmentation.passages(sets.examples["forget"])
-    if method.student:
+    if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
         general = _read_all(BUNDLED["general_retain"], "general_retain", [])
-        wanted["retain"] = [*sets.examples["retain"], *general]
+        general, _ = preparation.remove_overlap(sets.examples.get("forget", []), general, True)
+        wanted["retain_probe"] = sets.examples["retain"]
+        wanted["retain"] = [*sets.examples["retain"], *spread(general, config["general_retain_rows"])]
     for name, examples in wanted.items():
         sets.encoded[name], report = preparation.encode_examples(tokenizer, examples, config["max_length"])
         sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]
