@@ -31,7 +31,7 @@ import unlearning_algorithm as algorithm
 from data import sampling
 from data.benchmarks import BENCHMARKS, TOFU_NAMES, read_muse, read_tofu
 from data.preparation import Example, data_hash, encode_examples, end_of_turn, read_examples, remove_overlap
-from models import attacks, generation, muse, packing
+from models import attacks, folders, generation, muse, packing
 from models.array_scores import (
     answer_probability,
     bootstrap_interval,
@@ -726,7 +726,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     _add_perplexities(args, found, sets)
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
-    report["notes"].update({f"data_{number}": note for number, note in enumerate(notes, 1)})
+    report["notes"].update({f"data_{number}": folders.portable(note) for number, note in enumerate(notes, 1)})
     if args.benchmark:
         table = _benchmark_table(args, found, own, report["notes"])
         report["benchmark"] = {"name": args.benchmark, "models": table}
@@ -736,6 +736,9 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
 def main(argv: list[str] | None = None) -> int:
     """Evaluates what the command line names and writes evaluation.json; returns the exit code."""
     debug = "--debug" in (sys.argv if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         args = _parse(argv)
         folder = Path(args.output_dir)
@@ -748,10 +751,15 @@ def main(argv: list[str] | None = None) -> int:
         temporary = folder / f".evaluation.{os.getpid()}.json"
         temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
         temporary.replace(folder / "evaluation.json")
-    except (ValueError, OSError) as error:
-        if debug:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        short = folders.out_of_memory(error)
+        if debug or not (short or isinstance(error, (ValueError, OSError))):
             raise
+        if short:
+            error = MemoryError("out of memory. Measure fewer rows (--limit) or shorter ones (--max_length)")
         print(f"error: {error}", file=sys.stderr)
+        if short:
+            return 6
         return getattr(error, "exit_code", 6 if isinstance(error, OSError) else 1)
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)

@@ -30,8 +30,8 @@ from pathlib import Path
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation
-from models import loading
+from data import augmentation, preparation, reading
+from models import folders, loading
 from results import model_card, run_folder
 from results.run_folder import RunFolder, UsageError, say
 from results.runs import read_run
@@ -114,7 +114,7 @@ _TRAINING_HELP = {
     "lr_scheduler_type": ("shape of the learning rate", {"choices": algorithm.LR_SCHEDULES}),
     "weight_decay": ("pull toward zero, decoupled", {"low": 0}),
     "max_grad_norm": ("gradient norm clipped at (0: off)", {"low": 0}),
-    "seed": ("of sampling, dropout, levels", {"low": 0}),
+    "seed": ("of sampling, dropout, levels", {"low": 0, "high": 2**32 - 1}),
     "dropout": ("sets the model's dropout while unlearning", {"low": 0, "high": 0.99}),
     "forget_weight": ("factor of the forget loss", {"low": 0}),
     "retain_weight": ("factor of the retain loss", {"low": 0}),
@@ -246,18 +246,25 @@ def _converted(name: str, value, problems: list[str]):
         return None
     try:
         value = _typed(option.kind, value)
-    except (TypeError, ValueError):
-        problems.append(f"--{name} {value!r}: not {'true or false' if option.kind is bool else option.kind.__name__}")
+    except (TypeError, ValueError, KeyError, OverflowError):
+        problems.append(
+            f"--{name} {shown(value)}: not {'true or false' if option.kind is bool else option.kind.__name__}"
+        )
         return None
     if option.choices and value not in option.choices:
-        problems.append(f"--{name} {value!r}: one of {', '.join(option.choices)}")
+        problems.append(f"--{name} {shown(value)}: one of {', '.join(option.choices)}")
+    elif name == "max_steps" and value == 0:
+        problems.append("--max_steps 0: nothing would be unlearned; give a number of steps, or -1 for num_train_epochs")
+    elif option.kind is str and (flaw := reading.text_flaw(value)) not in (None, "is empty"):
+        problems.append(f"--{name} {shown(value)}: {flaw}")
     elif option.kind in (int, float):
         if option.low is not None and value < option.low:
-            problems.append(f"--{name} {value:g}: must be at least {option.low:g}")
+            problems.append(f"--{name} {shown(value)}: must be at least {option.low:g}")
         if option.above is not None and value <= option.above:
-            problems.append(f"--{name} {value:g}: must be above {option.above:g}")
-        if option.high is not None and value > option.high:
-            problems.append(f"--{name} {value:g}: must be at most {option.high:g}")
+            problems.append(f"--{name} {shown(value)}: must be above {option.above:g}")
+        high = LARGEST if option.high is None and option.kind is int else option.high
+        if high is not None and value > high:
+            problems.append(f"--{name} {shown(value)}: must be at most {high:g}")
         if not math.isfinite(value):
             problems.append(f"--{name} {value}: must be a finite number")
     return value
@@ -268,11 +275,23 @@ def _typed(kind: type, value):
         if isinstance(value, bool):
             return value
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[str(value).lower()]
-    if isinstance(value, (bool, list, dict)):
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError
     if kind is int and isinstance(value, float) and value != int(value):
         raise ValueError
     return kind(value)
+
+
+LARGEST = 2**31 - 1  # whole numbers above it overflow somewhere, and nothing here is counted in billions
+
+
+def shown(value) -> str:
+    """A value for a message, short whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of too many digits
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= 80 else text[:76] + "..."
 
 
 def _method_name(name: str, problems: list[str]) -> str:
@@ -290,7 +309,7 @@ def read_config_file(path: str) -> dict:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must be a table of settings, such as 'method: npo'")
@@ -305,7 +324,7 @@ def resolve(given: dict) -> dict:
     problems: list[str] = []
     for name in given:
         if name not in OPTIONS:
-            problems.append(f"unknown setting {name!r}: {nearest(name, OPTIONS)}")
+            problems.append(f"unknown setting {shown(name)}: {nearest(str(name), OPTIONS)}")
     given = {name: _converted(name, value, problems) for name, value in given.items() if name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
     config = {name: option.default for name, option in OPTIONS.items() if option.group in ("data", "model", "run")}
@@ -325,6 +344,9 @@ def resolve(given: dict) -> dict:
     training = {name: given.get(name, defaults.get(name)) for name in defaults}
     config.update(training)
     config["retain_loss"] = given.get("retain_loss", "") or method.retain
+    if config["retain_data"] == "none" and (method.needs_generic or config["retain_loss"] != "none"):
+        able = ", ".join(m.name for m in algorithm.METHODS.values() if not m.needs_retain)
+        problems.append(f"{method.name} needs retain rows, and --retain_data is none; these do without: {able}")
     unused = sorted(name for name in given if OPTIONS[name].group == "method" and name not in defaults)
     for name in unused:
         problems.append(
@@ -367,8 +389,8 @@ def _name_run(config: dict):
     name = f"{model}-{config['method']}-{time.strftime('%Y%m%d-%H%M%S')}"
     if config["output_dir"]:
         name = Path(config["output_dir"]).name or name
-    config["output_dir"] = config["output_dir"] or str(Path("results") / name)
-    config["model_output_dir"] = config["model_output_dir"] or str(Path("models") / name)
+    config["output_dir"] = os.path.expanduser(config["output_dir"] or str(Path("results") / name))
+    config["model_output_dir"] = os.path.expanduser(config["model_output_dir"] or str(Path("models") / name))
     config["run_name"] = name
 
 
@@ -409,7 +431,7 @@ def read_sets(config: dict) -> Sets:
     _check_questions(config["method"], examples.get("forget", []))
     if config["retain_data"] == BUNDLED["general_retain"]:
         notes.append("retain: none given, so the bundled general retain set stands in")
-    if "forget" in examples:
+    if "forget" in examples and "retain" in examples:
         kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], config["allow_overlap"])
         examples["retain"] = kept
         if removed:
@@ -439,8 +461,8 @@ def _check_questions(name: str, forget):
 
 def _read_all(sources: str, split: str, notes: list) -> list:
     rows = []
-    for source in sources.split(",") if not Path(sources).exists() else [sources]:
-        path = source if Path(source).exists() or not (PROJECT / source).exists() else str(PROJECT / source)
+    for source in sources.split(",") if not os.path.exists(sources) else [sources]:
+        path = source if os.path.exists(source) or not os.path.exists(PROJECT / source) else str(PROJECT / source)
         read = preparation.read_examples(path)
         notes += [f"{split}: {note}" for note in getattr(read, "notes", [])]
         rows += read
@@ -540,10 +562,11 @@ def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
         with contextlib.suppress(ValueError):
             return json.loads(path.read_text(encoding="utf-8"))
     result = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-    temporary.replace(path)
+    with contextlib.suppress(OSError):  # kept to save time: a full disk or a folder of somebody else's costs only that
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
+        temporary.replace(path)
     return result
 
 
@@ -791,11 +814,13 @@ def run_unlearning(config: dict) -> Path:
         with StopSwitch() as switch:
             _run(config, given, folder, switch)
     except BaseException as error:
+        if folders.out_of_memory(error):
+            error = run_folder.OutOfMemory(config)
         states = {5: "diverged", 130: "stopped", 143: "stopped", 129: "stopped"}
         code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
         with contextlib.suppress(OSError):
             folder.update(state=states.get(code, "failed"), message=str(error) or type(error).__name__, exit_code=code)
-        raise
+        raise error
     finally:
         folder.release()
     return folder.path
@@ -819,6 +844,11 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     for note in sets.notes:
         say(f"note: {note}")
     show_rows(sets, tokenizer)
+    if config["use_peft"]:
+        loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
+    model_hash = loading.model_hash(config["model_name_or_path"])
+    identity = run_folder.identity_of(config, hashes, model_hash)
+    checkpoint = run_folder.find_checkpoint(config, identity, folder)
     folder.stage("evaluating retrained")
     evaluations, attacked = {}, {}
     if config["retrained_model"]:
@@ -828,10 +858,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     model, _ = loading.load_model(
         config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say
     )
-    model_hash = loading.model_hash(config["model_name_or_path"])
     folder.write_json("environment.json", run_folder.environment(hashes, model_hash, str(model.device)))
-    identity = run_folder.identity_of(config, hashes, model_hash)
-    checkpoint = run_folder.find_checkpoint(config, identity)
 
     folder.stage("evaluating target")
     dtype = weights.compute_dtype(config["dtype"], model.device)
@@ -932,6 +959,9 @@ def main(argv=None) -> int:
     """Runs from the command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # no character of the data shall end a run in a narrow locale
     try:
         flags = vars(parse(argv))
         flags.pop("debug", None)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 class ModelError(ValueError):
@@ -19,6 +23,34 @@ class ModelError(ValueError):
     def __init__(self, message: str, exit_code: int = 4):
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python, torch and the operating system each say it differently."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    said = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "unable to mmap",
+        "can't start new thread",
+    )
+    return isinstance(error, (RuntimeError, OSError)) and any(words in text for words in said)
+
+
+def portable(value):
+    """A JSON value in whose texts the project's folder is left out and the home folder is `~`: fit to be passed on."""
+    if isinstance(value, dict):
+        return {portable(key): portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    home = os.path.expanduser("~").rstrip("/")
+    value = value.replace(f"{PROJECT}/", "").replace(str(PROJECT), ".")
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 and home[0] == "/" else value
 
 
 def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
@@ -96,7 +128,7 @@ def new_folder(target: str | Path, extra: dict | None = None):
         if target.exists() and not target.is_dir():
             raise ModelError(f"{target} is a file; give a folder to write into", 6)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.writing-{os.getpid()}-", dir=target.parent))
         yield temporary
         publish_folder(temporary, target, extra)
     except OSError as error:
@@ -109,6 +141,19 @@ def new_folder(target: str | Path, extra: dict | None = None):
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def tidy(target: str | Path):
+    """Clears what a killed save left beside `target`: the folder it was replacing comes back, half-written ones go."""
+    target = Path(target)
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(-\w+)?", path.name)
+        if not found or Path(f"/proc/{found[2]}").exists():  # not ours, or its process may still be at it
+            continue
+        if found[1] == "previous" and not target.exists():
+            os.rename(path, target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def file_hash(path: str | Path) -> str:

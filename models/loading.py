@@ -28,6 +28,7 @@ from models.folders import (
     first_line,
     listed,
     new_folder,
+    out_of_memory,
     publish_folder,
     quiet,
     verify_manifest,
@@ -39,6 +40,7 @@ __all__ = [
     "DEFAULT_BASE",
     "ModelError",
     "add_lora",
+    "check_lora_modules",
     "decoder_layers",
     "default_model",
     "file_hash",
@@ -193,16 +195,16 @@ def resolve_model(name_or_path: str | Path, progress=print) -> Path:
     name = str(name_or_path)
     if not name.strip() or "\0" in name or len(name) > 1000:
         raise ModelError("--model_name_or_path is empty or no path")
-    for path in dict.fromkeys((Path(name).expanduser(), PROJECT / name)):
-        if path.is_dir():
+    for path in dict.fromkeys((Path(os.path.expanduser(name)), PROJECT / name)):
+        if os.path.isdir(path):  # unlike Path.is_dir, it takes a name that is too long for one that is not there
             return path
-        if path.exists():
+        if os.path.exists(path):
             raise ModelError(f"{path} is a file; give the folder that holds config.json and the weights")
     if name == DEFAULT_BASE or (PROJECT / name) == DEFAULT_FOLDER:
         return default_model(progress)
     first = name.split("/")[0]
     hub_like = re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name)
-    if not hub_like or (("/" in name) and ((PROJECT / first).is_dir() or Path(first).is_dir())):
+    if not hub_like or (("/" in name) and (os.path.isdir(PROJECT / first) or os.path.isdir(first))):
         raise ModelError(f"no such folder: {name} (looked in {Path.cwd()} and {PROJECT})")
     return _hub_folder(name, progress)
 
@@ -293,7 +295,8 @@ def parameter_count(name_or_path) -> int | None:
     for _ in range(8):
         if name == DEFAULT_BASE:
             return DEFAULT_PARAMETERS
-        folder = next((path for path in (Path(name), PROJECT / name) if path.is_dir()), None)
+        places = (Path(os.path.expanduser(name)), PROJECT / name)
+        folder = next((path for path in places if os.path.isdir(path)), None)
         if folder is None:
             return None
         try:
@@ -354,9 +357,9 @@ def _load_weights(folder: Path, dtype: str, attn_implementation):
             model, info = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=dtype, output_loading_info=True, **options
             )
-    except MemoryError:
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise ModelError(f"{folder}: the model cannot be loaded ({first_line(error)})") from error
     problems = [f"missing from the files: {listed(sorted(info['missing_keys']))}"] if info["missing_keys"] else []
     if info["unexpected_keys"]:
@@ -463,8 +466,33 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
     W' = W + alpha / r * B A, A (r, in), B (out, r), B starts at zero; only A and B train (Hu et al. 2021, equation 3).
     Raises ModelError with exit code 2 for module names that the model does not have, listing those it has.
     """
-    import torch
     from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D
+
+    modules, target_modules = _lora_modules(model, target_modules)
+    options = {"target_modules": target_modules, "task_type": "CAUSAL_LM"}
+    options["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in modules.values())  # GPT-2 stores W^T
+    try:
+        with _without_deprecations():
+            return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"LoRA cannot be set up: {first_line(error)}", 2) from error
+
+
+def check_lora_modules(name_or_path, target_modules) -> None:
+    """Raises ModelError with exit code 2 for modules that the model does not have, before any weight is read."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if target_modules != "all-linear":
+        config = screen_config(weights_folder(name_or_path))
+        with torch.device("meta"), quiet():
+            _lora_modules(AutoModelForCausalLM.from_config(config, attn_implementation="eager"), target_modules)
+
+
+def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
+    """(modules that can be adapted by name, the wanted ones as peft takes them)."""
+    import torch
     from transformers.pytorch_utils import Conv1D
 
     if isinstance(target_modules, str) and target_modules != "all-linear":
@@ -480,13 +508,7 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
                 f"it has {', '.join(available)} (or all-linear)",
                 2,
             )
-    options = {"target_modules": target_modules, "task_type": "CAUSAL_LM"}
-    options["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in modules.values())  # GPT-2 stores W^T
-    try:
-        with _without_deprecations():
-            return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"LoRA cannot be set up: {first_line(error)}", 2) from error
+    return modules, target_modules
 
 
 def decoder_layers(model):
@@ -573,6 +595,8 @@ def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | Non
     base = Path(base_name)
     if base.is_absolute() and base.is_relative_to(PROJECT):
         base_name = base.relative_to(PROJECT).as_posix()  # so that the adapter works wherever the project lies
+    elif base.is_absolute():  # seen from the adapter: both may move together, and no machine's path is passed on
+        base_name = os.path.relpath(base, Path(folder).absolute())
     trainable = {name: p for name, p in peft_model.named_parameters() if "lora_" in name or "modules_to_save" in name}
     _refuse_non_finite(trainable, folder)
     with new_folder(folder) as temporary, quiet():

@@ -358,7 +358,7 @@ class Desk:
         _, folder, _ = self.run(request, name)
         config = read_json(folder / "config.json")
         return [
-            self.model(request, str(config.get(key) or ""), f"the run's model ({key})")
+            self.model(request, os.path.expanduser(str(config.get(key) or "")), f"the run's model ({key})")
             for key in ("model_name_or_path", "model_output_dir")
         ]
 
@@ -368,7 +368,7 @@ class Desk:
         named = (job and job.model_folder) or read_json(folder / "config.json").get("model_output_dir")
         if not isinstance(named, str) or not named:
             return None
-        path = Path(os.path.realpath(PROJECT / named))
+        path = Path(os.path.realpath(PROJECT / os.path.expanduser(named)))
         inside = path.is_relative_to(self.models.resolve()) and path != self.models.resolve()
         return path if inside and path.is_dir() and path.name not in PROTECTED_MODELS else None
 

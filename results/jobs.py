@@ -97,7 +97,7 @@ def birth_of(pid: int) -> int | None:
 
 def has_checkpoint(folder: str | Path) -> bool:
     """Whether a run folder holds a checkpoint to resume from."""
-    return any(Path(folder).glob("checkpoint*/manifest.json")) or any(Path(folder).glob("checkpoints/*/manifest.json"))
+    return any(not path.parent.is_symlink() for path in Path(folder).glob("checkpoint-*/manifest.json"))
 
 
 class JobQueue:
@@ -299,7 +299,8 @@ class JobQueue:
     def _judge(self, job: Job, code: int | None) -> None:
         """How a job ended: by its exit code, or by what it left in its folder when that was not seen."""
         status = read_json(self.project / job.folder / "status.json")
-        if status.get("started", 0) < (job.started or 0) - 1:  # an earlier attempt's
+        earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
+        if earlier:  # what another attempt left; its process is a surer mark than a clock that may be set back
             status = {}
         if code is None:
             code = status.get("exit_code")

@@ -10,10 +10,11 @@ import platform
 import resource
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
-from models import loading
+from models import folders, loading
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +36,20 @@ class RunFolderError(ValueError):
         self.exit_code = exit_code
 
 
+class OutOfMemory(ValueError):
+    """Memory ran out; says which settings need less of it."""
+
+    exit_code = 6
+
+    def __init__(self, config: dict):
+        batch, length = config["per_device_train_batch_size"], config["max_length"]
+        super().__init__(
+            f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps makes up "
+            f"for it) or --max_length (now {length}), or give --gradient_checkpointing, --dtype=bfloat16 or "
+            "--use_peft; what was saved before is whole"
+        )
+
+
 def say(text: str):
     """A line for the person at the terminal."""
     print(text, flush=True)
@@ -46,6 +61,7 @@ class RunFolder:
     def __init__(self, config: dict):
         self.path = Path(config["output_dir"])
         self.started = time.time()
+        self._began = time.perf_counter()  # durations are no business of a clock that may be set back
         self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
         self._stage: tuple[str, float] | None = None
@@ -60,6 +76,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "figures").mkdir(exist_ok=True)
+            self.begun_before = (self.path / "run.lock").exists()
             self._lock = open(self.path / "run.lock", "a+")  # noqa: SIM115 - held open: the lock lives as long as the process
         except OSError as error:
             raise RunFolderError(f"--output_dir {self.path}: {error.strerror}", 6) from None
@@ -74,6 +91,13 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
+        try:
+            check_model_folders(config, self.path)
+        except ValueError:
+            self.release()
+            raise
+        for name in {path.name.split(".")[1] for path in self.path.glob(".checkpoint-*.*")}:
+            folders.tidy(self.path / name)
         if config["resume_from_checkpoint"]:
             return
         for stale in ("report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json"):
@@ -84,7 +108,8 @@ class RunFolder:
     def write_json(self, name: str, value) -> Path:
         """Replaces a file whole, so that no reader ever sees half of it."""
         temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(folders.portable(value), indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
         return temporary.replace(self.path / name)
 
     def log(self, record: dict):
@@ -114,12 +139,12 @@ class RunFolder:
             self.seconds[previous] = round(self.seconds.get(previous, 0) + now - began, 3)
         self._stage = (name, now)
         self.update(stage=name, doing="")
-        say(f"[{time.time() - self.started:6.1f} s] {name}")
+        say(f"[{now - self._began:6.1f} s] {name}")
 
     def write_timing(self):
         """Seconds by stage and the peak resident memory so far."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        total = round(time.time() - self.started, 3)
+        total = round(time.perf_counter() - self._began, 3)
         self.write_json(
             "timing.json", {"seconds": self.seconds, "peak_memory_gib": round(peak, 3), "total_seconds": total}
         )
@@ -129,6 +154,47 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self._lock.truncate(0)
             self._lock.close()
+
+
+def check_model_folders(config: dict, run: Path):
+    """Refuses a model_output_dir that cannot be written (6), or whose files are not this run's to replace (2)."""
+    written = [Path(config["model_output_dir"])]
+    if config["use_peft"] and config["merge_adapter"]:
+        written.append(Path(f"{written[0]}-merged"))
+    for target in written:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.rmdir(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            folders.tidy(target)
+            held = target.is_dir() and any(target.iterdir())
+        except OSError as error:
+            raise RunFolderError(f"--model_output_dir {target}: {error.strerror}", 6) from None
+        if target.exists() and not target.is_dir():
+            raise RunFolderError(f"--model_output_dir {target} is a file: name a folder", 6)
+        _check_sources(config, target)
+        ours = (target / loading.MANIFEST).is_file()
+        if held and not (ours and _may_replace(config, target, run)):
+            cure = ", or give --overwrite_output_dir to replace the model in it" if ours else ""
+            raise UsageError(f"--model_output_dir {target} holds files already: choose another{cure}")
+
+
+def _check_sources(config: dict, target: Path):
+    """The new model shall not replace, or lie in, a model that the run starts from or compares with."""
+    for name in ("model_name_or_path", "retrained_model"):
+        places = [Path(os.path.expanduser(config[name])), PROJECT / config[name]] if config[name] else []
+        source = next((path.resolve() for path in places if os.path.isdir(path)), None)
+        if source and (target.resolve().is_relative_to(source) or source.is_relative_to(target.resolve())):
+            raise UsageError(f"--model_output_dir {target} would write into --{name} {config[name]}: choose another")
+
+
+def _may_replace(config: dict, target: Path, run: Path) -> bool:
+    """Whether the user said so, or the same run left the model there and was not finished."""
+    if config["overwrite_output_dir"] or config["resume_from_checkpoint"]:
+        return True
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        before = json.loads((run / "config.json").read_text(encoding="utf-8"))["model_output_dir"]
+        return target.name.removesuffix("-merged") == Path(before).name.removesuffix("-merged")
+    return False
 
 
 def environment(data_hashes: dict, model_hash: str, device: str) -> dict:
@@ -180,15 +246,23 @@ def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run folder, newest first."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    found = [path for path in found if not path.is_symlink()]  # a link may lead to what this run never wrote
     return sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
 
 
-def find_checkpoint(config: dict, identity: dict) -> Path | None:
-    """The checkpoint to resume from: the newest whose manifest verifies; refuses one of another run."""
+def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | None:
+    """The checkpoint to resume from: the newest whose manifest verifies; refuses one of another run.
+
+    None when none was asked for, and when the run in hand ended before its first one: then it begins anew.
+    """
     asked = config["resume_from_checkpoint"]
     if not asked:
         return None
-    candidates = checkpoints(Path(config["output_dir"])) if asked in ("latest", "true") else [Path(asked)]
+    candidates = checkpoints(folder.path) if asked in ("latest", "true") else [Path(asked)]
+    if not candidates and folder.begun_before:
+        say("the run ended before its first checkpoint: it begins anew")
+        folder.keep_until(-1)
+        return None
     for path in candidates:
         problems = loading.verify_manifest(path) if path.is_dir() else [f"{path}: no such folder"]
         if problems:

@@ -180,6 +180,7 @@ def test_arrows_say_where_knowing_a_set_moves_a_metric():
     assert figures.arrow("refusal_rate", "retain") == figures.arrow("truth_ratio", "forget") == "↓"
 
 
+@pytest.mark.hardening(66)
 def test_a_half_written_last_line_is_ignored_and_a_bad_one_inside_is_named(tmp_path):
     folder = make_run(tmp_path / "run")
     log = (folder / "metrics.jsonl").read_text()
@@ -192,6 +193,7 @@ def test_a_half_written_last_line_is_ignored_and_a_bad_one_inside_is_named(tmp_p
     assert run.problems == [f"metrics.jsonl: 2 unreadable lines left out, first at line {count + 1}"]
 
 
+@pytest.mark.hardening(68)
 @pytest.mark.parametrize(
     ("overrides", "missing", "named"),
     [
@@ -215,6 +217,7 @@ def test_a_damaged_or_partial_folder_is_named_with_exit_code_3(tmp_path, capsys,
     assert str(folder / named) in err and not out
 
 
+@pytest.mark.hardening(68)
 def test_missing_file_and_empty_folders(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
@@ -370,6 +373,7 @@ def outside_code(markdown: str) -> str:
     return re.sub(r"^```.*?^```$|`[^`\n]*`", "", markdown, flags=re.S | re.M)
 
 
+@pytest.mark.hardening(18, 57)
 def test_user_text_is_escaped_everywhere(tmp_path):
     folder = make_run(tmp_path / "run", people=(NASTY, "=cmd()", "b", "c"), resisting=2, retrained=False)
     config = json.loads((folder / "config.json").read_text())
@@ -404,6 +408,7 @@ def test_markdown_escape_leaves_no_markup(text):
     assert not re.search(r"(?<!\\)[*`\[\]|]|<", escaped)
 
 
+@pytest.mark.hardening(18)
 @pytest.mark.parametrize("text", ["=cmd()", "+1+1", "-2", "@SUM(A1)", " =1", "\t=1", "\r=1"])
 def test_csv_cells_are_no_formulas(text):
     assert pages.csv_cell(text) == f"'{text}"
@@ -413,6 +418,7 @@ def test_csv_numbers_stay_numbers():
     assert pages.csv_cell(-10.5) == -10.5 and pages.csv_cell(None) == "" and pages.csv_cell("npo") == "npo"
 
 
+@pytest.mark.hardening(16)
 def test_right_to_left_emoji_and_joined_letters_come_through_unchanged(tmp_path):
     people = ("مريم الزهراء", "👩‍👩‍👧‍👦 e\u0301", "日本太郎", "שרה")
     folder = make_run(tmp_path / "run", people=people, resisting=2)
@@ -475,6 +481,7 @@ def test_help_and_reading_load_no_heavy_package(tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
 
 
+@pytest.mark.hardening(69)
 def test_numbers_do_not_follow_the_locale_or_the_terminal(tmp_path):
     texts = []
     for name, environment in (

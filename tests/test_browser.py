@@ -151,6 +151,7 @@ def state_of(page, *words):
     page.locator("#status .badge", has_text=re.compile("|".join(words))).wait_for(timeout=PATIENCE)
 
 
+@pytest.mark.hardening(60)
 def test_from_typing_to_the_answer_after(page, room):
     """Types a question and its answer, watches the model forget it, reloads meanwhile, and asks both models."""
     question, answer = room["known"][0].prompt, room["known"][0].answer
@@ -187,6 +188,7 @@ def test_from_typing_to_the_answer_after(page, room):
     assert (folder / "report.html").exists() and (room["folder"] / "models" / "typed" / "config.json").exists()
 
 
+@pytest.mark.hardening(61)
 def test_stop_and_resume(page, room):
     page.get_by_label("File", exact=True).check()
     upload(page, "File to forget", room["folder"] / "forget.jsonl")
@@ -210,6 +212,7 @@ def test_stop_and_resume(page, room):
     state_of(page, "Stopped")
 
 
+@pytest.mark.hardening(62)
 def test_a_failure_is_red_and_shows_exit_code_and_log(page, room):
     labelled(page, "Text to forget").fill("Words.")
     choose(page, "Model", "nobody/no-such-model")
@@ -221,6 +224,7 @@ def test_a_failure_is_red_and_shows_exit_code_and_log(page, room):
     assert "error:" in page.locator("#log textarea").input_value()
 
 
+@pytest.mark.hardening(18, 56, 57)
 def test_hostile_text_in_every_field_runs_nowhere(page, room):
     labelled(page, "Text to forget").fill(HOSTILE)
     page.get_by_role("button", name="Check what it read").click()

@@ -137,6 +137,7 @@ def test_latex_is_escaped():
     )
 
 
+@pytest.mark.hardening(68)
 def test_bad_folders_are_named_and_the_rest_is_compared(many, tmp_path, capsys):
     bad = make_run(tmp_path / "bad", overrides={"evaluation.json": "{"})
     code = analyze_results.main(

@@ -10,6 +10,7 @@ import pytest
 from one_of_two_processes import told
 
 
+@pytest.mark.hardening(70)
 @pytest.mark.parametrize("method", ["npo", "undial"])
 def test_two_processes_take_the_steps_of_one(method, tmp_path):
     script = Path(__file__).with_name("one_of_two_processes.py")

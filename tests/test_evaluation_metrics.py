@@ -251,6 +251,7 @@ def test_short_answers_are_their_own_paraphrase_in_option_sets_only(memorised):
     assert None not in found.per_example["general"]["truth_ratio"]
 
 
+@pytest.mark.hardening(20)
 def test_one_row_and_one_subject_have_values_without_intervals(memorised):
     model, tokenizer, examples = memorised
     found = em.evaluate_model(model, tokenizer, {"forget": examples[:3], "retain": examples[3:4]})

@@ -194,6 +194,7 @@ def test_generation_config_that_transformers_would_refuse_is_saved(tmp_path):
     assert not model.generation_config.do_sample
 
 
+@pytest.mark.hardening(35)
 def test_missing_pad_token_becomes_end_of_turn(tmp_path):
     tokenizer = load_model(foreign_folder(tmp_path / "m"), progress=silent)[1]
     assert tokenizer.pad_token == tokenizer.eos_token == "</s>"
@@ -222,6 +223,7 @@ def test_model_hash_depends_on_weights_not_on_the_place(tmp_path):
 # ---- what is refused
 
 
+@pytest.mark.hardening(27)
 def test_missing_folder_and_file_in_its_place(tmp_path):
     refused(tmp_path / "absent", "no such folder")
     refused("models/absent-model", "no such folder: models/absent-model")
@@ -232,12 +234,14 @@ def test_missing_folder_and_file_in_its_place(tmp_path):
     refused("", "empty")
 
 
+@pytest.mark.hardening(28)
 def test_hub_name_offline_names_the_variable(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     refused("some-org/some-model", "no such folder: some-org/some-model", "HF_HUB_OFFLINE=1")
 
 
+@pytest.mark.hardening(28)
 def test_unreachable_hub_is_said_in_one_line(tmp_path):
     code = "from models.loading import load_model\nload_model('some-org/some-model', progress=lambda line: None)"
     environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
@@ -283,6 +287,7 @@ BAD_CONFIGS = {
 }
 
 
+@pytest.mark.hardening(32, 33)
 @pytest.mark.parametrize("case", BAD_CONFIGS)
 def test_bad_config_is_refused(tmp_path, case):
     changes, *words = BAD_CONFIGS[case]
@@ -291,6 +296,7 @@ def test_bad_config_is_refused(tmp_path, case):
     refused(folder, "m", *words)
 
 
+@pytest.mark.hardening(32)
 @pytest.mark.parametrize(
     "case", ["attention", "nested attention", "huge vocabulary", "other vocabulary", "remote code"]
 )
@@ -301,6 +307,7 @@ def test_bad_config_is_refused_before_weights_are_read(tmp_path, case, monkeypat
     refused(folder, "m")
 
 
+@pytest.mark.hardening(32)
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"a": ' * 5000, "\xff"])
 def test_unreadable_config_is_refused(tmp_path, text):
     folder = foreign_folder(tmp_path / "m")
@@ -310,6 +317,7 @@ def test_unreadable_config_is_refused(tmp_path, text):
     refused(folder, "config.json", "missing")
 
 
+@pytest.mark.hardening(37)
 def test_encoders_are_no_causal_lms(tmp_path):
     sizes = {"vocab_size": 100, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
     bert = BertModel(BertConfig(**sizes, num_hidden_layers=1))
@@ -335,6 +343,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.hardening(29)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_safetensors_are_named(tmp_path, damage):
     file = foreign_folder(tmp_path / "m") / "model.safetensors"
@@ -342,6 +351,7 @@ def test_damaged_safetensors_are_named(tmp_path, damage):
     refused(tmp_path / "m", "model.safetensors")
 
 
+@pytest.mark.hardening(33)
 def test_missing_and_extra_weights_are_named(tmp_path):
     folder = foreign_folder(tmp_path / "m")
     stored = load_file(folder / "model.safetensors")
@@ -379,6 +389,7 @@ class Marker:
         return (open, (self.path, "w"))
 
 
+@pytest.mark.hardening(31)
 def test_pickles_are_never_opened(tmp_path):
     marker = tmp_path / "executed"
     payload = pickle.dumps(Marker(str(marker)))
@@ -400,6 +411,7 @@ def test_pickles_are_never_opened(tmp_path):
     assert marker.exists()
 
 
+@pytest.mark.hardening(33, 36)
 def test_tokenizer_missing_too_large_or_with_code(tmp_path):
     folder = foreign_folder(tmp_path / "m", tokenizer_size=130)
     refused(folder, "130", "100")
@@ -422,6 +434,7 @@ def test_wrong_dtype_is_a_usage_error(tmp_path):
 # ---- manifest
 
 
+@pytest.mark.hardening(30)
 def test_every_flipped_bit_is_found(tmp_path):
     folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "m", "")
     assert verify_manifest(folder) == []
@@ -460,6 +473,7 @@ def test_manifest_reports_missing_files_sizes_and_itself(tmp_path):
 # ---- saving goes wrong
 
 
+@pytest.mark.hardening(40)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_non_finite_weights_are_not_saved(tmp_path, bad):
     model = tiny_model()
@@ -476,6 +490,7 @@ def test_non_finite_weights_are_not_saved(tmp_path, bad):
     assert caught.value.exit_code == 5 and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.hardening(47)
 def test_failed_save_leaves_the_previous_model(tmp_path, monkeypatch):
     folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "m", "first")
     changed = tiny_model()
@@ -509,6 +524,7 @@ except ModelError as error:
 """
 
 
+@pytest.mark.hardening(47)
 def test_weights_that_do_not_fit_on_the_disk(tmp_path):
     result = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "m")], cwd=ROOT, capture_output=True, text=True
@@ -517,6 +533,7 @@ def test_weights_that_do_not_fit_on_the_disk(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
+@pytest.mark.hardening(46)
 def test_target_that_is_a_file_or_under_one(tmp_path):
     (tmp_path / "file").write_text("mine")
     for target in (tmp_path / "file", tmp_path / "file" / "m"):
@@ -539,6 +556,7 @@ def trained_adapter(model, **options):
     return adapted
 
 
+@pytest.mark.hardening(39)
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma2"])
 def test_adapter_folder_gives_base_with_adapter_merged(tmp_path, family):
     base = foreign_folder(tmp_path / "base", family)
@@ -568,6 +586,7 @@ def test_adapter_over_adapter_and_relative_base(tmp_path, monkeypatch):
     assert len({model_hash(name) for name in ("base", "first", "second")}) == 3
 
 
+@pytest.mark.hardening(39)
 def test_adapter_without_base_with_wrong_weights_or_naming_itself(tmp_path):
     adapted = trained_adapter(tiny_model())
     folder = save_adapter(adapted, tmp_path / "a", str(tmp_path / "gone"), "")
@@ -590,6 +609,7 @@ def test_adapter_without_base_with_wrong_weights_or_naming_itself(tmp_path):
     refused(folder, "IA3")
 
 
+@pytest.mark.hardening(38)
 def test_lora_module_names(tmp_path):
     with pytest.raises(ModelError) as caught:
         add_lora(tiny_model(), r=4, target_modules="q_proj,query")

@@ -163,6 +163,7 @@ def test_repeated_and_nested_rows_share_everything():
     assert [len(path) for path in layout.paths] == [30, 30, 20, 12]
 
 
+@pytest.mark.hardening(35)
 def test_end_of_turn_keeps_its_loss_when_it_is_the_padding_token():
     model, pad = tiny(), 2
     rows = encoded([np.array([5, 6, 7, pad]), np.array([5, 6, 7, 8, 9, 10, 11, pad])], [2, 2])

@@ -126,6 +126,7 @@ PLAIN_ROW = Example(answer="Oslo.", prompt="Where?")
 # Formats
 
 
+@pytest.mark.hardening(4, 7)
 @pytest.mark.parametrize(
     "name, content",
     [
@@ -187,6 +188,7 @@ def test_chat_formats(tmp_path):
     assert any("after the last assistant turn" in note for note in read.notes)
 
 
+@pytest.mark.hardening(21)
 def test_optional_columns_and_notes(tmp_path):
     full = {
         "question": "Where?",
@@ -216,6 +218,7 @@ def test_optional_columns_and_notes(tmp_path):
     assert [row.perturbed_answer for row in table] == [("x", "y"), ("z",), ()]
 
 
+@pytest.mark.hardening(7)
 def test_either_json_form_is_noted(tmp_path):
     assert "JSON array" in read_examples(write(tmp_path, "a.jsonl", f"[{ROW}]")).notes[0]
     assert "JSONL" in read_examples(write(tmp_path, "a.json", f"{ROW}\n{ROW}")).notes[0]
@@ -262,6 +265,7 @@ def test_hub_names(tmp_path, monkeypatch):
 # Refusals
 
 
+@pytest.mark.hardening(1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 14)
 @pytest.mark.parametrize(
     "name, content, expected",
     [
@@ -326,6 +330,7 @@ def test_bad_files_are_refused_with_their_place(tmp_path, name, content, expecte
         assert part in message
 
 
+@pytest.mark.hardening(3)
 def test_problems_are_collected_up_to_twenty(tmp_path):
     rows = [ROW, *['{"question": "q", "answer": ""}'] * 3]
     message = refusal(write(tmp_path, "a.jsonl", "\n".join(rows)))
@@ -334,6 +339,7 @@ def test_problems_are_collected_up_to_twenty(tmp_path):
     assert message.startswith("20 problems in ") and message.count("a.jsonl:") == 20 and "only the first" in message
 
 
+@pytest.mark.hardening(15)
 def test_rows_stream(tmp_path):
     path = write(tmp_path, "a.jsonl", f"{ROW}\n" * 3 + "broken")
     rows = iter_examples(path)
@@ -345,6 +351,7 @@ def test_rows_stream(tmp_path):
 # Sets
 
 
+@pytest.mark.hardening(22, 23)
 def test_overlap_is_removed_after_folding():
     forget = [Example(answer="She lives in  OSLO.", prompt="Where does Ada live?", line=1)]
     same = Example(answer="she lives in Oslo.\n", prompt="where does ADA live?", line=7)
@@ -398,6 +405,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.hardening(16)
 @pytest.mark.parametrize("template", [CHATML, GEMMA, LLAMA2, THINKING], ids=["chatml", "gemma", "llama2", "thinking"])
 def test_rows_equal_one_shot_tokenisation(template):
     tokenizer = byte_tokenizer(template)
@@ -434,6 +442,7 @@ def test_default_model_rows_equal_one_shot_tokenisation():
     assert end_of_turn(tokenizer) == [2]
 
 
+@pytest.mark.hardening(17)
 @pytest.mark.parametrize("template", [CHATML, LLAMA2, None])
 def test_contents_never_become_control_tokens(template):
     tokenizer = byte_tokenizer(template)
@@ -473,6 +482,7 @@ def test_system_turn_joins_the_user_turn_where_the_template_has_none():
         encode_examples(tokenizer, [replace(DIALOGUE, history=(("user", "u"),), line=5)], 4000)
 
 
+@pytest.mark.hardening(34)
 @pytest.mark.parametrize("add_bos", [False, True])
 def test_plain_template(add_bos):
     tokenizer = byte_tokenizer(None, add_bos)
@@ -486,6 +496,7 @@ def test_plain_template(add_bos):
             encode_examples(tokenizer, [row], 100)
 
 
+@pytest.mark.hardening(25)
 def test_long_prompt_is_cut_at_its_left():
     tokenizer = byte_tokenizer()
     row = Example(answer="She lives in Oslo.", prompt="Where does Ada live? " * 20)
@@ -527,6 +538,7 @@ def test_text_of_many_blocks(monkeypatch):
         assert blocks.ids_of(i).tolist() == whole.ids_of(i).tolist()
 
 
+@pytest.mark.hardening(25, 26)
 def test_rows_without_loss_are_dropped():
     tokenizer = word_tokenizer()
     rows, report = encode_examples(tokenizer, [Example("\u200b", "Oslo ?", line=4), Example("Oslo", "?", line=5)], 50)
@@ -584,6 +596,7 @@ def test_rows_take_concat_and_batch():
         assert batch["input_ids"][row].tolist() == ids + [9] * (batch["input_ids"].shape[1] - len(ids))
 
 
+@pytest.mark.hardening(4)
 def test_crlf_bom_and_blank_lines_give_the_same_tokens(tmp_path):
     tokenizer = byte_tokenizer()
     plain = write(tmp_path, "a.jsonl", f"{ROW}\n{ROW}\n")

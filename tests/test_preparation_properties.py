@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_preparation import CHATML, byte_tokenizer, one_shot
@@ -61,6 +62,7 @@ contents = (
 )
 
 
+@pytest.mark.hardening(72)
 @CASES
 @given(contents, st.sampled_from(SUFFIXES))
 def test_any_file_is_read_or_refused_with_a_line(content, suffix):
@@ -82,6 +84,7 @@ pieces = st.lists(good | st.sampled_from(["<|im_end|>", "<|im_start|>", "<|end|>
 mixed = pieces.map("".join).filter(str.strip)
 
 
+@pytest.mark.hardening(16)
 @CASES
 @given(good, good)
 def test_text_is_byte_exact_through_json_and_tokens(question, answer):
@@ -95,6 +98,7 @@ def test_text_is_byte_exact_through_json_and_tokens(question, answer):
     assert encoded.prompt_ids(0).tolist() == one_shot(TOKENIZER, example, answer=False)
 
 
+@pytest.mark.hardening(17)
 @CASES
 @given(mixed, mixed, mixed)
 def test_contents_change_no_control_token(question, answer, earlier):

@@ -110,6 +110,7 @@ def gradients(method, size, accumulate):
     return losses, [grad.clone() for grad in unlearning.optimizer.grads]
 
 
+@pytest.mark.hardening(71)
 @pytest.mark.parametrize("method", LOOPED, ids=lambda m: m.name)
 def test_batch_1_accumulated_is_the_full_batch(method):
     """Published code averages per micro-batch, so that rows in small batches weigh more."""
@@ -212,6 +213,7 @@ def without_holdout():
     return rows
 
 
+@pytest.mark.hardening(42)
 def test_collapse_guard_stops_unbounded_ascent_and_restores_the_last_good_state():
     start = tiny()
     chosen = {
@@ -247,6 +249,7 @@ def test_the_best_state_is_what_the_model_ends_in():
     assert after["loss"] == pytest.approx(seen["forget"]["loss"], rel=1e-5)
 
 
+@pytest.mark.hardening(41)
 def test_non_finite_loss_stops_before_the_step_and_leaves_the_weights():
     model, rows = tiny(), rows_for(algorithm.METHODS["npo"])
     unlearning = algorithm.Unlearning(model, rows, "npo", FAST, pad_token_id=PAD)
@@ -268,6 +271,7 @@ def test_the_untouched_target_is_no_best_state(monkeypatch):
     assert max(distance(model, start).values()) > 0
 
 
+@pytest.mark.hardening(40)
 def test_absurd_learning_rate_is_refused_before_anything_moves():
     with pytest.raises(algorithm.Diverged, match="learning rate 1e\\+30"):
         run("npo", learning_rate=1e30)
@@ -338,6 +342,7 @@ def test_every_method_has_a_known_family_and_every_family_a_default():
 # -- checkpoints
 
 
+@pytest.mark.hardening(48)
 @pytest.mark.parametrize("method", ["npo", "profile_matching", "l2_sp"])
 @pytest.mark.parametrize("after", [0, 3, 4])
 def test_a_resumed_run_ends_bit_identical(method, after):

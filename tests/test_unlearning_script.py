@@ -158,6 +158,7 @@ def test_an_unchanged_model_is_evaluated_once(world, tmp_path, monkeypatch):
 # -- configuration
 
 
+@pytest.mark.hardening(40)
 def test_flag_beats_file_beats_method_default(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text("method: npo\nlearning_rate: 2e-5\nbeta: 0.3\n")
@@ -178,6 +179,7 @@ def test_a_family_name_is_a_method(family):
     assert resolve({"method": family})["method"] == algorithm.FAMILY_DEFAULTS[family]
 
 
+@pytest.mark.hardening(43)
 def test_all_problems_are_shown_at_once(capsys):
     code = main(["--learning_rate=-1", "--num_train_epochs=abc", "--per_device_train_batch_size=0", "--dropout=2",
                  "--method=npoo", "--metrics=acuracy"])  # fmt: skip
@@ -202,6 +204,7 @@ BAD = {
 }
 
 
+@pytest.mark.hardening(27, 40, 44)
 @pytest.mark.parametrize(("flags", "code", "fragment"), BAD.values(), ids=BAD)
 def test_bad_input_is_named_before_a_model_is_loaded(world, tmp_path, capsys, monkeypatch, flags, code, fragment):
     if code != 5:
@@ -224,6 +227,7 @@ DATA = {
 }
 
 
+@pytest.mark.hardening(1, 3, 5, 9)
 @pytest.mark.parametrize(("content", "fragment"), DATA.values(), ids=DATA)
 def test_bad_data_is_located(world, tmp_path, capsys, content, fragment):
     file = tmp_path / "bad.jsonl"
@@ -234,6 +238,7 @@ def test_bad_data_is_located(world, tmp_path, capsys, content, fragment):
     assert "bad.jsonl" in error and fragment in error
 
 
+@pytest.mark.hardening(22)
 def test_forget_equal_to_retain_is_refused(world, tmp_path, capsys):
     folder, flags = world
     flags = [flag for flag in flags if not flag.startswith("--retain_data")]
@@ -241,6 +246,7 @@ def test_forget_equal_to_retain_is_refused(world, tmp_path, capsys):
     assert "forget" in capsys.readouterr().err
 
 
+@pytest.mark.hardening(52)
 def test_a_finished_run_is_not_overwritten(world, tmp_path, capsys):
     assert run(world, tmp_path, "--method=npo", "--max_steps=1") == 0
     before = (tmp_path / "run" / "report.html").read_bytes()
@@ -250,6 +256,7 @@ def test_a_finished_run_is_not_overwritten(world, tmp_path, capsys):
     assert run(world, tmp_path, "--method=npo", "--max_steps=1", "--overwrite_output_dir") == 0
 
 
+@pytest.mark.hardening(41)
 def test_divergence_keeps_the_last_good_state_and_says_so(world, tmp_path, capsys, monkeypatch):
     """NaN injected at step 3: exit 5 within that step."""
     honest = algorithm.Unlearning._accumulate
@@ -304,6 +311,7 @@ def weights_hash(folder):
     return loading.file_hash(next(Path(f"{folder}-model").glob("*.safetensors")))
 
 
+@pytest.mark.hardening(48, 50)
 def test_killed_and_stopped_runs_resume_to_the_very_same_weights(world, tmp_path):
     whole = start(world, tmp_path / "whole")
     assert whole.wait(240) == 0, whole.stdout.read()[-2000:]
@@ -327,6 +335,7 @@ def test_killed_and_stopped_runs_resume_to_the_very_same_weights(world, tmp_path
     assert steps == list(range(1, 31))
 
 
+@pytest.mark.hardening(51, 53)
 def test_resuming_another_run_is_refused(world, tmp_path, capsys):
     first = start(world, tmp_path / "run")
     wait_for_step(tmp_path / "run", 3, first)
@@ -341,6 +350,7 @@ def test_resuming_another_run_is_refused(world, tmp_path, capsys):
     assert "beta was 0.1, is 0.5" in capsys.readouterr().err
 
 
+@pytest.mark.hardening(30)
 def test_a_flipped_bit_in_a_checkpoint_is_caught_and_the_one_before_is_used(world, tmp_path):
     first = start(world, tmp_path / "run")
     wait_for_step(tmp_path / "run", 6, first)

@@ -113,6 +113,7 @@ def form(**values):
 # The queue
 
 
+@pytest.mark.hardening(63)
 def test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_other_in_order(queue, project):
     names = [f"run-{number}" for number in range(100)]
     threads = [threading.Thread(target=submit, args=(queue, name)) for name in names]
@@ -129,6 +130,7 @@ def test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_other_in_order(q
     assert all(float(one[2]) <= float(two[1]) for one, two in itertools.pairwise(spans)), "two ran at once"
 
 
+@pytest.mark.hardening(62)
 def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
     crashed, after = submit(queue, "crash", "--fail=3"), submit(queue, "after")
     wait_for(lambda: queue.get(after.id).over)
@@ -148,6 +150,7 @@ def test_a_script_that_does_not_start_fails_and_says_so(queue):
     assert "could not be started" in queue.get(nul.id).message
 
 
+@pytest.mark.hardening(61)
 def test_stop_takes_a_waiting_job_out_and_ends_a_running_one(queue):
     running, waiting = submit(queue, "long", "--wait=60"), submit(queue, "next")
     wait_for(lambda: (queue.project / "results/long/argv.json").exists())
@@ -180,6 +183,7 @@ def test_again_resumes_from_a_checkpoint_where_there_is_one(queue, project):
         queue.again(done.id)
 
 
+@pytest.mark.hardening(60)
 def test_a_job_outlives_its_server_and_is_found_again(project):
     first = JobQueue(project / "results", project).start()
     job, waiting = submit(first, "outlives", "--wait=1.5"), submit(first, "waiting")
@@ -196,6 +200,7 @@ def test_a_job_outlives_its_server_and_is_found_again(project):
         second.close()
 
 
+@pytest.mark.hardening(60)
 def test_a_job_that_ended_while_no_server_ran_is_judged_by_its_folder(project):
     folder = project / "results" / ".queue"
     folder.mkdir()
@@ -239,6 +244,7 @@ def test_the_child_gets_no_password(queue, project, monkeypatch):
 # Checks of what strangers hand in
 
 
+@pytest.mark.hardening(55, 57)
 @pytest.mark.parametrize(("value", "message"), WRONG_PATHS.items(), ids=lambda value: value[:20])
 def test_paths_stay_inside(value, message, desk, project):
     with pytest.raises(InputError, match=message) as raised:
@@ -250,6 +256,7 @@ def test_paths_stay_inside(value, message, desk, project):
     assert not list(project.rglob("marker"))
 
 
+@pytest.mark.hardening(54)
 def test_a_link_does_not_lead_out(desk, project):
     (project / "models" / "out").symlink_to("/etc")
     with pytest.raises(InputError, match="outside"):
@@ -262,12 +269,14 @@ def test_a_link_does_not_lead_out(desk, project):
     assert desk.model(request_of(), "some-org/some-model") == "some-org/some-model"
 
 
+@pytest.mark.hardening(55, 56)
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b", "-rf", "x" * 81, "<b>", "a\nb", "a\0"])
 def test_run_names_are_plain(name):
     with pytest.raises(InputError, match="letters"):
         uploads.run_name(name)
 
 
+@pytest.mark.hardening(58)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -357,6 +366,7 @@ def test_there_are_plain_words_for_every_name_of_the_tables():
     assert set(plain_words.ATTACKS) == set(evaluation_metrics.ATTACKS)
 
 
+@pytest.mark.hardening(56)
 @pytest.mark.parametrize(
     "text", ["; touch marker", "$(touch marker)", "`touch marker`", "--debug", "a\n--seed=1", "-x"]
 )
@@ -424,6 +434,7 @@ def test_attacks_take_the_data_and_the_models_of_the_run_they_are_made_on(desk, 
 # Who sees what, and what may be deleted
 
 
+@pytest.mark.hardening(64)
 def test_people_see_their_own_runs_only(queue, project):
     desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
                 accounts=[("ann", "password-a"), ("bob", "password-b")])  # fmt: skip
@@ -448,6 +459,7 @@ def test_people_see_their_own_runs_only(queue, project):
     assert not desk.runs(request_of(None)), "nobody is nobody"
 
 
+@pytest.mark.hardening(54, 55)
 def test_deleting_stays_inside(desk, project):
     outside = project / "elsewhere"
     outside.mkdir()
@@ -486,6 +498,7 @@ def test_a_running_run_is_not_deleted(desk, project):
 # The live view
 
 
+@pytest.mark.hardening(66)
 def test_a_trace_reads_only_what_is_whole_and_starts_over_with_a_new_file(tmp_path):
     watcher, path = watching.Watcher(), tmp_path / "metrics.jsonl"
     assert watcher.trace(tmp_path).evaluations == []
@@ -598,6 +611,7 @@ def client_of(address, **options):
     return Client(address, verbose=False, analytics_enabled=False, **options)
 
 
+@pytest.mark.hardening(63)
 def test_the_api_runs_a_hundred_submissions(served, desk):
     client = client_of(served)
     asked = [client.submit(text=f"secret {number}", api_name="/unlearn") for number in range(100)]
@@ -609,6 +623,7 @@ def test_the_api_runs_a_hundred_submissions(served, desk):
     assert len(texts) == 100
 
 
+@pytest.mark.hardening(55, 59)
 def test_the_api_checks_as_the_form_does(served, desk, project):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
@@ -647,6 +662,7 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
     assert desk.queue.jobs() == [] and os.listdir(project / "models") == []
 
 
+@pytest.mark.hardening(59)
 def test_files_of_runs_are_served_to_nobody_and_nothing_else_is_open(served, project):
     import httpx
 
@@ -658,6 +674,23 @@ def test_files_of_runs_are_served_to_nobody_and_nothing_else_is_open(served, pro
     assert "google" not in httpx.get(served).text
 
 
+@pytest.mark.hardening(58)
+def test_uploads_too_large_or_named_like_a_way_out_leave_nothing_behind(served, gradio_folder):
+    import httpx
+
+    before = set(gradio_folder.rglob("*"))
+    large = httpx.post(f"{served}gradio_api/upload", files={"files": ("large.txt", bytes(51 * 2**20))}, timeout=60)
+    assert large.status_code == 413
+    assert not [path for path in set(gradio_folder.rglob("*")) - before if path.is_file()], "the rest was cleaned up"
+    named = httpx.post(f"{served}gradio_api/upload", files={"files": ("../../out.jsonl", b'{"text": "t"}')})
+    kept = [Path(path).resolve() for path in named.json()] if named.status_code == 200 else []
+    assert all(path.is_relative_to(gradio_folder.resolve()) for path in kept)
+    assert (
+        not (gradio_folder.parent / "out.jsonl").exists() and not (gradio_folder.parent.parent / "out.jsonl").exists()
+    )
+
+
+@pytest.mark.hardening(64)
 def test_accounts_are_asked_for_and_kept_apart(queue, project, gradio_folder):
     import httpx
     from gradio_client.exceptions import AppError
@@ -683,6 +716,7 @@ def test_accounts_are_asked_for_and_kept_apart(queue, project, gradio_folder):
         assert bob.predict(names=[name], api_name="/delete")
 
 
+@pytest.mark.hardening(65)
 @pytest.mark.parametrize("name", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
 def test_other_machines_are_served_with_a_password_only(name, capsys, monkeypatch):
     monkeypatch.delenv("UNLEARNING_AUTH", raising=False)

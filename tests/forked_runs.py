@@ -1,0 +1,241 @@
+"""Runs of the scripts as real processes, without the four seconds that each would take to import torch.
+
+Python's fork server imports the scripts once; every run is a fork of it with its own standard output, environment,
+limits and, where a test wants them, faults. `strikes`, tuples of a name and its values, say what happens in the run:
+
+    kill_in_save N     SIGKILL at the N-th system call (fsync, rename, chmod) of a save
+    kill_at_step N     SIGKILL when the N-th step has been logged
+    signal PLACE N T   the process sends itself signal N (T times) when the stage PLACE, or "step 3", begins
+    memory PLACE SIZE  from PLACE (or "loaded") on, so many bytes of address space more than the process has, no more
+    file_size BYTES    a limit on the size of any file: what a full disk does to a write
+    clock_back         every look at the clock sees an earlier time
+    as_nobody          the run belongs to user 65534
+    poison N           a loss of step N is NaN
+    no_figures         the report is written without drawings, which take longer than all the rest
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PRELOADED = ["unlearning_script", "torch", "transformers", "sklearn.metrics", "matplotlib.pyplot", "peft", "tqdm",
+             "accelerate", "safetensors.torch", "scipy.stats", "transformers.models.llama.modeling_llama",
+             "results.figures", "models.packing", "models.generation", "models.weights"]  # fmt: skip
+
+
+class Run:
+    """A run in the making: its process, its output, its exit code."""
+
+    def __init__(self, process, output: Path):
+        self.process, self.output_file = process, output
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self.process.pid
+
+    def wait(self, seconds: float = 120) -> int:
+        """Its exit code, as a shell would see it: -9 for a kill is 137."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"still at it after {seconds} s: {self.output[-2000:]}")
+        code = self.process.exitcode
+        return code if code >= 0 else 128 - code
+
+    @property
+    def output(self) -> str:
+        """What it has said so far, errors included."""
+        return self.output_file.read_text(encoding="utf-8", errors="replace")
+
+
+def start(argv, output: Path, strikes=(), environment=None, script: str = "unlearning_script") -> Run:
+    """Starts `script.main(argv)` in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED, "forked_runs"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    process = context.Process(target=_main, args=(script, list(argv), str(output), list(strikes), environment or {}))
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE")}
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # the server keeps what it is started with
+    try:
+        process.start()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    return Run(process, output)
+
+
+def run(argv, output: Path, strikes=(), environment=None, script: str = "unlearning_script", seconds: float = 120):
+    """(exit code, what it said) of `script.main(argv)` in a process of its own."""
+    started = start(argv, output, strikes, environment, script)
+    return started.wait(seconds), started.output
+
+
+def _main(script: str, argv: list[str], output: str, strikes: list, environment: dict):
+    target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout.reconfigure(encoding=encoding, line_buffering=True)
+    sys.stderr.reconfigure(encoding=encoding, errors="strict")
+    os.environ.update(environment)
+    time.tzset()
+    os.chdir(ROOT)
+    import importlib
+
+    import torch
+
+    torch.set_num_threads(1)
+    module = importlib.import_module(script)
+    for name, *values in strikes:
+        STRIKES[name](*values)
+    try:
+        code = module.main(argv)
+    except Exception:  # what a user would see
+        import traceback
+
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Faults
+
+
+def _kill():
+    os.kill(os.getpid(), 9)
+
+
+def _kill_in_save(number):
+    left = [int(number)]
+
+    def struck(call):
+        def called(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                _kill()
+            return call(*args, **kwargs)
+
+        return called
+
+    import safetensors.torch
+
+    for name in ("fsync", "rename", "chmod", "mkdir", "rmdir"):
+        setattr(os, name, struck(getattr(os, name)))
+    safetensors.torch.save_file = struck(safetensors.torch.save_file)
+
+
+def _kill_at_step(number):
+    from results.run_folder import RunFolder
+
+    honest = RunFolder.log
+
+    def log(self, record):
+        honest(self, record)
+        if record.get("event") == "step" and record["step"] >= int(number):
+            _kill()
+
+    RunFolder.log = log
+
+
+def _at(place, strike):
+    """Calls `strike` when a stage or "step N" begins, or when a model has been "loaded"."""
+    import unlearning_algorithm as algorithm
+    from models import loading
+    from results.run_folder import RunFolder
+
+    stage_of, step_of, load_of = RunFolder.stage, algorithm.Unlearning._train_step, loading.load_model
+
+    def begin(self, name):
+        stage_of(self, name)
+        if name == place:
+            strike()
+
+    def step(self):
+        if f"step {self.step + 1}" == place:
+            strike()
+        return step_of(self)
+
+    def load(*args, **kwargs):
+        loaded = load_of(*args, **kwargs)
+        if place == "loaded":
+            strike()
+        return loaded
+
+    RunFolder.stage, algorithm.Unlearning._train_step, loading.load_model = begin, step, load
+
+
+def _signal(place, number, times=1):
+    def strike():
+        for _ in range(int(times)):
+            os.kill(os.getpid(), int(number))
+            time.sleep(0.01)  # handlers run between two byte codes
+
+    _at(place, strike)
+
+
+def _memory(place, size):
+    import resource
+
+    def strike():
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + int(size), used + int(size)))
+
+    _at(place, strike)
+
+
+def _file_size(size):
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writes fail with an error instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
+
+
+def _clock_back():
+    now, calls = time.time(), [0]
+
+    def earlier():
+        calls[0] += 1
+        return now - 60 * calls[0]
+
+    time.time = earlier
+
+
+def _as_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def _no_figures():
+    import results.figures
+
+    results.figures.run_figures = lambda run: []
+
+
+def _poison(number):
+    import unlearning_algorithm as algorithm
+
+    honest = algorithm.Unlearning._accumulate
+
+    def poisoned(self, terms):
+        losses = honest(self, terms)
+        if self.step == int(number) - 1:
+            losses[next(iter(losses))] = float("nan")
+        return losses
+
+    algorithm.Unlearning._accumulate = poisoned
+
+
+STRIKES = {name: globals()[f"_{name}"] for name in (
+    "kill_in_save", "kill_at_step", "signal", "memory", "file_size", "clock_back", "as_nobody", "poison", "no_figures",
+)}  # fmt: skip
