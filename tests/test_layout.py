@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["unlearning_algorithm", "unlearning_script", "evaluation_metrics", "analyze_results", "user_interface"]
 OURS = {*SCRIPTS, "data", "models", "results"}
 SERVE_THE_PAGE = {"asking", "desk", "events"}  # of results/: used by the interface alone, so they may use what it may
+SERVE_THE_RUNNER = {"options"}  # likewise, used by the runner and whoever shows its settings
 MAY_IMPORT = {
     "data": {"data"},
     "models": {"models"},
@@ -28,7 +29,9 @@ def sources():
         yield path.stem, path
     for room in ("data", "models", "results"):
         for path in sorted((ROOT / room).glob("*.py")):
-            yield "user_interface" if room == "results" and path.stem in SERVE_THE_PAGE else room, path
+            served = {"user_interface": SERVE_THE_PAGE, "unlearning_script": SERVE_THE_RUNNER}
+            reader = next((name for name, stems in served.items() if path.stem in stems), room)
+            yield reader if room == "results" else room, path
 
 
 def imported(path):
