@@ -569,7 +569,7 @@ def _evaluate_tab(page: Page) -> dict:
 
 
 def _attack_choice(label: str):
-    choices = [(plain_words.ATTACKS.get(name, name), name) for name in evaluation_metrics.ATTACKS]
+    choices = [(plain_words.ATTACKS[name], name) for name in evaluation_metrics.attack_names("all")]
     return gr.CheckboxGroup(choices, label=label)
 
 

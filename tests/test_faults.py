@@ -282,7 +282,7 @@ def test_unbounded_ascent_is_stopped_or_said_and_never_a_success(small, tmp_path
     guarded = start(small, tmp_path, "guarded", *ascent)
     free = start(small, tmp_path, "free", *ascent, "--collapse_guard=0", "--load_best_model_at_end=false")
     assert guarded.wait() == 0, guarded.output
-    assert status(tmp_path / "guarded")["state"] == "collapsed" and "the model is collapsing" in guarded.output
+    assert status(tmp_path / "guarded")["state"] == "collapsed" and "the retain probe fell below" in guarded.output
     assert free.wait() == 0, free.output
     for name in ("guarded", "free"):
         report = json.loads((tmp_path / name / "evaluation.json").read_text())

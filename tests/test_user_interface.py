@@ -363,7 +363,7 @@ def test_there_are_plain_words_for_every_name_of_the_tables():
     assert set(plain_words.METHODS) == set(events.algorithm.METHODS)
     assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(events.algorithm.FAMILIES)
     assert set(plain_words.VERDICTS) == set(words.LABELS)
-    assert set(plain_words.ATTACKS) == set(evaluation_metrics.ATTACKS)
+    assert set(plain_words.ATTACKS) == set(evaluation_metrics.attack_names("all"))
 
 
 @pytest.mark.hardening(56)
