@@ -234,7 +234,7 @@ def _converted(name: str, value, problems: list[str]):
         high = LARGEST if option.high is None and option.kind is int else option.high
         if high is not None and value > high:
             problems.append(f"--{name} {shown(value)}: must be at most {high:g}")
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):  # a whole number may be too large to ask
             problems.append(f"--{name} {value}: must be a finite number")
     return value
 

@@ -160,6 +160,8 @@ def test_from_typing_to_the_answer_after(page, room):
     cells.first.wait_for()
     for index, text in enumerate((question, answer)):
         cells.nth(index).dblclick()
+        editor = "[data-testid^=cell] :is(textarea, input)"  # it takes the focus a moment after the double click
+        page.wait_for_function("editor => document.activeElement.matches(editor)", arg=editor, timeout=PATIENCE)
         page.keyboard.type(text)
         page.keyboard.press("Enter")
     page.get_by_role("button", name="Check what it read").click()

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import unlearning_script
@@ -50,6 +50,7 @@ almost = st.fixed_dictionaries({}, optional={name: good(name) for name in OPTION
 @pytest.mark.hardening(40, 43, 44)
 @CASES
 @given(mappings | almost)
+@example({"eval_steps": 10**400})
 def test_any_settings_become_a_configuration_or_are_refused_in_words(settings):
     try:
         config = unlearning_script.resolve(settings)
