@@ -128,10 +128,10 @@ def encode_sets(sets: Sets, tokenizer, config: dict):
     if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
         wanted["forget"] = augmentation.passages(sets.examples["forget"])
     if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
-        general = _read_all(BUNDLED["general_retain"], "general_retain", [])
-        general, _ = preparation.remove_overlap(sets.examples.get("forget", []), general, True)
+        general = spread(_read_all(BUNDLED["general_retain"], "general_retain", []), config["general_retain_rows"])
         wanted["retain_probe"] = sets.examples["retain"]
-        wanted["retain"] = [*sets.examples["retain"], *spread(general, config["general_retain_rows"])]
+        both = [*sets.examples["retain"], *general]
+        wanted["retain"], _ = preparation.remove_overlap(sets.examples.get("forget", []), both, True)
     for name, examples in wanted.items():
         sets.encoded[name], report = preparation.encode_examples(tokenizer, examples, config["max_length"])
         sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]

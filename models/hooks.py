@@ -67,7 +67,7 @@ def rmu_weights(model, layer: int) -> list:
 def all_but_embeddings(model, layer: int) -> list:
     """All weights but the embeddings (and the output head where it is the same matrix).
 
-    They say what words mean, not what a row said: moving them touches every other text, and costs a fifth of a step.
+    They say what words mean, not what a row said: moving them touches every other text, and costs time.
     """
     fixed = {id(p) for p in model.get_input_embeddings().parameters()}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]

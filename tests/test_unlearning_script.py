@@ -155,6 +155,42 @@ def test_an_unchanged_model_is_evaluated_once(world, tmp_path, monkeypatch):
     assert [path.stat().st_mtime_ns for path in (tmp_path / "kept").glob("*.json")] == [before]
 
 
+def test_a_retrained_model_that_was_measured_and_attacked_before_is_not_even_loaded(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "kept")
+    retrained = str(world[0] / "retrained")
+    flags = ["--method=npo", "--max_steps=1", f"--retrained_model={retrained}", "--attacks=quantisation_int8"]
+    loaded, load_model = [], loading.load_model
+    monkeypatch.setattr(loading, "load_model", lambda name, **k: loaded.append(str(name)) or load_model(name, **k))
+    assert run(world, tmp_path, *flags) == 0
+    assert loaded.count(retrained) == 1
+    assert run(world, tmp_path, *flags, name="second") == 0
+    assert loaded.count(retrained) == 1
+    first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("run", "second"))
+    assert first["models"]["retrained"] == second["models"]["retrained"] and first["attacks"] == second["attacks"]
+
+
+def test_general_rows_are_trained_on_beside_the_retain_set_but_not_those_to_forget(world, tmp_path):
+    bundled = list(read_examples(str(ROOT / "data" / "general_retain.jsonl")))
+    to_forget = write_rows(tmp_path / "forget.jsonl", [*tiny_models.facts()[:6], bundled[0]])
+    flags = [flag for flag in world[1] if not flag.startswith("--forget_data")]
+    given = dict(flag.lstrip("-").split("=", 1) for flag in [*flags, f"--forget_data={to_forget}"])
+    config = resolve({**given, "method": "profile_matching", "general_retain_rows": 1000})
+    sets, tokenizer = unlearning_script.read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
+    unlearning_script.encode_sets(sets, tokenizer, config)
+    own = len(sets.examples["retain"])
+    assert len(sets.encoded["retain"]) == own + len(bundled) - 1
+    assert (
+        len(sets.encoded["retain_probe"]) == len(sets.measured["retain"]) == own
+    )  # what is looked at stays the user's
+    assert "retain_probe" not in encoded_without(sets, tokenizer, config)
+
+
+def encoded_without(sets, tokenizer, config):
+    sets.encoded.clear()
+    unlearning_script.encode_sets(sets, tokenizer, {**config, "general_retain_rows": 0})
+    return sets.encoded
+
+
 # -- configuration
 
 
