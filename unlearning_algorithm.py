@@ -187,6 +187,7 @@ def probe(model, rows, pad_token_id: int) -> dict:
 # ---------------------------------------------------------------------------------------------------------------------
 # The loop
 
+CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
 UNTOUCHED = 1e9  # the criterion's stand-in for the target as it came
 
 
@@ -306,17 +307,25 @@ class Unlearning:
         if method.regularizer != "none" and settings.regularizer_weight:
             self.importance = REGULARIZERS[method.regularizer](self)
         self._probe_rows = self._choose_probe_rows()
+        self.start = self._look()
         holdout = self.rows.get("holdout")
         unseen = token_losses(self.model, holdout, self.pad)[0] if holdout is not None and len(holdout) else []
         means = np.array([values.mean() for values in unseen])
-        self.level = float(means.mean()) if unseen else settings.level
+        self.level = float(means.mean()) if unseen else self._stated_level()
         if method.draws:
             unseen = means if method.draws is draw_levels else unseen
-            levels = method.draws(unseen, len(self.rows["forget"]), settings.level, settings.seed)
+            levels = method.draws(unseen, len(self.rows["forget"]), self.level, settings.seed)
             self.levels = levels * getattr(settings, "level_scale", 1.0)
-        self.start = self._look()
         if method.before:
             method.before(self)
+
+    def _stated_level(self) -> float:
+        """`level`, or what stands clearly above the start where the forget rows already begin near it or beyond.
+
+        A text the model finds unlikely from the first would otherwise count as forgotten before it is touched.
+        """
+        begins = self.start["forget"]["loss"] if "forget" in self.start else -math.inf
+        return max(self.settings.level, begins + CLEARLY_ABOVE)
 
     def _freeze_all_but(self, chosen: list):
         chosen = set(chosen)

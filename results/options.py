@@ -90,7 +90,10 @@ _TRAINING_HELP = {
     "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
     "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
     "regularizer_weight": ("mu of the regulariser", {"low": 0}),
-    "level": ("loss (nats per token) that counts as forgotten where there is no holdout", {"above": 0}),
+    "level": (
+        "loss (nats per token) that counts as forgotten without a holdout set, at least 1 above the start",
+        {"above": 0},
+    ),
     "early_stop": ("stop when the forget probe reaches the holdout level", {}),
     "load_best_model_at_end": ("end in the best state seen, not the last (forgetting left + 5 x retain lost)", {}),
     "collapse_guard": ("stop when the retain probe falls below this share of its start", {"low": 0, "high": 1}),

@@ -241,6 +241,18 @@ def test_early_stop_at_the_level():
     assert last["forget"]["loss"] >= start + 1 and stop["step"] == last["step"] < 100
 
 
+@pytest.mark.parametrize("method", ["level_matching", "profile_matching", "npo"])
+def test_rows_that_begin_beyond_the_stated_level_are_neither_taught_nor_called_forgotten_untouched(method):
+    rows = without_holdout()
+    start = algorithm.probe(tiny(), rows["forget"], PAD)["loss"]
+    chosen = {"max_steps": 40, "early_stop": True, "level": 0.1, "probe_rows": 50, "load_best_model_at_end": False}
+    _, records = run(method, rows=rows, **chosen)
+    losses = [record["forget"]["loss"] for record in records if record["event"] == "evaluation"]
+    assert max(losses) > losses[0] == pytest.approx(start, abs=1e-4)
+    stops = [record for record in records if record["event"] == "early_stop"]
+    assert not stops or losses[-1] >= start + algorithm.CLEARLY_ABOVE - 1e-4
+
+
 def test_the_best_state_is_what_the_model_ends_in():
     model, records = run("gradient_difference", max_steps=12, learning_rate=3e-3, load_best_model_at_end=True)
     best = records[-1]
