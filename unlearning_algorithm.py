@@ -630,7 +630,8 @@ class Unlearning:
             self.best = (score, self.step, self.optimizer.snapshot())
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
             loss = seen["forget"]["loss"]
-            message = f"the forget rows' loss {loss:.3f} reached the level {self.level:.3f} of rows never seen"
+            whose = "of rows never seen" if "holdout" in seen else "that counts as forgotten"
+            message = f"the forget rows' loss {loss:.3f} reached the level {self.level:.3f} {whose}"
             return {"event": "early_stop", "step": self.step, "message": message}
         return None
 
