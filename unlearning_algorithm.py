@@ -667,9 +667,7 @@ class Unlearning:
     def state(self) -> tuple[dict, dict]:
         """(tensors by name, values that fit JSON): what a resumed run needs beside the target model and the data."""
         tensors = {f"master.{i}": flat for i, flat in enumerate(self.optimizer.flats)}
-        for i, flat in enumerate(self.optimizer.flats):
-            for name, value in self.optimizer.adamw.state.get(flat, {}).items():
-                tensors[f"adamw.{i}.{name}"] = value
+        tensors.update({f"adamw.{name}": value for name, value in self.optimizer.state().items()})
         if self.best:
             tensors.update({f"best.{i}": flat for i, flat in enumerate(self.best[2])})
         if self.levels is not None:
@@ -692,11 +690,8 @@ class Unlearning:
         """Continues where `state` was taken; call after `prepare()` on the same target model, data and settings."""
         count = len(self.optimizer.flats)
         self.optimizer.restore([tensors[f"master.{i}"] for i in range(count)])
-        for i, flat in enumerate(self.optimizer.flats):
-            prefix = f"adamw.{i}."
-            moments = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            if moments:
-                self.optimizer.adamw.state[flat] = {name: value.clone() for name, value in moments.items()}
+        moments = {name: value for name, value in tensors.items() if name.startswith("adamw.")}
+        self.optimizer.load_state({name.removeprefix("adamw."): value for name, value in moments.items()})
         self.step, self.start, self.level, self.ended = (values[k] for k in ("step", "start", "level", "ended"))
         if values["best"]:
             self.best = (*values["best"], [tensors[f"best.{i}"].clone() for i in range(count)])

@@ -31,8 +31,8 @@ class _TokenNll(torch.autograd.Function):
         logits, labels, normaliser = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         for part in _pieces(logits):
-            values = logits[part].float()  # a copy, except of fp32
-            values = torch.exp(values - normaliser[part, None])
+            values = logits[part].to(torch.float32, copy=True)
+            values.sub_(normaliser[part, None]).exp_()
             values[torch.arange(len(values), device=values.device), labels[part]] -= 1
             gradient[part] = values.mul_(upstream[part, None])
         return gradient, None

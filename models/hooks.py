@@ -94,9 +94,9 @@ def selective_direction(run):
         run._accumulate(run._terms(number))
     run._reduce({})
     tokens = int(run.rows["forget"].answer_lengths.sum())  # bound the rank: shrinking all of it would leave nothing
-    for _, _, slot in run.optimizer.slots:
-        directions = max(1, min(settings.singular_directions, min(slot.shape) // 2, tokens // 2))
-        slot.copy_(weights.collapsed(slot, directions, settings.collapse, settings.seed))
+    for gradient in run.optimizer.gradient.values():
+        directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
+        gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
     run.direction = run.optimizer.take_grads()
 
 

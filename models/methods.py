@@ -210,6 +210,7 @@ _METHODS = [
         "gradient_difference", "gradient", "Uphill on the forget rows, downhill on the retain rows.",
         "Liu et al. 2022 (arXiv:2203.12817)", "over-forgets",
         gradient_ascent, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
     ),
     Method(
         "npo", "gradient", "Gradient ascent whose pull on a row fades once the row is forgotten.",
@@ -331,18 +332,21 @@ _METHODS = [
         "kl_minimization", "regularization", "Gradient ascent held back by the target's predictions on retain rows.",
         "Maini et al. 2024 (arXiv:2401.06121)", "as gradient ascent, later",
         gradient_ascent, retain="kl", defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
     ),
     Method(
         "l2_sp", "regularization", "Gradient difference with a spring that pulls every weight back to its start.",
         "Li et al. 2018 (arXiv:1802.01483)", "the spring slows forgetting as much as damage",
         gradient_ascent, regularizer="l2_sp",
         defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "regularizer_weight": 0.1},
+        small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
     ),
     Method(
         "ewc", "regularization", "As l2_sp, each weight's spring as stiff as the retain set cares for that weight.",
         "Kirkpatrick et al. 2017 (arXiv:1612.00796)", "stiffness is measured at the target alone; inert for small mu",
         gradient_ascent, regularizer="ewc",
         defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "regularizer_weight": 1e5, "importance_rows": 64},
+        small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
     ),
     Method(
         "rmu", "regularization", "Steers a layer's output on forget rows to a random vector, holds it on retain rows.",

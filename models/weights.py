@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 
 import torch
 
@@ -12,12 +11,12 @@ class FlatAdamW:
     """AdamW over flat fp32 copies of the trainable weights, computing in a cheaper type where asked.
 
     bf16 weights without an fp32 master do not learn: an update below 1/256 of a weight is rounded away, and
-    unlearning makes small updates. With `compute_dtype` fp32 the model's weights are views of the master.
+    unlearning makes small updates. With `compute_dtype` fp32 the model's weights are views of the master. Else a weight
+    has an fp32 gradient only from the backward pass to the step, in memory that the activations have left.
     """
 
     def __init__(self, model, *, learning_rate: float, weight_decay: float = 0.0, compute_dtype=None):
         self.compute_dtype = compute_dtype = compute_dtype or torch.float32
-        self.stale, self.hooks = set(), []  # weights whose fp32 gradient is an earlier step's
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trainable:
             raise ValueError("no trainable weights")
@@ -25,85 +24,156 @@ class FlatAdamW:
         self.names = {p: name for name, p in trainable}
         matrices = [p for _, p in trainable if p.ndim > 1]
         vectors = [p for _, p in trainable if p.ndim <= 1]  # biases and norms take no weight decay
-        self.flats, self.grads, self.slots, self.frozen = [], [], [], {}
+        self.flats, self.slots, self.frozen, self.hooks = [], [], {}, []
+        self.gradient, self._grads = {}, None  # by weight, in fp32; laid out flat where somebody asked for that
+        self.stale = set()  # weights whose place in the flat gradient holds an earlier step's
+        self.moments, self._places = [], []
         groups = []
         for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
-            if not parameters:
-                continue
-            flat = torch.cat([p.detach().float().reshape(-1) for p in parameters])
-            grad = torch.zeros_like(flat)
-            self._lay_out(parameters, flat, grad, compute_dtype)
-            flat.grad = grad
-            self.flats.append(flat)
-            self.grads.append(grad)
-            groups.append({"params": [flat], "weight_decay": decay})
+            if parameters:
+                groups.append({"params": self._lay_out(parameters), "weight_decay": decay})
+        self.sparse = self._sparse_embeddings(model)
         for p in model.parameters():
             if not p.requires_grad and p.is_floating_point() and p.dtype != compute_dtype:
                 self.frozen[p] = p.data  # put back as it was: a frozen weight must not even be rounded
                 p.data = p.data.to(compute_dtype)
         self.adamw = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        if compute_dtype == torch.float32:
+            self._lay_gradient_flat()
 
-    def _lay_out(self, parameters, flat, grad, compute_dtype):
-        start = 0
+    def _lay_out(self, parameters) -> list:
+        """A new flat master of these weights; its parts, in their shapes."""
+        flat = torch.cat([p.detach().float().reshape(-1) for p in parameters])
+        self.flats.append(flat)
+        masters, start = [], 0
         for p in parameters:
             stop = start + p.numel()
-            master, slot = flat[start:stop].view(p.shape), grad[start:stop].view(p.shape)
-            self.slots.append((p, master, slot))
-            if compute_dtype == torch.float32:
-                p.data, p.grad = master, slot
+            master = flat[start:stop].view(p.shape)
+            masters.append(master)
+            self.slots.append((p, master))
+            self._places.append((len(self.flats) - 1, slice(start, stop)))
+            if self.compute_dtype == torch.float32:
+                p.data = master
             else:
-                p.data, p.grad = p.data.to(compute_dtype), None
-                hook = functools.partial(self._take, slot=slot)
-                self.hooks.append(p.register_post_accumulate_grad_hook(hook))
+                p.data, p.grad = p.data.to(self.compute_dtype), None
+                self.hooks.append(p.register_post_accumulate_grad_hook(self._take))
             start = stop
+        return masters
 
-    def _take(self, p, slot):
+    def _sparse_embeddings(self, model) -> list:
+        """On a CPU: embeddings shall say which few rows have a gradient; a table of zeros for the rest, added to the
+        head's gradient where the two are tied, took a twentieth of a step."""
+        if self.compute_dtype == torch.float32 or self.flats[0].device.type != "cpu":
+            return []
+        found = [m for m in model.modules() if isinstance(m, torch.nn.Embedding) and m.weight.requires_grad]
+        found = [m for m in found if not m.sparse and m.max_norm is None]
+        for module in found:
+            module.sparse = True
+        return found
+
+    def _take(self, p):
         """During the backward pass: moves a low-precision gradient into the fp32 one.
 
         Accumulation then does not round, and the model's gradients never stand there in both types at once.
         """
-        if p in self.stale:
-            slot.copy_(p.grad)
-            self.stale.discard(p)
+        grad, p.grad = p.grad, None
+        mine = self.gradient.get(p)
+        if mine is not None and p not in self.stale:
+            _add(mine, grad)
+        elif mine is None:
+            self.gradient[p] = grad.to_dense().float() if grad.is_sparse else grad.float()
         else:
-            slot.add_(p.grad.float())  # one type: torch adds mixed types several times slower
-        p.grad = None
+            mine.copy_(grad.to_dense() if grad.is_sparse else grad)
+        self.stale.discard(p)
+
+    @property
+    def grads(self) -> list:
+        """The gradient laid out as `flats`, from the first time on that somebody compares or edits it so."""
+        if self._grads is None:
+            self._lay_gradient_flat()
+        return self._grads
+
+    def _lay_gradient_flat(self):
+        self._grads = [torch.zeros_like(flat) for flat in self.flats]
+        for (p, _), (number, part) in zip(self.slots, self._places):
+            view = self._grads[number][part].view(p.shape)
+            if p in self.gradient:
+                view.copy_(self.gradient[p])
+            self.gradient[p] = view
+            if self.compute_dtype == torch.float32:
+                p.grad = view
 
     def zero_grad(self):
-        for grad in self.grads:
-            grad.zero_()
         self.stale = set()
+        if self._grads is None:
+            self.gradient.clear()
+        for grad in self._grads or ():
+            grad.zero_()
 
     def begin_step(self):
         """Before the first backward of a step: as `zero_grad`, but what the backward overwrites is not zeroed first."""
-        if self.compute_dtype == torch.float32:
+        if self.compute_dtype == torch.float32 or self._grads is None:
             self.zero_grad()
-        self.stale = {p for p, _, _ in self.slots if p.dtype != torch.float32}
+        else:
+            self.stale = {p for p, _ in self.slots}
 
     def gather(self):
         """After the backward passes of a step: the gradient of what none of them reached is zero."""
-        for p, _, slot in self.slots:
-            if p in self.stale:
-                slot.zero_()
+        for p, master in self.slots:
+            if p not in self.gradient:
+                self.gradient[p] = torch.zeros_like(master)
+            elif p in self.stale:
+                self.gradient[p].zero_()
         self.stale = set()
 
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""
-        return float(torch.stack([torch.linalg.vector_norm(grad) for grad in self.grads]).norm())
+        parts = self._grads if self._grads is not None else self.gradient.values()
+        return float(torch.stack([torch.linalg.vector_norm(part) for part in parts]).norm())
 
     def step(self, learning_rate: float, scale: float = 1.0):
         """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed."""
-        for grad in self.grads:
-            if scale != 1.0:
-                grad.mul_(scale)
+        if scale != 1.0:
+            torch._foreach_mul_(list(self.gradient.values()), scale)
+        for p, master in self.slots:
+            master.grad = self.gradient[p]
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate
+        if not self.moments:
+            self._lay_moments_flat()
         self.adamw.step()
+        for _, master in self.slots:
+            master.grad = None
+        if self._grads is None:
+            self.gradient.clear()
         self.refresh()
+
+    def _lay_moments_flat(self):
+        self.moments = [{name: torch.zeros_like(flat) for name in ("exp_avg", "exp_avg_sq")} for flat in self.flats]
+        for (p, master), (number, part) in zip(self.slots, self._places):
+            state = {name: flat[part].view(p.shape) for name, flat in self.moments[number].items()}
+            self.adamw.state[master] = {"step": torch.zeros((), device=master.device), **state}
+
+    def state(self) -> dict:
+        """AdamW's state by name, flat; empty before the first step."""
+        tensors = {f"{i}.{name}": flat for i, found in enumerate(self.moments) for name, flat in found.items()}
+        return {**tensors, "step": self.adamw.state[self.slots[0][1]]["step"]} if tensors else {}
+
+    def load_state(self, tensors: dict):
+        """Puts back what `state` gave."""
+        self.reset()
+        if not tensors:
+            return
+        self._lay_moments_flat()
+        for i, found in enumerate(self.moments):
+            for name, flat in found.items():
+                flat.copy_(tensors[f"{i}.{name}"])
+        for _, master in self.slots:
+            self.adamw.state[master]["step"].copy_(tensors["step"])
 
     def refresh(self):
         """Copies the master into the compute weights (nothing to do where they are the same memory)."""
-        pairs = [(p.data, master) for p, master, _ in self.slots if p.dtype != torch.float32]
+        pairs = [(p.data, master) for p, master in self.slots if p.dtype != torch.float32]
         if pairs:
             torch._foreach_copy_([p for p, _ in pairs], [master for _, master in pairs])
 
@@ -120,6 +190,7 @@ class FlatAdamW:
     def reset(self):
         """Forgets the moments: what comes next is another training."""
         self.adamw.state.clear()
+        self.moments = []
 
     def take_grads(self) -> list:
         """The gathered gradient, which is zero afterwards."""
@@ -138,7 +209,7 @@ class FlatAdamW:
 
         Of LoRA's product B A only B is scaled (it is zero at the anchor), so that the product is.
         """
-        kept = [(master, master.clone()) for p, master, _ in self.slots if ".lora_A." in self.names[p]]
+        kept = [(master, master.clone()) for p, master in self.slots if ".lora_A." in self.names[p]]
         for flat, start in zip(self.flats, anchor):
             flat.copy_(torch.lerp(start, flat, scale) if scale != 1 else flat)
         for master, values in kept:
@@ -151,7 +222,7 @@ class FlatAdamW:
         Vectors (norms, biases) stay: Xavier's bound is not defined for them.
         """
         draw = torch.Generator(device=self.flats[0].device).manual_seed(seed)
-        for _, master, _ in self.slots:
+        for _, master in self.slots:
             if master.ndim > 1:
                 noise = torch.nn.init.xavier_uniform_(torch.empty_like(master), generator=draw)
                 master.mul_(1 - share).add_(noise, alpha=share * scale)
@@ -159,13 +230,25 @@ class FlatAdamW:
 
     def release(self):
         """Gives the model plain weights of the type it came with, from the fp32 master; training is over."""
-        for p, master, _ in self.slots:
+        for p, master in self.slots:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
             p.data = data
         for hook in self.hooks:
             hook.remove()
-        self.hooks, self.slots, self.flats, self.grads, self.frozen = [], [], [], [], {}
+        for module in self.sparse:
+            module.sparse = False
+        self.adamw.state.clear()
+        self.hooks, self.slots, self.flats, self.moments, self.sparse = [], [], [], [], []
+        self._grads, self.gradient, self.frozen = None, {}, {}
+
+
+def _add(total, grad):
+    """total (fp32) += grad, which may name rows alone (sparse)."""
+    if grad.is_sparse:
+        total.index_add_(0, grad._indices()[0], grad._values().float())
+    else:
+        total.add_(grad.float())  # one type: torch adds mixed types several times slower
 
 
 def compute_dtype(name: str, device):

@@ -148,8 +148,8 @@ def test_fp32_master_keeps_updates_that_bf16_rounds_away():
     optimizer = weights.FlatAdamW(model, learning_rate=1e-6, compute_dtype=torch.bfloat16)
     before = optimizer.snapshot()
     computed = [p.detach().clone() for p in model.parameters()]
-    for _, _, slot in optimizer.slots:
-        slot.fill_(1.0)
+    for grad in optimizer.grads:
+        grad.fill_(1.0)
     optimizer.step(1e-6)
     assert all(float((a - b).abs().min()) > 0 for a, b in zip(before, optimizer.flats))
     unchanged = sum(int((p == q).sum()) for p, q in zip(model.parameters(), computed))
@@ -174,6 +174,45 @@ def test_flat_adamw_equals_torch_adamw():
         plain.step()
         plain.zero_grad()
     assert max(distance(ours, theirs).values()) < 1e-6
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])
+def test_a_low_precision_gradient_is_the_dense_one_whether_laid_out_flat_or_not(family):
+    """Embeddings, tied to the head or not, hand over the rows that have a gradient alone; the sum stays the same."""
+    rows, gradients = random_rows(), {}
+    for kind in ("dense", "by weight", "flat"):
+        model = tiny(family)
+        optimizer = weights.FlatAdamW(model, learning_rate=1e-3, compute_dtype=torch.bfloat16)
+        assert optimizer.sparse
+        for module in optimizer.sparse if kind == "dense" else ():
+            module.sparse = False
+        for _ in range(2):  # the second step must not see the first one's
+            optimizer.begin_step()
+            if kind == "flat":
+                assert len(optimizer.grads) == len(optimizer.flats)
+            for _ in range(2):  # accumulated
+                plain_losses(model, rows).sum().backward()
+            optimizer.gather()
+        gradients[kind] = [optimizer.gradient[p].clone() for p, _ in optimizer.slots]
+        norm = optimizer.grad_norm()
+        assert norm == pytest.approx(float(torch.cat([g.flatten() for g in gradients[kind]]).norm()), rel=1e-4)
+        optimizer.release()
+        assert not any(m.sparse for m in model.modules() if isinstance(m, torch.nn.Embedding))
+    for kind in ("by weight", "flat"):
+        for ours, dense in zip(gradients[kind], gradients["dense"], strict=True):
+            torch.testing.assert_close(ours, dense, rtol=0.02, atol=0.02 * float(dense.abs().max()))
+    assert all(torch.equal(a, b) for a, b in zip(gradients["by weight"], gradients["flat"], strict=True))
+
+
+def test_gradients_stand_in_memory_from_the_backward_pass_to_the_step_alone():
+    model = tiny()
+    optimizer = weights.FlatAdamW(model, learning_rate=1e-3, compute_dtype=torch.bfloat16)
+    optimizer.begin_step()
+    plain_losses(model, random_rows()).sum().backward()
+    optimizer.gather()
+    assert len(optimizer.gradient) == len(optimizer.slots)
+    optimizer.step(1e-3)
+    assert not optimizer.gradient and all(p.grad is None and master.grad is None for p, master in optimizer.slots)
 
 
 def test_l2_sp_is_zero_with_zero_gradient_at_the_target_and_mu_times_distance_beside_it():
