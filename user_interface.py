@@ -21,38 +21,36 @@ import tempfile
 import threading
 from typing import Any
 
-import evaluation_metrics
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.reading import SUFFIXES
-from results import page_style, plain_words, watching, words
+from results import page_style, plain_words, tabs, watching
 from results.desk import ADVANCED, PROJECT, SOURCES, UNTYPED, Desk
-from results.events import (
+from results.events import TICK, Page, named
+from results.jobs import JobQueue, QueueError
+from results.showing import (
     BUDGET_INFO,
     BUDGETS,
-    EXAMPLE_HEADERS,
     FORM,
     IDLE,
     MODELS,
-    NUMBER_HEADERS,
-    SPLIT_NAMES,
     SPOKEN,
-    TICK,
-    Page,
     default_text,
     family_order,
     gr,
     info,
     method_choices,
     method_text,
-    named,
     recommended,
 )
-from results.jobs import JobQueue, QueueError
 
 AUTH_VARIABLE = "UNLEARNING_AUTH"
 MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout", "attacks")  # fields of Evaluate
-LISTED = 5.0  # seconds between looks at all runs, while they are shown
+# what was typed and not yet sent survives a reload, in this tab of the browser alone: it is what shall be forgotten
+DRAFT = "const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');"
+KEEP_DRAFT = f"(...typed) => {{{DRAFT} try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}}}}"
+PUT_BACK_DRAFT = f"(...typed) => {{{DRAFT} return JSON.parse(sessionStorage.getItem(draft)) ?? typed}}"
+DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft)}}"
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
@@ -71,15 +69,15 @@ def build(desk: Desk):
             container=False,
         )
         job = gr.BrowserState(None, storage_key="unlearning-job", secret="unlearning-page")
-        with gr.Tabs() as tabs:
+        with gr.Tabs() as shelf:
             with gr.Tab("Unlearn", id="unlearn") as unlearn_tab:
                 unlearn = _unlearn_tab(page, job)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                compare = _compare_tab(page)
+                compare = tabs.compare_tab(page)
             with gr.Tab("Runs", id="runs") as runs_tab:
-                runs = _runs_tab(page)
+                runs = tabs.runs_tab(page)
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
-                evaluate = _evaluate_tab(page)
+                evaluate = tabs.evaluate_tab(page)
         lists = [runs["table"], runs["chosen"], compare["run"], evaluate["run"], unlearn["model"], evaluate["model"]]
         refresh = {"fn": page.choices, "outputs": lists, "show_progress": "hidden"}
         demo.load(api_name="runs", **refresh)
@@ -95,13 +93,13 @@ def build(desk: Desk):
         quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         for tab in (unlearn_tab, compare_tab, runs_tab, evaluate_tab):
             shown = tab is runs_tab
-            tab.select(lambda shown=shown: gr.Timer(LISTED, active=shown), None, runs["timer"], **quiet)
+            tab.select(lambda shown=shown: gr.Timer(tabs.LISTED, active=shown), None, runs["timer"], **quiet)
         compare_tab.select(page.newest, compare["run"], compare["run"], **quiet)
-        _wire_jobs(page, demo, job, tabs, unlearn, compare, runs, evaluate)
+        _wire_jobs(page, demo, job, shelf, unlearn, compare, runs, evaluate)
     return demo
 
 
-def _wire_jobs(page: Page, demo, job, tabs, unlearn, compare, runs, evaluate):
+def _wire_jobs(page: Page, demo, job, shelf, unlearn, compare, runs, evaluate):
     """What follows a job from one tab into another."""
     live, seen = unlearn["live"], unlearn["seen"]
     watch = {"fn": page.watch, "inputs": [job, seen], "outputs": live, "show_progress": "hidden"}
@@ -112,9 +110,13 @@ def _wire_jobs(page: Page, demo, job, tabs, unlearn, compare, runs, evaluate):
         named(page.unlearn, (*FORM, *ADVANCED)), unlearn["form"], job, api_name="unlearn", concurrency_limit=8
     )
     started.success(**watch, api_visibility="private", js=SHOW_LIVE_THEN)
+    started.success(js=DROP_DRAFT, api_visibility="private")
+    typed = unlearn["form"][: FORM.index("file")]  # a file cannot be put back
+    demo.load(None, typed, typed, js=PUT_BACK_DRAFT, api_visibility="private")
+    gr.on([field.change for field in typed], None, typed, js=KEEP_DRAFT, api_visibility="private")
     for button, function, name in ((unlearn["stop"], page.stop, "stop"), (unlearn["again"], page.resume, "resume")):
         button.click(function, job, unlearn["state"], api_name=name).success(**watch, api_visibility="private")
-    unlearn["done"].click(page.outcome, job, [compare["run"], evaluate["run"], tabs], **private)
+    unlearn["done"].click(page.outcome, job, [compare["run"], evaluate["run"], shelf], **private)
 
     unlearn["clear"].click(lambda: None, None, job, **private).then(**watch, api_visibility="private")
 
@@ -122,13 +124,13 @@ def _wire_jobs(page: Page, demo, job, tabs, unlearn, compare, runs, evaluate):
         return gr.Tabs(selected="unlearn")
 
     opened = runs["open"].click(page.open, runs["chosen"], job, api_name="open_run")
-    opened.success(live_tab, None, tabs, **private).then(**watch, api_visibility="private")
+    opened.success(live_tab, None, shelf, **private).then(**watch, api_visibility="private")
     for event in (
         evaluate["start"].click(named(page.evaluate, MEASURED), evaluate["form"], job, api_name="evaluate"),
         evaluate["attack"].click(page.attack, [evaluate["run"], evaluate["attacks"]], job, api_name="attack"),
         runs["again"].click(page.again, runs["chosen"], job, api_name="resume_run"),
     ):
-        event.success(live_tab, None, tabs, **private).then(**watch, api_visibility="private")
+        event.success(live_tab, None, shelf, **private).then(**watch, api_visibility="private")
 
 
 # the inputs pass through: the value of `js` replaces them
@@ -386,191 +388,6 @@ def _said() -> list:
         max_height=340,
     )
     return [*said, table]
-
-
-def _compare_tab(page: Page) -> dict:
-    """A run's result, the verdict first, then answers before and after side by side."""
-    run = gr.Dropdown([], label="Finished run", allow_custom_value=True)
-    with gr.Column(visible=False) as whole:
-        card = gr.HTML("", container=False)
-        with gr.Group():
-            question = gr.Textbox(label="Ask both models", lines=2, max_length=4000, placeholder="Type a question")
-            expected = gr.Textbox(label="True answer (optional, to see how likely each finds it)", max_length=4000)
-        ask = gr.Button("Ask both", variant="primary")
-        with gr.Row():
-            before = gr.Textbox(label="Before", interactive=False, lines=2, min_width=240)
-            after = gr.Textbox(label="After", interactive=False, lines=2, min_width=240)
-        chances = gr.Dataframe(
-            headers=["Answer", "Said by", "How likely before", "How likely after"],
-            datatype="str",
-            wrap=True,
-            interactive=False,
-            visible=False,
-            label="How likely each model finds each answer (mean per word piece)",
-            column_widths=["40%", "20%", "20%", "20%"],
-        )
-        splits = [(label, key) for key, label in SPLIT_NAMES.items()]
-        split = gr.Radio(splits, value="forget", label="Their answers to")
-        examples = gr.Dataframe(
-            headers=EXAMPLE_HEADERS,
-            datatype="str",
-            interactive=False,
-            wrap=True,
-            max_height=520,
-            label="Answers before and after",
-            show_search="search",
-            column_widths=["20%", "22%", "22%", "20%", "8%", "8%"],
-            elem_classes="wide",
-        )
-        with gr.Accordion("Downloads", open=True):
-            report = gr.File(label="Report (opens in any browser)", visible=False, interactive=False)
-            zip_button = gr.Button("Prepare the model as a zip", size="md", visible=False)
-            archive = gr.File(label="Model", visible=False, interactive=False)
-        with gr.Accordion("Figures", open=False):
-            figures = gr.Gallery(
-                label="Figures (their numbers are in the table below)",
-                elem_classes="figures",
-                columns=2,
-                object_fit="contain",
-                height="auto",
-                interactive=False,
-                buttons=["download", "fullscreen"],
-            )
-        with gr.Accordion("All numbers", open=False):
-            numbers = _numbers_table()
-    shown = [card, examples, numbers, figures, report, zip_button, archive, whole]
-    run.change(page.result, [run, split], shown, api_name="result")
-    split.change(page.examples, [run, split], examples, api_visibility="private")
-    gr.on(
-        [ask.click, question.submit],
-        page.ask,
-        [run, question, expected],
-        [before, after, chances],
-        api_name="ask",
-        concurrency_limit=2,
-    )
-    zip_button.click(page.zip_model, run, archive, api_name="download_model", concurrency_limit=1)
-    return {"run": run}
-
-
-def _numbers_table():
-    return gr.Dataframe(
-        headers=NUMBER_HEADERS,
-        datatype="str",
-        interactive=False,
-        wrap=True,
-        max_height=520,
-        label="Metrics per set, 95 % interval in brackets",
-        show_search="search",
-    )
-
-
-def _runs_tab(page: Page) -> dict:
-    table = gr.Dataframe(
-        headers=watching.RUN_HEADERS,
-        datatype="str",
-        interactive=False,
-        wrap=True,
-        max_height=480,
-        label="All runs, newest first; press a row to choose it",
-        show_search="search",
-        column_widths=["11%", "24%", "13%", "18%", "11%", "10%", "13%"],
-        elem_classes="wide",
-    )
-    chosen = gr.Dropdown([], multiselect=True, label="Chosen runs", allow_custom_value=True)
-    with gr.Row():
-        opened = gr.Button("Open", size="md", variant="primary", min_width=110)
-        again = gr.Button("Resume", size="md", min_width=110)
-        compare = gr.Button("Compare", size="md", min_width=110)
-        delete = gr.Button("Delete …", variant="stop", size="md", min_width=110)
-        refresh = gr.Button("Refresh", size="md", min_width=110)
-    with gr.Column(visible=False) as confirm:
-        listed = gr.Textbox(label="To be deleted", interactive=False, lines=3)
-        with gr.Row():
-            sure = gr.Button("Delete for good", variant="stop", min_width=140)
-            keep = gr.Button("Keep", min_width=140)
-    deleted = gr.Textbox(label="Last action", interactive=False, visible=False)
-    figures = gr.Gallery(
-        label="Comparison",
-        columns=2,
-        object_fit="contain",
-        height="auto",
-        visible=False,
-        interactive=False,
-        elem_classes="figures",
-    )
-    report = gr.File(label="Report of the comparison", visible=False, interactive=False, file_count="multiple")
-    table.select(page.pick, chosen, chosen, api_visibility="private", queue=False, show_progress="hidden")
-    compare.click(page.compare, chosen, [figures, report], api_name="compare_runs", concurrency_limit=1)
-    delete.click(page.ask_delete, chosen, [confirm, listed], api_visibility="private")
-    keep.click(lambda: gr.update(visible=False), None, confirm, api_visibility="private")
-    sure.click(page.delete, chosen, [confirm, chosen, deleted], api_name="delete")
-    return {
-        "table": table,
-        "chosen": chosen,
-        "open": opened,
-        "again": again,
-        "refresh": refresh,
-        "deleted": deleted,
-        "timer": gr.Timer(LISTED, active=False),
-    }
-
-
-def _evaluate_tab(page: Page) -> dict:
-    run = gr.Dropdown([], label="Run or measurement", allow_custom_value=True)
-    with gr.Column(visible=False) as whole:
-        card = gr.HTML("", container=False)
-        numbers = _numbers_table()
-        with gr.Accordion("Notes on these numbers", open=False):
-            notes = gr.Textbox(label="Notes", interactive=False, lines=6)
-        with gr.Accordion("Try to bring the forgotten back (attacks)", open=True):
-            tries = _attack_choice("Attacks on the model this run made")
-            attack = gr.Button("Attack it", min_width=140)
-    with gr.Accordion("What the numbers mean", open=False):
-        meaning = [
-            [words.doc(name).label, metric.summary, metric.limits]
-            for name, metric in evaluation_metrics.METRICS.items()
-        ]
-        gr.Dataframe(
-            meaning,
-            headers=["Metric", "What it shows", "What it does not show"],
-            datatype="str",
-            wrap=True,
-            interactive=False,
-            label="Metrics",
-            column_widths=["20%", "40%", "40%"],
-        )
-    with gr.Accordion("Measure any model", open=True):
-        model = gr.Dropdown(MODELS, value=runner.TARGET, allow_custom_value=True, label="Model to measure")
-        with gr.Row(equal_height=False):
-            target = gr.Textbox(label="Model before unlearning (optional)", max_length=1000)
-            retrained = gr.Textbox(label="Model that never saw the data (optional)", max_length=1000)
-        gr.Markdown("Without files, the invented people that come with this tool are used.", elem_classes="hint")
-        with gr.Row(equal_height=False):
-            files = [
-                gr.File(label=label, type="filepath", height=130, min_width=200)
-                for label in (
-                    "File of what was to be forgotten",
-                    "File of what was to be kept",
-                    "File of rows it never saw",
-                )
-            ]
-        more = _attack_choice("Attacks (optional; each takes some minutes)")
-        start = gr.Button("Measure", variant="primary")
-    run.change(page.numbers, run, [card, numbers, notes, whole], api_name="numbers")
-    return {
-        "run": run,
-        "start": start,
-        "model": model,
-        "form": [model, target, retrained, *files, more],
-        "attack": attack,
-        "attacks": tries,
-    }
-
-
-def _attack_choice(label: str):
-    choices = [(plain_words.ATTACKS[name], name) for name in evaluation_metrics.attack_names("all")]
-    return gr.CheckboxGroup(choices, label=label)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

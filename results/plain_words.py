@@ -74,11 +74,14 @@ VERDICTS = {  # the word in evaluation.json: a headline and a sentence for peopl
         "The answers are gone, but attacks bring some of it back."),
     "OVER-FORGOTTEN": ("It lost more than it should", "More went than you asked for; what, is listed below."),
     "INCOMPLETE": ("Some of it is still there",
-        "It still finds the true answers likely. Another method, or more steps, may get further."),
+        "It still finds the true answers too likely. Another method, or more steps, may get further."),
     "COLLAPSED": ("The model broke", "It lost its ability to answer at all: do not use it."),
     "UNCERTIFIED": ("Done, but not proven",
         "A proof needs a model that never met it, to compare with. Judge by the numbers and the answers below."),
 }
+HARDLY_KNOWN = ("It hardly knew this to begin with",
+    "Even before, it found the true words unlikely, so there was little to forget, and little can be shown. Judge by "
+    "the numbers and the answers below.")
 ATTACKS = {  # tries to bring the forgotten back, by their names in the ATTACKS table
     "relearning": "Teach it half again: does the other half come back?",
     "benign_relearning": "Train on harmless text: does it come back?",

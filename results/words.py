@@ -17,6 +17,7 @@ from results.runs import Run, finite, per_row, per_subject
 
 UTILITY_GATE = 0.95  # share of the target's utility that counts as kept
 REACHED = 0.9  # share of the way to the goal that counts as forgotten
+HARDLY = 0.1  # mean probability per token below which a text counts as never known
 LEFT = 0.5  # a row that kept more than this share of its way resisted
 
 
@@ -181,6 +182,18 @@ def way(before: float | None, after: float | None, aim: float | None) -> float |
 def forget_way(run: Run, metric: str = "answer_probability") -> float | None:
     """`way` of a metric on the forget set."""
     return way(run.value("target", "forget", metric), run.value("unlearned", "forget", metric), goal(run, metric)[0])
+
+
+def hardly_known(run: Run) -> bool:
+    """Whether the model found the forget set unlikely even before: no likelier than rows it never saw, or below HARDLY.
+
+    A model that was never taught a text still guesses some of its words, so "known" is not the same as "above zero".
+    """
+    before = run.value("target", "forget", "answer_probability")
+    if before is None:
+        return False
+    aim, whose = goal(run, "answer_probability")
+    return before < HARDLY or (whose == "holdout" and aim is not None and before < aim + 0.02)
 
 
 def utility_left(run: Run) -> tuple[float | None, str]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["page_room"]  # the fixtures project, queue and desk
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
@@ -9,3 +11,15 @@ def small(tmp_path_factory):
     import small_world
 
     return small_world.build(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser; without one its tests are skipped and say so."""
+    import browsing
+
+    try:
+        with browsing.started() as browser:
+            yield browser
+    except LookupError as reason:
+        pytest.skip(str(reason))

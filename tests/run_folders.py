@@ -204,7 +204,9 @@ def make_run(
             for split in splits:
                 p = BEFORE[split] + (after[split] - BEFORE[split]) * min(1, 1.3 * share) ** 0.7
                 line[split] = {"loss": float(-np.log(p)), "answer_probability": p, "accuracy": 0.5 + p / 2}
-            log += [line, {"event": "answers", "step": step, "answers": [{"prompt": "q", "gold": "g", "answer": "a"}]}]
+            said = [{"prompt": row["prompt"], "gold": row["gold"], "answer": row["before" if share < 0.4 else "after"]}
+                    for row in examples[:2]]  # fmt: skip
+            log += [line, {"event": "answers", "step": step, "answers": said}]
     log += [
         {
             "event": "early_stop",

@@ -2,32 +2,33 @@
 
 import json
 import os
-import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-
-import user_interface
-from results.asking import Asker
-from results.desk import PROJECT, Desk
-from results.jobs import JobQueue
-
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+from browsing import (
+    PATIENCE,
+    choose,
+    labelled,
+    opened,
+    pick,
+    served,
+    setting,
+    state_of,
+    upload,
+    visitor,
+    wait_for_text,
 )
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run", "--disable-quic"),
-]
+
+from results.desk import PROJECT
+
 HOSTILE = "<script>window.__xss='script'</script><img src=x onerror=\"window.__xss='img'\"> **b** $(touch marker) سر"
-PATIENCE = 60_000
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
-    """A served page with folders of its own, a tiny model that knows six facts, and files about them."""
+    """A served page with a tiny model that knows six facts, and files about them."""
     pytest.importorskip("gradio")
     import torch
     from tiny_models import facts, make_tiny
@@ -44,97 +45,14 @@ def room(tmp_path_factory):
     for name, rows in (("forget", known[:3]), ("retain", known[3:])):
         lines = [json.dumps({"question": row.prompt, "answer": row.answer}) for row in rows]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False",
-                            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}.items():  # fmt: skip
-            patch.setenv(name, value)
-        user_interface.prepare_environment()
-        (folder / "results").mkdir()
-        queue = JobQueue(folder / "results", PROJECT).start()
-        desk = Desk(queue, results_dir=folder / "results", models_dir=folder / "models", asker=Asker(PROJECT))
-        app, address, _ = user_interface.launch(desk, wait=False)
-        yield {"folder": folder, "desk": desk, "address": address, "known": known, "model": str(folder / "models/tiny")}
-        app.get_blocks().close()
-        for job in queue.jobs():
-            queue.stop(job.id)
-        queue.close()
-        desk.asker.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with served(folder) as room:
+        yield {**room, "known": known, "model": str(folder / "models/tiny")}
 
 
 @pytest.fixture
 def page(browser, room):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.outside, page.errors = [], []
-    own = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
-    page.on("request", lambda request: None if own.match(request.url) else page.outside.append(request.url))
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(room["address"])
-    page.wait_for_selector("#unlearn-button")
-    yield page
-    assert page.outside == [], "the page must not ask other machines for anything"
-    assert page.errors == []
-    assert page.evaluate("window.__xss") is None, "a script ran"
-    context.close()
-
-
-def labelled(page, label):
-    """The visible field whose label begins with these words; a label also holds the field's hint."""
-    return page.get_by_label(re.compile(rf"^\s*{re.escape(label)}(?!\w)")).locator("visible=true").first
-
-
-def pick(page, label, option):
-    """Chooses from a list that takes nothing else."""
-    labelled(page, label).click()
-    page.get_by_role("option", name=option, exact=True).locator("visible=true").click()
-
-
-def choose(page, label, value):
-    field = labelled(page, label)
-    field.fill(value)
-    field.press("Enter")
-    field.blur()
-
-
-def wait_for_text(page, text):
-    """Waits until a text box or the page shows these words."""
-    page.wait_for_function(
-        """text => [...document.querySelectorAll('input, textarea')].some(field => field.value.includes(text))
-        || document.body.innerText.includes(text)""",
-        arg=text,
-    )
-
-
-def upload(page, label, path):
-    block = page.locator(".block", has_text=label).last
-    block.locator("input[type=file]").set_input_files(str(path))
-    page.locator(".file-preview", has_text=path.stem).first.wait_for()
-
-
-def opened(page, title):
-    """Opens a folded part; its button also holds a triangle."""
-    page.get_by_role("button", name=re.compile(rf"^{re.escape(title)}\W*$")).first.click()
-
-
-def setting(page, name, value):
-    """Fills in an advanced setting."""
-    if not page.get_by_text("Empty fields take the default of the method.").is_visible():
-        opened(page, "Advanced settings")
-        opened(page, "Training")
-    labelled(page, name).fill(str(value))
-    labelled(page, name).blur()
+    with visitor(browser, room["address"]) as page:
+        yield page
 
 
 def fill_in(page, room, name, learning_rate, steps, looks):
@@ -145,10 +63,6 @@ def fill_in(page, room, name, learning_rate, steps, looks):
     upload(page, "File of what to keep", room["folder"] / "retain.jsonl")
     for key, value in {"learning_rate": learning_rate, "max_steps": steps, "eval_steps": looks}.items():
         setting(page, key, value)
-
-
-def state_of(page, *words):
-    page.locator("#status .badge", has_text=re.compile("|".join(words))).wait_for(timeout=PATIENCE)
 
 
 @pytest.mark.hardening(60)
@@ -291,47 +205,6 @@ def test_hostile_text_in_every_field_runs_nowhere(page, room):
     assert not any(Path(place, "marker").exists() for place in (PROJECT, room["folder"], os.getcwd()))
     assert page.evaluate("window.__xss") is None
     shutil.rmtree(folder)
-
-
-# what has no name for a screen reader among the things a person can press or fill in
-NAMELESS = """() => [...document.querySelectorAll('button, input:not([type=hidden]), textarea, select, [role=tab]')]
-    .filter(e => e.offsetParent && !e.closest('.table-wrap, .table-container, [role=grid]'))
-    .filter(e => !(e.textContent.trim() || (e.labels && e.labels.length) || e.ariaLabel || e.title || e.placeholder
-        || e.getAttribute('aria-labelledby') || (e.type === 'file' && e.closest('button, label')?.ariaLabel)
-        || (e.type === 'file' && e.closest('.block')?.querySelector('label'))))
-    .map(e => e.outerHTML.slice(0, 160))"""
-# visible texts whose contrast with what is behind them is below 4.5 (3 for large ones), as in WCAG 2.1
-FAINT = """() => {
-    const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
-    const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-                         return .2126 * r + .7152 * g + .0722 * b; };
-    const behind = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
-                          if (c.length === 3 || c[3] > .9) return c.slice(0, 3); } return [255, 255, 255]; };
-    const found = new Set();
-    for (const e of document.querySelectorAll('main *')) {
-        const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-        if (!own || !e.offsetParent || e.closest('[disabled], .cm-editor, svg, .sr-only')) continue;
-        const style = getComputedStyle(e), [a, b] = [light(rgb(style.color).slice(0, 3)), light(behind(e))];
-        const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-        const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.6 && style.fontWeight >= 600);
-        if (ratio < (large ? 3 : 4.5)) found.add(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-    }
-    return [...found]; }"""
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_the_page_fits_the_screen_is_legible_and_everything_has_a_name(page, width, scheme):
-    page.set_viewport_size({"width": width, "height": 800})
-    page.goto(f"{page.url.split('?')[0]}?__theme={scheme}")
-    page.wait_for_selector("#unlearn-button")
-    button = page.locator("#unlearn-button").bounding_box()
-    assert button["y"] + button["height"] <= 800, "the button is seen without scrolling"
-    for tab in ("Unlearn", "Compare", "Runs", "Evaluate"):
-        page.get_by_role("tab", name=tab).first.click()
-        page.wait_for_timeout(400)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
-        assert page.evaluate(NAMELESS) == [], tab
-        assert page.evaluate(FAINT) == [], tab
 
 
 def test_the_keyboard_alone_starts_a_run(page, room):

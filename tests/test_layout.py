@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["unlearning_algorithm", "unlearning_script", "evaluation_metrics", "analyze_results", "user_interface"]
 OURS = {*SCRIPTS, "data", "models", "results"}
-SERVE_THE_PAGE = {"asking", "desk", "events"}  # of results/: used by the interface alone, so they may use what it may
+# of results/: used by the interface alone, so they may use what it may
+SERVE_THE_PAGE = {"asking", "desk", "events", "showing", "tabs"}
 SERVE_THE_RUNNER = {"options"}  # likewise, used by the runner and whoever shows its settings
 MAY_IMPORT = {
     "data": {"data"},

@@ -1,501 +1,24 @@
-"""The page without a browser: queue, checks, confinement, the API. Scripts stand in for the runner where it is slow."""
+"""The page without a browser: the live view, asking both models, the server and its API."""
 
-import itertools
 import json
 import os
-import shlex
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from page_room import WRONG_PATHS, request_of, submit, wait_for
 
-import evaluation_metrics
 import unlearning_script as runner
 import user_interface
-from data import uploads
-from data.preparation import DataError
-from data.uploads import InputError
-from results import events, plain_words, watching, words
+from results import events, showing, watching
 from results.asking import Asker, AskError
 from results.desk import PROJECT, Desk
-from results.jobs import Job, JobQueue, QueueError, birth_of
+from results.jobs import Job
+from results.runs import read_run
 
-# a runner that takes no time: writes what the real one writes, obeys SIGTERM, fails or waits when it is told to
-SCRIPT = """
-import json, os, signal, sys, time
-words = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
-folder = words["output_dir"]
-os.makedirs(folder, exist_ok=True)
-def status(**values):
-    values = {"stage": "unlearning", "pid": os.getpid(), "started": time.time(), "updated": time.time(), **values}
-    open(folder + "/status.tmp", "w").write(json.dumps(values))
-    os.replace(folder + "/status.tmp", folder + "/status.json")
-def leave(*_):
-    status(state="stopped", message="stopped by SIGTERM", exit_code=143); os._exit(143)
-signal.signal(signal.SIGTERM, leave)
-json.dump(sys.argv[1:], open(folder + "/argv.json", "w"))
-open(folder + "/../order.txt", "a").write(f"{os.path.basename(folder)} {time.time()} ")
-status(state="running", step=1, total_steps=4)
-print("started", flush=True)
-time.sleep(float(words.get("wait", 0)))
-code = int(words.get("fail", 0))
-print("error: told to fail" if code else "done")
-status(state="failed" if code else "finished", message="told to fail" if code else "", exit_code=code)
-open(folder + "/../order.txt", "a").write(f"{time.time()}\\n")
-sys.exit(code)
-"""
-WRONG_PATHS = {
-    "../..": "'..'",
-    "models/../../etc": "'..'",
-    "/etc/passwd": "outside",
-    "~/.ssh": "'~'",
-    "file:///etc/passwd": "web addresses",
-    "https://example.org/model": "web addresses",
-    "models/a\0b": "control characters",
-    "x" * 5000: "5,000 characters",
-    "data/nothing-here": "no such",
-    "<script>window.__xss=1</script>": "outside",
-    "$(touch marker)": "outside",
-}
-
-
-@pytest.fixture
-def project(tmp_path):
-    for name in ("unlearning_script.py", "evaluation_metrics.py"):
-        (tmp_path / name).write_text(SCRIPT)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "models").mkdir()
-    return tmp_path
-
-
-@pytest.fixture
-def queue(project):
-    queue = JobQueue(project / "results", project).start()
-    yield queue
-    for job in queue.jobs():
-        queue.stop(job.id)
-    wait_for(lambda: all(job.over for job in queue.jobs()))
-    queue.close()
-
-
-@pytest.fixture
-def desk(queue, project):
-    return Desk(queue, results_dir=project / "results", models_dir=project / "models", roots=[project / "own"])
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def submit(queue, name, *flags, **more):
-    folder = queue.project / "results" / name
-    argv = ["python", "unlearning_script.py", f"--output_dir={folder}", *flags]
-    return queue.submit("unlearn", name, argv, folder, **more)
-
-
-def request_of(user=None):
-    return SimpleNamespace(username=user)
-
-
-def form(**values):
-    empty = dict.fromkeys(events.FORM, None) | {"source": "text", "text": "Secret words.", "method": "npo", "name": ""}
-    return {**empty, "model": None, "advanced": values.pop("advanced", {}), **values}
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The queue
-
-
-@pytest.mark.hardening(63)
-def test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_other_in_order(queue, project):
-    names = [f"run-{number}" for number in range(100)]
-    threads = [threading.Thread(target=submit, args=(queue, name)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    wait_for(lambda: all(job.over for job in queue.jobs()), 120)
-    jobs = queue.jobs()
-    assert sorted(job.name for job in jobs) == sorted(names)
-    assert {(job.state, job.exit_code) for job in jobs} == {("finished", 0)}
-    spans = [line.split() for line in (project / "results" / "order.txt").read_text().splitlines()]
-    assert [span[0] for span in spans] == [job.name for job in jobs], "first come, first served"
-    assert all(float(one[2]) <= float(two[1]) for one, two in itertools.pairwise(spans)), "two ran at once"
-
-
-@pytest.mark.hardening(62)
-def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
-    crashed, after = submit(queue, "crash", "--fail=3"), submit(queue, "after")
-    wait_for(lambda: queue.get(after.id).over)
-    job = queue.get(crashed.id)
-    assert (job.state, job.exit_code, job.message) == ("failed", 3, "told to fail")
-    assert queue.get(after.id).state == "finished"
-    assert "told to fail" in watching.log_tail(project / "results" / "crash", 50)
-    card = watching.status_html(job, watching.progress(job, project / "results" / "crash", watching.Trace()))
-    assert "job-failed" in card and "exit code 3" in card
-
-
-def test_a_script_that_does_not_start_fails_and_says_so(queue):
-    job = queue.submit("unlearn", "none", ["python", "no_such_script.py"], "results/none")
-    nul = submit(queue, "nul", "--text=a\0b")
-    wait_for(lambda: queue.get(nul.id).over)
-    assert queue.get(job.id).state == "failed" and queue.get(job.id).exit_code == 2
-    assert "could not be started" in queue.get(nul.id).message
-
-
-@pytest.mark.hardening(61)
-def test_stop_takes_a_waiting_job_out_and_ends_a_running_one(queue):
-    running, waiting = submit(queue, "long", "--wait=60"), submit(queue, "next")
-    wait_for(lambda: (queue.project / "results/long/argv.json").exists())
-    assert queue.ahead_of(waiting.id) == 1
-    assert queue.stop(waiting.id).state == "stopped"
-    queue.stop(running.id)
-    wait_for(lambda: queue.get(running.id).over, 10)
-    assert (queue.get(running.id).state, queue.get(running.id).exit_code) == ("stopped", 143)
-    assert not (queue.project / "results/next").exists()
-
-
-def test_again_resumes_from_a_checkpoint_where_there_is_one(queue, project):
-    job = submit(queue, "again", "--fail=1")
-    wait_for(lambda: queue.get(job.id).over)
-    queue.again(job.id)
-    wait_for(lambda: queue.get(job.id).over)
-    folder = project / "results" / "again"
-    assert not any(word.startswith("--resume") for word in json.loads((folder / "argv.json").read_text()))
-    (folder / "checkpoint-3").mkdir()
-    (folder / "checkpoint-3" / "manifest.json").write_text("{}")
-    for attempt in (3, 4):
-        queue.again(job.id)
-        wait_for(lambda: queue.get(job.id).over)
-        words = json.loads((folder / "argv.json").read_text())
-        assert words.count("--resume_from_checkpoint=latest") == 1
-        assert queue.get(job.id).attempt == attempt
-    done = submit(queue, "done")
-    wait_for(lambda: queue.get(done.id).over)
-    with pytest.raises(QueueError, match="finished"):
-        queue.again(done.id)
-
-
-@pytest.mark.hardening(60)
-def test_a_job_outlives_its_server_and_is_found_again(project):
-    first = JobQueue(project / "results", project).start()
-    job, waiting = submit(first, "outlives", "--wait=1.5"), submit(first, "waiting")
-    wait_for(lambda: (project / "results/outlives/argv.json").exists())
-    first.close()
-    assert birth_of(first.get(job.id).pid), "closing the server must not end the job"
-    second = JobQueue(project / "results", project).start()
-    try:
-        assert second.get(job.id).state == "running"
-        wait_for(lambda: all(job.over for job in second.jobs()))
-        assert [job.state for job in second.jobs()] == ["finished", "finished"]
-        assert second.get(waiting.id).number > second.get(job.id).number
-    finally:
-        second.close()
-
-
-@pytest.mark.hardening(60)
-def test_a_job_that_ended_while_no_server_ran_is_judged_by_its_folder(project):
-    folder = project / "results" / ".queue"
-    folder.mkdir()
-    for number, (name, status, expected) in enumerate([
-        ("ended", {"state": "finished", "exit_code": 0, "started": 200}, "finished"),
-        ("broke", {"state": "diverged", "exit_code": 5, "started": 200, "message": "loss nan"}, "diverged"),
-        ("killed", {"state": "running", "started": 200}, "failed"),
-        ("stale", {"state": "finished", "exit_code": 0, "started": 3}, "failed"),
-    ], 1):  # fmt: skip
-        job = Job(expected + name, number, "unlearn", name, ["python", "x.py"], f"results/{name}", state="running",
-                  started=199.5, pid=os.getpid(), birth=1)  # fmt: skip
-        (folder / f"{number:08d}-{job.id}.json").write_text(json.dumps(vars(job)))
-        (project / "results" / name).mkdir()
-        (project / "results" / name / "status.json").write_text(json.dumps(status))
-    (folder / "00000009-damaged.json").write_text('{"id": "half')
-    queue = JobQueue(project / "results", project).start()
-    try:
-        wait_for(lambda: all(job.over for job in queue.jobs()))
-        assert len(queue.jobs()) == 4
-        for job in queue.jobs():
-            assert job.id == job.state + job.name
-    finally:
-        queue.close()
-
-
-def test_two_servers_cannot_serve_one_folder(queue, project):
-    with pytest.raises(QueueError, match="already"):
-        JobQueue(project / "results", project).start()
-
-
-def test_the_child_gets_no_password(queue, project, monkeypatch):
-    monkeypatch.setenv("UNLEARNING_AUTH", "ann:hidden-password")
-    (project / "show.py").write_text("import os; print(sorted(os.environ))")
-    job = queue.submit("unlearn", "show", ["python", "show.py"], "results/show")
-    wait_for(lambda: queue.get(job.id).over)
-    assert "PATH" in watching.log_tail(project / "results/show")
-    assert "UNLEARNING_AUTH" not in watching.log_tail(project / "results/show")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Checks of what strangers hand in
-
-
-@pytest.mark.hardening(55, 57)
-@pytest.mark.parametrize(("value", "message"), WRONG_PATHS.items(), ids=lambda value: value[:20])
-def test_paths_stay_inside(value, message, desk, project):
-    with pytest.raises(InputError, match=message) as raised:
-        desk.model(request_of(), value)
-    assert len(str(raised.value)) < 400
-    for name in ("retrained_model", "general_data"):
-        with pytest.raises(InputError, match=f"--{name} "):
-            desk.settings(request_of(), form(advanced={name: value}))
-    assert not list(project.rglob("marker"))
-
-
-@pytest.mark.hardening(54)
-def test_a_link_does_not_lead_out(desk, project):
-    (project / "models" / "out").symlink_to("/etc")
-    with pytest.raises(InputError, match="outside"):
-        desk.model(request_of(), str(project / "models" / "out"))
-    (project / "models" / "file").write_text("x")
-    with pytest.raises(InputError, match="name the folder"):
-        desk.model(request_of(), str(project / "models" / "file"))
-    (project / "models" / "good").mkdir()
-    assert desk.model(request_of(), str(project / "models" / "good")) == str(project / "models" / "good")
-    assert desk.model(request_of(), "some-org/some-model") == "some-org/some-model"
-
-
-@pytest.mark.hardening(55, 56)
-@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b", "-rf", "x" * 81, "<b>", "a\nb", "a\0"])
-def test_run_names_are_plain(name):
-    with pytest.raises(InputError, match="letters"):
-        uploads.run_name(name)
-
-
-@pytest.mark.hardening(58)
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("model.pkl", b"\x80\x04", "not accepted"),
-        ("data.zip", b"PK\x03\x04" + bytes(1000), "not accepted"),
-        ("data", b"text", "not accepted"),
-        ("empty.jsonl", b"", "empty"),
-        ("large.txt", b"words " * 100, "MB"),
-        ("binary.txt", b"\xff\xfe\x00\x01", "UTF-8"),
-        ("zip.csv", b"PK\x03\x04\xff\xff", "UTF-8"),
-        ("bad.jsonl", b'{"question": "q", "answer": "a"}\n{"question": "q"}\n', "bad.jsonl:2"),
-    ],
-)
-def test_uploads_are_checked_by_kind_content_and_size(name, content, message, tmp_path, monkeypatch):
-    if "MB" in message:
-        monkeypatch.setattr(uploads, "MAX_BYTES", 100)
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises((InputError, DataError), match=message) as raised:
-        uploads.checked_upload(tmp_path / name)
-    assert str(tmp_path) not in str(raised.value), "the server's folders are nobody's business"
-
-
-def test_typed_text_and_pairs():
-    assert [e.answer for e in uploads.checked_text("one\n\ntwo")] == ["one", "two"]
-    assert uploads.checked_pairs([["q", " a "], ["", None], ["سؤال", "جواب"]])[1].prompt == "سؤال"
-    for text in ("", "  \n", None, "a\0b", "\ud800"):
-        with pytest.raises((InputError, DataError)):
-            uploads.checked_text(text)
-    with pytest.raises(InputError, match="row 2: the answer"):
-        uploads.checked_pairs([["q", "a"], ["q", ""]])
-    with pytest.raises(InputError, match="nothing"):
-        uploads.checked_pairs([["", ""]])
-
-
-def test_all_wrong_settings_are_named_at_once(desk):
-    with pytest.raises(runner.UsageError) as raised:
-        desk.settings(request_of(), form(advanced={"learning_rate": -1, "seed": -5, "dtype": "int3"}))
-    for name in ("learning_rate", "seed", "dtype"):
-        assert f"--{name}" in str(raised.value)
-    with pytest.raises(InputError, match="one method"):
-        desk.settings(request_of(), form(method="npo,simnpo"))
-
-
-def test_a_utility_budget_stops_the_run_and_goes_back(desk):
-    given = desk.settings(request_of(), form(utility_budget="0.05"))
-    assert (given["collapse_guard"], given["load_best_model_at_end"]) == ("0.95", "true")
-    assert runner.resolve({**given, "forget_text": "x"})["collapse_guard"] == 0.95
-    assert "collapse_guard" not in desk.settings(request_of(), form(utility_budget=""))
-    for value in ("0", "1", "nan", "-1", "much", "<b>", [1]):
-        with pytest.raises(InputError, match="between 0 and 1"):
-            desk.settings(request_of(), form(utility_budget=value))
-    with pytest.raises(InputError, match="cannot be held"):
-        desk.settings(request_of(), form(utility_budget="0.05", method="task_vector"))
-    with pytest.raises(InputError, match="load_best_model_at_end"):
-        desk.settings(request_of(), form(utility_budget="0.05", advanced={"load_best_model_at_end": "false"}))
-
-
-def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued(desk, project):
-    (project / "text.txt").write_text("Some text.")
-    for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):
-        with pytest.raises(InputError, match="needs questions"):
-            desk.unlearn(request_of(), form(method="idk", **values))
-    assert desk.queue.jobs() == [] and desk.unlearn(
-        request_of(), form(source="pairs", pairs=[["q", "a"]], method="idk")
-    )
-
-
-def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one_first():
-    for source in ("text", "pairs", "file", "example"):
-        chosen = events.recommended(source)
-        assert events.fits(chosen, source)
-        family = events.algorithm.METHODS[chosen].family
-        assert events.method_choices(family, source)[0][1] == chosen
-        assert "Use it when" in events.method_text(chosen, source)
-    for family in events.family_order():
-        offered = [name for _, name in events.method_choices(family, "text")]
-        assert offered and all(events.algorithm.METHODS[name].works_on_raw_text for name in offered)
-    offered = {name for family in events.family_order() for _, name in events.method_choices(family, "pairs")}
-    assert offered == set(events.algorithm.METHODS)
-    assert "Recommended for plain text" in events.method_text(events.recommended("text"), "text")
-
-
-def test_there_are_plain_words_for_every_name_of_the_tables():
-    assert set(plain_words.METHODS) == set(events.algorithm.METHODS)
-    assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(events.algorithm.FAMILIES)
-    assert set(plain_words.VERDICTS) == set(words.LABELS)
-    assert set(plain_words.ATTACKS) == set(evaluation_metrics.attack_names("all"))
-
-
-@pytest.mark.hardening(56)
-@pytest.mark.parametrize(
-    "text", ["; touch marker", "$(touch marker)", "`touch marker`", "--debug", "a\n--seed=1", "-x"]
-)
-def test_whatever_is_typed_arrives_as_one_argument(text, desk, project):
-    job = desk.unlearn(request_of(), form(text=text, advanced={"lora_target_modules": text.replace("\n", " ")}))
-    wait_for(lambda: desk.queue.get(job.id).over)
-    words = json.loads((Path(job.folder) / "argv.json").read_text())
-    assert words == job.argv[2:]
-    assert f"--forget_text={text}" in words and all(word.startswith("--") for word in words)
-    assert not list(project.rglob("marker")) and not (PROJECT / "marker").exists()
-
-
-def test_the_shown_command_is_what_a_shell_would_run(desk):
-    shown = shlex.join(desk.command(request_of(), form(text='it\'s; "all" $HOME\nof it', name="mine")))
-    words = shlex.split(shown)
-    assert words[:2] == ["python", "unlearning_script.py"]
-    assert runner.parse(words[2:]).forget_text == 'it\'s; "all" $HOME\nof it'
-    assert runner.parse(words[2:]).output_dir == "results/mine"
-
-
-def test_every_source_reaches_the_runner(desk, project):
-    (project / "mine.jsonl").write_text('{"question": "q", "answer": "a"}\n')
-    sources = {
-        "pairs": form(source="pairs", pairs=[["q?", "a!"], ["", ""]]),
-        "file": form(source="file", file=str(project / "mine.jsonl"), retain=str(project / "mine.jsonl")),
-        "example": form(source="example"),
-        "long": form(text="word " * 30_000),
-    }
-    for name, values in sources.items():
-        job = desk.unlearn(request_of(), {**values, "name": name})
-        given = dict(word[2:].split("=", 1) for word in job.argv[2:])
-        assert given["model_output_dir"] == str(project / "models" / name)
-        kept = Path(given["forget_data"]) if "forget_data" in given else None
-        assert (kept is None) == (name == "example")
-        assert kept is None or len(uploads.checked_upload(kept)) == 1
-        assert ("retain_data" in given) == (name == "file")
-    with pytest.raises(InputError, match="already"):
-        desk.unlearn(request_of(), {**sources["example"], "name": "file"})
-
-
-def test_attacks_take_the_data_and_the_models_of_the_run_they_are_made_on(desk, project):
-    run = project / "results" / "done"
-    run.mkdir()
-    for name in ("before", "after"):
-        (project / "models" / name).mkdir()
-    (run / "kept.jsonl").write_text('{"question": "q", "answer": "a"}\n')
-    config = {"model_name_or_path": str(project / "models/before"), "model_output_dir": str(project / "models/after"),
-              "forget_text": "Secret.", "retain_data": str(run / "kept.jsonl"), "eval_rows": 7}  # fmt: skip
-    (run / "config.json").write_text(json.dumps(config))
-    job = desk.attack(request_of(), "done", ["prompts", "sampling"])
-    given = dict(word[2:].split("=", 1) for word in job.argv[2:])
-    assert Path(given["forget_data"]).read_text() == "Secret." and given["retain_data"] == config["retain_data"]
-    assert (given["target_model"], given["attacks"], given["limit"]) == (
-        str(project / "models/before"), "prompts,sampling", "7")  # fmt: skip
-    assert job.kind == "evaluate" and job.argv[1] == "evaluation_metrics.py"
-    for attacks, message in ((["rm -rf"], "unknown attack"), ([], "at least one")):
-        with pytest.raises(InputError, match=message):
-            desk.attack(request_of(), "done", attacks)
-    (run / "config.json").write_text(json.dumps({**config, "retain_data": "/etc/passwd"}))
-    with pytest.raises(InputError, match="outside"):
-        desk.attack(request_of(), "done", ["prompts"])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Who sees what, and what may be deleted
-
-
-@pytest.mark.hardening(64)
-def test_people_see_their_own_runs_only(queue, project):
-    desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
-                accounts=[("ann", "password-a"), ("bob", "password-b")])  # fmt: skip
-    job = desk.unlearn(request_of("bob"), form(name="of-bob"))
-    wait_for(lambda: queue.get(job.id).over)
-    (project / "models" / "of-bob").mkdir()
-    (project / "results" / "terminal").mkdir()
-    (project / "results" / "terminal" / "config.json").write_text("{}")
-    assert list(desk.runs(request_of("bob"))) == ["of-bob"]
-    assert list(desk.runs(request_of("ann"))) == ["terminal"]
-    assert desk.job(request_of("ann"), job.id) is None
-    assert desk.job(request_of("ann"), "run:of-bob") is None
-    assert desk.job(request_of("bob"), job.id).id == job.id
-    for path in ("models/of-bob", "results/of-bob"):
-        assert desk.model(request_of("bob"), str(project / path))
-        with pytest.raises(InputError, match="no such"):
-            desk.model(request_of("ann"), str(project / path))
-    with pytest.raises(InputError, match="no such"):
-        desk.settings(request_of("ann"), form(advanced={"general_data": str(project / "results/of-bob/argv.json")}))
-    with pytest.raises(InputError, match="no run"):
-        desk.delete(request_of("ann"), ["of-bob"])
-    assert not desk.runs(request_of(None)), "nobody is nobody"
-
-
-@pytest.mark.hardening(54, 55)
-def test_deleting_stays_inside(desk, project):
-    outside = project / "elsewhere"
-    outside.mkdir()
-    (outside / "config.json").write_text("{}")
-    (project / "results" / "link").symlink_to(outside)
-    for name in ("wide", "protected", "whole"):
-        (project / "results" / name).mkdir()
-    for name, target in (("wide", outside), ("protected", project / "models" / "people-target"),
-                         ("whole", project / "models")):  # fmt: skip
-        (project / "results" / name / "config.json").write_text(json.dumps({"model_output_dir": str(target)}))
-    (project / "models" / "people-target").mkdir()
-    with pytest.raises(InputError, match="is kept"):
-        desk.delete(request_of(), ["link"])
-    for name in ("..", "../elsewhere", "/etc", "", None, ".queue"):
-        with pytest.raises(InputError):
-            desk.delete(request_of(), [name])
-    assert desk.delete(request_of(), ["wide", "protected", "whole"]) == ["wide", "protected", "whole"]
-    assert outside.exists() and (project / "models" / "people-target").exists()
-    job = desk.unlearn(request_of(), form(name="mine"))
-    wait_for(lambda: desk.queue.get(job.id).over)
-    (project / "models" / "mine").mkdir()
-    desk.delete(request_of(), ["mine"])
-    assert not (project / "models" / "mine").exists() and not (project / "results" / "mine").exists()
-    assert desk.queue.get(job.id) is None
-
-
-def test_a_running_run_is_not_deleted(desk, project):
-    job = submit(desk.queue, "busy", "--wait=30")
-    wait_for(lambda: (project / "results/busy/argv.json").exists())
-    with pytest.raises(InputError, match="stop it first"):
-        desk.delete(request_of(), ["busy"])
-    desk.queue.stop(job.id)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The live view
+# -- the live view
 
 
 @pytest.mark.hardening(66)
@@ -544,8 +67,38 @@ def test_progress_tells_stage_share_and_time_left(tmp_path):
     assert watching.progress(Job("b", 2, "unlearn", "x", [], "y"), tmp_path, trace, 3).detail.startswith("3 jobs")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Asking models
+# -- the verdict for people
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "holdout", "head"),
+    [
+        (0.02, 0.02, None, "hardly knew"),
+        (0.02, 0.001, None, "hardly knew"),
+        (0.14, 0.13, 0.13, "hardly knew"),  # no likelier than rows it never saw
+        (0.95, 0.60, None, "still there"),
+        (0.40, 0.39, 0.13, "still there"),
+        (0.95, 0.05, None, "not proven"),
+    ],
+)
+def test_without_a_proof_the_verdict_tells_what_was_never_known_from_what_stayed(
+    before, after, holdout, head, tmp_path
+):
+    from run_folders import make_run
+
+    folder = make_run(tmp_path / "run", retrained=False, holdout=holdout is not None)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    for model, value in (("target", before), ("unlearned", after)):
+        evaluation["models"][model]["forget"]["answer_probability"] = value
+        if holdout:
+            evaluation["models"][model]["holdout"]["answer_probability"] = holdout
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    run = read_run(folder)
+    assert head in showing.verdict_head(run)[1][0]
+    assert head in showing.verdict_html(run)
+
+
+# -- asking models
 
 
 def test_both_models_answer_and_the_one_that_knows_finds_the_answer_likelier(tmp_path, monkeypatch):
@@ -577,8 +130,7 @@ def test_both_models_answer_and_the_one_that_knows_finds_the_answer_likelier(tmp
         asker.close()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The server
+# -- the server
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,317 @@
+"""A real browser, the page served to it, and a person's hands: what every test in a browser shares.
+
+python tests/browsing.py FOLDER     # pictures of every view, wide and narrow, light and dark, to look at
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+
+import pytest
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run", "--disable-quic"),
+]
+PATIENCE = 1000 * int(os.environ.get("BROWSER_PATIENCE", "60"))  # more on a machine that is busy with other things
+ROOT = Path(__file__).resolve().parents[1]
+WIDTHS = {"phone": (360, 780), "wide": (1280, 900)}
+
+
+@contextlib.contextmanager
+def started():
+    """A browser; LookupError with the reason where there is none."""
+    if CHROMIUM is None:
+        raise LookupError("no Chromium on this machine")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise LookupError("no playwright: pip install playwright") from None
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def visitor(browser, address, width=1280, height=900):
+    """A person's view of the page, who notices scripts that ran, errors, and requests to other machines."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.outside, page.errors = [], []
+    own = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
+    page.on("request", lambda request: None if own.match(request.url) else page.outside.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#unlearn-button")
+    yield page
+    assert page.outside == [], "the page must not ask other machines for anything"
+    assert page.errors == []
+    assert page.evaluate("window.__xss") is None, "a script ran"
+    context.close()
+
+
+@contextlib.contextmanager
+def served(folder, project=None):
+    """The page with folders of its own, and the scripts of `project`: ours, unless it says otherwise."""
+    import user_interface
+    from results.asking import Asker
+    from results.desk import PROJECT, Desk
+    from results.jobs import JobQueue
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False",
+                            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}.items():  # fmt: skip
+            patch.setenv(name, value)
+        user_interface.prepare_environment()
+        for name in ("results", "models"):
+            (folder / name).mkdir(exist_ok=True)
+        queue = JobQueue(folder / "results", project or PROJECT).start()
+        desk = Desk(queue, results_dir=folder / "results", models_dir=folder / "models", asker=Asker(PROJECT))
+        app, address, _ = user_interface.launch(desk, wait=False)
+        yield {"folder": folder, "desk": desk, "address": address}
+        app.get_blocks().close()
+        for job in queue.jobs():
+            queue.stop(job.id)
+        queue.close()
+        desk.asker.close()
+
+
+# -- a run in every state, and every view of them
+
+# a runner that takes no time: it puts a run's files where they belong, and then goes on, stops or fails by its name
+STAND_IN = """
+import json, os, shutil, signal, sys, time
+folder = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--output_dir="))
+state = os.path.basename(folder).split("-")[0]
+made = os.path.join(os.path.dirname(os.path.abspath(__file__)), "made", state)
+for name in os.listdir(made):
+    (shutil.copytree if os.path.isdir(made + "/" + name) else shutil.copy)(made + "/" + name, folder + "/" + name)
+def status(**values):
+    values = {"stage": "unlearning", "step": 20, "total_steps": 40, "updated": time.time(), **values}
+    open(folder + "/status.json", "w").write(json.dumps({"pid": os.getpid(), "started": time.time() - 95, **values}))
+def stop(*_):
+    status(state="stopped", exit_code=143); os._exit(143)
+signal.signal(signal.SIGTERM, stop)
+print("run_name =", os.path.basename(folder), flush=True)
+if state == "finished":
+    status(state="finished", stage="done", step=40, exit_code=0)
+elif state == "failed":
+    message = "nobody/no-such-model: no such model on this machine, and HF_HUB_OFFLINE=1 forbids to fetch it"
+    print("error:", message)
+    status(state="failed", stage="loading", message=message, exit_code=4); sys.exit(4)
+else:
+    status(state="running"); time.sleep(6000)
+"""
+
+
+def stand_in(folder):
+    """The folder of a runner that only looks like one, with the files of a run in every state."""
+    from run_folders import make_run
+
+    (folder / "unlearning_script.py").write_text(STAND_IN)
+    make_run(folder / "made" / "finished", attacks=True, resisting=3, finished=False)
+    for name in ("figures", "report.html"):
+        example = ROOT / "results" / "example" / name
+        (shutil.copytree if example.is_dir() else shutil.copy)(example, folder / "made" / "finished" / name)
+    for state in ("running", "stopped", "failed"):
+        made = make_run(folder / "made" / state, finished=False)
+        for name in ("evaluation.json", "examples.jsonl", "status.json"):
+            (made / name).unlink()
+        lines = (made / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (made / "metrics.jsonl").write_text("".join(lines[: 0 if state == "failed" else len(lines) // 2]))
+    (folder / "made" / "stopped" / "checkpoint-20").mkdir()
+    (folder / "made" / "stopped" / "checkpoint-20" / "manifest.json").write_text("{}")
+    return folder
+
+
+def prepared(room):
+    """Runs by the page that ended well, badly and by a stop, one that goes on, and one that waits for it."""
+    from results.events import FORM
+
+    desk = room["desk"]
+    jobs = {}
+    for state in ("finished", "failed", "stopped", "running", "waiting"):
+        given = {**dict.fromkeys(FORM), "source": "text", "text": "Ada lives in Lund.", "method": "npo", "advanced": {}}
+        jobs[state] = desk.unlearn(SimpleNamespace(username=None), {**given, "name": f"{state}-run"})
+        if state == "stopped":
+            until(lambda: (desk.results / "stopped-run" / "status.json").exists())
+            desk.queue.stop(jobs[state].id)
+        if state not in ("running", "waiting"):
+            until(lambda job=jobs[state]: desk.queue.get(job.id).over)
+    until(lambda: (desk.results / "running-run" / "status.json").exists())
+    model = desk.models / "finished-run"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    states = {state: desk.queue.get(job.id).state for state, job in jobs.items()}
+    assert states == {state: {"waiting": "queued"}.get(state, state) for state in jobs}
+
+
+def until(condition, seconds=3 * PATIENCE / 1000):
+    """Waits for what happens elsewhere."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def views(page):
+    """Leads through every view of the page, and yields the name of each when it stands; needs `prepared` runs."""
+    page.wait_for_selector("#unlearn-button")
+    yield "unlearn-idle"
+    labelled(page, "Text to forget").fill("Ada lives in Lund.\n\nHer cat is called Minou.")
+    page.get_by_role("button", name="Check what it read").click()
+    wait_for_text(page, "2 passages")
+    yield "unlearn-checked"
+    page.get_by_label("Questions and answers", exact=True).check()
+    for title in ("What it should keep (optional)", "Advanced settings", "Training", "Of the method"):
+        opened(page, title)
+    page.wait_for_timeout(400)
+    yield "unlearn-settings"
+    for name, word in {"running": "Running", "waiting": "Waiting", "stopped": "Stopped", "failed": "Failed",
+                       "finished": "Finished"}.items():  # fmt: skip
+        page.get_by_role("tab", name="Runs").first.click()
+        page.get_by_label("Chosen runs").locator("visible=true").first.wait_for()
+        for cross in page.get_by_role("button", name=re.compile("Remove|Clear")).locator("visible=true").all():
+            cross.click()
+        choose(page, "Chosen runs", f"{name}-run")
+        page.get_by_role("button", name="Open", exact=True).click()
+        state_of(page, word)
+        page.wait_for_timeout(1200)
+        yield f"unlearn-{name}"
+    page.get_by_role("button", name="See before and after").click()
+    page.locator("section.card[aria-label=Verdict]").locator("visible=true").wait_for()
+    yield "compare"
+    for title in ("Figures", "All numbers"):
+        opened(page, title)
+    page.wait_for_timeout(800)
+    yield "compare-numbers"
+    page.get_by_role("tab", name="Runs").first.click()
+    page.wait_for_timeout(800)
+    yield "runs"
+    page.get_by_role("button", name="Delete …").click()
+    labelled(page, "To be deleted").wait_for()
+    yield "runs-delete"
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("tab", name="Evaluate").first.click()
+    yield "evaluate"
+    choose(page, "Run or measurement", "finished-run")
+    page.locator("section.card[aria-label=Verdict]").locator("visible=true").wait_for()
+    opened(page, "What the numbers mean")
+    page.wait_for_timeout(800)
+    yield "evaluate-run"
+
+
+def pictures(folder: Path):
+    """Pictures of every view in `folder`."""
+    room_folder = Path(tempfile.mkdtemp(prefix="page-"))
+    with served(room_folder, stand_in(room_folder)) as room, started() as browser:
+        prepared(room)
+        for (name, (width, height)), scheme in itertools.product(WIDTHS.items(), ("light", "dark")):
+            with visitor(browser, f"{room['address']}?__theme={scheme}", width, height) as page:
+                for view in views(page):
+                    page.screenshot(path=folder / f"{view}-{name}-{scheme}.png", full_page=True)
+    shutil.rmtree(room_folder, ignore_errors=True)
+
+
+# -- a person's hands
+
+
+def labelled(page, label):
+    """The visible field whose label begins with these words; a label also holds the field's hint."""
+    return page.get_by_label(re.compile(rf"^\s*{re.escape(label)}(?!\w)")).locator("visible=true").first
+
+
+def pick(page, label, option):
+    """Chooses from a list that takes nothing else."""
+    labelled(page, label).click()
+    page.get_by_role("option", name=option, exact=True).locator("visible=true").click()
+
+
+def choose(page, label, value):
+    field = labelled(page, label)
+    field.fill(value)
+    field.press("Enter")
+    field.blur()
+
+
+def wait_for_text(page, text):
+    """Waits until a text box or the page shows these words."""
+    page.wait_for_function(
+        """text => [...document.querySelectorAll('input, textarea')].some(field => field.value.includes(text))
+        || document.body.innerText.includes(text)""",
+        arg=text,
+    )
+
+
+def upload(page, label, path):
+    block = page.locator(".block", has_text=label).last
+    block.locator("input[type=file]").set_input_files(str(path))
+    page.locator(".file-preview", has_text=path.stem).first.wait_for()
+
+
+def opened(page, title):
+    """Opens a folded part; its button also holds a triangle."""
+    page.get_by_role("button", name=re.compile(rf"^{re.escape(title)}\W*$")).first.click()
+
+
+def setting(page, name, value):
+    """Fills in an advanced setting."""
+    if not page.get_by_text("Empty fields take the default of the method.").is_visible():
+        opened(page, "Advanced settings")
+        opened(page, "Training")
+    labelled(page, name).fill(str(value))
+    labelled(page, name).blur()
+
+
+def state_of(page, *words):
+    page.locator("#status .badge", has_text=re.compile("|".join(words))).wait_for(timeout=PATIENCE)
+
+
+# -- what is wrong with what is shown
+
+# what has no name for a screen reader among the things a person can press or fill in
+NAMELESS = """() => [...document.querySelectorAll('button, input:not([type=hidden]), textarea, select, [role=tab]')]
+    .filter(e => e.offsetParent && !e.closest('.table-wrap, .table-container, [role=grid]'))
+    .filter(e => !(e.textContent.trim() || (e.labels && e.labels.length) || e.ariaLabel || e.title || e.placeholder
+        || e.getAttribute('aria-labelledby') || (e.type === 'file' && e.closest('button, label')?.ariaLabel)
+        || (e.type === 'file' && e.closest('.block')?.querySelector('label'))))
+    .map(e => e.outerHTML.slice(0, 160))"""
+# visible texts whose contrast with what is behind them is below 4.5 (3 for large ones), as in WCAG 2.1
+FAINT = """() => {
+    const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
+    const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+                         return .2126 * r + .7152 * g + .0722 * b; };
+    const behind = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+                          if (c.length === 3 || c[3] > .9) return c.slice(0, 3); } return [255, 255, 255]; };
+    const found = new Set();
+    for (const e of document.querySelectorAll('main *')) {
+        const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+        if (!own || !e.offsetParent || e.closest('[disabled], .cm-editor, svg, .sr-only')) continue;
+        const style = getComputedStyle(e), [a, b] = [light(rgb(style.color).slice(0, 3)), light(behind(e))];
+        const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+        const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.6 && style.fontWeight >= 600);
+        if (ratio < (large ? 3 : 4.5)) found.add(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+    return [...found]; }"""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    pictures(Path(sys.argv[1]))

@@ -1,0 +1,95 @@
+"""What tests of the page share: a runner that takes no time, a queue and a desk around it, the values of a form."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from results import showing
+from results.desk import Desk
+from results.jobs import JobQueue
+
+# a runner that takes no time: writes what the real one writes, obeys SIGTERM, fails or waits when it is told to
+SCRIPT = """
+import json, os, signal, sys, time
+words = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+folder = words["output_dir"]
+os.makedirs(folder, exist_ok=True)
+def status(**values):
+    values = {"stage": "unlearning", "pid": os.getpid(), "started": time.time(), "updated": time.time(), **values}
+    open(folder + "/status.tmp", "w").write(json.dumps(values))
+    os.replace(folder + "/status.tmp", folder + "/status.json")
+def leave(*_):
+    status(state="stopped", message="stopped by SIGTERM", exit_code=143); os._exit(143)
+signal.signal(signal.SIGTERM, leave)
+json.dump(sys.argv[1:], open(folder + "/argv.json", "w"))
+open(folder + "/../order.txt", "a").write(f"{os.path.basename(folder)} {time.time()} ")
+status(state="running", step=1, total_steps=4)
+print("started", flush=True)
+time.sleep(float(words.get("wait", 0)))
+code = int(words.get("fail", 0))
+print("error: told to fail" if code else "done")
+status(state="failed" if code else "finished", message="told to fail" if code else "", exit_code=code)
+open(folder + "/../order.txt", "a").write(f"{time.time()}\\n")
+sys.exit(code)
+"""
+
+WRONG_PATHS = {
+    "../..": "'..'",
+    "models/../../etc": "'..'",
+    "/etc/passwd": "outside",
+    "~/.ssh": "'~'",
+    "file:///etc/passwd": "web addresses",
+    "https://example.org/model": "web addresses",
+    "models/a\0b": "control characters",
+    "x" * 5000: "5,000 characters",
+    "data/nothing-here": "no such",
+    "<script>window.__xss=1</script>": "outside",
+    "$(touch marker)": "outside",
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("unlearning_script.py", "evaluation_metrics.py"):
+        (tmp_path / name).write_text(SCRIPT)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def queue(project):
+    queue = JobQueue(project / "results", project).start()
+    yield queue
+    for job in queue.jobs():
+        queue.stop(job.id)
+    wait_for(lambda: all(job.over for job in queue.jobs()))
+    queue.close()
+
+
+@pytest.fixture
+def desk(queue, project):
+    return Desk(queue, results_dir=project / "results", models_dir=project / "models", roots=[project / "own"])
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def submit(queue, name, *flags, **more):
+    folder = queue.project / "results" / name
+    argv = ["python", "unlearning_script.py", f"--output_dir={folder}", *flags]
+    return queue.submit("unlearn", name, argv, folder, **more)
+
+
+def request_of(user=None):
+    return SimpleNamespace(username=user)
+
+
+def form(**values):
+    empty = dict.fromkeys(showing.FORM, None) | {"source": "text", "text": "Secret words.", "method": "npo", "name": ""}
+    return {**empty, "model": None, "advanced": values.pop("advanced", {}), **values}

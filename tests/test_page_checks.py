@@ -1,0 +1,266 @@
+"""What strangers hand in, and what each may see and delete: every check stands behind the page, not in the browser."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from page_room import WRONG_PATHS, form, request_of, submit, wait_for
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+import unlearning_script as runner
+from data import uploads
+from data.preparation import DataError
+from data.uploads import InputError
+from results import plain_words, showing, words
+from results.desk import PROJECT, Desk
+
+
+@pytest.mark.hardening(55, 57)
+@pytest.mark.parametrize(("value", "message"), WRONG_PATHS.items(), ids=lambda value: value[:20])
+def test_paths_stay_inside(value, message, desk, project):
+    with pytest.raises(InputError, match=message) as raised:
+        desk.model(request_of(), value)
+    assert len(str(raised.value)) < 400
+    for name in ("retrained_model", "general_data"):
+        with pytest.raises(InputError, match=f"--{name} "):
+            desk.settings(request_of(), form(advanced={name: value}))
+    assert not list(project.rglob("marker"))
+
+
+@pytest.mark.hardening(54)
+def test_a_link_does_not_lead_out(desk, project):
+    (project / "models" / "out").symlink_to("/etc")
+    with pytest.raises(InputError, match="outside"):
+        desk.model(request_of(), str(project / "models" / "out"))
+    (project / "models" / "file").write_text("x")
+    with pytest.raises(InputError, match="name the folder"):
+        desk.model(request_of(), str(project / "models" / "file"))
+    (project / "models" / "good").mkdir()
+    assert desk.model(request_of(), str(project / "models" / "good")) == str(project / "models" / "good")
+    assert desk.model(request_of(), "some-org/some-model") == "some-org/some-model"
+
+
+@pytest.mark.hardening(55, 56)
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b", "-rf", "x" * 81, "<b>", "a\nb", "a\0"])
+def test_run_names_are_plain(name):
+    with pytest.raises(InputError, match="letters"):
+        uploads.run_name(name)
+
+
+@pytest.mark.hardening(58)
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.pkl", b"\x80\x04", "not accepted"),
+        ("data.zip", b"PK\x03\x04" + bytes(1000), "not accepted"),
+        ("data", b"text", "not accepted"),
+        ("empty.jsonl", b"", "empty"),
+        ("large.txt", b"words " * 100, "MB"),
+        ("binary.txt", b"\xff\xfe\x00\x01", "UTF-8"),
+        ("zip.csv", b"PK\x03\x04\xff\xff", "UTF-8"),
+        ("bad.jsonl", b'{"question": "q", "answer": "a"}\n{"question": "q"}\n', "bad.jsonl:2"),
+    ],
+)
+def test_uploads_are_checked_by_kind_content_and_size(name, content, message, tmp_path, monkeypatch):
+    if "MB" in message:
+        monkeypatch.setattr(uploads, "MAX_BYTES", 100)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises((InputError, DataError), match=message) as raised:
+        uploads.checked_upload(tmp_path / name)
+    assert str(tmp_path) not in str(raised.value), "the server's folders are nobody's business"
+
+
+def test_typed_text_and_pairs():
+    assert [e.answer for e in uploads.checked_text("one\n\ntwo")] == ["one", "two"]
+    assert uploads.checked_pairs([["q", " a "], ["", None], ["سؤال", "جواب"]])[1].prompt == "سؤال"
+    for text in ("", "  \n", None, "a\0b", "\ud800"):
+        with pytest.raises((InputError, DataError)):
+            uploads.checked_text(text)
+    with pytest.raises(InputError, match="row 2: the answer"):
+        uploads.checked_pairs([["q", "a"], ["q", ""]])
+    with pytest.raises(InputError, match="nothing"):
+        uploads.checked_pairs([["", ""]])
+
+
+def test_all_wrong_settings_are_named_at_once(desk):
+    with pytest.raises(runner.UsageError) as raised:
+        desk.settings(request_of(), form(advanced={"learning_rate": -1, "seed": -5, "dtype": "int3"}))
+    for name in ("learning_rate", "seed", "dtype"):
+        assert f"--{name}" in str(raised.value)
+    with pytest.raises(InputError, match="one method"):
+        desk.settings(request_of(), form(method="npo,simnpo"))
+
+
+def test_a_utility_budget_stops_the_run_and_goes_back(desk):
+    given = desk.settings(request_of(), form(utility_budget="0.05"))
+    assert (given["collapse_guard"], given["load_best_model_at_end"]) == ("0.95", "true")
+    assert runner.resolve({**given, "forget_text": "x"})["collapse_guard"] == 0.95
+    assert "collapse_guard" not in desk.settings(request_of(), form(utility_budget=""))
+    for value in ("0", "1", "nan", "-1", "much", "<b>", [1]):
+        with pytest.raises(InputError, match="between 0 and 1"):
+            desk.settings(request_of(), form(utility_budget=value))
+    with pytest.raises(InputError, match="cannot be held"):
+        desk.settings(request_of(), form(utility_budget="0.05", method="task_vector"))
+    with pytest.raises(InputError, match="load_best_model_at_end"):
+        desk.settings(request_of(), form(utility_budget="0.05", advanced={"load_best_model_at_end": "false"}))
+
+
+def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued(desk, project):
+    (project / "text.txt").write_text("Some text.")
+    for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):
+        with pytest.raises(InputError, match="needs questions"):
+            desk.unlearn(request_of(), form(method="idk", **values))
+    assert desk.queue.jobs() == [] and desk.unlearn(
+        request_of(), form(source="pairs", pairs=[["q", "a"]], method="idk")
+    )
+
+
+def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one_first():
+    for source in ("text", "pairs", "file", "example"):
+        chosen = showing.recommended(source)
+        assert showing.fits(chosen, source)
+        family = algorithm.METHODS[chosen].family
+        assert showing.method_choices(family, source)[0][1] == chosen
+        assert "Use it when" in showing.method_text(chosen, source)
+    for family in showing.family_order():
+        offered = [name for _, name in showing.method_choices(family, "text")]
+        assert offered and all(algorithm.METHODS[name].works_on_raw_text for name in offered)
+    offered = {name for family in showing.family_order() for _, name in showing.method_choices(family, "pairs")}
+    assert offered == set(algorithm.METHODS)
+    assert "Recommended for plain text" in showing.method_text(showing.recommended("text"), "text")
+
+
+def test_there_are_plain_words_for_every_name_of_the_tables():
+    assert set(plain_words.METHODS) == set(algorithm.METHODS)
+    assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(algorithm.FAMILIES)
+    assert set(plain_words.VERDICTS) == set(words.LABELS)
+    assert set(plain_words.ATTACKS) == set(evaluation_metrics.attack_names("all"))
+
+
+@pytest.mark.hardening(56)
+@pytest.mark.parametrize(
+    "text", ["; touch marker", "$(touch marker)", "`touch marker`", "--debug", "a\n--seed=1", "-x"]
+)
+def test_whatever_is_typed_arrives_as_one_argument(text, desk, project):
+    job = desk.unlearn(request_of(), form(text=text, advanced={"lora_target_modules": text.replace("\n", " ")}))
+    wait_for(lambda: desk.queue.get(job.id).over)
+    words = json.loads((Path(job.folder) / "argv.json").read_text())
+    assert words == job.argv[2:]
+    assert f"--forget_text={text}" in words and all(word.startswith("--") for word in words)
+    assert not list(project.rglob("marker")) and not (PROJECT / "marker").exists()
+
+
+def test_the_shown_command_is_what_a_shell_would_run(desk):
+    shown = shlex.join(desk.command(request_of(), form(text='it\'s; "all" $HOME\nof it', name="mine")))
+    words = shlex.split(shown)
+    assert words[:2] == ["python", "unlearning_script.py"]
+    assert runner.parse(words[2:]).forget_text == 'it\'s; "all" $HOME\nof it'
+    assert runner.parse(words[2:]).output_dir == "results/mine"
+
+
+def test_every_source_reaches_the_runner(desk, project):
+    (project / "mine.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    sources = {
+        "pairs": form(source="pairs", pairs=[["q?", "a!"], ["", ""]]),
+        "file": form(source="file", file=str(project / "mine.jsonl"), retain=str(project / "mine.jsonl")),
+        "example": form(source="example"),
+        "long": form(text="word " * 30_000),
+    }
+    for name, values in sources.items():
+        job = desk.unlearn(request_of(), {**values, "name": name})
+        given = dict(word[2:].split("=", 1) for word in job.argv[2:])
+        assert given["model_output_dir"] == str(project / "models" / name)
+        kept = Path(given["forget_data"]) if "forget_data" in given else None
+        assert (kept is None) == (name == "example")
+        assert kept is None or len(uploads.checked_upload(kept)) == 1
+        assert ("retain_data" in given) == (name == "file")
+    with pytest.raises(InputError, match="already"):
+        desk.unlearn(request_of(), {**sources["example"], "name": "file"})
+
+
+def test_attacks_take_the_data_and_the_models_of_the_run_they_are_made_on(desk, project):
+    run = project / "results" / "done"
+    run.mkdir()
+    for name in ("before", "after"):
+        (project / "models" / name).mkdir()
+    (run / "kept.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    config = {"model_name_or_path": str(project / "models/before"), "model_output_dir": str(project / "models/after"),
+              "forget_text": "Secret.", "retain_data": str(run / "kept.jsonl"), "eval_rows": 7}  # fmt: skip
+    (run / "config.json").write_text(json.dumps(config))
+    job = desk.attack(request_of(), "done", ["prompts", "sampling"])
+    given = dict(word[2:].split("=", 1) for word in job.argv[2:])
+    assert Path(given["forget_data"]).read_text() == "Secret." and given["retain_data"] == config["retain_data"]
+    assert (given["target_model"], given["attacks"], given["limit"]) == (
+        str(project / "models/before"), "prompts,sampling", "7")  # fmt: skip
+    assert job.kind == "evaluate" and job.argv[1] == "evaluation_metrics.py"
+    for attacks, message in ((["rm -rf"], "unknown attack"), ([], "at least one")):
+        with pytest.raises(InputError, match=message):
+            desk.attack(request_of(), "done", attacks)
+    (run / "config.json").write_text(json.dumps({**config, "retain_data": "/etc/passwd"}))
+    with pytest.raises(InputError, match="outside"):
+        desk.attack(request_of(), "done", ["prompts"])
+
+
+# -- who sees what, and what may be deleted
+
+
+@pytest.mark.hardening(64)
+def test_people_see_their_own_runs_only(queue, project):
+    desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
+                accounts=[("ann", "password-a"), ("bob", "password-b")])  # fmt: skip
+    job = desk.unlearn(request_of("bob"), form(name="of-bob"))
+    wait_for(lambda: queue.get(job.id).over)
+    (project / "models" / "of-bob").mkdir()
+    (project / "results" / "terminal").mkdir()
+    (project / "results" / "terminal" / "config.json").write_text("{}")
+    assert list(desk.runs(request_of("bob"))) == ["of-bob"]
+    assert list(desk.runs(request_of("ann"))) == ["terminal"]
+    assert desk.job(request_of("ann"), job.id) is None
+    assert desk.job(request_of("ann"), "run:of-bob") is None
+    assert desk.job(request_of("bob"), job.id).id == job.id
+    for path in ("models/of-bob", "results/of-bob"):
+        assert desk.model(request_of("bob"), str(project / path))
+        with pytest.raises(InputError, match="no such"):
+            desk.model(request_of("ann"), str(project / path))
+    with pytest.raises(InputError, match="no such"):
+        desk.settings(request_of("ann"), form(advanced={"general_data": str(project / "results/of-bob/argv.json")}))
+    with pytest.raises(InputError, match="no run"):
+        desk.delete(request_of("ann"), ["of-bob"])
+    assert not desk.runs(request_of(None)), "nobody is nobody"
+
+
+@pytest.mark.hardening(54, 55)
+def test_deleting_stays_inside(desk, project):
+    outside = project / "elsewhere"
+    outside.mkdir()
+    (outside / "config.json").write_text("{}")
+    (project / "results" / "link").symlink_to(outside)
+    for name in ("wide", "protected", "whole"):
+        (project / "results" / name).mkdir()
+    for name, target in (("wide", outside), ("protected", project / "models" / "people-target"),
+                         ("whole", project / "models")):  # fmt: skip
+        (project / "results" / name / "config.json").write_text(json.dumps({"model_output_dir": str(target)}))
+    (project / "models" / "people-target").mkdir()
+    with pytest.raises(InputError, match="is kept"):
+        desk.delete(request_of(), ["link"])
+    for name in ("..", "../elsewhere", "/etc", "", None, ".queue"):
+        with pytest.raises(InputError):
+            desk.delete(request_of(), [name])
+    assert desk.delete(request_of(), ["wide", "protected", "whole"]) == ["wide", "protected", "whole"]
+    assert outside.exists() and (project / "models" / "people-target").exists()
+    job = desk.unlearn(request_of(), form(name="mine"))
+    wait_for(lambda: desk.queue.get(job.id).over)
+    (project / "models" / "mine").mkdir()
+    desk.delete(request_of(), ["mine"])
+    assert not (project / "models" / "mine").exists() and not (project / "results" / "mine").exists()
+    assert desk.queue.get(job.id) is None
+
+
+def test_a_running_run_is_not_deleted(desk, project):
+    job = submit(desk.queue, "busy", "--wait=30")
+    wait_for(lambda: (project / "results/busy/argv.json").exists())
+    with pytest.raises(InputError, match="stop it first"):
+        desk.delete(request_of(), ["busy"])
+    desk.queue.stop(job.id)

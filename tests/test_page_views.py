@@ -1,0 +1,68 @@
+"""Every view of the page in a real browser, with runs in every state: readable on a phone, legible, named, kept."""
+
+import re
+import time
+
+import pytest
+from browsing import FAINT, NAMELESS, PATIENCE, labelled, prepared, served, stand_in, views, visitor
+
+TYPED = "Ada lives in Lund, by the sea."
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    pytest.importorskip("gradio")
+    folder = tmp_path_factory.mktemp("views")
+    with served(folder, stand_in(folder)) as room:
+        prepared(room)
+        yield room
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_every_view_fits_the_screen_is_legible_and_everything_has_a_name(browser, room, width, scheme):
+    with visitor(browser, f"{room['address']}?__theme={scheme}", width, 800) as page:
+        button = page.locator("#unlearn-button").bounding_box()
+        assert button["y"] + button["height"] <= 800, "the button is seen without scrolling"
+        seen = []
+        for view in views(page):
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} scrolls sideways"
+            assert page.evaluate(NAMELESS) == [], view
+            assert page.evaluate(FAINT) == [], view
+            seen.append(view)
+    assert len(seen) == 14
+
+
+def test_what_was_typed_survives_a_reload_in_this_tab_alone_until_it_is_sent(browser, room):
+    with visitor(browser, room["address"]) as page:
+        labelled(page, "Text to forget").fill(TYPED)
+        page.wait_for_function("typed => JSON.stringify({...sessionStorage}).includes(typed)", arg=TYPED)
+        page.reload()
+        page.wait_for_selector("#unlearn-button")
+        page.wait_for_function("typed => document.querySelector('#what textarea').value === typed", arg=TYPED)
+        page.get_by_label("Questions and answers", exact=True).check()
+        page.locator("[data-testid='cell-0-0']").first.wait_for()
+        page.wait_for_function("() => JSON.stringify({...sessionStorage}).includes('pairs')")
+        page.reload()
+        page.locator("[data-testid='cell-0-0']").first.wait_for()  # the box of the chosen source is shown again
+        assert TYPED not in page.evaluate("JSON.stringify({...localStorage})"), "it would outlive the tab"
+        page.get_by_label("Text", exact=True).check()
+        assert labelled(page, "Text to forget").input_value() == TYPED
+        other = page.context.new_page()
+        other.goto(room["address"])
+        other.wait_for_selector("#unlearn-button")
+        assert other.locator("#what textarea").input_value() == ""
+        page.locator("#unlearn-button").click()
+        page.locator("#status .badge", has_text=re.compile("Waiting|Running")).wait_for(timeout=PATIENCE)
+        page.wait_for_function("typed => !JSON.stringify({...sessionStorage}).includes(typed)", arg=TYPED)
+
+
+def test_first_render(browser, room, capsys):
+    """How long a browser without a cache takes until the button can be pressed: printed, since machines differ."""
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        with visitor(browser, room["address"]):
+            taken.append(time.perf_counter() - began)
+    with capsys.disabled():
+        print(f" [first render {sorted(taken)[1]:.2f} s, median of {[round(one, 2) for one in taken]}] ", end="")
+    assert min(taken) < PATIENCE / 2000
