@@ -162,6 +162,7 @@ def _form(page: Page) -> dict:
         interactive=False,
         wrap=True,
         label="First rows",
+        elem_classes="wide",
         max_height=300,
         column_widths=["60px", "45%", "45%"],
     )
@@ -336,6 +337,7 @@ def _live_view() -> dict:
                     interactive=False,
                     max_height=300,
                     label="Answer probability and loss per set",
+                    elem_classes="wide",
                 )
             with gr.Accordion("Training loss", open=False):
                 losses = gr.LinePlot(
@@ -384,6 +386,7 @@ def _said() -> list:
         interactive=False,
         wrap=True,
         label="All questions it is asked while it forgets",
+        elem_classes="wide",
         visible=False,
         max_height=340,
     )

@@ -86,6 +86,8 @@ button:focus-visible, input:focus-visible, textarea:focus-visible, a:focus-visib
   .gallery-container .grid-container {grid-template-columns: 1fr !important}
   .prose section.job, .prose section.card {padding: 12px 14px}
   .wide :is([role=gridcell], [role=columnheader], th, td) {min-width: 120px !important}
+  .wide::after {content: "Swipe sideways for more columns \\2192"; display: block; padding: 4px 10px 8px;
+    color: var(--body-text-color-subdued); font-size: .85rem}
   .card h3.big {font-size: 1.15rem}
   #desk-row:has(#live section.job) {flex-direction: column-reverse}
 }

@@ -30,6 +30,7 @@ def compare_tab(page: Page) -> dict:
             interactive=False,
             visible=False,
             label="How likely each model finds each answer (mean per word piece)",
+            elem_classes="wide",
             column_widths=["40%", "20%", "20%", "20%"],
         )
         splits = [(label, key) for key, label in SPLIT_NAMES.items()]
@@ -84,6 +85,7 @@ def _numbers_table():
         wrap=True,
         max_height=520,
         label="Metrics per set, 95 % interval in brackets",
+        elem_classes="wide",
         show_search="search",
     )
 
@@ -161,6 +163,7 @@ def evaluate_tab(page: Page) -> dict:
             wrap=True,
             interactive=False,
             label="Metrics",
+            elem_classes="wide",
             column_widths=["20%", "40%", "40%"],
         )
     with gr.Accordion("Measure any model", open=True):

@@ -173,7 +173,7 @@ def until(condition, seconds=3 * PATIENCE / 1000):
 
 def views(page):
     """Leads through every view of the page, and yields the name of each when it stands; needs `prepared` runs."""
-    page.wait_for_selector("#unlearn-button")
+    page.locator("#command .cm-content").wait_for()
     yield "unlearn-idle"
     labelled(page, "Text to forget").fill("Ada lives in Lund.\n\nHer cat is called Minou.")
     page.get_by_role("button", name="Check what it read").click()

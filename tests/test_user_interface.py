@@ -12,7 +12,7 @@ from page_room import WRONG_PATHS, request_of, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
-from results import events, showing, watching
+from results import events, showing, trials, watching
 from results.asking import Asker, AskError
 from results.desk import PROJECT, Desk
 from results.jobs import Job
@@ -65,6 +65,37 @@ def test_progress_tells_stage_share_and_time_left(tmp_path):
     card = watching.status_html(job, seen)
     assert "<img" not in card and "&lt;img" in card and "30.0 s" in card
     assert watching.progress(Job("b", 2, "unlearn", "x", [], "y"), tmp_path, trace, 3).detail.startswith("3 jobs")
+
+
+def test_a_search_is_told_in_words(tmp_path):
+    assert trials.search_of(tmp_path) == {} and trials.told({}, True) == ""
+    whole = {"state": "complete", "within": True, "seconds": 61.0, "why": ""}
+    found = [
+        {"number": 1, "method": "profile_matching", "forgetting": 0.81, "utility": 0.97, **whole},
+        {"number": 2, "method": "npo", "forgetting": 0.93, "utility": 0.96, **whole},
+        {"number": 3, "method": "<b>", "state": "given up", "why": "hopeless", "seconds": 9},
+    ]
+    search = {"trials": found, "winner": 2, "max_trials": 50, "time_budget": "10m"}
+    (tmp_path / "search.json").write_text(json.dumps(search))
+    search = trials.search_of(tmp_path)
+    said = trials.told(search, searching=True)
+    assert said == (
+        "Trial 4 of at most 50 is under way; the search takes 10m at most. "
+        "Best so far: trial 2, npo: 93\u00a0% forgotten, 96\u00a0% of the rest kept."
+    )
+    assert [row[0] for row in trials.trial_rows(search)] == ["3", "2", "1"]
+    assert (
+        trials.trial_rows(search)[0][5] == "given up: hopeless" and trials.trial_rows(search)[1][5] == "the best so far"
+    )
+    assert trials.share(search, 600.0, 300.0) == 0.5 and trials.share(search, 600.0, 3.0) == 0.06
+    for trial in found[:2]:
+        trial["within"] = False
+    said = trials.told(search | {"trials": found}, searching=False)
+    assert said.startswith(
+        "3 trials were made. None keeps as much of the rest as you asked for; the nearest is trial 2"
+    )
+    (tmp_path / "search.json").write_text('{"trials": [1, null, {"number"')
+    assert trials.search_of(tmp_path) == {}
 
 
 # -- the verdict for people
