@@ -178,7 +178,8 @@ class Page:
             from data.preparation import read_examples
 
             examples = read_examples(str(PROJECT / runner.BUNDLED["forget"]), 1000)
-        notes = getattr(examples, "notes", None) or [f"{len(examples):,} row{'s' if len(examples) != 1 else ''}"]
+        what = "row" if any(example.prompt is not None for example in examples) else "passage"
+        notes = getattr(examples, "notes", None) or [f"{len(examples):,} {what}{'s' if len(examples) != 1 else ''}"]
         more = [f"the first {SHOWN_ROWS} are shown"] if len(examples) > SHOWN_ROWS else []
         return gr.update(value="; ".join([*notes, *more]), visible=True), gr.update(
             value=shown_rows(examples), visible=True
