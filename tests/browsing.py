@@ -6,18 +6,12 @@ python tests/browsing.py FOLDER     # pictures of every view, wide and narrow, l
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import shutil
-import sys
-import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import pytest
 
@@ -30,7 +24,6 @@ FLAGS = [
 ]
 PATIENCE = 1000 * int(os.environ.get("BROWSER_PATIENCE", "60"))  # more on a machine that is busy with other things
 ROOT = Path(__file__).resolve().parents[1]
-WIDTHS = {"phone": (360, 780), "wide": (1280, 900)}
 
 
 @contextlib.contextmanager
@@ -218,18 +211,6 @@ def views(page):
     yield "evaluate-run"
 
 
-def pictures(folder: Path):
-    """Pictures of every view in `folder`."""
-    room_folder = Path(tempfile.mkdtemp(prefix="page-"))
-    with served(room_folder, stand_in(room_folder)) as room, started() as browser:
-        prepared(room)
-        for (name, (width, height)), scheme in itertools.product(WIDTHS.items(), ("light", "dark")):
-            with visitor(browser, f"{room['address']}?__theme={scheme}", width, height) as page:
-                for view in views(page):
-                    page.screenshot(path=folder / f"{view}-{name}-{scheme}.png", full_page=True)
-    shutil.rmtree(room_folder, ignore_errors=True)
-
-
 # -- a person's hands
 
 
@@ -310,8 +291,3 @@ FAINT = """() => {
         if (ratio < (large ? 3 : 4.5)) found.add(`${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
     }
     return [...found]; }"""
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    pictures(Path(sys.argv[1]))

@@ -1,5 +1,9 @@
-"""Every view of the page in a real browser, with runs in every state: readable on a phone, legible, named, kept."""
+"""Every view of the page in a real browser, with runs in every state: readable on a phone, legible, named, kept.
 
+PICTURES=folder python -m pytest tests/test_page_views.py     # leaves a picture of each to look at
+"""
+
+import os
 import re
 import time
 
@@ -18,13 +22,15 @@ def room(tmp_path_factory):
         yield room
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_every_view_fits_the_screen_is_legible_and_everything_has_a_name(browser, room, width, scheme):
     with visitor(browser, f"{room['address']}?__theme={scheme}", width, 800) as page:
         button = page.locator("#unlearn-button").bounding_box()
         assert button["y"] + button["height"] <= 800, "the button is seen without scrolling"
         seen = []
         for view in views(page):
+            if "PICTURES" in os.environ:
+                page.screenshot(path=f"{os.environ['PICTURES']}/{view}-{width}-{scheme}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} scrolls sideways"
             assert page.evaluate(NAMELESS) == [], view
             assert page.evaluate(FAINT) == [], view
