@@ -1,7 +1,4 @@
-"""A real browser, the page served to it, and a person's hands: what every test in a browser shares.
-
-python tests/browsing.py FOLDER     # pictures of every view, wide and narrow, light and dark, to look at
-"""
+"""A real browser, the page served to it, and a person's hands: what every test in a browser shares."""
 
 from __future__ import annotations
 
