@@ -22,7 +22,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import measured  # noqa: E402
 
 CONFIGURATIONS = {
     "plain bf16": ("plain", "npo", "bfloat16"),
@@ -200,7 +202,11 @@ def main():
     answers, flops = {}, {}
     for group in GROUPS:  # each by turns; all at once would not fit the memory of a small machine
         alternate([name for name in group if name in names], arguments, answers, flops)
-    print(table(answers, flops, peak))
+    told = f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s"
+    text = f"{table(answers, flops, peak)}\n\n{told}; npo, {BATCH} forget and {BATCH} retain rows a step."
+    print(text)
+    if names == list(CONFIGURATIONS):
+        measured.keep("speed", "python tests/benchmark_speed.py", text)
 
 
 if __name__ == "__main__":

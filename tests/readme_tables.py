@@ -1,4 +1,4 @@
-"""Writes README.md's tables from the code, results/example and results/comparison-example, between `<!-- x -->` marks.
+"""Writes README.md's tables from the code, results/*example and tests/measured, between `<!-- x -->` marks.
 
 python tests/readme_tables.py
 """
@@ -6,6 +6,7 @@ python tests/readme_tables.py
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
 import sys
@@ -13,6 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+import measured  # noqa: E402
 
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
@@ -127,6 +132,8 @@ def shown(value) -> str:
 TABLES = {
     "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
     "comparison": comparison_table,
+    **{name: functools.partial(measured.kept, name) for name in ("speed", "evaluation", "growth", "preparation",
+                                                                  "startup", "soak")},
 }  # fmt: skip
 
 

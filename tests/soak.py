@@ -3,7 +3,8 @@
 python tests/soak.py                                 # all figures (about 15 minutes on one core)
 python tests/soak.py --only kill_training --count 10 # one of them, with another number of trials
 
-The result is printed and kept in tests/soak_result.json, from which `readme_tables.py` writes the README's table.
+The result is printed and kept in tests/soak_result.json and tests/measured/soak.md; `readme_tables.py` copies the table
+into the README.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import forked_runs  # noqa: E402
 import hardening_cases  # noqa: E402
+import measured  # noqa: E402
 import small_world  # noqa: E402
 
 RESULT = ROOT / "tests" / "soak_result.json"
@@ -262,12 +262,6 @@ FIGURES = {
 }  # fmt: skip
 
 
-def machine() -> str:
-    """Cores and processor."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    return f"{os.cpu_count()} cores, {found[1] if found else platform.machine()}"
-
-
 def table(results: dict) -> str:
     """The figures as Markdown."""
     lines = ["| figure | target | measured | date, machine | command |", "|---|---|---|---|---|"]
@@ -297,11 +291,12 @@ def main() -> int:
             started = time.perf_counter()
             seen = measure(world, folder, count)
             command = f"python tests/soak.py --only {name}" + (f" --count {given.count}" if given.count else "")
-            kept[name] = {**seen, "date": date.today().isoformat(), "machine": machine(), "command": command}
+            kept[name] = {**seen, "date": date.today().isoformat(), "machine": measured.machine(), "command": command}
             print(f"{name}: {seen['value']} ({time.perf_counter() - started:.0f} s)", flush=True)
             bad = bad or not seen["good"]
             shutil.rmtree(folder, ignore_errors=True)
-    RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    measured.keep("soak", "python tests/soak.py", table(kept))
     print(table(kept))
     return int(bad)
 
