@@ -67,14 +67,14 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
     `output_dir`: somewhere else than the run's own folder. Raises `RunError` where there is no usable run.
     """
-    from results import figures
+    from results import figures, search_report
 
     run = read_run(run_folder)
     target = Path(output_dir) if output_dir else run.folder
     drawings = target / "figures"
     drawings.mkdir(parents=True, exist_ok=True)
     drawn = {}
-    for stem, caption, figure in figures.run_figures(run):
+    for stem, caption, figure in [*figures.run_figures(run), *search_report.search_figures(run)]:
         figures.save(figure, drawings, stem)
         drawn[stem] = Figure(drawings, stem, caption)
     blocks = report_blocks(run, drawn)
@@ -84,6 +84,7 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
 def report_blocks(run: Run, drawn: dict[str, Figure]) -> list:
     """The report of one run, the verdict first."""
+    from results.search_report import search_section
 
     def show(*stems):
         found = [drawn[stem] for stem in stems if stem in drawn]
@@ -114,6 +115,7 @@ def report_blocks(run: Run, drawn: dict[str, Figure]) -> list:
     ]
     blocks += resistance(run)
     blocks += [*show("subjects"), *attacks(run), *show("attacks")]
+    blocks += search_section(run, drawn)
     blocks += [Heading("Training"), Paragraph(_training_sentence(run)), *show("training")]
     return blocks + appendix(run)
 

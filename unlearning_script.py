@@ -4,6 +4,7 @@
     python unlearning_script.py --method npo,simnpo               # several methods: one run each, one comparison
     python unlearning_script.py --model_name_or_path M --forget_data F --retain_data R --method npo
     python unlearning_script.py --forget_text "some text to forget"
+    python unlearning_script.py --method auto --time_budget 30m   # searches method and settings first (needs optuna)
 
 A value on the command line wins over one in --config FILE.yaml, which wins over the method's default. What a run
 leaves in its folder is listed in README.md; `report.html` is written last, so its presence means "finished".
@@ -31,11 +32,13 @@ from data import augmentation, preparation
 from models import folders, loading
 from results import model_card, run_folder
 from results.options import (  # noqa: F401 - the settings are offered here
+    AUTO,
     BUNDLED,
     OPTIONS,
     RETRAINED,
     TARGET,
     command_line,
+    offered_methods,
     parse,
     read_config_file,
     resolve,
@@ -464,6 +467,8 @@ def run_unlearning(config: dict) -> Path:
     try:
         folder.write_json("config.json", config)
         with StopSwitch() as switch:
+            if config["method"] == AUTO:
+                given, config = _searched(config, given, folder, switch)
             _run(config, given, folder, switch)
     except BaseException as error:
         if folders.out_of_memory(error):
@@ -476,6 +481,17 @@ def run_unlearning(config: dict) -> Path:
     finally:
         folder.release()
     return folder.path
+
+
+def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) -> tuple[dict, dict]:
+    """(what to give, the whole configuration) of the run that --method auto has found best."""
+    from results import search
+
+    given = search.choose(config, given, folder, switch, read_sets, encode_sets)
+    config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
+    config["command"] = command_line(given)
+    folder.write_json("config.json", config)
+    return given, config
 
 
 def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
@@ -581,7 +597,7 @@ def save(model, tokenizer, config: dict, dtype) -> Path:
 
 def list_methods() -> str:
     """The table of methods, by family."""
-    lines = []
+    lines = [f"{name}: {summary}" for name, family, summary in offered_methods() if not family]
     for family, text in algorithm.FAMILIES.items():
         lines.append(f"{family}: {text} (default: {algorithm.FAMILY_DEFAULTS[family]})")
         lines += [f"  {m.name:24} {m.summary}" for m in algorithm.METHODS.values() if m.family == family]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import math
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,11 @@ from results.run_folder import UsageError
 
 BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
 TARGET, RETRAINED = "models/people-target", "models/people-retrained"
+AUTO = "auto"  # as --method: results/search.py chooses the method and its settings
+AUTO_SUMMARY = "Searches methods and settings on rows of its own, runs the best within --utility_budget."
+SEARCHED = ("profile_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")  # in this order
+SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
+SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ def _run_options() -> dict[str, Option]:
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
         "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, with commas", model),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
-        "method": Option(str, "profile_matching", "method, family, several with commas, or all (--list_methods)", run),
+        "method": Option(
+            str, "profile_matching", "method, family, several with commas, all or auto: --list_methods", run
+        ),
         "output_dir": Option(str, None, "the run folder (results/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "where the unlearned model goes (models/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
@@ -71,6 +80,17 @@ def _run_options() -> dict[str, Option]:
         "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
         "live_answers": Option(int, 2, "forget prompts answered at every evaluation point", run, low=0),
     }
+
+
+def _search_options() -> dict[str, Option]:
+    share, duration, trials = SEARCH_DEFAULTS.values()
+    text = f"auto: time for the search and the winner's run, without attacks: 90s, 10m, 1h30m [{duration}]"
+    return {
+        "utility_budget": Option(float, None, f"auto: share of the target's utility to keep [{share}]", "search",
+                                 above=0, high=1),
+        "time_budget": Option(str, None, text, "search"),
+        "max_trials": Option(int, None, f"auto: trials at most [{trials}]", "search", low=1),
+    }  # fmt: skip
 
 
 _TRAINING_HELP = {
@@ -153,12 +173,17 @@ def _training_options() -> dict[str, Option]:
     return options
 
 
-OPTIONS: dict[str, Option] = {**_run_options(), **_training_options()}
+OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
 COMMANDS = ("config", "debug", "list_methods", "help")  # flags that steer this script and are no setting of a run
 
 
+def offered_methods() -> list[tuple[str, str, str]]:
+    """(name, family, summary) of all that --method takes; auto, of no family, first."""
+    return [(AUTO, "", AUTO_SUMMARY), *((m.name, m.family, m.summary) for m in algorithm.METHODS.values())]
+
+
 def _parser(description: str) -> argparse.ArgumentParser:
-    lines = [f"  {m.name:24} {m.family:18} {m.summary}" for m in algorithm.METHODS.values()]
+    lines = [f"  {name:24} {family:18} {summary}" for name, family, summary in offered_methods()]
     metrics = [f"  {name}" for name in evaluation_metrics.METRICS]
     parser = argparse.ArgumentParser(
         prog="unlearning_script.py",
@@ -269,7 +294,8 @@ def shown(value) -> str:
 def _method_name(name: str, problems: list[str]) -> str:
     name = algorithm.FAMILY_DEFAULTS.get(name, name) if name not in algorithm.METHODS else name
     if name not in algorithm.METHODS:
-        problems.append(f"unknown method {name!r}: {nearest(name, [*algorithm.METHODS, *algorithm.FAMILY_DEFAULTS])}")
+        known = [AUTO, *algorithm.METHODS, *algorithm.FAMILY_DEFAULTS]
+        problems.append(f"unknown method {name!r}: {nearest(name, known)}")
     return name
 
 
@@ -293,7 +319,9 @@ def read_config_file(path: str) -> dict:
 
 def resolve(given: dict) -> dict:
     """One run's whole configuration from what was given: checks everything, reports all problems at once."""
-    problems: list[str] = []
+    if isinstance(given.get("method"), str) and given["method"].strip() == AUTO:
+        return _resolve_auto(given)
+    problems = [f"--{name} is for --method auto" for name in SEARCH_DEFAULTS if given.get(name) is not None]
     for name in given:
         if name not in OPTIONS:
             problems.append(f"unknown setting {shown(name)}: {nearest(str(name), OPTIONS)}")
@@ -330,6 +358,51 @@ def resolve(given: dict) -> dict:
         raise UsageError(problems)
     _name_run(config)
     return config
+
+
+def _resolve_auto(given: dict) -> dict:
+    """As `resolve`, for --method auto: what holds whichever method wins, training settings being a stand-in's."""
+    problems: list[str] = []
+    budgets = {name: given.get(name, default) for name, default in SEARCH_DEFAULTS.items()}
+    budgets = {name: _converted(name, value, problems) or SEARCH_DEFAULTS[name] for name, value in budgets.items()}
+    try:
+        seconds_of(budgets["time_budget"])
+    except UsageError as error:
+        problems.append(str(error))
+    if importlib.util.find_spec("optuna") is None:
+        problems.append("--method auto searches with optuna, which is not installed: pip install optuna")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
+    tried = searched(given)
+    shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
+    for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):
+        if not any(name in algorithm.hyper_parameters(method) for method in tried):
+            problems.append(f"--{name} is a setting of none of the methods that auto tries: {', '.join(tried)}")
+    rest = {name: value for name, value in given.items() if name in shared or name not in OPTIONS}
+    try:
+        config = resolve({**rest, "method": tried[0]})
+    except UsageError as error:
+        problems += str(error).splitlines()
+    if problems:
+        raise UsageError(problems)
+    named = {name: given.get(name) for name in ("output_dir", "model_output_dir")}
+    config.update(budgets, **named, method=AUTO)
+    _name_run(config)
+    return config
+
+
+def searched(given: dict) -> tuple[str, ...]:
+    """The methods that --method auto tries, the tool's default first."""
+    return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else SEARCHED
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as 90s, 10m or 1h30m; UsageError with the cure for anything else."""
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", str(text).strip().lower())
+    seconds = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--time_budget {shown(text)}: give a duration above zero, such as 90s, 10m or 1h30m")
+    return seconds
 
 
 def _unknown_names(flag: str, value: str, known) -> list[str]:

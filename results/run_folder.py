@@ -100,8 +100,11 @@ class RunFolder:
             folders.tidy(self.path / name)
         if config["resume_from_checkpoint"]:
             return
-        for stale in ("report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json"):
-            (self.path / stale).unlink(missing_ok=True)
+        stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json"]
+        if finished or config["method"] != "auto":  # a search that was killed goes on
+            stale += ["search.json", "search.db", "trials.csv"]
+        for name in stale:
+            (self.path / name).unlink(missing_ok=True)
         for old in checkpoints(self.path):
             shutil.rmtree(old, ignore_errors=True)
 

@@ -12,7 +12,8 @@ SCRIPTS = ["unlearning_algorithm", "unlearning_script", "evaluation_metrics", "a
 OURS = {*SCRIPTS, "data", "models", "results"}
 # of results/: used by the interface alone, so they may use what it may
 SERVE_THE_PAGE = {"asking", "desk", "events", "showing", "tabs"}
-SERVE_THE_RUNNER = {"options"}  # likewise, used by the runner and whoever shows its settings
+# likewise, used by the runner and whoever shows its settings
+SERVE_THE_RUNNER = {"options", "search", "search_score", "search_study"}
 MAY_IMPORT = {
     "data": {"data"},
     "models": {"models"},

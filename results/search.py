@@ -1,0 +1,362 @@
+"""--method auto: searches methods and their settings for the best score within the utility budget and the time budget.
+
+    choose(config, given, folder, switch, read_sets, encode_sets) -> what the winner's run is to be given
+
+A trial is a whole unlearning run on all rows that the winner's run trains on, from the same weights in memory. It is
+judged on the search's own rows (`results.search_score`), never by the evaluation's paraphrases and perturbed answers:
+those are taken off the rows before any trial sees them. What comes next is `results.search_study`'s business. The
+study lies in the run folder (search.db), for people as search.json and trials.csv; a killed search goes on from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+from data import preparation
+from models import loading
+from results import search_score
+from results.options import BUNDLED, UsageError, command_line, resolve, searched, seconds_of
+from results.run_folder import FREE_ON_RESUME, say
+from results.search_study import (
+    ask,
+    candidates,
+    drop,
+    finished,
+    open_study,
+    settings_of,
+    space,
+    summary,
+    trials_csv,
+    winner,
+)
+
+PROJECT = Path(__file__).resolve().parent.parent
+HALF_WAY = 0.5  # of a trial's steps: from there on it may be given up
+INERT, OVERSHOT, DAMAGED = (
+    0.1,
+    2.0,
+    0.75,
+)  # hopeless: less of the way gone, more of it, less of the budget's retain left
+TIMED_ROWS = 4  # of each set, on which the evaluation is timed
+FREE = {*FREE_ON_RESUME, "time_budget", "max_trials"} - {"eval_rows"}  # what a search may go on with another value of
+
+
+PLACES = ("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint")  # of this run alone
+
+
+class GivenUp(Exception):
+    """A trial is not worth its time; the message says why."""
+
+
+class Clock:
+    """What is left of the time budget; `used` seconds went in earlier processes of the same search."""
+
+    def __init__(self, budget: float, now=time.monotonic):
+        self.budget, self.used, self.now, self.started = budget, 0.0, now, now()
+
+    @property
+    def spent(self) -> float:
+        """Seconds gone."""
+        return self.used + self.now() - self.started
+
+    def holds(self, trial: float, reserve: float) -> bool:
+        """Whether a trial of about `trial` seconds leaves `reserve` seconds for the winner's run."""
+        return self.budget - self.spent >= trial + reserve
+
+
+def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) -> dict:
+    """Searches, or goes on with a search, and returns what the winner's run is to be given, by flag name.
+
+    `config`: resolved settings of --method auto; `given`: what was given. `read_sets` and `encode_sets` are the
+    runner's. Where the time holds no trial at all, the tool's default method with its defaults is returned.
+    """
+    if config["resume_from_checkpoint"] and not folder.begun_before:
+        raise UsageError(f"--resume_from_checkpoint {config['resume_from_checkpoint']}: no search in {folder.path}")
+    clock = Clock(seconds_of(config["time_budget"]))
+    folder.stage("preparing")
+    sets = read_sets({**config, "method": searched(given)[0]})
+    if config["retrained_model"]:  # what would end the winner's run is said now
+        evaluation_metrics.refuse_target_as_retrained(config["model_name_or_path"], config["retrained_model"])
+    if config["use_peft"]:
+        loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
+    identity = {name: value for name, value in {**given, "utility_budget": config["utility_budget"]}.items()
+                if name not in FREE}  # fmt: skip
+    identity |= {f"data {split}": preparation.data_hash(rows) for split, rows in sets.examples.items()}
+    identity["model"] = loading.model_hash(config["model_name_or_path"])
+    before = earlier(folder.path, identity)
+    if before.get("chosen") and all(before[name] == config[name] for name in ("time_budget", "max_trials")):
+        say(f"the search is over: trial {before['winner']} won")
+        return before["chosen"]
+    folder.stage("searching")
+    search = Search(config, given, folder, switch, sets, encode_sets, clock, identity)
+    search.load()
+    return search.run()
+
+
+def earlier(folder: Path, identity: dict) -> dict:
+    """What a search in this folder has written; {} for none. Refuses to go on with another one's."""
+    try:
+        before = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    known = before["identity"]
+    now = json.loads(json.dumps(identity))
+    differing = sorted(name for name in {*known, *now} if known.get(name) != now.get(name))
+    if differing:
+        raise UsageError([
+            f"{folder} holds another search: {name} was {known.get(name)!r}, is {now.get(name)!r}; "
+            "choose another --output_dir, or delete its search.db and search.json" for name in differing
+        ])  # fmt: skip
+    return before
+
+
+class Search:
+    """A search at work: the target's weights in memory, the search's own rows, the study, the clock."""
+
+    def __init__(self, config: dict, given: dict, folder, switch, sets, encode_sets, clock: Clock, identity: dict):
+        self.config, self.given, self.folder, self.switch = config, given, folder, switch
+        self.sets, self.encode_sets, self.clock, self.identity = sets, encode_sets, clock, identity
+        self.budget = config["utility_budget"]
+        self.spaces = {name: space(name, given) for name in candidates(given, sets.examples["forget"])}
+        self.split = search_score.search_split(sets.examples, sets.measured, self._general_rows())
+        bare = {name: [search_score.bare(row) for row in rows] for name, rows in sets.examples.items()}
+        self.rows = dataclasses.replace(sets, examples=bare, measured={}, encoded={}, notes=[])
+        self.encoded, self.per_token = {}, {}
+        for note in self.split.notes:
+            say(f"the search judges by {note}")
+
+    def _general_rows(self) -> list:
+        """Texts of the bundled general retain set that no trial trains on."""
+        if self.config["retain_data"] == BUNDLED["general_retain"]:
+            return []
+        texts = preparation.read_examples(str(PROJECT / BUNDLED["general_retain"]))
+        texts, _ = preparation.remove_overlap(self.sets.examples["forget"], texts, True)
+        counts = {self.configuration(name, {})["general_retain_rows"] for name in self.spaces} - {0}
+        trained = {id(texts[i * len(texts) // count]) for count in counts for i in range(min(count, len(texts)))}
+        return search_score.own_rows([text for text in texts if id(text) not in trained], [])
+
+    def load(self):
+        """Loads the target, keeps its weights, judges it, and times what the winner's run costs beside its training."""
+        from models import weights
+
+        began, path = time.monotonic(), self.config["model_name_or_path"]
+        self.tokenizer = loading.load_tokenizer(path)
+        self.model, _ = loading.load_model(
+            path, dtype="float32", attn_implementation=self.config["attn_implementation"], progress=say
+        )
+        self.kept = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.dtype = weights.compute_dtype(self.config["dtype"], self.model.device)
+        loaded = time.monotonic() - began
+        self.judge = search_score.Judge(self.look(), self.config["level"])
+        self.looking = time.monotonic() - began - loaded
+        self.around = loaded + self._evaluation_seconds()
+
+    def look(self) -> dict:
+        """What the search sees of the model as it is now."""
+        from models import weights
+
+        with weights.computing_in(self.model, self.dtype):
+            return search_score.look(self.model, self.tokenizer, self.split, self.config["max_length"])
+
+    def _evaluation_seconds(self) -> float:
+        """About how long measuring the models of the winner's run takes: a few own rows are timed, with stand-ins of
+        the number and size of the evaluation's strings, as if no earlier evaluation were kept."""
+        from models import weights
+
+        few = {
+            split: [dataclasses.replace(row, paraphrased_answer=row.answer,
+                                        perturbed_answer=(row.answer,) * len(measured[0].perturbed_answer))
+                    for row in self.split.views["asked"][split][:TIMED_ROWS]]
+            for split, measured in self.sets.measured.items()
+            if measured and self.split.views["asked"].get(split)
+        }  # fmt: skip
+        names = self.config["metrics"]
+        names = None if names == "all" else [name.strip() for name in names.split(",")]
+        began = time.monotonic()
+        with weights.computing_in(self.model, self.dtype):
+            evaluation_metrics.evaluate_model(
+                self.model, self.tokenizer, few, metrics=names, max_length=self.config["max_length"]
+            )
+        share = sum(map(len, self.sets.measured.values())) / sum(map(len, few.values()))
+        return (time.monotonic() - began) * share * (3 if self.config["retrained_model"] else 2)
+
+    # -- one trial
+
+    def configuration(self, method: str, settings: dict) -> dict:
+        """The whole configuration of a trial, checked like any run's."""
+        return resolve({**settings_of(method, self.given), **settings, "method": method})
+
+    def training_rows(self, config: dict) -> dict:
+        """The encoded rows that a trial trains on; its probes look at the search's own retain rows."""
+        key = (algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"])
+        if key not in self.encoded:
+            rows = dataclasses.replace(self.rows, encoded={}, notes=[])
+            self.encode_sets(rows, self.tokenizer, config)
+            if retain := self.split.views["asked"].get("retain"):
+                own, _ = preparation.encode_examples(self.tokenizer, retain, config["max_length"])
+                rows.encoded["retain_probe"] = own
+            self.encoded[key] = rows.encoded
+        return self.encoded[key]
+
+    def tokens(self, config: dict) -> float:
+        """Tokens that a trial reads, if nothing ends it early."""
+        rows = self.training_rows(config)
+        forget = rows[algorithm.METHODS[config["method"]].trained_set]
+        batch = config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
+        steps = math.ceil(config["num_train_epochs"] * math.ceil(len(forget) / batch))
+        each = min(batch, len(forget)) * float(forget.lengths.mean())
+        if config["retain_loss"] != "none":
+            each += batch * config["retain_rows_per_forget_row"] * float(rows["retain"].lengths.mean())
+        return each * (config["max_steps"] if config["max_steps"] > 0 else steps)
+
+    def estimate(self, config: dict) -> float:
+        """About how many seconds a trial trains: by earlier ones of its method, else of any, else by the first look."""
+        known = self.per_token.get(config["method"]) or max(self.per_token.values(), default=0.0)
+        if not known:  # a training step costs some three passes, and the rows of the first look were some 200 tokens
+            known = 4 * self.looking / sum(len(rows) for sets in self.split.views.values() for rows in sets.values())
+            known /= float(self.training_rows(config)["forget"].lengths.mean())
+        return self.tokens(config) * known
+
+    def train(self, trial, config: dict, reserve: float, first: bool) -> float:
+        """Unlearns from the target's weights, in place; returns the seconds. Raises `GivenUp`."""
+        rows, began, model = self.training_rows(config), time.monotonic(), self.model
+        if config["use_peft"]:
+            names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+            model = loading.add_lora(model, **{name.removeprefix("lora_"): config[name] for name in names})
+        run = algorithm.Unlearning(model, rows, config["method"], config, pad_token_id=self.tokenizer.pad_token_id)
+        try:
+            run.prepare()
+            for record in run.steps():
+                self.switch.check()
+                if record["event"] == "collapse":
+                    raise GivenUp(record["message"])
+                if record["event"] == "evaluation" and record["step"]:
+                    self._consider(trial, run, record, first)
+                if not self.clock.holds(0, reserve):
+                    raise GivenUp("out of time")
+        finally:
+            if hasattr(run, "optimizer"):
+                run.close()
+            self.model = model.merge_and_unload() if config["use_peft"] else model
+            if run.step:
+                read = self.tokens(config) * run.step / run.total_steps
+                self.per_token[config["method"]] = (time.monotonic() - began) / read
+        return time.monotonic() - began
+
+    def _consider(self, trial, run, record: dict, first: bool):
+        """Gives a trial up that is hopeless by the loop's own probes, or worse than most were at this part of the way.
+
+        The first trial is the tool's default, which the winner has to beat: it is brought to its end.
+        """
+        done = record["step"] / run.total_steps
+        value, way, left = search_score.probe_score(run.start, record, run.level)
+        place = round(10 * done)
+        if place not in trial.user_attrs.get("places", []):
+            trial.set_user_attr("places", [*trial.user_attrs.get("places", []), place])
+            trial.report(value, place)
+        if first or done < HALF_WAY or done == 1:
+            return
+        seen = f"after {done:.0%} of its steps {way:.0%} of the way to the level is gone and {left:.0%} of retain left"
+        if way < INERT or way > OVERSHOT or left < DAMAGED * self.budget:
+            raise GivenUp(f"hopeless: {seen}")
+        if trial.should_prune():
+            raise GivenUp(f"below the median: {seen}")
+
+    def attempt(self, trial, config: dict, reserve: float, first: bool):
+        """One trial from start to score, told to the study; afterwards the target's weights are back."""
+        import optuna
+
+        began, state, value = time.monotonic(), optuna.trial.TrialState.PRUNED, None
+        try:
+            seconds = self.train(trial, config, reserve, first)
+            found = self.judge.score(self.look())
+            for name in ("forgetting", "privacy", "utility", "score", "parts"):
+                trial.set_user_attr(name, getattr(found, name))
+            trial.set_user_attr("training_seconds", seconds)
+            state, value = optuna.trial.TrialState.COMPLETE, found.objective(self.budget)
+        except (GivenUp, algorithm.Diverged) as error:
+            trial.set_user_attr("why", str(error))
+        except algorithm.MethodError as error:  # not a method for this model: it is not tried again
+            trial.set_user_attr("why", str(error))
+            self.spaces.pop(config["method"])
+        finally:
+            self.model.load_state_dict(self.kept)
+        trial.set_user_attr("seconds", time.monotonic() - began)
+        self.study.tell(trial, value, state)
+
+    # -- all trials
+
+    def run(self) -> dict:
+        """Tries until time, trials or methods run out; what the winner's run is to be given."""
+        self.study = open_study(self.folder.path / "search.db")
+        done = finished(self.study)
+        self.clock.used = sum(trial.user_attrs.get("seconds", 0.0) for trial in done)
+        if done:
+            say(f"the search goes on after {len(done)} trials")
+        self.write("searching")
+        while self.spaces and len(done) < self.config["max_trials"]:
+            self.switch.check()
+            trial, method, settings = ask(self.study, self.spaces, self.config["seed"])
+            config = self.configuration(method, settings)
+            seconds = self.estimate(config)
+            best = winner(summary(self.study, self.budget)["trials"])
+            reserve = self.around + max(best["training_seconds"] if best else 0.0, seconds)
+            if not self.clock.holds(seconds + self.looking, reserve):
+                drop(self.study, trial.number)
+                say(f"the time left, {self.clock.budget - self.clock.spent:.0f} s, holds no further trial (some "
+                    f"{seconds:.0f} s) beside the winner's run (some {reserve:.0f} s)")  # fmt: skip
+                break
+            described = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+            say(f"trial {len(done) + 1}: {method}: {described}")
+            self.folder.update(doing=f"trial {len(done) + 1}: {method}")
+            self.attempt(trial, config, reserve, first=not done)
+            done = finished(self.study)
+            report = self.write("searching")
+            say(f"  {_outcome(report['trials'][-1])}")
+            self.switch.kept = f"{len(done)} trials are kept; the same command with --output_dir={self.folder.path} "
+            self.switch.kept += "goes on from there"
+        return self._finish()
+
+    def _finish(self) -> dict:
+        best = winner(summary(self.study, self.budget)["trials"])
+        method, settings = (best["method"], best["settings"]) if best else (searched(self.given)[0], {})
+        chosen = {**settings_of(method, self.given), "method": method, **settings}
+        self.write("chosen", chosen)
+        if best is None:
+            say(f"no trial came to its end in {self.config['time_budget']}: {method} runs with its defaults")
+        else:
+            kept = "within the budget" if best["within"] else f"none kept {self.budget:.0%}: this one kept most"
+            say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
+        del self.model, self.kept
+        return chosen
+
+    def write(self, state: str, chosen: dict | None = None) -> dict:
+        """search.json and trials.csv, whole, after every trial."""
+        report = {
+            "state": state, "command": command_line(self.given), "identity": self.identity,
+            "time_budget": self.config["time_budget"], "max_trials": self.config["max_trials"],
+            "seconds": round(self.clock.spent, 1), "rows": self.split.notes, "methods": list(self.spaces),
+            "goals": {f"{metric} {view}": pair for (view, metric), pair in self.judge.goals.items()},
+            **summary(self.study, self.budget),
+        }  # fmt: skip
+        if chosen is not None:
+            lasting = {name: value for name, value in chosen.items() if name not in PLACES}
+            report |= {"chosen": chosen, "winner_command": command_line(lasting)}
+        temporary = self.folder.path / ".trials.csv.tmp"
+        temporary.write_text(trials_csv(report["trials"]), encoding="utf-8")
+        temporary.replace(self.folder.path / "trials.csv")
+        self.folder.write_json("search.json", report)
+        return report
+
+
+def _outcome(trial: dict) -> str:
+    if trial["state"] != "complete":
+        return f"given up after {trial['seconds']:.0f} s: {trial['why']}"
+    names = [name for name in ("score", "forgetting", "privacy", "utility") if trial[name] is not None]
+    return ", ".join(f"{name} {trial[name]:.3f}" for name in names) + f", {trial['seconds']:.0f} s"

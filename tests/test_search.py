@@ -1,0 +1,371 @@
+"""--method auto on a tiny model: what it may look at, what it tries, gives up and chooses, and that it goes on."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_world
+import tiny_models
+
+import unlearning_algorithm as algorithm
+import unlearning_script
+from data import preparation
+from models import loading
+from results import options, search, search_score, search_study
+from results.run_folder import UsageError
+from unlearning_script import main, resolve
+
+needs_optuna = pytest.mark.skipif(
+    importlib.util.find_spec("optuna") is None, reason="optuna is not installed: pip install optuna"
+)
+ROOT = Path(__file__).resolve().parents[1]
+SEARCHED = ("max_steps", "eval_steps", "early_stop")  # of the small world's flags, those that the search shall choose
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return small_world.build(tmp_path_factory.mktemp("world"))
+
+
+def flags(world, run, *more):
+    """An auto run of a few trials; the tiny model learns at a hundred times the usual rate."""
+    asked = ["--method=auto", "--time_budget=10m", "--max_trials=9", "--utility_budget=.8", "--learning_rate=3e-3"]
+    return world.flags(run, *asked, *more, without=SEARCHED)
+
+
+def found(run) -> dict:
+    return json.loads((run / "search.json").read_text(encoding="utf-8"))
+
+
+def comparable(run) -> list:
+    """What must be equal where the same was searched: everything but times."""
+    return [{key: value for key, value in trial.items() if "seconds" not in key} for trial in found(run)["trials"]]
+
+
+# -- what it may look at
+
+
+@needs_optuna
+def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path, monkeypatch):
+    """Poison in those fields reaches no tokenizer while the search chooses, and changes nothing of what it chooses."""
+    poisoned = small_world.World(world.folder)
+    poisoned.data = {}
+    for name, path in world.data.items():
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            row["paraphrased_question"] = row["paraphrased_answer"] = "lunatoxin " + row["answer"]
+            row["perturbed_answer"] = ["lunatoxin"] * 3
+        poisoned.data[name] = tmp_path / f"{name}.jsonl"
+        poisoned.data[name].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    seen = {"searching": [], "after": []}
+    tokens, choose, stage = preparation._Format.tokens, search.choose, ["after"]
+
+    def spy(self, texts, split=False):
+        seen[stage[0]] += texts
+        return tokens(self, texts, split)
+
+    def watched(*args):
+        stage[0] = "searching"
+        try:
+            return choose(*args)
+        finally:
+            stage[0] = "after"
+
+    monkeypatch.setattr(preparation._Format, "tokens", spy)
+    monkeypatch.setattr(search, "choose", watched)
+    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "kept")
+    metrics = "--metrics=loss,answer_probability,truth_ratio"
+    assert main(flags(poisoned, tmp_path / "poisoned", metrics)) == 0
+    assert len(seen["searching"]) > 100 and not any("lunatoxin" in text for text in seen["searching"])
+    assert any("lunatoxin" in text for text in seen["after"])  # the evaluation of the winner does look at them
+    assert main(flags(world, tmp_path / "clean", metrics)) == 0
+    assert comparable(tmp_path / "clean") == comparable(tmp_path / "poisoned")
+    assert found(tmp_path / "clean")["winner"] == found(tmp_path / "poisoned")["winner"]
+
+
+def test_the_search_judges_by_rows_that_the_evaluation_does_not_measure():
+    rows = tiny_models.facts() * 3
+    rows = [preparation.Example(answer=f"{row.answer} {n}", prompt=row.prompt) for n, row in enumerate(rows)]
+    measured = unlearning_script.spread(rows, 80)
+    own = search_score.own_rows(rows, measured)
+    assert len(own) >= search_score.ENOUGH and not {row.answer for row in own} & {row.answer for row in measured}
+    few = rows[:20]  # all of them are measured: there are no others to judge by
+    assert search_score.own_rows(few, few) == few
+    split = search_score.search_split({"forget": tiny_models.facts()[:6]}, {}, [])
+    assert all(row.paraphrased_answer is None and not row.perturbed_answer for row in split.views["asked"]["forget"])
+
+
+# -- the score
+
+
+def test_the_score_is_two_sided_and_knows_the_model_that_never_saw_the_rows(world):
+    everyone = tiny_models.facts()
+    sets = {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:]}
+    split = search_score.search_split(sets, {}, [])
+    target, tokenizer = loading.load_model(world.target)[0], loading.load_tokenizer(str(world.target))
+    seen = search_score.look(target, tokenizer, split, 64)
+    judge = search_score.Judge(seen)
+    untouched = judge.score(seen)
+    retrained = judge.score(search_score.look(loading.load_model(world.retrained)[0], tokenizer, split, 64))
+    assert untouched.forgetting == 0 and untouched.utility == 1 and untouched.score == 0
+    assert retrained.forgetting > 0.5 and retrained.utility > 0.95 and retrained.score > 0.5
+    broken = tiny_models.make_tiny(everyone, epochs=0)[0]
+    for parameter in broken.parameters():
+        parameter.data.mul_(3)
+    worse = judge.score(search_score.look(broken, tokenizer, split, 64))
+    assert worse.score < 0.1 and worse.objective(0.95) < untouched.objective(0.95) + 1e-9
+
+
+def test_a_loss_beyond_the_level_counts_against_a_trial_as_one_below_it_does():
+    start = {"forget": {"loss": 0.0}, "retain": {"answer_probability": 0.9}}
+    below, at, beyond = (
+        search_score.probe_score(start, {"forget": {"loss": loss}, "retain": {"answer_probability": 0.9}}, 2.0)[0]
+        for loss in (1.5, 2.0, 2.5)
+    )
+    assert at == 1 and below == beyond < 1
+
+
+def trial(number, utility, score, forgetting=0.5, state="complete", budget=0.9):
+    return {"number": number, "state": state, "utility": utility, "score": score, "forgetting": forgetting,
+            "privacy": None, "within": state == "complete" and utility >= budget}  # fmt: skip
+
+
+def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
+    over, good, poor = trial(1, 0.8, 0.95), trial(2, 0.92, 0.7), trial(3, 0.99, 0.4)
+    given_up = {**trial(4, 0, 0), "state": "given up", "within": False}
+    assert search_study.winner([over, poor, good, given_up]) is good
+    assert search_study.winner([trial(1, 0.5, 0.9), trial(2, 0.8, 0.1)])["number"] == 2
+    assert search_study.winner([trial(1, 0.95, 0.6), trial(2, 0.95, 0.6)])["number"] == 1
+    assert search_study.winner([given_up]) is None
+
+
+# -- what it tries and gives up
+
+
+@needs_optuna
+def test_defaults_come_first_then_others_and_the_best_within_the_budget_is_run(world, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(flags(world, run)) == 0
+    report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
+    methods = [trial["method"] for trial in report["trials"]]
+    assert methods[: len(options.SEARCHED)] == list(options.SEARCHED) and len(methods) == 9
+    assert [trial["default"] for trial in report["trials"]] == [True] * 7 + [False] * 2
+    best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
+    whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
+    assert best["score"] == max(trial["score"] for trial in whole) > 0.3
+    assert best["score"] >= report["trials"][0]["score"]  # never worse than the tool's default
+    assert config["method"] == best["method"]
+    assert {name: config[name] for name in best["settings"]} == best["settings"]
+    assert any(trial["front"] for trial in report["trials"])
+    assert (run / "report.html").exists() and (tmp_path / "run-model" / "model.safetensors").exists()
+    assert len((run / "trials.csv").read_text(encoding="utf-8").splitlines()) == 10
+    words = report["winner_command"]
+    assert f"--method={best['method']}" in words and not any("auto" in w or "output_dir" in w for w in words)
+    again = resolve(dict(word[2:].split("=", 1) for word in words[2:]))
+    assert {name: again[name] for name in ("method", "learning_rate", *best["settings"])} == {
+        name: config[name] for name in ("method", "learning_rate", *best["settings"])
+    }
+    assert f"trial {best['number']} wins" in capsys.readouterr().out
+
+
+@needs_optuna
+def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path):
+    """Trials start from the target's weights and train on the winner's rows: the run is the trial again."""
+    kept = []
+    look = search.Search.look
+
+    def spy(self):
+        kept.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return look(self)
+
+    original, search.Search.look = search.Search.look, spy
+    try:
+        assert main(flags(world, tmp_path / "run", "--load_best_model_at_end=false")) == 0
+    finally:
+        search.Search.look = original
+    report = found(tmp_path / "run")
+    whole = [trial["number"] for trial in report["trials"] if trial["state"] == "complete"]
+    judged = kept[1 + whole.index(report["winner"])]  # the first look is at the target
+    model = loading.load_model(tmp_path / "run-model")[0].state_dict()
+    assert all(model[name].equal(judged[name]) for name in judged)
+
+
+@needs_optuna
+def test_hopeless_trials_are_given_up_at_half_of_their_way(world, tmp_path, monkeypatch):
+    steps = {}
+    close = algorithm.Unlearning.close
+
+    def spy(self):
+        steps.setdefault((self.method.name, self.total_steps), self.step)
+        close(self)
+
+    monkeypatch.setattr(algorithm.Unlearning, "close", spy)
+    assert main(flags(world, tmp_path / "run", "--learning_rate=1e-9", "--max_trials=4")) == 0
+    first, *others = found(tmp_path / "run")["trials"]
+    assert first["state"] == "complete"  # the default, that the winner has to beat
+    assert all(trial["state"] == "given up" and trial["why"].startswith("hopeless") for trial in others)
+    assert all(trial["score"] is None for trial in others)
+    assert all(step <= 0.75 * total for (name, total), step in steps.items() if name != first["method"])
+
+
+def test_what_was_given_is_not_searched(world):
+    given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
+    assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight"}
+    assert "beta" not in search_study.settings_of("undial", given) and "strength" in search_study.space("undial", given)
+    low, high, log, default = search_study.space("npo", {})["learning_rate"]
+    assert low < default < high and log
+    assert default == algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"]
+
+
+# -- time, and going on
+
+
+def test_a_clock_counts_earlier_processes_and_keeps_a_reserve():
+    now = [100.0]
+    clock = search.Clock(60, now=lambda: now[0])
+    assert clock.holds(20, 40) and not clock.holds(21, 40)
+    clock.used = 15
+    now[0] += 5
+    assert clock.spent == 20 and clock.holds(0, 40) and not clock.holds(1, 40)
+
+
+@needs_optuna
+def test_no_trial_starts_that_the_time_left_does_not_hold(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(search.Search, "estimate", lambda self, config: 40.0)
+    assert main(flags(world, tmp_path / "run", "--time_budget=60s")) == 0  # 40 for the trial, 40 for its run
+    assert found(tmp_path / "run")["trials"] == [] and found(tmp_path / "run")["winner"] is None
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["method"] == options.SEARCHED[0]
+    assert "runs with its defaults" in capsys.readouterr().out
+
+
+@needs_optuna
+def test_a_trial_that_takes_too_long_is_given_up_for_the_winners_run(world, tmp_path, monkeypatch):
+    clocks = []
+
+    class Late(search.Clock):
+        def __init__(self, budget):
+            super().__init__(budget)
+            clocks.append(self)
+
+    def slow(self, *args):
+        consider(self, *args)
+        if len(search.finished(self.study)) == 1:
+            clocks[0].used += 1000
+
+    consider = search.Search._consider
+    monkeypatch.setattr(search, "Clock", Late)
+    monkeypatch.setattr(search.Search, "_consider", slow)
+    assert main(flags(world, tmp_path / "run")) == 0
+    states = [(trial["state"], trial["why"]) for trial in found(tmp_path / "run")["trials"]]
+    assert states == [("complete", ""), ("given up", "out of time")]
+
+
+@needs_optuna
+@pytest.mark.parametrize("again", ["same command", "--resume_from_checkpoint=latest"])
+def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
+    asked = ["--max_trials=14"]
+    command = [sys.executable, str(ROOT / "unlearning_script.py"), *flags(world, tmp_path / "killed", *asked)]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and running.poll() is None:
+            path = tmp_path / "killed" / "search.json"
+            if path.exists() and len(json.loads(path.read_text(encoding="utf-8"))["trials"]) >= 3:
+                break
+            time.sleep(0.01)
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    before = found(tmp_path / "killed")
+    assert before["state"] == "searching" and 3 <= len(before["trials"]) < 14
+    more = [] if again == "same command" else [again]
+    assert subprocess.run([*command, *more], cwd=ROOT, check=False).returncode == 0
+    assert comparable(tmp_path / "killed")[: len(before["trials"])] == [
+        {key: value for key, value in trial.items() if "seconds" not in key} | {"front": after["front"]}
+        for trial, after in zip(before["trials"], found(tmp_path / "killed")["trials"])
+    ]
+    assert main(flags(world, tmp_path / "whole", *asked)) == 0
+    assert comparable(tmp_path / "killed") == comparable(tmp_path / "whole")
+    assert (tmp_path / "killed" / "report.html").exists()
+
+
+@needs_optuna
+def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(world, tmp_path, capsys):
+    assert main(flags(world, tmp_path / "one", "--max_trials=8")) == 0
+    assert main(flags(world, tmp_path / "two", "--max_trials=8", "--seed=7")) == 0
+    first, second = (found(tmp_path / name)["trials"][7]["settings"] for name in ("one", "two"))
+    assert first != second
+    (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
+    capsys.readouterr()
+    assert main(flags(world, tmp_path / "one", "--max_trials=8", "--seed=7")) == 2
+    assert "holds another search: seed was '42'" in capsys.readouterr().err
+
+
+# -- what it refuses, and other data
+
+
+def test_without_optuna_it_says_what_to_install_before_anything_is_loaded(world, tmp_path, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find(name))
+    monkeypatch.setattr(loading, "load_model", lambda *args, **kwargs: pytest.fail("a model was loaded"))
+    assert main(flags(world, tmp_path / "run")) == 2
+    assert "pip install optuna" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "cure"),
+    [
+        ("--time_budget=soon", "90s, 10m"),
+        ("--time_budget=0s", "above zero"),
+        ("--time_budget=90", "90s, 10m"),
+        ("--utility_budget=0", "above 0"),
+        ("--utility_budget=97", "at most 1"),
+        ("--max_trials=0", "at least 1"),
+        ("--task_scale=2", "none of the methods that auto tries"),
+    ],
+)
+def test_budgets_that_cannot_be_are_refused_with_the_cure(world, tmp_path, capsys, flag, cure):
+    assert main(flags(world, tmp_path / "run", flag)) == 2
+    assert cure in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_budgets_belong_to_auto_and_durations_are_read():
+    with pytest.raises(UsageError, match="--time_budget is for --method auto"):
+        resolve({"method": "npo", "time_budget": "10m"})
+    assert [options.seconds_of(text) for text in ("90s", "10m", "1h", "1h30m", "1.5h")] == [90, 600, 3600, 5400, 5400]
+    assert options.offered_methods()[0][0] == "auto" and "auto" in unlearning_script.list_methods()
+
+
+@needs_optuna
+def test_a_raw_text_is_searched_without_refusals_and_without_a_holdout_set(world, tmp_path):
+    run = tmp_path / "run"
+    text = "ada lives in lund by the sea and bor works as a smith all year"
+    more = flags(world, run, f"--forget_text={text}", "--max_trials=7")
+    more = [word for word in more if not word.startswith(("--forget_data", "--holdout_data"))]
+    assert main(more) == 0
+    report = found(run)
+    assert "idk" not in report["methods"] and {t["method"] for t in report["trials"]} >= set(report["methods"])
+    assert all(trial["privacy"] is None for trial in report["trials"])
+    assert max(trial["score"] or 0 for trial in report["trials"]) > 0.2
+
+
+@needs_optuna
+def test_an_adapter_is_searched_and_the_base_stays_as_it_was(world, tmp_path):
+    run = tmp_path / "run"
+    assert main(flags(world, run, "--use_peft", "--lora_r=4", "--max_trials=3", "--learning_rate=1e-2")) == 0
+    assert (tmp_path / "run-model" / "adapter_model.safetensors").exists()
+    scores = [trial["forgetting"] for trial in found(run)["trials"] if trial["state"] == "complete"]
+    assert scores and all(trial["method"] in algorithm.METHODS for trial in found(run)["trials"])
+
+
+@needs_optuna
+def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_path):
+    assert main(flags(world, tmp_path / "run", "--retain_data=none", "--max_trials=3")) == 0
+    assert [trial["method"] for trial in found(tmp_path / "run")["trials"]] == list(options.SEARCHED_WITHOUT_RETAIN)
