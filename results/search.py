@@ -280,11 +280,8 @@ class Search:
                 trial.set_user_attr(name, getattr(found, name))
             trial.set_user_attr("training_seconds", seconds)
             state, value = optuna.trial.TrialState.COMPLETE, found.objective(self.budget)
-        except (GivenUp, algorithm.Diverged) as error:
+        except (GivenUp, algorithm.Diverged, algorithm.MethodError) as error:
             trial.set_user_attr("why", str(error))
-        except algorithm.MethodError as error:  # not a method for this model: it is not tried again
-            trial.set_user_attr("why", str(error))
-            self.spaces.pop(config["method"])
         finally:
             self.model.load_state_dict(self.kept)
         trial.set_user_attr("seconds", time.monotonic() - began)
@@ -293,14 +290,14 @@ class Search:
     # -- all trials
 
     def run(self) -> dict:
-        """Tries until time, trials or methods run out; what the winner's run is to be given."""
+        """Tries until time or trials run out; what the winner's run is to be given."""
         self.study = open_study(self.folder.path / "search.db")
         done = finished(self.study)
         self.clock.used = sum(trial.user_attrs.get("seconds", 0.0) for trial in done)
         if done:
             say(f"the search goes on after {len(done)} trials")
         self.write("searching")
-        while self.spaces and len(done) < self.config["max_trials"]:
+        while len(done) < self.config["max_trials"]:
             self.switch.check()
             trial, method, settings = ask(self.study, self.spaces, self.config["seed"])
             config = self.configuration(method, settings)

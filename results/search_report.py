@@ -118,26 +118,19 @@ def _told(search: dict) -> list:
     trials = search["trials"]
     given_up = sum(trial.get("state") != "complete" for trial in trials)
     best = next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
-    text = (
-        f"{len(trials)} trials in {duration(finite(search.get('seconds')))}, {given_up} of them given up on the way. "
-    )
+    budget, took = percent(search["utility_budget"]), duration(finite(search.get("seconds")))
+    text = f"{len(trials)} trials in {took}, {given_up} of them given up on the way. "
     if best is None:
         text += "None came to its end, so the default method was run with its defaults. "
     elif best.get("within"):
-        text += f"Trial {best['number']} has the best score of those that keep at least "
-        text += f"{percent(search['utility_budget'])} of the target's utility. "
+        text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility. "
     else:
-        text += (
-            f"No trial kept {percent(search['utility_budget'])} of the target's utility; trial {best['number']} kept "
-        )
-        text += "most. "
+        text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
     text += (
         "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, neither short "
-    )
-    text += (
         "of it nor beyond), privacy (membership attacks) and utility, on rows of the search's own and never with the "
+        "evaluation's paraphrases and wrong answers; so it is not the score of the verdict above. Judged by: "
     )
-    text += "evaluation's paraphrases and wrong answers; so it is not the score of the verdict above. Judged by: "
     return [text, ("user", "; ".join(map(str, search.get("rows") or []))), "."]
 
 

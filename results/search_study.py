@@ -64,7 +64,7 @@ def space(method: str, given: dict) -> dict[str, tuple[float, float, bool, float
 
 
 def open_study(path: Path):
-    """The study in a sqlite file; trials that a killed process left running are failed, so they are asked for again."""
+    """The study in a sqlite file; what a killed process had begun, or was about to, is dropped and asked for again."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -77,8 +77,10 @@ def open_study(path: Path):
         storage=storage, study_name="search", direction="maximize", pruner=pruner, load_if_exists=True
     )
     for trial in study.get_trials(deepcopy=False):
-        if not trial.state.is_finished():
+        if trial.state == optuna.trial.TrialState.RUNNING:
             drop(study, trial.number)
+        elif trial.state == optuna.trial.TrialState.WAITING:
+            drop(study, study.ask().number)
     return study
 
 

@@ -28,7 +28,7 @@ FOLDER = tempfile.TemporaryDirectory(prefix="configuration-")
 texts = st.text(st.characters(codec=None), max_size=20)  # surrogates and NUL included
 numbers = st.integers() | st.floats() | st.sampled_from([0, -1, 1, 10**400, "1e400", "9" * 5000, "1e-5", "nan", "-0"])
 words = st.sampled_from(
-    ["", "none", "all", "true", "maybe", "latest", "npo", "idk", "gradient", "a,b", "~x", "..", "/"]
+    ["", "none", "all", "true", "maybe", "latest", "npo", "idk", "auto", "gradient", "10m", "a,b", "~x", "..", "/"]
 )
 plain = st.none() | st.booleans() | numbers | words | texts | st.dates() | st.binary(max_size=5)
 values = plain | st.lists(plain, max_size=3) | st.dictionaries(texts, plain, max_size=2)
@@ -58,7 +58,9 @@ def test_any_settings_become_a_configuration_or_are_refused_in_words(settings):
         assert str(error).strip() and error.exit_code == 2
         assert all(len(line) < 2000 for line in str(error).splitlines())
     else:
-        assert set(OPTIONS) - {n for n, o in OPTIONS.items() if o.group in ("training", "method")} <= set(config)
+        assert set(OPTIONS) - {n for n, o in OPTIONS.items() if o.group in ("training", "method", "search")} <= set(
+            config
+        )
         json.dumps(config, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 

@@ -13,6 +13,7 @@ import pytest
 import small_world
 import tiny_models
 
+import analyze_results
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data import preparation
@@ -304,7 +305,7 @@ def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(
     (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
     capsys.readouterr()
     assert main(flags(world, tmp_path / "one", "--max_trials=8", "--seed=7")) == 2
-    assert "holds another search: seed was '42'" in capsys.readouterr().err
+    assert "holds another search: seed was None, is '7'" in capsys.readouterr().err
 
 
 # -- what it refuses, and other data
@@ -369,3 +370,40 @@ def test_an_adapter_is_searched_and_the_base_stays_as_it_was(world, tmp_path):
 def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_path):
     assert main(flags(world, tmp_path / "run", "--retain_data=none", "--max_trials=3")) == 0
     assert [trial["method"] for trial in found(tmp_path / "run")["trials"]] == list(options.SEARCHED_WITHOUT_RETAIN)
+
+
+@needs_optuna
+def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
+    """Between a default being queued and being asked for, and between that and its end."""
+    spaces = {"npo": {"beta": (0.1, 0.4, True, 0.2)}, "undial": {"strength": (1.0, 9.0, True, 3.0)}}
+    study = search_study.open_study(tmp_path / "a?b.db")
+    study.enqueue_trial({"method": "npo", "npo.beta": 0.2})
+    again = search_study.open_study(tmp_path / "a?b.db")
+    begun, method, settings = search_study.ask(again, spaces, 1)
+    assert (method, settings) == ("npo", {"beta": 0.2})
+    again = search_study.open_study(tmp_path / "a?b.db")
+    assert not search_study.finished(again)
+    for expected in ("npo", "undial"):
+        begun, method, settings = search_study.ask(again, spaces, 1)
+        assert method == expected
+        again.tell(begun, 0.5)
+    assert [trial.user_attrs["method"] for trial in search_study.finished(again)] == ["npo", "undial"]
+    third = search_study.ask(again, spaces, 1)[1:]
+    assert search_study.ask(search_study.open_study(tmp_path / "a?b.db"), spaces, 1)[1:] == third
+
+
+@needs_optuna
+def test_the_report_shows_the_trade_off_and_the_winners_command(world, tmp_path):
+    run = tmp_path / "run"
+    assert main(flags(world, run, "--max_trials=5")) == 0
+    text, page = ((run / f"report.{kind}").read_text(encoding="utf-8") for kind in ("md", "html"))
+    report = found(run)
+    for kind in ("png", "svg"):
+        assert (run / "figures" / f"search_tradeoff.{kind}").stat().st_size > 1000
+    assert "## Search" in text and "search_tradeoff" in text and "Search</h2>" in page
+    assert f"--method={report['trials'][report['winner'] - 1]['method']}" in text
+    assert text.count("given up") >= sum(trial["state"] != "complete" for trial in report["trials"])
+    (run / "search.json").write_text("{", encoding="utf-8")  # a damaged one costs its section, not the report
+    analyze_results.write_report(run)
+    text = (run / "report.md").read_text(encoding="utf-8")
+    assert "## Search" not in text and "search.json: not readable" in text
