@@ -202,8 +202,8 @@ def show_rows(sets: Sets, tokenizer, count: int = 2):
         say(f"  {context!r} [{loss!r}]")
 
 
-def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
-    """`compute()`, or what it returned before for the same model, rows, settings and code; JSON under results/."""
+def kept_path(what: str, sets: Sets, config: dict, model_hash: str) -> Path:
+    """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     import hashlib
 
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
@@ -212,7 +212,12 @@ def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     settings = [config[name] for name in (what, "max_length", "dtype")]
     key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
-    path = EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    return EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
+    """`compute()`, or what it returned before for the same model, rows, settings and code; JSON under results/."""
+    path = kept_path(what, sets, config, model_hash)
     if path.exists():
         with contextlib.suppress(ValueError):
             return json.loads(path.read_text(encoding="utf-8"))
@@ -487,7 +492,7 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
     """(what to give, the whole configuration) of the run that --method auto has found best."""
     from results import search
 
-    given = search.choose(config, given, folder, switch, read_sets, encode_sets)
+    given = search.choose(config, given, folder, switch, read_sets, encode_sets, kept_path)
     config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
     config["command"] = command_line(given)
     folder.write_json("config.json", config)

@@ -25,7 +25,8 @@ BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout"
 TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 AUTO = "auto"  # as --method: results/search.py chooses the method and its settings
 AUTO_SUMMARY = "Searches methods and settings on rows of its own, runs the best within --utility_budget."
-SEARCHED = ("profile_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")  # in this order
+# in this order, for little time is enough for the first ones only
+SEARCHED = ("profile_matching", "level_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")
 SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
 SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50}
 

@@ -1,11 +1,14 @@
 """--method auto: searches methods and their settings for the best score within the utility budget and the time budget.
 
-    choose(config, given, folder, switch, read_sets, encode_sets) -> what the winner's run is to be given
+    choose(config, given, folder, switch, read_sets, encode_sets, kept_path) -> what the winner's run is to be given
 
 A trial is a whole unlearning run on all rows that the winner's run trains on, from the same weights in memory. It is
 judged on the search's own rows (`results.search_score`), never by the evaluation's paraphrases and perturbed answers:
-those are taken off the rows before any trial sees them. What comes next is `results.search_study`'s business. The
-study lies in the run folder (search.db), for people as search.json and trials.csv; a killed search goes on from there.
+those are taken off the rows before any trial sees them. Its probes, by which a hopeless trial is given up, look at what
+it trains on, as in every run: so the winner's command ends in the weights that were judged.
+
+What comes next is `results.search_study`'s business. The study lies in the run folder (search.db), for people as
+search.json and trials.csv; a killed search goes on from there.
 """
 
 from __future__ import annotations
@@ -70,11 +73,11 @@ class Clock:
         return self.budget - self.spent >= trial + reserve
 
 
-def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) -> dict:
+def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets, kept_path) -> dict:
     """Searches, or goes on with a search, and returns what the winner's run is to be given, by flag name.
 
-    `config`: resolved settings of --method auto; `given`: what was given. `read_sets` and `encode_sets` are the
-    runner's. Where the time holds no trial at all, the tool's default method with its defaults is returned.
+    `config`: resolved settings of --method auto; `given`: what was given. The last three are the runner's. Where the
+    time holds no trial at all, the tool's default method with its defaults is returned.
     """
     if config["resume_from_checkpoint"] and not folder.begun_before:
         raise UsageError(f"--resume_from_checkpoint {config['resume_from_checkpoint']}: no search in {folder.path}")
@@ -95,7 +98,9 @@ def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) ->
         return before["chosen"]
     folder.stage("searching")
     search = Search(config, given, folder, switch, sets, encode_sets, clock, identity)
-    search.load()
+    unchanged = [path for name in ("model_name_or_path", "retrained_model") if (path := config[name])]
+    unchanged = [kept_path("metrics", sets, config, loading.model_hash(path)) for path in unchanged]
+    search.load(1 + sum(not path.exists() for path in unchanged))
     return search.run()
 
 
@@ -141,8 +146,9 @@ class Search:
         trained = {id(texts[i * len(texts) // count]) for count in counts for i in range(min(count, len(texts)))}
         return search_score.own_rows([text for text in texts if id(text) not in trained], [])
 
-    def load(self):
-        """Loads the target, keeps its weights, judges it, and times what the winner's run costs beside its training."""
+    def load(self, measured: int):
+        """Loads the target, keeps its weights, judges it, and times what the winner's run costs beside its training,
+        in which `measured` models are measured."""
         from models import weights
 
         began, path = time.monotonic(), self.config["model_name_or_path"]
@@ -155,7 +161,7 @@ class Search:
         loaded = time.monotonic() - began
         self.judge = search_score.Judge(self.look(), self.config["level"])
         self.looking = time.monotonic() - began - loaded
-        self.around = loaded + self._evaluation_seconds()
+        self.around = loaded + measured * self._evaluation_seconds()
 
     def look(self) -> dict:
         """What the search sees of the model as it is now."""
@@ -165,8 +171,8 @@ class Search:
             return search_score.look(self.model, self.tokenizer, self.split, self.config["max_length"])
 
     def _evaluation_seconds(self) -> float:
-        """About how long measuring the models of the winner's run takes: a few own rows are timed, with stand-ins of
-        the number and size of the evaluation's strings, as if no earlier evaluation were kept."""
+        """About how long measuring a model takes: a few own rows are timed, with stand-ins of the number and size of
+        the evaluation's strings."""
         from models import weights
 
         few = {
@@ -184,7 +190,7 @@ class Search:
                 self.model, self.tokenizer, few, metrics=names, max_length=self.config["max_length"]
             )
         share = sum(map(len, self.sets.measured.values())) / sum(map(len, few.values()))
-        return (time.monotonic() - began) * share * (3 if self.config["retrained_model"] else 2)
+        return (time.monotonic() - began) * share
 
     # -- one trial
 
@@ -193,14 +199,11 @@ class Search:
         return resolve({**settings_of(method, self.given), **settings, "method": method})
 
     def training_rows(self, config: dict) -> dict:
-        """The encoded rows that a trial trains on; its probes look at the search's own retain rows."""
+        """The encoded rows that a trial trains on and that its probes look at: those of a run with its command."""
         key = (algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"])
         if key not in self.encoded:
             rows = dataclasses.replace(self.rows, encoded={}, notes=[])
             self.encode_sets(rows, self.tokenizer, config)
-            if retain := self.split.views["asked"].get("retain"):
-                own, _ = preparation.encode_examples(self.tokenizer, retain, config["max_length"])
-                rows.encoded["retain_probe"] = own
             self.encoded[key] = rows.encoded
         return self.encoded[key]
 

@@ -36,7 +36,7 @@ def world(tmp_path_factory):
 
 def flags(world, run, *more):
     """An auto run of a few trials; the tiny model learns at a hundred times the usual rate."""
-    asked = ["--method=auto", "--time_budget=10m", "--max_trials=9", "--utility_budget=.8", "--learning_rate=3e-3"]
+    asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=3e-3"]
     return world.flags(run, *asked, *more, without=SEARCHED)
 
 
@@ -155,8 +155,8 @@ def test_defaults_come_first_then_others_and_the_best_within_the_budget_is_run(w
     assert main(flags(world, run)) == 0
     report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
     methods = [trial["method"] for trial in report["trials"]]
-    assert methods[: len(options.SEARCHED)] == list(options.SEARCHED) and len(methods) == 9
-    assert [trial["default"] for trial in report["trials"]] == [True] * 7 + [False] * 2
+    assert methods[: len(options.SEARCHED)] == list(options.SEARCHED) and len(methods) == 10
+    assert [trial["default"] for trial in report["trials"]] == [True] * 8 + [False] * 2
     best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
     whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
     assert best["score"] == max(trial["score"] for trial in whole) > 0.3
@@ -165,7 +165,7 @@ def test_defaults_come_first_then_others_and_the_best_within_the_budget_is_run(w
     assert {name: config[name] for name in best["settings"]} == best["settings"]
     assert any(trial["front"] for trial in report["trials"])
     assert (run / "report.html").exists() and (tmp_path / "run-model" / "model.safetensors").exists()
-    assert len((run / "trials.csv").read_text(encoding="utf-8").splitlines()) == 10
+    assert len((run / "trials.csv").read_text(encoding="utf-8").splitlines()) == 11
     words = report["winner_command"]
     assert f"--method={best['method']}" in words and not any("auto" in w or "output_dir" in w for w in words)
     again = resolve(dict(word[2:].split("=", 1) for word in words[2:]))
@@ -187,7 +187,7 @@ def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path):
 
     original, search.Search.look = search.Search.look, spy
     try:
-        assert main(flags(world, tmp_path / "run", "--load_best_model_at_end=false")) == 0
+        assert main(flags(world, tmp_path / "run")) == 0
     finally:
         search.Search.look = original
     report = found(tmp_path / "run")
@@ -270,7 +270,7 @@ def test_a_trial_that_takes_too_long_is_given_up_for_the_winners_run(world, tmp_
 @needs_optuna
 @pytest.mark.parametrize("again", ["same command", "--resume_from_checkpoint=latest"])
 def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
-    asked = ["--max_trials=14"]
+    asked = ["--max_trials=15"]
     command = [sys.executable, str(ROOT / "unlearning_script.py"), *flags(world, tmp_path / "killed", *asked)]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -284,7 +284,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
     before = found(tmp_path / "killed")
-    assert before["state"] == "searching" and 3 <= len(before["trials"]) < 14
+    assert before["state"] == "searching" and 3 <= len(before["trials"]) < 15
     more = [] if again == "same command" else [again]
     assert subprocess.run([*command, *more], cwd=ROOT, check=False).returncode == 0
     assert comparable(tmp_path / "killed")[: len(before["trials"])] == [
@@ -298,13 +298,13 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
 
 @needs_optuna
 def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(world, tmp_path, capsys):
-    assert main(flags(world, tmp_path / "one", "--max_trials=8")) == 0
-    assert main(flags(world, tmp_path / "two", "--max_trials=8", "--seed=7")) == 0
-    first, second = (found(tmp_path / name)["trials"][7]["settings"] for name in ("one", "two"))
+    assert main(flags(world, tmp_path / "one", "--max_trials=9")) == 0
+    assert main(flags(world, tmp_path / "two", "--max_trials=9", "--seed=7")) == 0
+    first, second = (found(tmp_path / name)["trials"][8]["settings"] for name in ("one", "two"))
     assert first != second
     (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
     capsys.readouterr()
-    assert main(flags(world, tmp_path / "one", "--max_trials=8", "--seed=7")) == 2
+    assert main(flags(world, tmp_path / "one", "--max_trials=9", "--seed=7")) == 2
     assert "holds another search: seed was None, is '7'" in capsys.readouterr().err
 
 
