@@ -348,7 +348,7 @@ def _live_view() -> dict:
                     height=300,
                     x_title="step",
                     y_title="loss",
-                    label="Training loss per step (orange: forget, blue: retain; measured losses: table above)",
+                    label="Training loss per step (orange: should go, blue: should stay; measured losses: table above)",
                 )
         with gr.Accordion("Log and command", open=False) as logs:
             command = gr.Code(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COLORS = {"forget": "#c2410c", "retain": "#0369a1", "holdout": "#64748b"}  # told apart by the colour-blind too
+COLORS = {"should go": "#c2410c", "should stay": "#0369a1", "never seen": "#64748b"}  # also for the colour-blind
 CSS = """
 .gradio-container {width: 100%; max-width: min(1240px, 100vw) !important; margin: 0 auto !important}
 .gradio-container > .main, .gradio-container .wrap:has(> main), .gradio-container main {min-width: 0; width: 100%;

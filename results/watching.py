@@ -18,7 +18,7 @@ from results.jobs import LOG, Job, birth_of, has_checkpoint, read_json
 from results.runs import finite
 from results.words import duration
 
-SPLITS = ("forget", "retain", "holdout")
+SPLITS = {"forget": "should go", "retain": "should stay", "holdout": "never seen"}  # set: for people
 STAGES = {  # as the runner names them: (for people, share of a typical run's time)
     "preparing": ("Reading the data", 2),
     "loading": ("Loading the model", 6),
@@ -142,7 +142,7 @@ def probability_points(trace: Trace) -> list[tuple]:
         for split in SPLITS:
             value = finite((record.get(split) or {}).get("answer_probability"))
             if value is not None:
-                points.append((int(record["step"]), value, split))
+                points.append((int(record["step"]), value, SPLITS[split]))
     return points
 
 
@@ -150,11 +150,12 @@ def loss_points(trace: Trace) -> list[tuple]:
     """(step, training loss, set) of the steps."""
     points = []
     for step, forget, retain in thinned(trace.steps, POINTS // 2):
-        points += [(step, value, name) for name, value in (("forget", forget), ("retain", retain)) if value is not None]
+        pairs = (("forget", forget), ("retain", retain))
+        points += [(step, value, SPLITS[name]) for name, value in pairs if value is not None]
     return points
 
 
-CURVE_HEADERS = ["Step", *(f"{split}: {what}" for split in SPLITS for what in ("probability", "loss"))]
+CURVE_HEADERS = ["Step", *(f"{name}: {what}" for name in SPLITS.values() for what in ("how likely", "loss"))]
 
 
 def curve_rows(trace: Trace) -> list[list]:

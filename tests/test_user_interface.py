@@ -12,7 +12,7 @@ from page_room import WRONG_PATHS, request_of, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
-from results import events, showing, trials, watching
+from results import events, page_style, showing, trials, watching
 from results.asking import Asker, AskError
 from results.desk import PROJECT, Desk
 from results.jobs import Job
@@ -31,7 +31,7 @@ def test_a_trace_reads_only_what_is_whole_and_starts_over_with_a_new_file(tmp_pa
     with open(path, "a") as file:
         file.write('ep": 1}\nnot json\n[1]\n{"event": "step", "step": null}\n')
     assert [record["step"] for record in watcher.trace(tmp_path).evaluations] == [0, 1]
-    assert watching.probability_points(watcher.trace(tmp_path)) == [(0, 0.5, "forget")]
+    assert watching.probability_points(watcher.trace(tmp_path)) == [(0, 0.5, "should go")]
     path.unlink()
     path.write_text("")
     assert watcher.trace(tmp_path).evaluations == []
@@ -46,6 +46,8 @@ def test_plots_and_logs_stay_small(tmp_path):
     assert len(watching.loss_points(trace)) == 500 and len(watching.probability_points(trace)) <= 500
     assert watching.loss_points(trace)[-1][0] == 4999
     assert len(watching.curve_rows(trace)) == 200
+    names = {name for *_, name in watching.probability_points(trace) + watching.loss_points(trace)}
+    assert names == set(page_style.COLORS), "a curve without its colour"
     (tmp_path / watching.LOG).write_text("".join(f"line {i}\n" for i in range(10_000)) + "10%\r20%\r30%")
     tail = watching.log_tail(tmp_path).splitlines()
     assert len(tail) == 200 and tail[-1] == "30%" and tail[-2] == "line 9999"
