@@ -162,7 +162,6 @@ def _form(page: Page) -> dict:
         interactive=False,
         wrap=True,
         label="First rows",
-        elem_classes="wide",
         max_height=300,
         column_widths=["60px", "45%", "45%"],
     )
@@ -200,6 +199,7 @@ def _form(page: Page) -> dict:
     kind.input(page.methods_of, [kind, source], method, **quiet)
     method.change(page.method, [method, source], [about, budget, *advanced.values()], **quiet)
     source.change(page.about, [method, source], about, **quiet)
+    source.change(lambda: [gr.update(visible=False)] * 2, None, [notes, preview], queue=False, **quiet)
     gr.on(
         [field.change for field in form],
         named(page.command, (*FORM, *ADVANCED)),
