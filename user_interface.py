@@ -327,7 +327,7 @@ def _live_view() -> dict:
                 y_title="how likely",
                 y_axis_format=".0%",
                 color_title=" ",
-                label="How likely it finds the true answers (orange: should go; blue: should stay; grey: never seen)",
+                label="How likely it finds the true answers",
                 tooltip="all",
             )
             with gr.Accordion("These numbers as a table", open=False):
@@ -348,7 +348,7 @@ def _live_view() -> dict:
                     height=300,
                     x_title="step",
                     y_title="loss",
-                    label="Training loss per step (orange: should go, blue: should stay; measured losses: table above)",
+                    label="Training loss per step",
                 )
         with gr.Accordion("Log and command", open=False) as logs:
             command = gr.Code(
