@@ -48,8 +48,10 @@ AUTH_VARIABLE = "UNLEARNING_AUTH"
 MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout", "attacks")  # fields of Evaluate
 # what was typed and not yet sent survives a reload, in this tab of the browser alone: it is what shall be forgotten
 DRAFT = "const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');"
-KEEP_DRAFT = f"(...typed) => {{{DRAFT} try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}}}}"
-PUT_BACK_DRAFT = f"(...typed) => {{{DRAFT} return JSON.parse(sessionStorage.getItem(draft)) ?? typed}}"
+PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
+    try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
+KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead)
+    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}}}}"""  # fields change while they are set up
 DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft)}}"
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
