@@ -171,12 +171,13 @@ def _form(page: Page) -> dict:
     with gr.Accordion("What it should keep (optional)", open=False):
         gr.Markdown(
             "Give some text or questions of the same kind that should stay. Without a file, a general "
-            "collection of everyday questions stands in.",
+            "collection of everyday questions stands in. Rows of the same kind that it never saw show what 'forgotten' "
+            "looks like.",
             elem_classes="hint",
         )
         retain = gr.File(label="File of what to keep", type="filepath", height=150)
         holdout = gr.File(
-            label="File of similar rows that it never saw (shows what 'forgotten' looks like)",
+            label="File of similar rows that it never saw",
             type="filepath",
             height=150,
         )
@@ -323,7 +324,7 @@ def _live_view() -> dict:
                 y="probability",
                 color="set",
                 color_map=page_style.COLORS,
-                height=330,
+                height=380,
                 y_lim=[0, 1],
                 x_title="step",
                 y_title="how likely",
@@ -347,7 +348,7 @@ def _live_view() -> dict:
                     y="loss",
                     color="set",
                     color_map=page_style.COLORS,
-                    height=300,
+                    height=350,
                     x_title="step",
                     y_title="loss",
                     label="Training loss per step",
