@@ -43,7 +43,8 @@ th, td, .cell-wrap, .header-content {font-family: var(--font) !important}
 @media (prefers-reduced-motion: reduce) {.job progress {animation: none !important}}
 .job-failed progress::-webkit-progress-value, .job-diverged progress::-webkit-progress-value {background: #b91c1c}
 .job-failed progress::-moz-progress-bar, .job-diverged progress::-moz-progress-bar {background: #b91c1c}
-.badge.badge {font-size: .8rem; font-weight: 600; padding: 2px 10px; border-radius: 99px; background: #e2e8f0; color: #1e293b}
+.badge.badge {font-size: .8rem; font-weight: 600; padding: 2px 10px; border-radius: 99px; background: #e2e8f0;
+  color: #1e293b}
 .prose section.job-running {border-left-color: #0f766e} .job-running .badge {background: #ccfbf1; color: #115e59}
 .prose section:is(.job-finished, .card-good) {border-left-color: #15803d}
 :is(.job-finished, .card-good) .badge {background: #dcfce7; color: #14532d}
