@@ -331,6 +331,7 @@ def _live_view() -> dict:
                 y_axis_format=".0%",
                 color_title=" ",
                 label="How likely it finds the true answers",
+                elem_classes="plot",
                 tooltip="all",
             )
             with gr.Accordion("These numbers as a table", open=False):
@@ -352,6 +353,7 @@ def _live_view() -> dict:
                     x_title="step",
                     y_title="loss",
                     label="Training loss per step",
+                    elem_classes="plot",
                 )
         with gr.Accordion("Log and command", open=False) as logs:
             command = gr.Code(

@@ -47,12 +47,12 @@ def visitor(browser, address, width=1280, height=900):
     page.outside, page.errors = [], []
     own = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
     page.on("request", lambda request: None if own.match(request.url) else page.outside.append(request.url))
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("pageerror", lambda error: page.errors.append(f"{error}\n{error.stack}"))
     page.goto(address)
     page.wait_for_selector("#unlearn-button")
     yield page
     assert page.outside == [], "the page must not ask other machines for anything"
-    assert page.errors == []
+    assert not page.errors, page.errors
     assert page.evaluate("window.__xss") is None, "a script ran"
     context.close()
 
