@@ -89,6 +89,8 @@ button:focus-visible, input:focus-visible, textarea:focus-visible, a:focus-visib
   .gallery-container .grid-container {grid-template-columns: 1fr !important}
   .prose section.job, .prose section.card {padding: 12px 14px}
   .wide :is([role=gridcell], [role=columnheader], th, td) {min-width: 120px !important}
+  .wide .header-row {flex-wrap: wrap !important; height: auto !important}
+  .wide .header-row > :first-child {flex: 1 0 100% !important}
   .wide::after {content: "Swipe sideways for more columns \\2192"; display: block; padding: 4px 10px 8px;
     color: var(--body-text-color-subdued); font-size: .85rem}
   .card h3.big {font-size: 1.15rem}
