@@ -51,8 +51,8 @@ DRAFT = "const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? 
 PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
     try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
 KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead)
-    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}}}}"""  # fields change while they are set up
-DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft)}}"
+    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""  # fields change while they are set up
+DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft); return []}}"
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
