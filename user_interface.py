@@ -50,8 +50,9 @@ MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "hol
 DRAFT = "const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');"
 PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
     try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
+# not before that: fields change while they are set up
 KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead)
-    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""  # fields change while they are set up
+    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""
 DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft); return []}}"
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
