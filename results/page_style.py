@@ -66,7 +66,7 @@ th, td, .cell-wrap, .header-content {font-family: var(--font) !important}
 #command .wrap, #command-ran .wrap, #command .codemirror-wrapper, #command-ran .codemirror-wrapper
   {min-height: 0 !important}
 #command-ran {flex: 0 0 auto !important}
-.plot {height: auto !important; padding-bottom: 12px}
+.plot > div:last-child {height: calc(100% - 36px) !important}
 .figures img {height: auto !important; object-fit: contain !important}
 .figures .thumbnail-lg {aspect-ratio: auto !important; height: auto !important}
 textarea, input, td, .cell-wrap span {unicode-bidi: plaintext}
