@@ -359,7 +359,7 @@ def _live_view() -> dict:
         with gr.Accordion("Log and command", open=False) as logs:
             command = gr.Code(
                 label="The command that ran",
-                lines=2,
+                lines=1,
                 elem_id="command-ran",
                 language="shell",
                 interactive=False,
