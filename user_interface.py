@@ -24,7 +24,7 @@ from typing import Any
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.reading import SUFFIXES
-from results import page_style, plain_words, tabs, watching
+from results import page_style, plain_words, tabs, trials, watching
 from results.desk import ADVANCED, PROJECT, SOURCES, UNTYPED, Desk
 from results.events import TICK, Page, named
 from results.jobs import JobQueue, QueueError
@@ -36,7 +36,7 @@ from results.showing import (
     MODELS,
     SPOKEN,
     default_text,
-    family_order,
+    family_choices,
     gr,
     info,
     method_choices,
@@ -168,7 +168,7 @@ def _form(page: Page) -> dict:
         max_height=300,
         column_widths=["60px", "45%", "45%"],
     )
-    model, kind, method, about, budget = _how()
+    model, kind, method, about, budget, time_budget = _how()
     with gr.Accordion("What it should keep (optional)", open=False):
         gr.Markdown(
             "Give some text or questions of the same kind that should stay. Without a file, a general "
@@ -194,14 +194,14 @@ def _form(page: Page) -> dict:
         lines=1,
         buttons=["copy"],
     )
-    form = [source, *given, retain, holdout, model, method, name, budget, *advanced.values()]
+    form = [source, *given, retain, holdout, model, method, name, budget, time_budget, *advanced.values()]
     data = [source, *given]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     source.change(page.sources, [source, method], [*boxes, kind, method], queue=False, **quiet)
     check.click(page.check, data, [notes, preview], api_name="check")
     given[-1].upload(page.uploaded, [*data, method], [notes, preview, kind, method], api_visibility="private")
     kind.input(page.methods_of, [kind, source], method, **quiet)
-    method.change(page.method, [method, source], [about, budget, *advanced.values()], **quiet)
+    method.change(page.method, [method, source], [about, budget, time_budget, *advanced.values()], **quiet)
     source.change(page.about, [method, source], about, **quiet)
     source.change(lambda: [gr.update(visible=False)] * 2, None, [notes, preview], queue=False, **quiet)
     gr.on(
@@ -258,7 +258,7 @@ def _what_to_forget():
 
 
 def _how():
-    """(model, family, method, what the method does, utility budget)."""
+    """(model, family, method, what the method does, utility budget, time budget of a search)."""
     with gr.Group():
         model = gr.Dropdown(
             MODELS,
@@ -271,7 +271,7 @@ def _how():
         family = algorithm.METHODS[chosen].family
         with gr.Row(equal_height=True):
             kind = gr.Dropdown(
-                [(plain_words.FAMILIES[key][0], key) for key in family_order()],
+                family_choices(),
                 value=family,
                 label="How it forgets",
                 min_width=200,
@@ -281,13 +281,28 @@ def _how():
         budget = gr.Radio(
             BUDGETS, value="", label="How much of the rest may it lose? (utility budget)", info=BUDGET_INFO
         )
-    return model, kind, method, about, budget
+        time_budget = gr.Dropdown(
+            plain_words.TIMES,
+            value=plain_words.TIMES[0][1],
+            allow_custom_value=True,
+            visible=False,
+            label="How long may it search?",
+            info="Choose one, or type a time such as 90s, 45m or 2h. The best method's run is within it.",
+        )
+    return model, kind, method, about, budget, time_budget
 
 
 def _advanced() -> dict[str, Any]:
     """A field per setting of the runner's own table; empty means: the method's default."""
     known = algorithm.hyper_parameters(runner.OPTIONS["method"].default, 0)
-    titles = {"training": "Training", "method": "Of the method", "model": "Model", "data": "Data", "run": "Run"}
+    titles = {
+        "search": "Of the search",
+        "training": "Training",
+        "method": "Of the method",
+        "model": "Model",
+        "data": "Data",
+        "run": "Run",
+    }
     fields: dict[str, Any] = {}
     with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
         gr.Markdown("Empty fields take the default of the method.", elem_classes="hint")
@@ -318,7 +333,7 @@ def _live_view() -> dict:
         done = gr.Button("See before and after", variant="primary", size="md", visible=False)
         clear = gr.Button("Put away", size="md", visible=False)
     with gr.Column(visible=False) as details:
-        said = _said()
+        said = [*_said(), *_search()]
         with gr.Column() as drawn:
             curve = gr.LinePlot(
                 x="step",
@@ -372,6 +387,23 @@ def _live_view() -> dict:
     state = gr.Textbox(visible=False, label="State after the last button")
     live = [status, curve, losses, table, *said, log, logs, command, stop, again, done, clear, details, drawn]
     return {"stop": stop, "again": again, "done": done, "clear": clear, "state": state, "live": live}
+
+
+def _search() -> list:
+    """Where a search for the best method stands: in words, and its trials as a table."""
+    with gr.Column(visible=False) as box:
+        told = gr.Textbox(label="The search for the best way", interactive=False, lines=2)
+        with gr.Accordion("All it has tried", open=False):
+            table = gr.Dataframe(
+                headers=trials.TRIAL_HEADERS,
+                datatype="str",
+                interactive=False,
+                wrap=True,
+                max_height=300,
+                label="Trials, newest first",
+                elem_classes="wide",
+            )
+    return [box, told, table]
 
 
 def _said() -> list:

@@ -43,6 +43,8 @@ NOT_ADVANCED = {
     "overwrite_output_dir",
     "resume_from_checkpoint",
     "collapse_guard",  # the form's utility budget
+    "utility_budget",
+    "time_budget",
 }
 ADVANCED = {name: option for name, option in runner.OPTIONS.items() if name not in NOT_ADVANCED}
 PATHS_AMONG_THEM = {"retrained_model": "model", "general_data": "data"}
@@ -50,6 +52,7 @@ ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the command shown; longer ones are shown as a file
+UP_TO_HALF = "0.5"  # share of what should stay that a search may lose where no budget is chosen
 NO_FILE = (None, "", [])
 
 
@@ -170,21 +173,27 @@ class Desk:
             given[name] = _word(value)
         if "," in given["method"]:
             raise InputError("one method at a time here: start a second run for the other one")
-        given |= self._budget(form.get("utility_budget"), given)
+        given |= self._budget(form.get("utility_budget"), given, form.get("time_budget"))
         runner.resolve({**given, **({} if form["source"] == "example" else {"forget_text": "-"})})
         return given
 
     @staticmethod
-    def _budget(value, given: dict) -> dict[str, str]:
-        """The runner's settings for a share of what should stay that may be lost: it stops there and goes back."""
-        if value in (None, ""):
+    def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
+        """The runner's settings for a share of what should stay that may be lost: it stops there and goes back.
+
+        A search for a method is held to it too, and to a time.
+        """
+        searches = given["method"] == runner.AUTO
+        if value in (None, "") and not searches:
             return {}
         try:
-            share = float(value)
+            share = float(value or UP_TO_HALF)
         except (TypeError, ValueError):
             share = -1.0
         if not 0 < share < 1:
             raise InputError(f"utility budget {uploads.shown(value)}: a share between 0 and 1, such as 0.05")
+        if searches:
+            return {"utility_budget": f"{1 - share:g}", "time_budget": str(time_budget or "10m")}
         method = algorithm.METHODS.get(given["method"])
         if method and not method.guarded:
             raise InputError(

@@ -10,11 +10,12 @@ import shlex
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.uploads import InputError
-from results import plain_words, watching
+from results import plain_words, trials, watching
 from results.desk import ADVANCED, PROJECT, Desk, folder_bytes, megabytes, offer
 from results.jobs import has_checkpoint, read_json
 from results.runs import RunError, read_run
 from results.showing import (
+    AUTO_BUDGET,
     BUDGET_INFO,
     FORM,
     IDLE,
@@ -26,6 +27,7 @@ from results.showing import (
     default_text,
     drawing,
     examples_table,
+    family_of,
     fits,
     gr,
     info,
@@ -34,6 +36,7 @@ from results.showing import (
     number_rows,
     recommended,
     shown_rows,
+    shown_search,
     spoken,
     verdict_head,
     verdict_html,
@@ -141,9 +144,9 @@ class Page:
     @staticmethod
     def _fitting(source, method):
         """Updates of family and method: the method stays where it works on such rows."""
-        if method not in algorithm.METHODS or not fits(method, source):
+        if method not in (*algorithm.METHODS, runner.AUTO) or not fits(method, source):
             method = recommended(source)
-        family = algorithm.METHODS[method].family
+        family = family_of(method)
         return gr.update(value=family), gr.update(choices=method_choices(family, source), value=method)
 
     def methods_of(self, family, source):
@@ -194,9 +197,11 @@ class Page:
             shown = option.group != "method" or key in known
             hint = {} if option.kind is bool or option.choices else {"placeholder": default_text(default)}
             updates.append(gr.update(visible=shown, info=info(option, default), **hint))
-        held = name in algorithm.METHODS and algorithm.METHODS[name].guarded
-        budget = {"info": BUDGET_INFO} if held else {"info": NO_BUDGET, "value": ""}
-        return [method_text(name, source), gr.update(interactive=held, **budget), *updates]
+        searches = name == runner.AUTO
+        held = searches or (name in algorithm.METHODS and algorithm.METHODS[name].guarded)
+        budget = {"info": AUTO_BUDGET if searches else BUDGET_INFO} if held else {"info": NO_BUDGET, "value": ""}
+        time_budget = gr.update(visible=searches)
+        return [method_text(name, source), gr.update(interactive=held, **budget), time_budget, *updates]
 
     def about(self, name, source):
         """What the method does, for another source."""
@@ -220,12 +225,14 @@ class Page:
         ahead = self.desk.queue.ahead_of(job.id) if job.state == "queued" else 0
         mark = {"id": job.id, "attempt": job.attempt, "points": len(trace.evaluations), "steps": len(trace.steps)}
         fresh = any(mark[name] != seen.get(name) for name in ("id", "attempt"))
-        card = watching.status_html(
-            job, watching.progress(job, folder, trace, ahead), result=self._verdict(job, folder)
-        )
+        search = trials.search_of(folder)
+        searching = search.get("state") == "searching" and not job.over
+        now = watching.progress(job, folder, trace, ahead, trials.share(search) if search else None)
+        card = watching.status_html(job, now, result=self._verdict(job, folder))
         broken = job.state in ("failed", "diverged")
         log = watching.log_tail(folder, 50 if broken else watching.LOG_LINES)
-        mark |= {"log": hash(log), "over": job.over}
+        mark |= {"log": hash(log), "over": job.over, "trials": len(trials.tried(search)), "searching": searching}
+        sought = fresh or any(mark[name] != seen.get(name) for name in ("trials", "searching"))
         drawn = fresh or mark["points"] != seen.get("points")
         stepped = fresh or (mark["steps"] != seen.get("steps") and (job.over or mark["steps"] % 5 == 0))
         stoppable = not job.over and not job.id.startswith("run:")
@@ -237,11 +244,12 @@ class Page:
             drawing(watching.loss_points(trace), "loss") if stepped else gr.skip(),
             gr.update(value=watching.curve_rows(trace)) if drawn else gr.skip(),
             *(spoken(watching.answer_rows(trace)) if drawn else [gr.skip()] * SPOKEN_OUTPUTS),
+            *(shown_search(search, searching) if sought else [gr.skip()] * 3),
             log if fresh or mark["log"] != seen.get("log") else gr.skip(),
             gr.Accordion(open=broken) if fresh or mark["over"] != seen.get("over") else gr.skip(),
             gr.update(value=shlex.join(job.argv), visible=True) if fresh else gr.skip(),
             gr.update(visible=stoppable, value="Stop at once" if job.stop_asked else "Stop"),
-            gr.update(visible=resumable, value="Resume" if has_checkpoint(folder) else "Start again"),
+            gr.update(visible=resumable, value="Resume" if search or has_checkpoint(folder) else "Start again"),
             gr.update(visible=done, value="See before and after" if job.kind == "unlearn" else "See the numbers"),
             gr.update(visible=job.over),
             gr.update(visible=True),
@@ -265,7 +273,7 @@ class Page:
     def _nothing():
         nothing = gr.update(value=None)
         hidden = [gr.update(visible=False)] * 7  # command, four buttons, all details, curves
-        silent = [nothing, nothing, nothing, *spoken([]), "", gr.skip()]
+        silent = [nothing, nothing, nothing, *spoken([]), *shown_search({}, False), "", gr.skip()]
         return [IDLE, *silent, *hidden, gr.Timer(TICK, active=False), {}]
 
     @told

@@ -9,6 +9,13 @@ FAMILIES = {  # as in the METHODS table: what the page calls them, and what the 
     "distillation": ("Learn from a teacher", "distillation"),
     "fine_tuning": ("Train on the rest", "fine-tuning"),
 }
+AUTO = ("Let it search for the best way", "auto")  # the family, and the only method in it
+AUTO_TEXT = (
+    "**Tries several methods with several settings, and keeps the one that forgets most while the rest stays within "
+    "your limit.** Use it when you have time and no reason to choose a method yourself.  \n<small>Known weakness: it "
+    "judges by rows of its own, some 40 of each kind, and a handful of trials finds no more than a good start.</small>"
+)
+TIMES = [("10 minutes", "10m"), ("30 minutes", "30m"), ("1 hour", "1h"), ("3 hours", "3h")]
 # fmt: off
 METHODS: dict[str, tuple[str, str]] = {  # what it does; when to use it
     "fine_tuning": ("Goes on teaching only what should stay, and lets the rest fade.",

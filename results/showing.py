@@ -10,12 +10,13 @@ from typing import Any
 
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
-from results import plain_words, watching, words
+from results import plain_words, trials, watching, words
 from results.runs import finite
 
 FOR_TEXT = "npo"  # where the default method cannot take plain text
 FORM = (  # then ADVANCED
-    *("source", "text", "pairs", "file", "retain", "holdout", "model", "method", "name", "utility_budget"),
+    *("source", "text", "pairs", "file", "retain", "holdout", "model", "method", "name"),
+    *("utility_budget", "time_budget"),
 )
 SPOKEN = 2  # live answers with boxes of their own
 SPOKEN_OUTPUTS = 4 * SPOKEN + 1
@@ -30,6 +31,7 @@ BUDGET_INFO = (
     "Checked ten times on the way: past this loss it stops. With 5 % or 20 % it then goes back to its best state "
     "within the limit."
 )
+AUTO_BUDGET = "What loses more is not taken; if all do, the one that keeps most."
 NO_BUDGET = "This method cannot be held to a limit while it runs; what it lost is measured at the end."
 IDLE = """<section class="card"><h3>What happens next</h3><ol>
 <li>Say on this page what the model should forget, and press <b>Unlearn</b>.</li>
@@ -68,7 +70,17 @@ def recommended(source: str) -> str:
 
 def fits(name: str, source: str) -> bool:
     """Whether a method works on what comes from a source: nobody can refuse to answer a plain text."""
-    return source != "text" or algorithm.METHODS[name].works_on_raw_text
+    return source != "text" or name == runner.AUTO or algorithm.METHODS[name].works_on_raw_text
+
+
+def family_of(name: str) -> str:
+    """The family that the page lists a method in."""
+    return runner.AUTO if name == runner.AUTO else algorithm.METHODS[name].family
+
+
+def family_choices() -> list[tuple[str, str]]:
+    """(label, family), the recommended method's first and the search for a method last."""
+    return [*((plain_words.FAMILIES[name][0], name) for name in family_order()), plain_words.AUTO]
 
 
 def family_order() -> list[str]:
@@ -78,6 +90,8 @@ def family_order() -> list[str]:
 
 def method_choices(family: str, source: str) -> list[tuple[str, str]]:
     """(label, name) of a family's methods that work on a source, the recommended or the family's own default first."""
+    if family == runner.AUTO:
+        return [("search", runner.AUTO)]
     first = (recommended(source), algorithm.FAMILY_DEFAULTS.get(family))
     found = [m.name for m in algorithm.METHODS.values() if m.family == family and fits(m.name, source)]
     found.sort(key=lambda name: first.index(name) if name in first else len(first))
@@ -88,7 +102,7 @@ def method_text(name: str, source: str = "") -> str:
     """One method for people: what it does, when to use it, where it fails, where it comes from."""
     method = algorithm.METHODS.get(name)
     if method is None:
-        return ""
+        return plain_words.AUTO_TEXT if name == runner.AUTO else ""
     what, when = plain_words.METHODS.get(name, (method.summary, ""))
     typed = {"text": "plain text", "pairs": "questions and answers"}.get(source, "")
     why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
@@ -107,6 +121,11 @@ def spoken(rows: list[list[str]]) -> list:
         asked, before, now, _ = rows[number] if number < len(rows) else [""] * 4
         shown += [gr.update(visible=number < len(rows)), asked, before, now]
     return [*shown, gr.update(value=rows, visible=len(rows) > SPOKEN)]
+
+
+def shown_search(search: dict, searching: bool) -> list:
+    """A search for a method: its box, where it stands, and its trials as a table."""
+    return [gr.update(visible=bool(search)), trials.told(search, searching), gr.update(value=trials.trial_rows(search))]
 
 
 def number_rows(evaluation: dict) -> list[list[str]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from results.jobs import read_json
@@ -25,10 +26,18 @@ def tried(search: dict) -> list[dict]:
     return [trial for trial in search.get("trials", []) if isinstance(trial, dict)]
 
 
-def share(search: dict, budget_seconds: float | None, took: float) -> float:
+def share(search: dict) -> float:
     """How much of the search is done, 0..1: of its trials or of its time, whichever is further."""
-    trials = len(tried(search)) / (finite(search.get("max_trials")) or float("inf"))
-    return max(0.0, min(1.0, max(trials, took / budget_seconds if budget_seconds else 0.0)))
+    if search.get("state") != "searching":
+        return 1.0
+    most = finite(search.get("max_trials")) or float("inf")
+    return min(1.0, max(len(tried(search)) / most, (finite(search.get("seconds")) or 0.0) / budget(search)))
+
+
+def budget(search: dict) -> float:
+    """Seconds of a search's time budget, which the runner has checked; infinite where it cannot be read."""
+    found = re.findall(r"([\d.]+)([hms])", str(search.get("time_budget")))
+    return sum(float(count) * {"h": 3600, "m": 60, "s": 1}[unit] for count, unit in found) or float("inf")
 
 
 def _gone(trial: dict) -> str:

@@ -23,6 +23,7 @@ STAGES = {  # as the runner names them: (for people, share of a typical run's ti
     "preparing": ("Reading the data", 2),
     "loading": ("Loading the model", 6),
     "evaluating retrained": ("Measuring the yardstick model", 10),
+    "searching": ("Trying out methods", 200),
     "evaluating target": ("Measuring before", 16),
     "unlearning the teacher": ("Unlearning the teacher", 10),
     "unlearning": ("Unlearning", 34),
@@ -204,8 +205,11 @@ class Progress:
     seconds_left: float | None = None
 
 
-def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0) -> Progress:
-    """State, stage, share done and time left from the job, status.json and the trace."""
+def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: float | None = None) -> Progress:
+    """State, stage, share done and time left from the job, status.json and the trace.
+
+    `searched`: share of a search for a method that is done; None where nothing is searched.
+    """
     if job.state == "queued":
         waiting = "starts next" if not ahead else f"{ahead} job{'s' if ahead > 1 else ''} before this one"
         return Progress("queued", "In the queue", 0.0, waiting)
@@ -215,10 +219,10 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0) -> Progress:
         stage = ""
     words, _ = STAGES.get(stage, ("Measuring" if job.kind == "evaluate" else "Starting", 0))
     step, total = finite(status.get("step")) or 0, finite(status.get("total_steps")) or 0
-    names = list(STAGES)
+    names = [name for name in STAGES if name != "searching" or searched is not None]
     done = sum(STAGES[name][1] for name in names[: names.index(stage)]) if stage in names else 0
-    inside = step / total if stage == "unlearning" and total else 0.0
-    share = (done + inside * STAGES.get(stage, ("", 0))[1]) / sum(weight for _, weight in STAGES.values())
+    inside = step / total if stage == "unlearning" and total else searched or 0.0 if stage == "searching" else 0.0
+    share = (done + inside * STAGES.get(stage, ("", 0))[1]) / sum(STAGES[name][1] for name in names)
     left = None
     if stage == "unlearning" and step and total:
         left = trace.seconds / step * (total - step)

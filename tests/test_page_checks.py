@@ -107,6 +107,20 @@ def test_a_utility_budget_stops_the_run_and_goes_back(desk):
         desk.settings(request_of(), form(utility_budget="0.05", advanced={"load_best_model_at_end": "false"}))
 
 
+def test_a_search_gets_a_share_that_may_be_lost_and_a_time(desk):
+    pytest.importorskip("optuna")
+    given = desk.settings(request_of(), form(method="auto", utility_budget="0.05", time_budget="30m"))
+    assert (given["utility_budget"], given["time_budget"]) == ("0.95", "30m") and "collapse_guard" not in given
+    given = desk.settings(request_of(), form(method="auto", utility_budget="", time_budget=None))
+    assert (given["utility_budget"], given["time_budget"]) == ("0.5", "10m")
+    assert "utility_budget" not in desk.settings(request_of(), form(method="npo", time_budget="30m"))
+    for value in ("soon", "-1m", "0s", "<b>", "1h; touch marker"):
+        with pytest.raises(runner.UsageError, match="time_budget"):
+            desk.settings(request_of(), form(method="auto", time_budget=value))
+    job = desk.unlearn(request_of(), form(method="auto", time_budget="90s"))
+    assert {"--method=auto", "--time_budget=90s", "--utility_budget=0.5"} <= set(job.argv)
+
+
 def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued(desk, project):
     (project / "text.txt").write_text("Some text.")
     for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):
@@ -129,6 +143,10 @@ def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one
         assert offered and all(algorithm.METHODS[name].works_on_raw_text for name in offered)
     offered = {name for family in showing.family_order() for _, name in showing.method_choices(family, "pairs")}
     assert offered == set(algorithm.METHODS)
+    assert showing.family_choices()[-1] == ("Let it search for the best way", "auto")
+    for source in ("text", "pairs"):
+        assert showing.method_choices("auto", source) == [("search", "auto")] and showing.fits("auto", source)
+    assert "Tries several methods" in showing.method_text("auto", "text")
     assert "Recommended for plain text" in showing.method_text(showing.recommended("text"), "text")
 
 

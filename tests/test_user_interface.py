@@ -77,7 +77,7 @@ def test_a_search_is_told_in_words(tmp_path):
         {"number": 2, "method": "npo", "forgetting": 0.93, "utility": 0.96, **whole},
         {"number": 3, "method": "<b>", "state": "given up", "why": "hopeless", "seconds": 9},
     ]
-    search = {"trials": found, "winner": 2, "max_trials": 50, "time_budget": "10m"}
+    search = {"trials": found, "winner": 2, "max_trials": 50, "time_budget": "10m", "state": "searching"}
     (tmp_path / "search.json").write_text(json.dumps(search))
     search = trials.search_of(tmp_path)
     said = trials.told(search, searching=True)
@@ -89,7 +89,9 @@ def test_a_search_is_told_in_words(tmp_path):
     assert (
         trials.trial_rows(search)[0][5] == "given up: hopeless" and trials.trial_rows(search)[1][5] == "the best so far"
     )
-    assert trials.share(search, 600.0, 300.0) == 0.5 and trials.share(search, 600.0, 3.0) == 0.06
+    assert trials.budget(search) == 600 and trials.budget({"time_budget": "1h30m5s"}) == 5405
+    assert trials.share(search | {"seconds": 300}) == 0.5 and trials.share(search | {"seconds": 3}) == 0.06
+    assert trials.share(search | {"state": "chosen"}) == 1.0
     for trial in found[:2]:
         trial["within"] = False
     said = trials.told(search | {"trials": found}, searching=False)
