@@ -295,14 +295,7 @@ def _how():
 def _advanced() -> dict[str, Any]:
     """A field per setting of the runner's own table; empty means: the method's default."""
     known = algorithm.hyper_parameters(runner.OPTIONS["method"].default, 0)
-    titles = {
-        "search": "Of the search",
-        "training": "Training",
-        "method": "Of the method",
-        "model": "Model",
-        "data": "Data",
-        "run": "Run",
-    }
+    titles = {"training": "Training", "method": "Of the method", "model": "Model", "data": "Data", "run": "Run"}
     fields: dict[str, Any] = {}
     with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
         gr.Markdown("Empty fields take the default of the method.", elem_classes="hint")

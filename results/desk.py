@@ -45,6 +45,7 @@ NOT_ADVANCED = {
     "collapse_guard",  # the form's utility budget
     "utility_budget",
     "time_budget",
+    "max_trials",
 }
 ADVANCED = {name: option for name, option in runner.OPTIONS.items() if name not in NOT_ADVANCED}
 PATHS_AMONG_THEM = {"retrained_model": "model", "general_data": "data"}
