@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -128,6 +129,14 @@ def stand_in(folder):
             (made / name).unlink()
         lines = (made / "metrics.jsonl").read_text().splitlines(keepends=True)
         (made / "metrics.jsonl").write_text("".join(lines[: 0 if state == "failed" else len(lines) // 2]))
+    trials = [
+        {"number": 1, "method": "profile_matching", "forgetting": 0.81, "utility": 0.97, "state": "complete"},
+        {"number": 2, "method": "npo", "forgetting": 0.93, "utility": 0.96, "state": "complete"},
+        {"number": 3, "method": "simnpo", "state": "given up", "why": "hopeless: half-way 4% of the way is gone"},
+    ]
+    trials = [{"within": trial["state"] == "complete", "seconds": 61.0, **trial} for trial in trials]
+    search = {"state": "searching", "trials": trials, "winner": 2, "max_trials": 50, "time_budget": "10m"}
+    (folder / "made" / "running" / "search.json").write_text(json.dumps(search))
     (folder / "made" / "stopped" / "checkpoint-20").mkdir()
     (folder / "made" / "stopped" / "checkpoint-20" / "manifest.json").write_text("{}")
     return folder
@@ -187,6 +196,9 @@ def views(page):
         page.get_by_role("button", name="Open", exact=True).click()
         state_of(page, word)
         page.wait_for_timeout(1200)
+        if name == "running":
+            assert "Trial 4 of at most 50" in labelled(page, "The search for the best way").input_value()
+            opened(page, "All it has tried")
         yield f"unlearn-{name}"
     page.get_by_role("button", name="See before and after").click()
     page.locator("section.card[aria-label=Verdict]").locator("visible=true").wait_for()
