@@ -394,6 +394,7 @@ def _search() -> list:
                 wrap=True,
                 max_height=300,
                 label="Trials, newest first",
+                column_widths=["10%", "20%", "15%", "13%", "14%", "28%"],
                 elem_classes="wide",
             )
     return [box, told, table]
