@@ -47,13 +47,14 @@ from results.showing import (
 AUTH_VARIABLE = "UNLEARNING_AUTH"
 MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout", "attacks")  # fields of Evaluate
 # what was typed and not yet sent survives a reload, in this tab of the browser alone: it is what shall be forgotten
-DRAFT = "const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');"
+DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
+    const said = JSON.stringify([typed[0], typed[1], typed[2]?.data]);"""
 PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
     try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
-# not before that: fields change while they are set up
-KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead)
+# fields also change while they are set up, and once more after what is in them was sent
+KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== window.draftSent)
     try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""
-DROP_DRAFT = f"() => {{{DRAFT} sessionStorage.removeItem(draft); return []}}"
+DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
 SHOW_LIVE = "() => document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'})"
 
 
@@ -113,8 +114,8 @@ def _wire_jobs(page: Page, demo, job, shelf, unlearn, compare, runs, evaluate):
         named(page.unlearn, (*FORM, *ADVANCED)), unlearn["form"], job, api_name="unlearn", concurrency_limit=8
     )
     started.success(**watch, api_visibility="private", js=SHOW_LIVE_THEN)
-    started.success(js=DROP_DRAFT, api_visibility="private")
     typed = unlearn["form"][: FORM.index("file")]  # a file cannot be put back
+    started.success(None, typed, js=DROP_DRAFT, api_visibility="private")
     demo.load(None, typed, typed, js=PUT_BACK_DRAFT, api_visibility="private")
     gr.on([field.change for field in typed], None, typed, js=KEEP_DRAFT, api_visibility="private")
     for button, function, name in ((unlearn["stop"], page.stop, "stop"), (unlearn["again"], page.resume, "resume")):
