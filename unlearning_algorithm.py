@@ -27,6 +27,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from data.sampling import BatchStream, token_budget_batches
+from models import run_state, smaller, together
 from models.answers import (  # noqa: F401 - all of it is offered here
     Answers,
     FrozenHead,
@@ -86,7 +87,7 @@ from models.methods import (  # noqa: F401 - the table is offered here
     Phase,
     hyper_parameters,
 )
-from models.on_first_use import torch, weights
+from models.on_first_use import sharded, torch, weights
 from models.terms import Term, pair_rows
 
 
@@ -101,36 +102,45 @@ class Diverged(ValueError):
 
 
 def cache_reference(
-    model, rows, pad_token_id: int, *, distribution: bool = False, layer: int | None = None, batch_tokens: int = 4096
+    model,
+    rows,
+    pad_token_id: int,
+    *,
+    distribution: bool = False,
+    layer: int | None = None,
+    batch_tokens: int = 4096,
+    accelerator=None,
 ) -> Reference:
     """One pass over `rows` that keeps what losses need of the model as it is: 4 bytes a row, or d values a token.
 
     `distribution` keeps the head's input and a copy of the head, `layer` that layer's output and nothing else. Equals
     a live second model (loss and gradient); checked on the first batch, because a head that does more than scaling
-    and soft-capping could not be rebuilt from its input.
+    and soft-capping could not be rebuilt from its input. Several processes share the work; each gets all of it.
     """
-    losses = torch.zeros(len(rows)) if layer is None else None
-    kept: list = [None] * len(rows)
+    losses, kept = torch.zeros(len(rows)), None
+    offsets = np.concatenate([[0], np.cumsum(rows.answer_lengths)]).astype(np.int64)
     head = FrozenHead(model) if distribution else None
     with evaluating(model):
-        for number, indices in enumerate(token_budget_batches(rows.lengths, batch_tokens)):
-            batch = rows.batch(indices, pad_token_id)
-            answers = answer_outputs(model, batch, layer=layer, logits=layer is None)
-            if losses is not None:
-                losses[torch.as_tensor(indices)] = answers.sequence_nll().float().cpu()
+        mine = together.share(accelerator, token_budget_batches(rows.lengths, batch_tokens))
+        for number, (indices, counts) in enumerate(mine):
+            answers = answer_outputs(model, rows.batch(indices, pad_token_id), layer=layer, logits=layer is None)
             if head and not number and not torch.allclose(head(answers.hidden), answers.logits, rtol=1e-2, atol=1e-2):
                 name = type(unwrapped(model)).__name__
                 raise MethodError(f"the output head of {name} does more than this tool can rebuild; use npo or simnpo")
-            values = answers.activation if layer is not None else answers.hidden
+            if counts and layer is None:
+                losses[torch.as_tensor(indices)] = answers.sequence_nll().float().cpu()
             if distribution or layer is not None:
-                for index, piece in zip(indices, values.split(answers.lengths().long().tolist())):
-                    kept[index] = piece
-    if not distribution and layer is None:
-        return Reference(losses)
-    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in kept])])
+                values = answers.activation if layer is not None else answers.hidden
+                kept = values.new_zeros(int(offsets[-1]), values.shape[-1]) if kept is None else kept
+                for index, piece in zip(indices, values.split(answers.lengths().long().tolist()) if counts else ()):
+                    kept[offsets[index] : offsets[index + 1]] = piece
+    if kept is not None:
+        device = kept.device
+        kept = together.summed(accelerator, kept)[0].to(device)
     if layer is not None:
-        return Reference(offsets=offsets, activation=torch.cat(kept))
-    return Reference(losses, torch.cat(kept), offsets, head)
+        return Reference(offsets=offsets, activation=kept)
+    (losses,) = together.summed(accelerator, losses)
+    return Reference(losses, kept, offsets, head) if distribution else Reference(losses)
 
 
 def learning_rate_at(step: int, total: int, settings) -> float:
@@ -154,29 +164,33 @@ LR_SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
 # Probes: cheap looks at the sets during the run
 
 
-def token_losses(model, rows, pad_token_id: int, batch_tokens: int = 2048) -> tuple[list, np.ndarray]:
+def token_losses(model, rows, pad_token_id: int, batch_tokens: int = 2048, accelerator=None) -> tuple[list, np.ndarray]:
     """-log p per answer token, an array per row, nats, and next-token accuracy per row (N,); no gradient."""
-    losses, accuracy = [np.empty(0)] * len(rows), np.zeros(len(rows))
+    offsets = np.concatenate([[0], np.cumsum(rows.answer_lengths)]).astype(np.int64)
+    losses, accuracy = torch.zeros(int(offsets[-1])), torch.zeros(len(rows), dtype=torch.float64)
     with evaluating(model):
-        for indices in token_budget_batches(rows.lengths, batch_tokens):
+        for indices, counts in together.share(accelerator, token_budget_batches(rows.lengths, batch_tokens)):
             answers = answer_outputs(model, rows.batch(indices, pad_token_id))
+            if not counts:
+                continue
             right = (answers.logits.argmax(-1) == answers.labels).float()
-            accuracy[indices] = (answers.per_row(right) / answers.lengths()).cpu().numpy()
+            accuracy[indices] = (answers.per_row(right) / answers.lengths()).cpu().double()
             pieces = answers.token_nll().float().cpu().split(answers.lengths().long().tolist())
             for index, piece in zip(indices, pieces):
-                losses[index] = piece.numpy()
-    return losses, accuracy
+                losses[offsets[index] : offsets[index + 1]] = piece
+    losses, accuracy = together.summed(accelerator, losses, accuracy)
+    return np.split(losses.numpy(), offsets[1:-1]), accuracy.numpy()
 
 
-def row_losses(model, rows, pad_token_id: int):
+def row_losses(model, rows, pad_token_id: int, accelerator=None):
     """Mean answer-token loss per row (N,), nats, and next-token accuracy per row (N,); no gradient."""
-    losses, accuracy = token_losses(model, rows, pad_token_id)
+    losses, accuracy = token_losses(model, rows, pad_token_id, accelerator=accelerator)
     return np.array([values.mean() for values in losses]), accuracy
 
 
-def probe(model, rows, pad_token_id: int) -> dict:
+def probe(model, rows, pad_token_id: int, accelerator=None) -> dict:
     """Mean loss (nats per token), mean answer probability exp(-l_i) and mean next-token accuracy of some rows."""
-    losses, accuracy = row_losses(model, rows, pad_token_id)
+    losses, accuracy = row_losses(model, rows, pad_token_id, accelerator)
     return {
         "loss": float(losses.mean()),
         "answer_probability": float(np.exp(-losses).mean()),
@@ -241,11 +255,15 @@ class Unlearning:
         self.step, self.best, self.levels, self.ended = 0, None, None, None
         self.anchor, self.importance, self.layer, self.finished = None, None, None, False
         self.context, self.partners, self.products, self.frozen = {}, {}, set(), []
+        self.sharded = together.count(accelerator) > 1 and sharded.wanted(accelerator)
+        self.cut, self.news = 1, []  # micro-batches for each that was asked for; records to be yielded
         self._check()
 
     # -- preparation
 
     def _check(self):
+        if self.sharded:
+            sharded.refuse(self.method, self.settings)
         learning_rate = self.settings.learning_rate
         if not learning_rate <= 1:
             raise Diverged(
@@ -289,12 +307,15 @@ class Unlearning:
             self._freeze_all_but(method.trainable(unwrapped(self.model), self.layer))
         # a sharpness-aware step is smaller than what bfloat16 can tell apart
         dtype = weights.compute_dtype("float32" if settings.sam_rho else settings.dtype, device)
-        self.optimizer = weights.FlatAdamW(
-            self.model,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            compute_dtype=dtype,
-        )
+        chosen = {
+            "learning_rate": settings.learning_rate,
+            "weight_decay": settings.weight_decay,
+            "compute_dtype": dtype,
+        }
+        if self.sharded:
+            chosen |= {"accelerator": self.accelerator, "frozen": self.frozen}
+        optimizer = sharded.ShardedAdamW if self.sharded else weights.FlatAdamW
+        self.optimizer = optimizer(self.model, **chosen)
         if settings.dropout is not None:
             weights.set_dropout(self.model, settings.dropout)
         if settings.gradient_checkpointing:
@@ -309,7 +330,9 @@ class Unlearning:
         self._probe_rows = self._choose_probe_rows()
         self.start = self._look()
         holdout = self.rows.get("holdout")
-        unseen = token_losses(self.model, holdout, self.pad)[0] if holdout is not None and len(holdout) else []
+        unseen = []
+        if holdout is not None and len(holdout):
+            unseen, _ = token_losses(self.model, holdout, self.pad, accelerator=self.accelerator)
         means = np.array([values.mean() for values in unseen])
         self.level = float(means.mean()) if unseen else self._stated_level()
         if method.draws:
@@ -354,7 +377,10 @@ class Unlearning:
     def cache(self, rows, need: str) -> Reference:
         """What `need` names of the model's outputs on `rows`, as it is now."""
         layer = self.layer if need == "activation" else None
-        return cache_reference(self.model, rows, self.pad, distribution=need == "distribution", layer=layer)
+        distribution = need == "distribution"
+        return cache_reference(
+            self.model, rows, self.pad, distribution=distribution, layer=layer, accelerator=self.accelerator
+        )
 
     def mean_divergence(self, rows, reference: Reference) -> float:
         """tok KL(reference || theta) on `rows`, nats."""
@@ -427,11 +453,11 @@ class Unlearning:
 
     @property
     def _world(self) -> int:
-        return self.accelerator.num_processes if self.accelerator else 1
+        return together.count(self.accelerator)
 
     @property
     def _rank(self) -> int:
-        return self.accelerator.process_index if self.accelerator else 0
+        return together.rank(self.accelerator)
 
     # -- one step
 
@@ -466,14 +492,29 @@ class Unlearning:
         parts = max(1, math.ceil(len(mine) / self._rows_at_once(len(indices))))
         return (part for part in np.array_split(mine, parts) if len(part))
 
+    def _groups(self, terms) -> list[tuple]:
+        """([the rows of each term], 1) for every pass of a step; 0: only keeps sharded processes in step."""
+        groups = [(group, 1) for group in itertools.zip_longest(
+            *(self._micro_batches(term.rows, term.indices) for term in terms)
+        )]  # fmt: skip
+        if self.sharded:  # the first process has the most rows, and a forward pass needs everybody
+            shares = ((math.ceil(len(t.indices) / self._world), self._rows_at_once(len(t.indices))) for t in terms)
+            most = max(math.ceil(share / rows) for share, rows in shares)
+            groups += [((terms[0].indices[:1], *[None] * (len(terms) - 1)), 0)] * (most - len(groups))
+        return groups
+
     def _rows_at_once(self, effective: int) -> int:
-        return max(1, math.ceil(effective / self.settings.gradient_accumulation_steps / self._world))
+        return max(1, math.ceil(effective / (self.settings.gradient_accumulation_steps * self.cut) / self._world))
 
     def _accumulate(self, terms) -> dict:
+        """Gradients of all terms into the optimizer, in smaller pieces where memory does not last (`auto_batch`)."""
+        return smaller.until_it_fits(self, terms) if self.settings.auto_batch else self._backward(terms)
+
+    def _backward(self, terms) -> dict:
         """Gradients of all terms into the optimizer; the reduced losses by name. Terms share their forward passes."""
         losses = {term.name: 0.0 for term in terms}
         logits = any(term.reads == "logits" for term in terms)
-        for group in itertools.zip_longest(*(self._micro_batches(term.rows, term.indices) for term in terms)):
+        for group, counts in self._groups(terms):
             present = [(term, part) for term, part in zip(terms, group) if part is not None]
             batches = [(term, batch) for term, part in present for batch in term.batches(part, self.pad)]
             joined = join_batches([batch for _, batch in batches])
@@ -482,8 +523,8 @@ class Unlearning:
             total = 0.0
             for term, _ in present:
                 loss = term.value([answers for (owner, _), answers in zip(batches, outputs) if owner is term])
-                losses[term.name] += float(loss.detach())
-                total = total + term.weight * loss
+                losses[term.name] += float(loss.detach()) if counts else 0.0
+                total = total + term.weight * loss * counts
             total.backward()
         self.optimizer.gather()
         return losses
@@ -560,7 +601,9 @@ class Unlearning:
     def _train_step(self) -> dict:
         self._advance()
         started, method = time.perf_counter(), self.stage.method
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # dropout; a resumed run draws the same
+        # dropout: other rows, other noise; a resumed run draws the same
+        self.dropout_seed = (self.settings.seed * 1_000_003 + self.step) * self._world + self._rank
+        torch.manual_seed(self.dropout_seed)
         done = method.update(self) if method.update else self._optimize()
         self.step += not self.ended
         if method.after_step:
@@ -583,16 +626,17 @@ class Unlearning:
         """Sums gradients and losses over the processes: each held its rows' share of the same denominators."""
         if self._world == 1:
             return
-        for grad in self.optimizer.grads:
+        together.agree(self.accelerator)
+        for grad in () if self.sharded else self.optimizer.parts():  # a sharded backward pass has added them up
             grad.copy_(self.accelerator.reduce(grad, "sum"))
         if losses:
-            values = torch.tensor([losses[name] for name in losses], device=self.optimizer.grads[0].device)
+            values = torch.tensor([losses[name] for name in losses], device=self.accelerator.device)
             losses.update(zip(losses, self.accelerator.reduce(values, "sum").tolist()))
 
     # -- evaluation points
 
     def _look(self) -> dict:
-        return {name: probe(self.model, rows, self.pad) for name, rows in self._probe_rows.items()}
+        return {name: probe(self.model, rows, self.pad, self.accelerator) for name, rows in self._probe_rows.items()}
 
     def criterion(self, seen: dict) -> float:
         """What the best state minimises: the share still to forget (or over-forgotten) + 5 x the retain share lost.
@@ -627,7 +671,8 @@ class Unlearning:
         # the untouched target is kept against a collapse alone: who asks to unlearn is not to get it back in silence
         score = self.criterion(seen) if self.step else UNTOUCHED
         if self.settings.load_best_model_at_end and (self.best is None or score < self.best[0]):
-            self.best = (score, self.step, self.optimizer.snapshot())
+            held = self.best and self.best[2]  # written over: a second copy would be the largest thing in memory
+            self.best = (score, self.step, self.optimizer.snapshot(held))
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
             loss = seen["forget"]["loss"]
             whose = "of rows never seen" if "holdout" in seen else "that counts as forgotten"
@@ -642,7 +687,10 @@ class Unlearning:
             self._judge(seen)
             yield self._evaluation_record(seen, started)
         while self.step < self.total_steps and not self.ended:
-            yield self._train_step()
+            record = self._train_step()
+            yield from self.news
+            self.news = []
+            yield record
             if self.step % self.eval_steps == 0 or self.step == self.total_steps or self.ended:
                 started = time.perf_counter()
                 seen = self._look()
@@ -666,50 +714,18 @@ class Unlearning:
 
     def state(self) -> tuple[dict, dict]:
         """(tensors by name, values that fit JSON): what a resumed run needs beside the target model and the data."""
-        tensors = {f"master.{i}": flat for i, flat in enumerate(self.optimizer.flats)}
-        tensors.update({f"adamw.{name}": value for name, value in self.optimizer.state().items()})
-        if self.best:
-            tensors.update({f"best.{i}": flat for i, flat in enumerate(self.best[2])})
-        if self.levels is not None:
-            tensors["levels"] = self.levels
-        for name in self.products:
-            tensors.update({f"made.{name}.{key}": value for key, value in self.references[name].tensors().items()})
-        values = {
-            "step": self.step,
-            "best": self.best[:2] if self.best else None,
-            "start": self.start,
-            "level": self.level,
-            "ended": self.ended,
-            "stage": self.stages.index(self.stage),
-            "retain_weight": self.retain_weight,
-            "finished": self.finished,
-        }
-        return tensors, values
+        return run_state.state(self)
 
     def load_state(self, tensors: dict, values: dict):
         """Continues where `state` was taken; call after `prepare()` on the same target model, data and settings."""
-        count = len(self.optimizer.flats)
-        self.optimizer.restore([tensors[f"master.{i}"] for i in range(count)])
-        moments = {name: value for name, value in tensors.items() if name.startswith("adamw.")}
-        self.optimizer.load_state({name.removeprefix("adamw."): value for name, value in moments.items()})
-        self.step, self.start, self.level, self.ended = (values[k] for k in ("step", "start", "level", "ended"))
-        if values["best"]:
-            self.best = (*values["best"], [tensors[f"best.{i}"].clone() for i in range(count)])
-        self.levels = tensors.get("levels", self.levels)
-        self._enter(self.stages[values["stage"]])
-        self.retain_weight, self.finished = values["retain_weight"], values["finished"]
-        made = {}
-        for name, value in tensors.items():
-            if name.startswith("made."):
-                _, reference, key = name.split(".", 2)
-                made.setdefault(reference, {})[key] = value
-        for name, values in made.items():
-            self.keep(name, Reference.from_tensors(self.model, values))
+        run_state.load_state(self, tensors, values)
 
     def close(self):
-        """Gives the model plain weights of its own type, from the fp32 master."""
+        """Gives the model plain weights of its own type, from the fp32 master; of a sharded one `model` is then the
+        whole in the main process, None in the others."""
         self.model.eval()
-        self.optimizer.release()
+        whole = self.optimizer.release()
+        self.model = whole if self.sharded else self.model
         for p in self.frozen:
             p.requires_grad = True
         self.frozen = []

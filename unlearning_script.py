@@ -19,9 +19,7 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +27,8 @@ import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import augmentation, preparation
-from models import folders, loading
-from results import model_card, run_folder
+from models import folders, loading, quantised
+from results import model_card, processes, run_folder
 from results.options import (  # noqa: F401 - the settings are offered here
     AUTO,
     BUNDLED,
@@ -45,17 +43,10 @@ from results.options import (  # noqa: F401 - the settings are offered here
 )
 from results.run_folder import RunFolder, UsageError, say
 from results.runs import read_run
+from results.stopping import Stopped, StopSwitch, reporter
 
 PROJECT = Path(__file__).resolve().parent
 EVALUATIONS = PROJECT / "results" / ".evaluations"  # of unchanged models, found again by their hashes
-
-
-class Stopped(Exception):
-    """SIGINT or SIGTERM arrived; the step in hand was finished."""
-
-    def __init__(self, number: int, message: str):
-        super().__init__(f"stopped by {signal.Signals(number).name}: {message}")
-        self.exit_code = 128 + number
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -178,6 +169,9 @@ def sampler(model, tokenizer):
         return tokenizer(example.answer, add_special_tokens=False).input_ids or bos
 
     def sample(prompts, count: int, max_new_tokens: int, seed: int) -> list[list[str]]:
+        return processes.team().from_main(lambda: drawn(prompts, count, max_new_tokens, seed))
+
+    def drawn(prompts, count: int, max_new_tokens: int, seed: int) -> list[list[str]]:
         ids = [start(example) for example in prompts for _ in range(count)]
         said = generation.generate(model, ids, [max_new_tokens] * len(ids), stop, temperature=1.0, seed=seed)
         texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in said]
@@ -210,7 +204,7 @@ def kept_path(what: str, sets: Sets, config: dict, model_hash: str) -> Path:
     sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py", "data/preparation.py")]
     sources += sorted((PROJECT / "models").glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    settings = [config[name] for name in (what, "max_length", "dtype")]
+    settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
     key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
     return EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
@@ -291,50 +285,6 @@ def judge_retrained(config: dict, sets: Sets, tokenizer, progress):
         return judge(load, tokenizer, sets, config, model_hash, progress)
 
 
-class StopSwitch:
-    """First SIGINT or SIGTERM: finish the step and stop in order; the second leaves at once."""
-
-    def __init__(self):
-        self.number = None
-        self.kept = "nothing to keep yet"  # what a stop now would leave behind
-        self._previous = {}
-
-    def __enter__(self):
-        with contextlib.suppress(ValueError):  # not the main thread: nobody sends us signals there
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._previous[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number, _frame):
-        if self.number is not None:
-            os._exit(128 + number)
-        self.number = number
-        say(f"{signal.Signals(number).name}: finishing this step; once more to leave at once")
-
-    def check(self):
-        """Raises `Stopped` if a signal has arrived."""
-        if self.number is not None:
-            raise Stopped(self.number, self.kept)
-
-
-def reporter(folder: RunFolder, switch: StopSwitch):
-    """progress(text) for passes over data: the line goes into status.json, and a stop asked for takes effect."""
-    last = 0.0
-
-    def progress(text: str):
-        nonlocal last
-        switch.check()
-        if time.monotonic() - last > 1:
-            last = time.monotonic()
-            folder.update(doing=text)
-
-    return progress
-
-
 def live_answers(model, tokenizer, examples, count: int) -> list[dict]:
     """The model's present answers to the first forget prompts, for whoever watches."""
     chosen = list(examples)[:count]
@@ -372,9 +322,11 @@ def train(
                 folder.log(record)
             if kind == "evaluation":
                 bar.set_postfix_str(_probe_line(record))
-                if config["live_answers"] and "forget" in sets.examples:
+                if config["live_answers"] and "forget" in sets.examples and (folder.writes or run.sharded):
                     answers = live_answers(run.model, tokenizer, sets.examples["forget"], config["live_answers"])
                     folder.log({"event": "answers", "step": record["step"], "answers": answers})
+            elif kind == "smaller_batch":
+                bar.write(record["message"])
             elif kind == "best":
                 outcome["best_step"] = record["step"]
             elif kind in ("early_stop", "collapse"):
@@ -385,9 +337,10 @@ def train(
                 kind == "step" and record["step"] % run.eval_steps and record["step"] != run.total_steps
             ) or kind == "evaluation":
                 due = config["save_steps"] and record["step"] and record["step"] % config["save_steps"] == 0
-                if due or switch.number is not None:
+                stop = switch.agreed()
+                if due or stop:
                     saved = run_folder.save_checkpoint(run, folder, identity, config["save_total_limit"])
-                if switch.number is not None:
+                if stop:
                     again = shlex.join(
                         [*config["command"], f"--output_dir={folder.path}", "--resume_from_checkpoint=latest"]
                     )
@@ -414,13 +367,16 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
             config["teacher_method"],
             {**defaults, "seed": config["seed"]},
             pad_token_id=tokenizer.pad_token_id,
+            accelerator=processes.team().whole,
         )
         teacher.prepare()
         for _ in teacher.steps():
-            switch.check()
+            if switch.agreed():
+                switch.check()
         teacher.close()
     with weights.computing_in(model, weights.compute_dtype(config["dtype"], model.device)):
-        reference = algorithm.cache_reference(model, sets.encoded["retain"], tokenizer.pad_token_id, distribution=True)
+        reference = algorithm.cache_reference(model, sets.encoded["retain"], tokenizer.pad_token_id, distribution=True,
+                                              accelerator=processes.team().accelerator)  # fmt: skip
     count = config["student_layers"] or max(1, layers // 2)
     if count > layers:
         raise UsageError(f"--student_layers {count}: the teacher has {layers}")
@@ -466,9 +422,9 @@ def run_unlearning(config: dict) -> Path:
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
     given = {name: value for name, value in config.items() if value is not None}
-    config = resolve(given)
-    config["command"] = command_line(given)
-    folder = RunFolder(config)
+    config = processes.team().from_main(lambda: resolve(given))
+    config["command"] = processes.command(command_line(given))
+    folder = processes.open_folder(config)
     try:
         folder.write_json("config.json", config)
         with StopSwitch() as switch:
@@ -482,6 +438,7 @@ def run_unlearning(config: dict) -> Path:
         code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
         with contextlib.suppress(OSError):
             folder.update(state=states.get(code, "failed"), message=str(error) or type(error).__name__, exit_code=code)
+        processes.team().tell(error)  # the other processes end with this one
         raise error
     finally:
         folder.release()
@@ -502,10 +459,13 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
 def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     from models import weights
 
+    us = processes.team()
     weights.keep_freed_memory()
     folder.stage("preparing")  # the first status is written here: whatever fails from now on leaves its message
     progress = reporter(folder, switch)
     show_configuration(config, given)
+    if us.count > 1:
+        say(f"  processes = {us.count}" + (", weights sharded (FSDP)" if us.layout != us.count else ", data parallel"))
     sets = read_sets(config)
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
 
@@ -520,25 +480,30 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     if config["use_peft"]:
         loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
     model_hash = loading.model_hash(config["model_name_or_path"])
-    identity = run_folder.identity_of(config, hashes, model_hash)
-    checkpoint = run_folder.find_checkpoint(config, identity, folder)
+    identity = run_folder.identity_of(config, hashes, model_hash, us.layout)
+    checkpoint = us.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
     folder.stage("evaluating retrained")
-    evaluations, attacked = {}, {}
+    evaluations, attacked = {}, {}  # filled by the main process
     if config["retrained_model"]:
-        evaluations["retrained"], attacked["retrained"] = judge_retrained(config, sets, tokenizer, progress)
+        found = us.by_main(lambda: judge_retrained(config, sets, tokenizer, progress))
+        evaluations["retrained"], attacked["retrained"] = found or (None, None)
     switch.check()
     folder.stage("loading")
+    dtype = weights.compute_dtype(config["dtype"], us.device)
     model, _ = loading.load_model(
-        config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say
+        config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say,
+        quantization_config=quantised.settings(config, dtype),
+    )  # fmt: skip
+    model = us.placed(model)
+    folder.write_json(
+        "environment.json", run_folder.environment(hashes, model_hash, str(model.device), processes=us.count)
     )
-    folder.write_json("environment.json", run_folder.environment(hashes, model_hash, str(model.device)))
 
     folder.stage("evaluating target")
-    dtype = weights.compute_dtype(config["dtype"], model.device)
     with weights.computing_in(model, dtype):
-        found = judge(lambda: model, tokenizer, sets, config, model_hash, progress)
-        evaluations["target"], attacked["target"] = found
-    if "retrained" in evaluations:
+        found = us.by_main(lambda: judge(lambda: model, tokenizer, sets, config, model_hash, progress))
+        evaluations["target"], attacked["target"] = found or (None, None)
+    if us.main and "retrained" in evaluations:
         evaluation_metrics.check_retrained(evaluations["target"], evaluations["retrained"])
     switch.check()
     folder.stage("unlearning")
@@ -551,8 +516,9 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
         model = loading.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
                                  target_modules=config["lora_target_modules"])  # fmt: skip
     run = algorithm.Unlearning(
-        model, sets.encoded, config["method"], config, pad_token_id=tokenizer.pad_token_id, references=references
-    )
+        model, sets.encoded, config["method"], config, pad_token_id=tokenizer.pad_token_id,
+        accelerator=us.accelerator, references=references,
+    )  # fmt: skip
     run.prepare()
     if checkpoint:
         run_folder.resume(run, checkpoint, folder)
@@ -560,6 +526,16 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
 
     folder.stage("saving")  # before it is measured: what took minutes to train is not to be lost to a slip afterwards
     run.close()
+    us.by_main(
+        lambda: _conclude(run.model, tokenizer, sets, config, folder, switch, hashes, evaluations, attacked, outcome)
+    )
+
+
+def _conclude(model, tokenizer, sets, config, folder, switch, hashes, evaluations, attacked, outcome):
+    """From the trained model to the report: saves, measures, writes."""
+    from models import weights
+
+    progress, dtype = reporter(folder, switch), weights.compute_dtype(config["dtype"], model.device)
     saved = save(model, tokenizer, config, dtype)
     switch.kept = f"the unlearned model is in {saved}; it was not measured"
     folder.stage("evaluating unlearned")
@@ -636,23 +612,14 @@ def main(argv=None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # no character of the data shall end a run in a narrow locale
     try:
-        flags = vars(parse(argv, __doc__))
-        flags.pop("debug", None)
-        if flags.pop("list_methods", False):
-            say(list_methods())
-            return 0
-        config_file = flags.pop("config", None)
-        runs = _runs({**(read_config_file(config_file) if config_file else {}), **flags})
-        for settings in runs:  # every configuration is checked before the first model is loaded
-            resolve(settings)
-        folders = [run_unlearning(settings) for settings in runs]
-        if len(folders) > 1:
-            say(f"comparison: {analyze_results.compare_runs(folders, folders[0].parent / 'comparison')}")
+        with processes.together_to_the_end():
+            _command(argv)
     except (ValueError, Stopped, KeyboardInterrupt) as error:
         if debug or not (hasattr(error, "exit_code") or isinstance(error, KeyboardInterrupt)):
             raise
         for line in str(error).splitlines() or ["interrupted"]:
-            print(f"error: {line}", file=sys.stderr)
+            if processes.speaks():
+                print(f"error: {line}", file=sys.stderr)
         return getattr(error, "exit_code", 130)
     except OSError as error:
         if debug:
@@ -660,6 +627,46 @@ def main(argv=None) -> int:
         print(f"error: {error.strerror}: {error.filename or ''}", file=sys.stderr)
         return 6
     return 0
+
+
+def planned(config: dict) -> str:
+    """What a run with these settings needs: from its data and the model's config.json, nothing fetched or loaded."""
+    from results import planning
+
+    planning.check_data(config)
+    found = planning.plan.local_config(config["model_name_or_path"])
+    sets = read_sets(config)
+    folder = planning.plan.local_folder(config["model_name_or_path"])
+    try:
+        tokenizer = loading.load_tokenizer(folder or "")
+        encode_sets(sets, tokenizer, {**config, "method": planning.planned_method(config)})
+    except loading.ModelError:
+        planning.encode_roughly(sets)
+    us = processes.launched(), processes.sharded()
+    return planning.report(config, found, sets.encoded, sets.notes, *us)
+
+
+def _command(argv: list[str]):
+    flags = vars(parse(argv, __doc__))
+    flags.pop("debug", None)
+    if flags.pop("list_methods", False):
+        say(list_methods())
+        return
+    config_file, plan = flags.pop("config", None), flags.pop("plan", False)
+    runs = _runs({**(read_config_file(config_file) if config_file else {}), **flags})
+    for settings in runs:  # every configuration is checked before the first model is loaded
+        resolve(settings)
+    if plan and processes.speaks():
+        say("\n\n".join(planned(resolve(settings)) for settings in runs))
+    if plan:
+        return
+    if warning := processes.missing():
+        say(f"note: {warning}")
+    folders = [run_unlearning(settings) for settings in runs]
+    if len(folders) > 1:
+        compare = analyze_results.compare_runs
+        path = processes.team().by_main(lambda: compare(folders, folders[0].parent / "comparison"))
+        say(f"comparison: {path}")
 
 
 if __name__ == "__main__":

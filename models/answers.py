@@ -192,7 +192,10 @@ class FrozenHead:
     def __init__(self, model):
         model = unwrapped(model)
         head, config = model.get_output_embeddings(), model.config.get_text_config()
-        self.weight = head.weight.detach().clone()
+        weight = head.weight.detach()
+        self.weight = (
+            weight.full_tensor() if hasattr(weight, "full_tensor") else weight.clone()
+        )  # FSDP's parts together
         self.bias = None if getattr(head, "bias", None) is None else head.bias.detach().clone()
         self.scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
         self.softcap = getattr(config, "final_logit_softcapping", None)

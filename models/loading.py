@@ -262,14 +262,24 @@ def _is_true(value: str | None) -> bool:
 # Loading
 
 
-def load_model(name_or_path, *, dtype: str = "float32", attn_implementation: str | None = None, progress=print):
+def load_model(
+    name_or_path,
+    *,
+    dtype: str = "float32",
+    attn_implementation: str | None = None,
+    progress=print,
+    quantization_config=None,
+):
     """(model, tokenizer) from a folder, DEFAULT_BASE or a hub name; eval mode, on the CPU, no pad token left unset.
 
     A LoRA adapter folder gives its base model with the adapter merged. `dtype`: "float32", "bfloat16", "float16" or
-    "auto" (as stored). Raises ModelError before any weight is in memory when the folder does not pass `screen_config`.
+    "auto" (as stored); `quantization_config`: of `models.quantised`. Raises ModelError before any weight is in memory
+    when the folder does not pass `screen_config`.
     """
     folder = resolve_model(name_or_path, progress)
-    return _load_folder(folder, dtype, attn_implementation, progress, ())
+    if quantization_config and (folder / "adapter_config.json").is_file():
+        raise ModelError(f"{folder} is a LoRA adapter: it is not merged into rounded weights. Name a whole model", 2)
+    return _load_folder(folder, dtype, attn_implementation, progress, (), quantization_config)
 
 
 def weights_folder(name_or_path, progress=print) -> Path:
@@ -308,7 +318,7 @@ def parameter_count(name_or_path) -> int | None:
     return None
 
 
-def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above: tuple):
+def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above: tuple, quantization_config=None):
     if dtype not in ("float32", "bfloat16", "float16", "auto"):
         raise ModelError(f"dtype {dtype!r}: expected float32, bfloat16, float16 or auto", 2)
     _check_content(folder)
@@ -321,7 +331,7 @@ def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above:
         raise ModelError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
         )
-    return _load_weights(folder, dtype, attn_implementation), tokenizer
+    return _load_weights(folder, dtype, attn_implementation, quantization_config), tokenizer
 
 
 def _check_content(folder: Path):
@@ -346,12 +356,14 @@ def _load_tokenizer(folder: Path):
     return tokenizer
 
 
-def _load_weights(folder: Path, dtype: str, attn_implementation):
+def _load_weights(folder: Path, dtype: str, attn_implementation, quantization_config=None):
     from transformers import AutoModelForCausalLM
 
     options = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
     if attn_implementation:
         options["attn_implementation"] = attn_implementation
+    if quantization_config:
+        options["quantization_config"] = quantization_config
     try:
         with quiet():
             model, info = AutoModelForCausalLM.from_pretrained(

@@ -139,6 +139,7 @@ TRAINING_DEFAULTS = {
     "max_steps": -1,
     "per_device_train_batch_size": 8,
     "gradient_accumulation_steps": 1,
+    "auto_batch": False,
     "warmup_steps": 0,
     "lr_scheduler_type": "constant",
     "weight_decay": 0.0,

@@ -19,3 +19,4 @@ class OnFirstUse:
 torch: Any = OnFirstUse("torch")
 F: Any = OnFirstUse("torch.nn.functional")
 weights: Any = OnFirstUse("models.weights")
+sharded: Any = OnFirstUse("models.sharded")

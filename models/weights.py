@@ -126,6 +126,13 @@ class FlatAdamW:
                 self.gradient[p].zero_()
         self.stale = set()
 
+    def parts(self) -> list:
+        """The gathered gradient in pieces, in the same order in every process."""
+        if self._grads is not None:
+            return self._grads
+        self.gradient = {p: self.gradient[p] for p, _ in self.slots}
+        return list(self.gradient.values())
+
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""
         parts = self._grads if self._grads is not None else self.gradient.values()
@@ -177,9 +184,20 @@ class FlatAdamW:
         if pairs:
             torch._foreach_copy_([p for p, _ in pairs], [master for _, master in pairs])
 
-    def snapshot(self) -> list:
-        """A copy of the fp32 master."""
-        return [flat.clone() for flat in self.flats]
+    def snapshot(self, into: list | None = None) -> list:
+        """A copy of the fp32 master, in the memory of an older one where that is given."""
+        if not into:
+            return [flat.clone() for flat in self.flats]
+        for saved, flat in zip(into, self.flats):
+            saved.copy_(flat)
+        return into
+
+    def forget_half(self):
+        """Before a step's backward is begun anew: drops what one that broke off has left."""
+        for p, _ in self.slots:
+            if p.dtype != torch.float32:
+                p.grad = None
+        self.begin_step()
 
     def restore(self, snapshot: list):
         """Puts a snapshot back."""
@@ -264,7 +282,7 @@ def compute_dtype(name: str, device):
 @contextlib.contextmanager
 def computing_in(model, dtype):
     """The model's weights in another type for a while; buffers stay, since rotary frequencies do not survive bf16."""
-    saved = [(p, p.data) for p in model.parameters()]
+    saved = [(p, p.data) for p in model.parameters() if p.is_floating_point()]  # others hold codes, not numbers
     for p, data in saved:
         p.data = data.to(dtype)
     yield

@@ -18,7 +18,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import reading
-from models import loading
+from models import loading, quantised
 from results.run_folder import UsageError
 
 BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
@@ -61,6 +61,8 @@ def _run_options() -> dict[str, Option]:
         "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
         "attn_implementation": Option(str, None, "attention: eager, sdpa, flash_attention_2", model),
         "use_peft": Option(bool, False, "train a LoRA adapter instead of all weights", model),
+        "load_in_4bit": Option(bool, False, "with --use_peft: the base model in 4 bits (package bitsandbytes)", model),
+        "load_in_8bit": Option(bool, False, "with --use_peft: the base model in 8 bits (package bitsandbytes)", model),
         "lora_r": Option(int, 16, "rank of the adapter", model, low=1),
         "lora_alpha": Option(float, 32.0, "scale of the adapter: alpha / r", model, above=0),
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
@@ -100,6 +102,7 @@ _TRAINING_HELP = {
     "max_steps": ("optimizer steps; above 0 it replaces num_train_epochs", {"low": -1}),
     "per_device_train_batch_size": ("rows a forward pass", {"low": 1}),
     "gradient_accumulation_steps": ("forward passes a step", {"low": 1}),
+    "auto_batch": ("on out of memory halve the rows a forward pass and go on; the effective batch stays", {}),
     "warmup_steps": ("steps of linear warm-up", {"low": 0}),
     "lr_scheduler_type": ("shape of the learning rate", {"choices": algorithm.LR_SCHEDULES}),
     "weight_decay": ("pull toward zero, decoupled", {"low": 0}),
@@ -175,7 +178,7 @@ def _training_options() -> dict[str, Option]:
 
 
 OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
-COMMANDS = ("config", "debug", "list_methods", "help")  # flags that steer this script and are no setting of a run
+COMMANDS = ("config", "debug", "list_methods", "plan", "help")  # flags that are no setting of a run
 
 
 def offered_methods() -> list[tuple[str, str, str]]:
@@ -196,6 +199,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", help="a YAML file of these settings")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what the run needs (memory, tokens, time) and end; nothing is fetched",
+    )
     parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name, option in OPTIONS.items():
@@ -353,6 +361,7 @@ def resolve(given: dict) -> dict:
         problems.append(
             f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.defaults)) or 'none'}"
         )
+    problems += quantised.problems(config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)
     if problems:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from models import folders, loading
+from models import folders, loading, together
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -45,8 +45,8 @@ class OutOfMemory(ValueError):
         batch, length = config["per_device_train_batch_size"], config["max_length"]
         super().__init__(
             f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps makes up "
-            f"for it) or --max_length (now {length}), or give --gradient_checkpointing, --dtype=bfloat16 or "
-            "--use_peft; what was saved before is whole"
+            f"for it, and --auto_batch does it by itself) or --max_length (now {length}), or give "
+            "--gradient_checkpointing, --dtype=bfloat16 or --use_peft; what was saved before is whole"
         )
 
 
@@ -57,6 +57,8 @@ def say(text: str):
 
 class RunFolder:
     """The folder a run writes: locked while it runs, status replaced whole, metrics appended as they happen."""
+
+    writes = True  # of several processes the main one alone
 
     def __init__(self, config: dict):
         self.path = Path(config["output_dir"])
@@ -200,7 +202,7 @@ def _may_replace(config: dict, target: Path, run: Path) -> bool:
     return False
 
 
-def environment(data_hashes: dict, model_hash: str, device: str) -> dict:
+def environment(data_hashes: dict, model_hash: str, device: str, processes: int = 1) -> dict:
     """What a result depends on beside the configuration."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -212,6 +214,7 @@ def environment(data_hashes: dict, model_hash: str, device: str) -> dict:
     return {
         "versions": versions,
         "device": device,
+        "processes": processes,
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "commit": commit.stdout.strip() or None,
@@ -227,23 +230,37 @@ def environment(data_hashes: dict, model_hash: str, device: str) -> dict:
 FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
     *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows"),
+    "auto_batch",
 }
 
 
 def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
-    """checkpoint-<step> in the run folder: safetensors and JSON, renamed into place whole; old ones deleted."""
+    """checkpoint-<step> in the run folder: safetensors and JSON, renamed into place whole; old ones deleted.
+
+    The main process writes it; of a sharded run each its part, all before the manifest.
+    """
     from safetensors.torch import save_file
 
     tensors, values = run.state()
     target = folder.path / f"checkpoint-{run.step}"
-    with loading.new_folder(target, identity) as temporary:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, Path(temporary) / "state.safetensors"
-        )
-        (Path(temporary) / "state.json").write_text(json.dumps(values), encoding="utf-8")
-    for old in checkpoints(folder.path)[limit:]:
+    if not (folder.writes or run.sharded):
+        return target
+    with contextlib.ExitStack() as stack:
+        temporary = stack.enter_context(loading.new_folder(target, identity)) if folder.writes else None
+        temporary = Path(together.agree(run.accelerator, temporary)[0]) if run.sharded else Path(temporary)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / _state_file(run))
+        if folder.writes:
+            (temporary / "state.json").write_text(json.dumps(values), encoding="utf-8")
+        if run.sharded:
+            together.agree(run.accelerator)
+    for old in checkpoints(folder.path)[limit:] if folder.writes else ():
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _state_file(run) -> str:
+    rank = together.rank(run.accelerator) if run.sharded else 0
+    return f"state-{rank}.safetensors" if rank else "state.safetensors"
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -288,12 +305,14 @@ def resume(run, path: Path, folder: RunFolder):
     """Puts a checkpoint's state into a prepared run and cuts metrics.jsonl back to it."""
     from safetensors.torch import load_file
 
-    run.load_state(load_file(path / "state.safetensors"), json.loads((path / "state.json").read_text(encoding="utf-8")))
+    values = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    run.load_state(load_file(path / _state_file(run)), values)
     folder.keep_until(run.step)
     say(f"resumed from {path} at step {run.step}")
 
 
-def identity_of(config: dict, hashes: dict, model_hash: str) -> dict:
-    """What must be equal for a checkpoint to be continued: configuration, data, model."""
+def identity_of(config: dict, hashes: dict, model_hash: str, processes: int | str = 1) -> dict:
+    """What must be equal for a checkpoint to be continued: configuration, data, model, rows of a step."""
     settings = {name: value for name, value in config.items() if name not in FREE_ON_RESUME}
-    return {"identity": {**settings, **{f"data {k}": v for k, v in hashes.items()}, "model": model_hash}}
+    data = {f"data {name}": value for name, value in hashes.items()}
+    return {"identity": {**settings, **data, "model": model_hash, "processes": processes}}

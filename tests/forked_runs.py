@@ -11,6 +11,7 @@ limits and, where a test wants them, faults. `strikes`, tuples of a name and its
     clock_back         every look at the clock sees an earlier time
     as_nobody          the run belongs to user 65534
     poison N           a loss of step N is NaN
+    no_memory PLACE    at PLACE (as above) memory runs out
     no_figures         the report is written without drawings, which take longer than all the rest
 """
 
@@ -192,6 +193,13 @@ def _memory(place, size):
     _at(place, strike)
 
 
+def _no_memory(place):
+    def strike():
+        raise MemoryError
+
+    _at(place, strike)
+
+
 def _file_size(size):
     import resource
     import signal
@@ -238,4 +246,5 @@ def _poison(number):
 
 STRIKES = {name: globals()[f"_{name}"] for name in (
     "kill_in_save", "kill_at_step", "signal", "memory", "file_size", "clock_back", "as_nobody", "poison", "no_figures",
+    "no_memory",
 )}  # fmt: skip

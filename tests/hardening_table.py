@@ -93,7 +93,7 @@ EXCEPTIONS: dict[int, str] = {}
 LIMITS = {
     15: "The test streams 300,000 rows: rows are not kept, so their number costs time alone.",
     42: "A collapse that the guard stops ends with exit code 0 and the state `collapsed`; the report says COLLAPSED.",
-    45: "There is no --auto_batch. A tokenizer that runs out of memory aborts by itself (134), before any training.",
+    45: "A tokenizer that runs out of memory aborts by itself (134), before any training.",
     46: "A parent folder that is missing is made; it is an error where it cannot be.",
     47: "The full file system is a real one where the tests run as root; elsewhere a limit on file sizes stands in.",
     69: "The locale with a decimal comma is asked for by name; a machine that lacks it falls back to C.",

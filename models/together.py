@@ -1,0 +1,65 @@
+"""How the processes of one run stay together: every exchange begins with an agreement that nobody has failed.
+
+A process that fails meets the others at their next agreement, whichever it is; without that they would wait for it
+until the communication times out. With one process, or without accelerate, all of this is nothing.
+"""
+
+from __future__ import annotations
+
+
+class Elsewhere(ValueError):
+    """Another process of the run failed or was stopped; says which, why, and carries its exit code."""
+
+    def __init__(self, rank: int, message: str, exit_code: int):
+        super().__init__(f"process {rank}: {message}")
+        self.exit_code = exit_code
+
+
+def count(accelerator) -> int:
+    """Processes of the run."""
+    return accelerator.num_processes if accelerator else 1
+
+
+def rank(accelerator) -> int:
+    """This process's number, 0 for the main one."""
+    return accelerator.process_index if accelerator else 0
+
+
+def agree(accelerator, value=None, error: BaseException | None = None) -> list:
+    """Every process's `value`, in the order of their ranks.
+
+    Raises `Elsewhere` in a process without an `error` of its own where another came with one.
+    """
+    if count(accelerator) == 1:
+        return [value]
+    from accelerate.utils import gather_object
+
+    failure = error and (str(error) or type(error).__name__, exit_code(error))
+    told = gather_object([(value, failure)])
+    for rank, (_, failed) in enumerate(told):
+        if failed and error is None:
+            raise Elsewhere(rank, *failed)
+    return [value for value, _ in told]
+
+
+def exit_code(error: BaseException) -> int:
+    """What the command line returns for an error."""
+    return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+
+
+def share(accelerator, items: list) -> list[tuple]:
+    """This process's part of `items`, (item, whether the result counts): the same number of them in every process.
+
+    What is left over is filled up with items that do not count: a sharded model's forward pass needs all processes.
+    """
+    world = count(accelerator)
+    rounds = -(-len(items) // world)
+    return [(items[i % len(items)], i < len(items)) for i in range(rank(accelerator), rounds * world, world)]
+
+
+def summed(accelerator, *tensors) -> list:
+    """The sums over all processes, on the CPU: of parts that are zero but in one process the whole, exactly."""
+    if count(accelerator) == 1:
+        return list(tensors)
+    agree(accelerator)
+    return [accelerator.reduce(tensor.to(accelerator.device), "sum").cpu() for tensor in tensors]

@@ -1,0 +1,77 @@
+"""Adapters on a base model of 4 or 8 bits: what is refused, and, where bitsandbytes is installed, a whole run."""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from models import loading, quantised
+from results.options import resolve
+from results.run_folder import UsageError
+from unlearning_script import main
+
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec(quantised.PACKAGE) is None,
+    reason="bitsandbytes is not installed: 4-bit and 8-bit base models are not tried here",
+)
+
+
+def test_all_that_stands_against_it_is_said_at_once(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError) as refused:
+        resolve({"load_in_4bit": True, "load_in_8bit": True, "forget_text": "a text"})
+    said = str(refused.value)
+    assert "give one of them" in said and "--load_in_4bit needs --use_peft" in said
+    assert "needs the package bitsandbytes, which is not installed: pip install bitsandbytes" in said
+    with pytest.raises(UsageError, match="not merged into rounded weights"):
+        resolve({"load_in_8bit": True, "use_peft": True, "merge_adapter": True, "forget_text": "a text"})
+    assert resolve({"forget_text": "a text"})["load_in_4bit"] is False  # nothing is needed by who does not ask
+
+
+@needs_package
+@pytest.mark.parametrize("bits", [4, 8])
+def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
+    flags = ["--use_peft", "--lora_r=4", f"--load_in_{bits}bit", "--method=npo", "--max_steps=4"]
+    assert main(small.flags(tmp_path / "run", *flags)) == 0
+    report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))["models"]
+    losses = [report[name]["forget"]["loss"] for name in ("target", "unlearned")]
+    assert losses[1] > losses[0] + 0.05
+    adapter = loading.read_json(tmp_path / "run-model" / "adapter_config.json")
+    assert adapter["peft_type"] == "LORA"
+    assert loading.load_model(tmp_path / "run-model")[0].num_parameters() == loading.parameter_count(small.target)
+
+
+@needs_package
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
+    from models import weights
+
+    settings = quantised.settings({f"load_in_{bits}bit": True}, torch.float32)
+    model, _ = loading.load_model(small.target, quantization_config=settings)
+    matrix = model.model.layers[0].mlp.up_proj.weight
+    assert not matrix.is_floating_point() and matrix.numel() * 8 // 64 // 128 in (4, 8)
+    assert model.get_output_embeddings().weight.dtype == torch.float32
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    wrapped = loading.add_lora(model, r=4)
+    optimizer = weights.FlatAdamW(wrapped, learning_rate=1e-2, compute_dtype=torch.bfloat16)
+    with weights.computing_in(model, torch.bfloat16):
+        ids = torch.arange(3, 20)[None]
+        wrapped(input_ids=ids, labels=ids).loss.backward()
+    optimizer.gather()
+    optimizer.step(1e-2)
+    optimizer.release()
+    after = dict(wrapped.get_base_model().named_parameters())
+    for name, values in before.items():
+        name = name if name in after else name.replace(".weight", ".base_layer.weight")
+        assert torch.equal(after[name], values), name
+    assert any(p.abs().max() > 0 for name, p in wrapped.named_parameters() if "lora_B" in name)
+
+
+@needs_package
+def test_an_adapter_is_no_base_for_it(small, tmp_path, capsys):
+    assert main(small.flags(tmp_path / "a", "--use_peft", "--max_steps=1", "--metrics=loss")) == 0
+    capsys.readouterr()
+    again = [f"--model_name_or_path={tmp_path / 'a-model'}", "--use_peft", "--load_in_4bit"]
+    assert main(small.flags(tmp_path / "b", *again)) == 2
+    assert "not merged into rounded weights" in capsys.readouterr().err
