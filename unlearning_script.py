@@ -457,6 +457,8 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
 
 
 def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
+    import torch
+
     from models import weights
 
     us = processes.team()
@@ -513,6 +515,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(model, tokenizer, sets, config, folder, switch)
     if config["use_peft"]:
+        torch.manual_seed(config["seed"])  # the adapter begins with random matrices: the same ones in every process
         model = loading.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
                                  target_modules=config["lora_target_modules"])  # fmt: skip
     run = algorithm.Unlearning(

@@ -21,6 +21,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+from models import quantised
 from models.folders import (
     MANIFEST,
     ModelError,
@@ -331,7 +332,8 @@ def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above:
         raise ModelError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
         )
-    return _load_weights(folder, dtype, attn_implementation, quantization_config), tokenizer
+    model = _load_weights(folder, dtype, attn_implementation, quantization_config)
+    return (quantised.made_trainable(model) if quantization_config else model), tokenizer
 
 
 def _check_content(folder: Path):

@@ -28,6 +28,18 @@ def problems(config: dict) -> list[str]:
     return found
 
 
+def made_trainable(model):
+    """The model with gradients that pass through its rounded matrices, whatever was measured on it before.
+
+    On a CPU with bf16 instructions bitsandbytes repacks 4-bit weights at the first evaluation, for good, and the
+    product of the new layout has no backward pass: the layers below would train on nothing, in silence.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
 def settings(config: dict, dtype):
     """transformers' quantisation settings for a configuration, None for plain weights; `dtype` is computed in."""
     from transformers import BitsAndBytesConfig

@@ -32,7 +32,7 @@ def refuse(method, settings):
         "a regulariser": method.regularizer != "none" and settings.regularizer_weight,
         "its own update of the weights": method.update,
         "several phases": method.phases,
-        "a layer's output": method.reads == "activation" or settings.retain_loss == "hidden_state",
+        "a layer's output": method.reads == "activation" or getattr(settings, "retain_loss", None) == "hidden_state",
         "a change of the weights at the end": method.finish,
         "--sam_rho": settings.sam_rho,
         "--gradient_surgery": settings.gradient_surgery,

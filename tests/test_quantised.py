@@ -32,11 +32,11 @@ def test_all_that_stands_against_it_is_said_at_once(monkeypatch):
 @needs_package
 @pytest.mark.parametrize("bits", [4, 8])
 def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
-    flags = ["--use_peft", "--lora_r=4", f"--load_in_{bits}bit", "--method=npo", "--max_steps=4"]
+    flags = ["--use_peft", "--lora_r=4", f"--load_in_{bits}bit", "--max_steps=8", "--learning_rate=1e-2"]
     assert main(small.flags(tmp_path / "run", *flags)) == 0
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))["models"]
     losses = [report[name]["forget"]["loss"] for name in ("target", "unlearned")]
-    assert losses[1] > losses[0] + 0.05
+    assert losses[1] > 2 * losses[0]
     adapter = loading.read_json(tmp_path / "run-model" / "adapter_config.json")
     assert adapter["peft_type"] == "LORA"
     assert loading.load_model(tmp_path / "run-model")[0].num_parameters() == loading.parameter_count(small.target)
@@ -66,6 +66,36 @@ def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
         name = name if name in after else name.replace(".weight", ".base_layer.weight")
         assert torch.equal(after[name], values), name
     assert any(p.abs().max() > 0 for name, p in wrapped.named_parameters() if "lora_B" in name)
+
+
+@needs_package
+@pytest.mark.parametrize(("bits", "likeness"), [(4, 0.9999), (8, 0.95)])
+def test_gradients_pass_through_the_rounded_layers(small, bits, likeness):
+    """As those of a plain model with the rounded weights, also after it was measured; int8 rounds its inputs too."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    settings = quantised.settings({f"load_in_{bits}bit": True}, torch.float32)
+    rounded, _ = loading.load_model(small.target, quantization_config=settings)
+    plain, _ = loading.load_model(small.target)
+    ids = torch.arange(3, 20)[None]
+    with torch.no_grad():
+        rounded(input_ids=ids)
+        for name, matrix in plain.named_parameters():
+            theirs = rounded.get_parameter(name)
+            if bits == 4 and not theirs.is_floating_point():
+                matrix.copy_(dequantize_4bit(theirs.data, theirs.quant_state))
+    gradients = []
+    for model in (rounded, plain):
+        torch.manual_seed(1)
+        model = loading.add_lora(model, r=4)
+        for name, p in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(p, std=0.1)
+        model.train()
+        model(input_ids=ids, labels=ids).loss.backward()
+        found = {name: p.grad for name, p in model.named_parameters() if "layers.0" in name and "lora_" in name}
+        gradients.append(torch.cat([found[name].flatten() for name in sorted(found)]))
+    assert float(torch.cosine_similarity(*gradients, dim=0)) > likeness
 
 
 @needs_package
