@@ -449,6 +449,8 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
     """(what to give, the whole configuration) of the run that --method auto has found best."""
     from results import search
 
+    if processes.launched() > 1:
+        raise UsageError("--method auto searches in one process; its winner's command runs in several")
     given = search.choose(config, given, folder, switch, read_sets, encode_sets, kept_path)
     config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
     config["command"] = command_line(given)

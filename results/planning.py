@@ -37,7 +37,9 @@ NAMES = {
 
 
 def check_data(config: dict):
-    """Refuses data sets of the hub: a plan fetches nothing."""
+    """Refuses data sets of the hub, since a plan fetches nothing, and a search, which has no method yet."""
+    if config["method"] not in algorithm.METHODS:
+        raise UsageError(f"--plan plans one method, and --method {config['method']} has still to choose: name one")
     for name in ("forget_data", "retain_data", "holdout_data", "general_data"):
         source = config[name]
         parts = [] if source in (None, "none") or os.path.exists(source) else source.split(",")

@@ -67,6 +67,12 @@ def test_data_on_the_hub_is_not_fetched(small, tmp_path, capsys):
     assert "--forget_data nobody/no-such-data is not here" in capsys.readouterr().err
 
 
+def test_a_search_has_nothing_to_plan_yet(small, tmp_path, capsys):
+    pytest.importorskip("optuna")
+    assert main([*small.flags(tmp_path / "run", "--method=auto"), "--plan"]) == 2
+    assert "--plan plans one method" in capsys.readouterr().err
+
+
 def test_counts_are_those_of_the_model_and_of_the_loop(small, tmp_path):
     flags = small.flags(tmp_path / "run", "--max_steps=6", "--per_device_train_batch_size=2")
     found = estimated(flags)
