@@ -1,10 +1,12 @@
 """--auto_batch: where memory runs out a step is taken in smaller pieces, and the run stays what was asked for."""
 
 import json
+import random
 import signal
 
 import forked_runs
 import pytest
+import tiny_models
 from test_losses import tiny
 from test_unlearning_loop import FAST, PAD, rows_for
 
@@ -88,10 +90,11 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 @pytest.mark.hardening(45)
 def test_a_real_limit_on_memory_is_lived_with(small, tmp_path):
     """The runner under a limit on its address space that ends the run without the flag; stopped, it goes on so too."""
-    rows = [json.loads(line) for line in small.data["forget"].read_text().splitlines()] * 48
-    long = tmp_path / "long.jsonl"
-    long.write_text("".join(json.dumps({**row, "answer": f"{row['answer']} " * 30}) + "\n" for row in rows))
-    sizes = [f"--forget_data={long}", "--per_device_train_batch_size=256", "--max_length=250", "--max_steps=3"]
+    draw, words = random.Random(1), " ".join(example.answer for example in tiny_models.facts()).split()
+    long = tmp_path / "long.jsonl"  # no two rows begin alike: packed together they would be one
+    rows = ({"question": f"{draw.choice(words)} ?", "answer": " ".join(draw.choices(words, k=200))} for _ in range(64))
+    long.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    sizes = [f"--forget_data={long}", "--per_device_train_batch_size=64", "--max_length=250", "--max_steps=3"]
     limit = ("memory", "step 1", 40 * 2**20)
     strikes = [("no_figures",), limit]
     code, said = forked_runs.run(small.flags(tmp_path / "a", *sizes), tmp_path / "a.txt", strikes)
