@@ -267,8 +267,8 @@ def draw_method_curves(groups: list[dict]):
     return _one_plot(drawn, level) if _direct([group for group, _ in drawn]) else _small_plots(drawn, level)
 
 
-def _spaced(heights: list[float], gap: float, top: float) -> list[float]:
-    """Heights moved apart to at least `gap`, in the same order, none above `top`."""
+def _spaced(heights: list[float], gap: float, bottom: float, top: float) -> list[float]:
+    """Heights moved apart to at least `gap`, in the same order, none above `top`, nor below `bottom` if they fit."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     placed = [heights[place] for place in order]
     for _ in range(200):
@@ -277,8 +277,9 @@ def _spaced(heights: list[float], gap: float, top: float) -> list[float]:
             if lack > 1e-9:
                 placed[low] -= lack / 2
                 placed[low + 1] += lack / 2
-    over = max(0.0, placed[-1] - top)
-    found = dict(zip(order, (height - over for height in placed)))
+    shift = max(0.0, bottom - placed[0])
+    shift -= max(0.0, placed[-1] + shift - top)
+    found = dict(zip(order, (height + shift for height in placed)))
     return [found[place] for place in range(len(heights))]
 
 
@@ -301,7 +302,7 @@ def _one_plot(drawn: list, level: float | None):
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     right = axes.get_xlim()[1]
-    for (name, step, value, colour), height in zip(ends, _spaced([end[2] for end in ends], 0.062, 1.02)):
+    for (name, step, value, colour), height in zip(ends, _spaced([end[2] for end in ends], 0.062, 0.0, 1.02)):
         axes.annotate(name, (step, value), xytext=(1.035, (height + 0.03) / 1.08), textcoords="axes fraction",
                       fontsize=8.5, va="center", annotation_clip=False,
                       arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2,
