@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from models import folders, loading, together
+from results.memory import begin_peak, peak_gib
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -63,6 +63,7 @@ class RunFolder:
     def __init__(self, config: dict):
         self.path = Path(config["output_dir"])
         self.started = time.time()
+        begin_peak()
         self._began = time.perf_counter()  # durations are no business of a clock that may be set back
         self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
@@ -147,11 +148,10 @@ class RunFolder:
         say(f"[{now - self._began:6.1f} s] {name}")
 
     def write_timing(self):
-        """Seconds by stage and the peak resident memory so far."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        """Seconds by stage and the run's peak resident memory."""
         total = round(time.perf_counter() - self._began, 3)
         self.write_json(
-            "timing.json", {"seconds": self.seconds, "peak_memory_gib": round(peak, 3), "total_seconds": total}
+            "timing.json", {"seconds": self.seconds, "peak_memory_gib": round(peak_gib(), 3), "total_seconds": total}
         )
 
     def release(self):
