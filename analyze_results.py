@@ -16,7 +16,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from results import pages, words
+from results import earlier, pages, words
 from results.comparison import compare_runs, group_runs, rank
 from results.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
 from results.runs import (
@@ -98,6 +98,7 @@ def report_blocks(run: Run, drawn: dict[str, Figure]) -> list:
         ("user", str(data)),
     ]
     blocks = [Heading(["Unlearning report: ", ("user", run.name)], 1), Paragraph(about, "note"), verdict(run)]
+    blocks += earlier.blocks(run)
     blocks += [Heading("How it went"), *show("forgetting_curves", "rows")]
     blocks += [Heading("Before, after, and the goal"), Paragraph(_how_to_read(run))]
     for split in SPLITS:
@@ -144,7 +145,7 @@ def verdict(run: Run) -> Verdict:
         )
     word = words.label(run)
     lists = [("What was forgotten", words.forgotten(run)), ("What was kept", words.kept(run)),
-             ("What was not achieved", words.not_achieved(run))]  # fmt: skip
+             ("What was not achieved", [*earlier.came_back(run), *words.not_achieved(run)])]  # fmt: skip
     sentence = words.headline(run)
     sentence = sentence[:1].upper() + sentence[1:] + "." if sentence else ""
     gates = re.search(r"(Gates not passed: .*|Undecided: .*)", run.notes.get("verdict", ""))

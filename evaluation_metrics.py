@@ -1,6 +1,7 @@
 """Metrics of unlearning: what a model knows of each set, how that compares with a retrained model, and the verdict.
 
     python evaluation_metrics.py --model_name_or_path M --forget_data F --retain_data R --output_dir D
+    python evaluation_metrics.py --ledger results/ledger.jsonl --model_name_or_path M    # what came back since
 
 One teacher-forced pass and one generation pass per model serve every metric. A metric is a function of what those
 passes said of one example plus one row in `METRICS` (`models.metric_table`); its value on a set is the mean over
@@ -17,7 +18,6 @@ import argparse
 import dataclasses
 import difflib
 import json
-import math
 import os
 import sys
 import time
@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 
 import unlearning_algorithm as algorithm
-from data import sampling
+from data import recorded, sampling
 from data.benchmarks import BENCHMARKS, TOFU_NAMES, read_muse, read_tofu
 from data.preparation import Example, data_hash, encode_examples, end_of_turn, read_examples, remove_overlap
-from models import attacks, folders, generation, muse, packing
+from models import attacks, folders, generation, muse, packing, retest
 from models.array_scores import (
     answer_probability,
     bootstrap_interval,
@@ -57,9 +57,10 @@ from models.array_scores import (
     truth_ratio_utility,
     zlib_ratio,
 )
-from models.attacks import ATTACKS, Budget
+from models.attacks import ATTACKS, Budget, attack_names
 from models.evaluation_files import MODELS, print_report, write_examples
-from models.metric_table import METRICS, Measured, Metric
+from models.metric_table import METRICS, Measured, Metric, known_names, metric_names
+from models.summary import metric_value, summarise
 from models.teacher_forced import packed_batches, teacher_forced
 from models.text_scores import (
     distinct_n,
@@ -81,6 +82,8 @@ from models.verdict import (
     compare,
     evaluation_json,
     recoveries,
+    refuse_target_as_retrained,
+    same_model,
     scores,
 )
 
@@ -130,6 +133,7 @@ __all__ = [
     "repetition_rate",
     "rouge_l",
     "run_attacks",
+    "scores",
     "tofu_scores",
     "token_overlap",
     "true_positive_rate",
@@ -142,32 +146,6 @@ __all__ = [
 
 NEW_TOKENS = 200  # most tokens generated for one answer
 REDUCTIONS = {"geometric": "the code of TOFU and OpenUnlearning", "arithmetic": "TOFU's paper"}  # of the truth ratio
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Names
-
-_WHY_MISSING = {
-    "answer": "no answer token was left after encoding",
-    "paraphrase": "no paraphrased_answer",
-    "options": "no paraphrased_answer or no perturbed_answer",
-    "wrong": "no perturbed_answer",
-    "generation": "no answer was generated",
-}
-
-
-def metric_names(names: Sequence[str] | None) -> list[str]:
-    """The names, or all; ValueError with near names and the list for one that is not in `METRICS`."""
-    return _known(names, METRICS, "metrics") if names else list(METRICS)
-
-
-def _known(names: Sequence[str], table: dict, what: str) -> list[str]:
-    unknown = [name for name in names if name not in table]
-    if unknown:
-        near = [match for name in unknown for match in difflib.get_close_matches(name, table, 2, 0.5)]
-        hint = f" (did you mean {', '.join(near)}?)" if near else ""
-        raise ValueError(f"unknown {what}: {', '.join(unknown)}{hint}; known are {', '.join(table)}")
-    return list(names)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -349,7 +327,7 @@ def evaluate_model(
     an unknown metric or reduction.
     """
     names = metric_names(metrics)
-    _known([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
+    known_names([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
     splits = {split: list(examples) for split, examples in splits.items() if examples}
     needs = {METRICS[name].needs for name in names}
     settings = _Settings(max_length, max_new_tokens, batch_tokens, truth_ratio_reduction)
@@ -375,58 +353,14 @@ def evaluate_model(
     generated = time.perf_counter()
     for split, examples in measured.items():
         result.generations[split] = [m.generated if m else None for m in examples]
-        result.per_example[split] = {name: [_value(METRICS[name], m) for m in examples] for name in names}
-    _summarise(result)
+        result.per_example[split] = {name: [metric_value(METRICS[name], m) for m in examples] for name in names}
+    summarise(result)
     result.seconds = {
         "teacher_forced": scored - started,
         "generation": generated - scored,
         "statistics": time.perf_counter() - generated,
     }
     return result
-
-
-def _value(metric: Metric, m: Measured | None) -> float | None:
-    """The metric of one example, or None where the example or the model does not give it."""
-    have = (
-        m is not None
-        and {
-            "answer": True,
-            "paraphrase": m.paraphrased_loss is not None,
-            "options": m.paraphrased_loss is not None and m.wrong_losses is not None,
-            "wrong": m.wrong_losses is not None,
-            "generation": m.generated is not None,
-        }[metric.needs]
-    )
-    if not have:
-        return None
-    with np.errstate(all="ignore"):  # a broken model's losses overflow; that shows as None
-        value = metric.function(m)
-    return float(value) if math.isfinite(value) else None
-
-
-def _summarise(result: ModelEvaluation) -> None:
-    """Fills in means, intervals and the notes on what is missing."""
-    for split, table in result.per_example.items():
-        result.metrics[split], result.intervals[split] = {}, {}
-        for name, values in table.items():
-            present = [i for i, value in enumerate(values) if value is not None]
-            result.metrics[split][name] = result.intervals[split][name] = None
-            if len(present) < len(values):
-                finite = METRICS[name].needs == "answer" or "generation" not in METRICS[name].needs
-                why = _WHY_MISSING[METRICS[name].needs] + (", or the model's value is not finite" if finite else "")
-                result.notes[f"{split}.{name}"] = (
-                    f"missing for {len(values) - len(present)} of {len(values)} rows: {why}"
-                )
-            if present:
-                found = scores(name, split, [values[i] for i in present])
-                interval = bootstrap_interval(found, [result.subjects[split][i] for i in present])
-                result.metrics[split][name] = float(found.mean())
-                result.intervals[split][name] = None if interval is None else list(interval)
-        groups = {subject for subject in result.subjects[split] if subject is not None}
-        if len(groups) == 1 and all(subject is not None for subject in result.subjects[split]):
-            result.notes[f"{split}.intervals"] = "one subject only: no interval, since intervals are over subjects"
-        elif len(result.subjects[split]) < 2:
-            result.notes[f"{split}.intervals"] = "one row only: no interval"
 
 
 def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, max_length: int = 512) -> None:
@@ -449,17 +383,6 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Attacks
-
-
-def attack_names(names: str | Sequence[str] | None) -> list[str]:
-    """Names from "all", "none", a comma-separated text or a list; ValueError with near names for an unknown one, or for
-    one whose package is missing. "all" are those that need no package of their own."""
-    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
-    names = [name for name in names if name and name != "none"]
-    named = _known([name for name in names if name != "all"], ATTACKS, "attacks")
-    attacks.check_available(named)
-    all_of_them = [name for name, attack in ATTACKS.items() if "all" in names and not attack.extra]
-    return list(dict.fromkeys([*all_of_them, *named]))
 
 
 def run_attacks(
@@ -551,14 +474,19 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--model_name_or_path", required=True, help="the model to evaluate (the unlearned one)")
-    add("--forget_data", help="file, folder or hub dataset of what was to be forgotten")
+    add("--model_name_or_path", help="the model to evaluate (the unlearned one)")
+    add(
+        "--ledger", help="verify this ledger and test on the model what its requests unlearned (exit code 8: came back)"
+    )
+    add(
+        "--forget_data", help="file, folder or hub dataset of what was to be forgotten; with --ledger several by commas"
+    )
     add("--retain_data", help="what was to be kept")
     add("--holdout_data", help="rows of the same kind that no model saw: membership attacks need them")
     add("--general_data", help="general facts with wrong answers; default: the bundled ones")
     add("--target_model", help="the model before unlearning")
     add("--retrained_model", help="a model trained without the forget set: without it nothing is certified")
-    add("--output_dir", required=True, help="where evaluation.json goes")
+    add("--output_dir", help="where evaluation.json goes (with --ledger: retest.json, if given)")
     add("--metrics", default="all", help="names with commas, or all")
     add("--attacks", default="none", help="names with commas, all, or none")
     add("--benchmark", help="tofu or muse: the sets come from --data_dir, its own numbers are added")
@@ -591,7 +519,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     for check in (
         lambda: metric_names(_named(args.metrics)),
         lambda: attack_names(args.attacks),
-        lambda: _known([args.truth_ratio_reduction], REDUCTIONS, "truth ratio reductions"),
+        lambda: known_names([args.truth_ratio_reduction], REDUCTIONS, "truth ratio reductions"),
     ):
         try:
             check()
@@ -603,13 +531,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         problems.append("--benchmark and --data_dir go together")
     if args.benchmark == "muse" and args.attacks != "none":
         problems.append("--attacks needs questions and answers; MUSE's folders give it texts alone")
-    if not args.benchmark and not args.forget_data:
-        problems.append("--forget_data is missing (or give --benchmark and --data_dir)")
+    if not args.ledger:
+        missing = [name for name in ("model_name_or_path", "output_dir") if not getattr(args, name)]
+        problems += [f"--{name} is missing" for name in missing]
+        if not args.benchmark and not args.forget_data:
+            problems.append("--forget_data is missing (or give --benchmark and --data_dir)")
     if args.dtype not in ("float32", "bfloat16", "float16"):
         problems.append(f"--dtype {args.dtype}: known are float32, bfloat16, float16")
     if args.max_length < 2 or (args.limit is not None and args.limit < 1):
         problems.append("--max_length must be at least 2 and --limit at least 1")
-    if (Path(args.output_dir) / "evaluation.json").exists() and not args.overwrite_output_dir:
+    if (Path(args.output_dir or "") / "evaluation.json").exists() and not (args.ledger or args.overwrite_output_dir):
         problems.append(f"{args.output_dir} holds an evaluation already: give --overwrite_output_dir or another folder")
     if problems:
         raise UsageError("\n  ".join(problems))
@@ -641,22 +572,6 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
         sets["retain"], removed = remove_overlap(sets["forget"], sets["retain"])
         notes += [f"retain: {len(removed)} rows of the forget set were taken out"] if removed else []
     return sets, {}, notes
-
-
-def refuse_target_as_retrained(target: str, retrained: str):
-    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
-    if _same_model(target, retrained):
-        raise UnfitReference(
-            f"--retrained_model {retrained} is the target model {target} itself (same weights): every number would be "
-            "called forgotten that did not change. Give a model that was trained without the forget set, or none"
-        )
-
-
-def _same_model(first: str, second: str) -> bool:
-    from models.loading import model_hash, resolve_model
-
-    folders = [resolve_model(name).resolve() for name in (first, second)]
-    return folders[0] == folders[1] or model_hash(first) == model_hash(second)
 
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
@@ -714,7 +629,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     models = {"retrained": args.retrained_model, "target": args.target_model, "unlearned": args.model_name_or_path}
     if args.retrained_model and args.target_model:
         refuse_target_as_retrained(args.target_model, args.retrained_model)
-    if args.retrained_model and _same_model(args.model_name_or_path, args.retrained_model):
+    if args.retrained_model and same_model(args.model_name_or_path, args.retrained_model):
         notes.append("the model to evaluate is the retrained model itself: this checks the measurement, not a model")
     found, attacked, own = {}, {}, {}
     for name, source in models.items():
@@ -741,6 +656,8 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         args = _parse(argv)
+        if args.ledger:
+            return retest.main(args, evaluate_model, recorded, sampling.spread)
         folder = Path(args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()

@@ -72,6 +72,7 @@ from models.losses import (  # noqa: F401 - all losses are offered here
     shred,
     simnpo,
     soft_cross_entropy,
+    stay_forgotten,
     undial,
     weighted_ascent,
     wga,
@@ -202,6 +203,7 @@ def probe(model, rows, pad_token_id: int, accelerator=None) -> dict:
 # The loop
 
 CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
+EARLIER_SHARE = 0.5  # rows of earlier requests beside each forget row of a step
 UNTOUCHED = 1e9  # the criterion's stand-in for the target as it came
 
 
@@ -216,6 +218,7 @@ class Stage:
     per_epoch: int
     forget: BatchStream | None
     kept: BatchStream | None
+    earlier: BatchStream | None
     then: Callable | None
 
     @property
@@ -230,7 +233,8 @@ class Unlearning:
     `rows`: sets by name, each with `.lengths`, `.answer_lengths`, `.take(indices)`, `.batch(indices, pad_token_id)`:
     "forget" and "retain"; optional "holdout" (levels, stopping), "counterpart" (examples of the augmentation; their
     `example_index` names the forget example they answer), "retain_counterpart" (the same for retain examples),
-    "generic" (text that shall not change), "retain_probe" (retain rows to look at, where "retain" holds others too).
+    "generic" (text that shall not change), "earlier" (rows of earlier requests, which shall stay forgotten),
+    "retain_probe" (retain rows to look at, where "retain" holds others too).
     `settings`: see `TRAINING_DEFAULTS` and the method's own. The caller may
     stop between any two records; `close()` gives the model its weights back.
     """
@@ -367,6 +371,8 @@ class Unlearning:
                 needs.add(("", stage.method.reads))
             if stage.kept:
                 needs.add(("retain", stage.retain.needs_reference))
+            if stage.earlier:
+                needs.add(("earlier", "sequence"))
         return needs
 
     def _cache_references(self):
@@ -399,7 +405,7 @@ class Unlearning:
 
     def _choose_probe_rows(self) -> dict:
         chosen, limit = {}, self.settings.probe_rows
-        for name in ("forget", "retain", "holdout"):
+        for name in ("forget", "retain", "holdout", "earlier"):
             rows = self.rows.get(f"{name}_probe", self.rows.get(name))
             if rows is None or not len(rows):
                 continue
@@ -427,19 +433,27 @@ class Unlearning:
 
     def _add_stage(self, method: Method, settings, then: Callable | None):
         size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps * self._world
-        forget = kept = None
+        forget = kept = earlier = None
         if method.forget:
             forget = BatchStream(self.rows[method.trained_set].answer_lengths, size, settings.seed)
             size = max(1, round(size * settings.retain_rows_per_forget_row))
         if RETAIN_LOSSES[getattr(settings, "retain_loss", None) or method.retain].function:
             kept = BatchStream(self.rows["retain"].answer_lengths, size, settings.seed + 1)
+        # not where the weights are walked back at the end: what holds a row there would let it come back
+        if (
+            len(self.rows.get("earlier") or ())
+            and settings.earlier_weight
+            and not (method.update or self.method.finish)
+        ):
+            size = max(1, round((forget or kept).batch_size * EARLIER_SHARE))
+            earlier = BatchStream(self.rows["earlier"].answer_lengths, size, settings.seed + 2)
         per_epoch = 1 if method.update else (forget or kept).per_epoch * method.steps_per_batch
         first = self.stages[-1].first + self.stages[-1].steps if self.stages else 0
         steps = math.ceil(settings.num_train_epochs * per_epoch)
         if settings.max_steps > 0:  # shared by the stages, the rest to the last
             share = max(1, settings.max_steps // (len(self.method.phases) + 1))
             steps = share if then else max(1, settings.max_steps - first)
-        self.stages.append(Stage(method, settings, first, steps, per_epoch, forget, kept, then))
+        self.stages.append(Stage(method, settings, first, steps, per_epoch, forget, kept, earlier, then))
 
     def _enter(self, stage: Stage):
         self.stage, self.retain_weight = stage, stage.settings.retain_weight
@@ -474,6 +488,10 @@ class Unlearning:
         if stage.kept and kept is not None:
             term = self._term("retain", "retain", stage.kept[kept], retain.function, retain.reduction)
             term.weight, term.reads = self.retain_weight, retain.reads
+            terms.append(term)
+        if stage.earlier:
+            term = self._term("earlier", "earlier", stage.earlier[number], stay_forgotten, "row")
+            term.weight = stage.settings.earlier_weight
             terms.append(term)
         return terms
 
@@ -641,12 +659,15 @@ class Unlearning:
     def criterion(self, seen: dict) -> float:
         """What the best state minimises: the share still to forget (or over-forgotten) + 5 x the retain share lost.
 
-        |L - l_f| / (L - l_f0) + 5 max(0, 1 - p_r / p_r0), with L the mean loss of the holdout rows under the target
-        model (or `level`), l_f the forget probe's loss, p_r the retain probe's answer probability, 0 at the start.
+        |L - l_f| / (L - l_f0) + 5 max(0, 1 - p_r / p_r0), + 5 max(0, l_e0 - l_e) / (L - l_f0) where there are earlier
+        requests, whose return weighs as much as what is lost, with L the mean loss of the holdout rows under the target
+        model (or `level`), l_f the forget probe's loss, p_r the retain probe's answer probability, l_e the loss of
+        the earlier requests' probe, 0 at the start.
         """
         gap = max(self.level - self.start["forget"]["loss"], 0.1)
         left = abs(self.level - seen["forget"]["loss"]) / gap
-        return left + 5 * self._retain_lost(seen)
+        back = max(0.0, self.start["earlier"]["loss"] - seen["earlier"]["loss"]) / gap if "earlier" in seen else 0.0
+        return left + 5 * (self._retain_lost(seen) + back)
 
     def _retain_lost(self, seen: dict) -> float:
         if "retain" not in seen:

@@ -26,9 +26,10 @@ from pathlib import Path
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation
+from data import augmentation, preparation, recorded
+from data.sampling import spread
 from models import folders, loading, quantised
-from results import model_card, processes, run_folder
+from results import continuing, model_card, processes, run_folder
 from results.options import (  # noqa: F401 - the settings are offered here
     AUTO,
     BUNDLED,
@@ -61,6 +62,7 @@ class Sets:
     notes: list
     measured: dict = dataclasses.field(default_factory=dict)  # the rows of each set that evaluation looks at
     encoded: dict = dataclasses.field(default_factory=dict)
+    earlier: list = dataclasses.field(default_factory=list)  # requests that are to stay forgotten
 
 
 def read_sets(config: dict) -> Sets:
@@ -71,12 +73,17 @@ def read_sets(config: dict) -> Sets:
         if split == "forget" and config["forget_text"]:
             examples[split] = preparation.examples_from_text(config["forget_text"])
         elif source and source != "none":
-            examples[split] = _read_all(source, split, notes)
+            examples[split] = recorded.read_all(source, split, notes)
     if "forget" not in examples and algorithm.METHODS[config["method"]].needs_forget:
         raise UsageError(f"{config['method']} needs --forget_data or --forget_text")
     _check_questions(config["method"], examples.get("forget", []))
     if config["retain_data"] == BUNDLED["general_retain"]:
         notes.append("retain: none given, so the bundled general retain set stands in")
+    earlier = continuing.earlier_requests(config, notes)
+    if rows := continuing.rows_of(earlier):
+        examples["earlier"] = rows
+    if rows and "retain" in examples:
+        examples["retain"] = continuing.without_earlier(earlier, examples["retain"], notes)
     if "forget" in examples and "retain" in examples:
         kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], config["allow_overlap"])
         examples["retain"] = kept
@@ -85,14 +92,8 @@ def read_sets(config: dict) -> Sets:
     measured = {split: spread(rows, config["eval_rows"]) for split, rows in examples.items() if split in EVALUATED}
     notes += [f"{split}: {len(rows)} of {len(examples[split])} rows are measured (--eval_rows)"
               for split, rows in measured.items() if len(rows) < len(examples[split])]  # fmt: skip
-    return Sets(examples, notes, measured)
-
-
-def spread(rows: list, count: int) -> list:
-    """`count` rows at even distances, so that every subject has its share; all of them for 0."""
-    if not count or len(rows) <= count:
-        return list(rows)
-    return [rows[i * len(rows) // count] for i in range(count)]
+    measured |= continuing.measured_earlier(earlier, config["eval_rows"])
+    return Sets(examples, notes, measured, earlier=earlier)
 
 
 def _check_questions(name: str, forget):
@@ -105,27 +106,19 @@ def _check_questions(name: str, forget):
         )
 
 
-def _read_all(sources: str, split: str, notes: list) -> list:
-    rows = []
-    for source in sources.split(",") if not os.path.exists(sources) else [sources]:
-        path = source if os.path.exists(source) or not os.path.exists(PROJECT / source) else str(PROJECT / source)
-        read = preparation.read_examples(path)
-        notes += [f"{split}: {note}" for note in getattr(read, "notes", [])]
-        rows += read
-    return rows
-
-
 def encode_sets(sets: Sets, tokenizer, config: dict):
     """Tokenises what training and probes see; makes the examples of a data augmentation."""
     method = algorithm.METHODS[config["method"]]
-    wanted = {name: sets.examples[name] for name in ("forget", "retain", "holdout") if name in sets.examples}
+    wanted = {name: sets.examples[name] for name in ("forget", "retain", "holdout", "earlier") if name in sets.examples}
     if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
         wanted["forget"] = augmentation.passages(sets.examples["forget"])
     if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
-        general = spread(_read_all(BUNDLED["general_retain"], "general_retain", []), config["general_retain_rows"])
+        general = recorded.read_all(BUNDLED["general_retain"], "general_retain", [])
+        general = spread(general, config["general_retain_rows"])
         wanted["retain_probe"] = sets.examples["retain"]
         both = [*sets.examples["retain"], *general]
-        wanted["retain"], _ = preparation.remove_overlap(sets.examples.get("forget", []), both, True)
+        gone = [*sets.examples.get("forget", []), *sets.examples.get("earlier", [])]
+        wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
     for name, examples in wanted.items():
         sets.encoded[name], report = preparation.encode_examples(tokenizer, examples, config["max_length"])
         sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]
@@ -242,10 +235,9 @@ EVALUATED = ("forget", "retain", "holdout", "general")
 
 def evaluate(model, tokenizer, sets: Sets, config: dict, progress=None):
     """All metrics of one model on every split there is."""
-    splits = {split: sets.measured[split] for split in EVALUATED if split in sets.measured}
     metrics = None if config["metrics"] == "all" else [name.strip() for name in config["metrics"].split(",")]
     return evaluation_metrics.evaluate_model(
-        model, tokenizer, splits, metrics=metrics, max_length=config["max_length"], progress=progress
+        model, tokenizer, sets.measured, metrics=metrics, max_length=config["max_length"], progress=progress
     )
 
 
@@ -375,13 +367,18 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
                 switch.check()
         teacher.close()
     with weights.computing_in(model, weights.compute_dtype(config["dtype"], model.device)):
-        reference = algorithm.cache_reference(model, sets.encoded["retain"], tokenizer.pad_token_id, distribution=True,
-                                              accelerator=processes.team().accelerator)  # fmt: skip
+        pad, accelerator = tokenizer.pad_token_id, processes.team().accelerator
+        references = {"retain": algorithm.cache_reference(model, sets.encoded["retain"], pad, distribution=True,
+                                                          accelerator=accelerator)}  # fmt: skip
+        if "earlier" in sets.encoded:  # what the teacher has forgotten, not what a student has yet to learn
+            references["earlier"] = algorithm.cache_reference(
+                model, sets.encoded["earlier"], pad, accelerator=accelerator
+            )
     count = config["student_layers"] or max(1, layers // 2)
     if count > layers:
         raise UsageError(f"--student_layers {count}: the teacher has {layers}")
     keep = [round(i * (layers - 1) / max(1, count - 1)) for i in range(count)]
-    return loading.truncate_layers(model, keep), {"retain": reference}
+    return loading.truncate_layers(model, keep), references
 
 
 def print_table(report: dict):
@@ -470,6 +467,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     show_configuration(config, given)
     if us.count > 1:
         say(f"  processes = {us.count}" + (", weights sharded (FSDP)" if us.layout != us.count else ", data parallel"))
+    continuing.check_ledger(config)
     sets = read_sets(config)
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
 
@@ -484,6 +482,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     if config["use_peft"]:
         loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
     model_hash = loading.model_hash(config["model_name_or_path"])
+    continuing.check_model(config, model_hash)
     identity = run_folder.identity_of(config, hashes, model_hash, us.layout)
     checkpoint = us.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
     folder.stage("evaluating retrained")
@@ -550,15 +549,17 @@ def _conclude(model, tokenizer, sets, config, folder, switch, hashes, evaluation
     switch.check()
     report = evaluation_metrics.evaluation_json(evaluations, {name: value for name, value in attacked.items() if value})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
+    report["earlier"] = continuing.retested(sets.earlier, report)
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", sets.measured, evaluations)
     write_cards(folder.path, config, hashes)
     for old in run_folder.checkpoints(folder.path):
         shutil.rmtree(old, ignore_errors=True)
     folder.stage("reporting")
+    state = "collapsed" if outcome["collapsed"] else "finished"
+    continuing.record(config, hashes, sets, saved, report, state, folder)
     folder.stage("done")
     folder.write_timing()
-    state = "collapsed" if outcome["collapsed"] else "finished"
     folder.update(state=state, exit_code=0, **{k: outcome[k] for k in ("best_step", "message")})
     path = analyze_results.write_report(folder.path)
     print_table(report)

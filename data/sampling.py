@@ -24,6 +24,13 @@ def epoch_batches(lengths, batch_size: int, seed: int, epoch: int) -> list[np.nd
     return [batches[i] for i in draw.permutation(len(batches))]
 
 
+def spread(rows: list, count: int) -> list:
+    """`count` rows at even distances, so that every subject has its share; all of them for 0."""
+    if not count or len(rows) <= count:
+        return list(rows)
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
 class BatchStream:
     """Endless batches over a set of rows, epoch after epoch; `[number]` is the same whenever it is asked."""
 

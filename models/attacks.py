@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from models import generation
 from models.answers import answer_outputs, unwrapped
 from models.array_scores import leak_at_k
+from models.metric_table import known_names
 
 
 @dataclass
@@ -439,3 +440,14 @@ def run(subject: Subject, names: list[str]) -> dict[str, dict[str, float | None]
         if name == "prompts" and found[name]:
             found[name]["best_rouge_l_recall_before"] = found[name]["plain_rouge_l_recall"]
     return found
+
+
+def attack_names(names: str | Sequence[str] | None) -> list[str]:
+    """Names from "all", "none", a comma-separated text or a list; ValueError with near names for an unknown one, or for
+    one whose package is missing. "all" are those that need no package of their own."""
+    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
+    names = [name for name in names if name and name != "none"]
+    named = known_names([name for name in names if name != "all"], ATTACKS, "attacks")
+    check_available(named)
+    all_of_them = [name for name, attack in ATTACKS.items() if "all" in names and not attack.extra]
+    return list(dict.fromkeys([*all_of_them, *named]))

@@ -102,6 +102,17 @@ def profile_matching(answers, context, settings):
     return answers.per_row(gap) / counts.clamp(min=1)
 
 
+def stay_forgotten(answers, context, settings):
+    """max(0, lref_i - l_i)^2 per row (B,): rows of an earlier request keep the loss they have reached.
+
+    l_i (nats per token) is the row's mean loss, lref_i that of the model the run starts from, which has forgotten the
+    row. Zero as long as the row stays there or above, so it pushes no row further than it is, whatever the method that
+    unlearns the next request. Ours; one side of level matching.
+    """
+    reached = context.reference.sequence_nll(answers) / answers.lengths()
+    return F.relu(reached - answers.sequence_mean()).square()
+
+
 def place_profiles(profiles, forget, retain):
     """Levels per answer token, (N, longest answer): each row's profile (N, K), sorted, laid on its tokens by rarity.
 

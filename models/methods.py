@@ -148,6 +148,7 @@ TRAINING_DEFAULTS = {
     "dropout": None,
     "forget_weight": 1.0,
     "retain_weight": 1.0,
+    "earlier_weight": 1.0,
     "retain_rows_per_forget_row": 1.0,
     "general_retain_rows": 0,
     "regularizer_weight": 0.0,

@@ -6,7 +6,8 @@ A new metric is one row here; evaluation, notes, intervals, help and tests follo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,3 +245,18 @@ def comparison_key(name: str) -> str:
     """The entry of `COMPARISON_DOCS` that explains a number: the target's, the retrained model's and the ends of an
     interval go by the unlearned model's."""
     return name.removesuffix("_target").removesuffix("_retrained").removesuffix("_low").removesuffix("_high")
+
+
+def metric_names(names: Sequence[str] | None) -> list[str]:
+    """The names, or all; ValueError with near names and the list for one that is not in `METRICS`."""
+    return known_names(names, METRICS, "metrics") if names else list(METRICS)
+
+
+def known_names(names: Sequence[str], table: dict, what: str) -> list[str]:
+    """The names; ValueError with near names and the list for one that is not in the table of `what`."""
+    unknown = [name for name in names if name not in table]
+    if unknown:
+        near = [match for name in unknown for match in difflib.get_close_matches(name, table, 2, 0.5)]
+        hint = f" (did you mean {', '.join(near)}?)" if near else ""
+        raise ValueError(f"unknown {what}: {', '.join(unknown)}{hint}; known are {', '.join(table)}")
+    return list(names)

@@ -86,6 +86,23 @@ def check_same_rows(ours: ModelEvaluation, other: ModelEvaluation, role: str):
         raise UnfitReference(f"the {role} model was measured on {what}: measure both on the same rows and settings")
 
 
+def refuse_target_as_retrained(target: str, retrained: str):
+    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
+    if same_model(target, retrained):
+        raise UnfitReference(
+            f"--retrained_model {retrained} is the target model {target} itself (same weights): every number would be "
+            "called forgotten that did not change. Give a model that was trained without the forget set, or none"
+        )
+
+
+def same_model(first: str, second: str) -> bool:
+    """Whether two names lead to the same folder or to the same weights."""
+    from models.loading import model_hash, resolve_model
+
+    folders = [resolve_model(name).resolve() for name in (first, second)]
+    return folders[0] == folders[1] or model_hash(first) == model_hash(second)
+
+
 KNOWS = 0.9  # share of what the target knows of the forget set at which a retrained model must have seen it
 
 

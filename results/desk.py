@@ -42,6 +42,9 @@ NOT_ADVANCED = {
     "model_output_dir",
     "overwrite_output_dir",
     "resume_from_checkpoint",
+    "continue_from",
+    "earlier_data",
+    "ledger",  # the one beside the page's runs
     "collapse_guard",  # the form's utility budget
     "utility_budget",
     "time_budget",

@@ -18,7 +18,8 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import reading
-from models import loading, quantised
+from models import ledger, loading, quantised
+from results import continuing
 from results.run_folder import UsageError
 
 BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
@@ -55,6 +56,12 @@ def _run_options() -> dict[str, Option]:
         "retain_data": Option(str, None, "what to keep; several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
         "general_data": Option(str, None, "general knowledge to check (bundled)", data),
+        "earlier_data": Option(
+            str,
+            None,
+            "with --continue_from: where earlier forget sets lie now, or 'none' to go on without lost ones",
+            data,
+        ),
         "max_length": Option(int, 512, "longest row in tokens", data, low=8),
         "allow_overlap": Option(bool, False, "accept a retain set of which over a tenth is in the forget set", data),
         "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
@@ -71,6 +78,8 @@ def _run_options() -> dict[str, Option]:
         "method": Option(
             str, "profile_matching", "method, family, several with commas, all or auto: --list_methods", run
         ),
+        "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
+        "ledger": Option(str, None, "file that records each request, or none (ledger.jsonl beside output_dir)", run),
         "output_dir": Option(str, None, "the run folder (results/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "where the unlearned model goes (models/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
@@ -111,6 +120,7 @@ _TRAINING_HELP = {
     "dropout": ("sets the model's dropout while unlearning", {"low": 0, "high": 0.99}),
     "forget_weight": ("factor of the forget loss", {"low": 0}),
     "retain_weight": ("factor of the retain loss", {"low": 0}),
+    "earlier_weight": ("factor of the loss that keeps earlier requests forgotten", {"low": 0}),
     "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
     "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
     "regularizer_weight": ("mu of the regulariser", {"low": 0}),
@@ -336,6 +346,8 @@ def resolve(given: dict) -> dict:
             problems.append(f"unknown setting {shown(name)}: {nearest(str(name), OPTIONS)}")
     given = {name: _converted(name, value, problems) for name, value in given.items() if name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
+    if given.get("continue_from"):
+        given = {**continuing.inherited(given, problems), **given}
     config = {name: option.default for name, option in OPTIONS.items() if option.group in ("data", "model", "run")}
     config["method"] = _method_name(given.pop("method", config["method"]), problems)
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
@@ -447,6 +459,7 @@ def _name_run(config: dict):
     config["output_dir"] = os.path.expanduser(config["output_dir"] or str(Path("results") / name))
     config["model_output_dir"] = os.path.expanduser(config["model_output_dir"] or str(Path("models") / name))
     config["run_name"] = name
+    config["ledger"] = config["ledger"] or str(Path(config["output_dir"]).parent / ledger.NAME)
 
 
 def command_line(given: dict) -> list[str]:

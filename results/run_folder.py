@@ -103,7 +103,8 @@ class RunFolder:
             folders.tidy(self.path / name)
         if config["resume_from_checkpoint"]:
             return
-        stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json"]
+        stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json",
+                 "request.json"]  # fmt: skip
         if finished or config["method"] != "auto":  # a search that was killed goes on
             stale += ["search.json", "search.db", "trials.csv"]
         for name in stale:
@@ -229,7 +230,7 @@ def environment(data_hashes: dict, model_hash: str, device: str, processes: int 
 # settings that may differ between a run and its continuation
 FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
-    *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows"),
+    *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
     "auto_batch",
 }
 

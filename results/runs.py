@@ -20,6 +20,7 @@ CURVE_METRICS = ("answer_probability", "loss", "accuracy")
 NOT_A_SETTING = {
     "seed", "run_name", "command", "output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint",
     "save_steps", "save_total_limit", "logging_steps", "live_answers", "debug", "metrics", "attacks", "merge_adapter",
+    "ledger",
 }  # fmt: skip
 
 
@@ -40,6 +41,7 @@ class Run:
     comparison: dict
     notes: dict
     attacks: dict
+    earlier: list[dict] = field(default_factory=list)  # requests before this one, in their order
     status: dict = field(default_factory=dict)
     timing: dict = field(default_factory=dict)
     environment: dict = field(default_factory=dict)
@@ -77,7 +79,7 @@ def read_run(folder: str | Path) -> Run:
     models = _tables(evaluation.get("models"), finite)
     if not models.get("unlearned"):
         raise RunError(f'{folder / "evaluation.json"}: holds no numbers of an unlearned model ("models", "unlearned")')
-    log = _json_lines(folder / "metrics.jsonl", problems)
+    log, told = _json_lines(folder / "metrics.jsonl", problems), evaluation.get("earlier")
     comparison = _mapping(evaluation.get("comparison"))
     return Run(
         folder=folder,
@@ -89,6 +91,7 @@ def read_run(folder: str | Path) -> Run:
         },
         notes={str(key): str(value) for key, value in _mapping(evaluation.get("notes")).items()},
         attacks=_tables(evaluation.get("attacks"), finite),
+        earlier=[row for row in told if isinstance(row, dict)] if isinstance(told, list) else [],
         status=_optional(folder, "status.json", problems),
         timing=_optional(folder, "timing.json", problems),
         environment=_optional(folder, "environment.json", problems),

@@ -4,6 +4,7 @@ Python's fork server imports the scripts once; every run is a fork of it with it
 limits and, where a test wants them, faults. `strikes`, tuples of a name and its values, say what happens in the run:
 
     kill_in_save N     SIGKILL at the N-th system call (fsync, rename, chmod) of a save
+    kill_in_line WHEN  SIGKILL "before" the run's line in the ledger, "half" way through it, or right "after"
     kill_at_step N     SIGKILL when the N-th step has been logged
     signal PLACE N T   the process sends itself signal N (T times) when the stage PLACE, or "step 3", begins
     memory PLACE SIZE  from PLACE (or "loaded") on, so many bytes of address space more than the process has, no more
@@ -134,6 +135,21 @@ def _kill_in_save(number):
     safetensors.torch.save_file = struck(safetensors.torch.save_file)
 
 
+def _kill_in_line(when):
+    from models import ledger
+
+    honest = ledger._append
+
+    def append(file, path, entry):
+        if when == "half":
+            os.write(file.fileno(), b'{"command": "python unlear')
+        if when == "after":
+            honest(file, path, entry)
+        _kill()
+
+    ledger._append = append
+
+
 def _kill_at_step(number):
     from results.run_folder import RunFolder
 
@@ -245,6 +261,6 @@ def _poison(number):
 
 
 STRIKES = {name: globals()[f"_{name}"] for name in (
-    "kill_in_save", "kill_at_step", "signal", "memory", "file_size", "clock_back", "as_nobody", "poison", "no_figures",
-    "no_memory",
+    "kill_in_save", "kill_in_line", "kill_at_step", "signal", "memory", "file_size", "clock_back", "as_nobody",
+    "poison", "no_figures", "no_memory",
 )}  # fmt: skip

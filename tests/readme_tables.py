@@ -103,6 +103,28 @@ def comparison_table(path: Path = COMPARISON) -> str:
     return "\n".join(lines)
 
 
+REQUESTS = ROOT / "results" / "requests-example" / "requests.json"
+
+
+def requests_table(path: Path = REQUESTS) -> str:
+    """One row per deletion request of `tests/four_requests.py`: when asked, right after, and on the last model."""
+    if not path.exists():
+        return ""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    head = ["request", "answer probability: when asked", "right after", "on the last model", "retrained model"]
+    head += ["extraction strength: when asked", "right after", "on the last model", "retrained model", "re-test"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for row in told["requests"]:
+        values = [row[when].get(metric) for metric in ("answer_probability", "extraction_strength")
+                  for when in ("known", "then", "now", "retrained")]  # fmt: skip
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        lines.append("| " + " | ".join([str(row["line"]), *cells, f"{row['verdict']}: {row['why']}"]) + " |")
+    kept = [f"{split} {before['answer_probability']:.3f} to {after['answer_probability']:.3f}"
+            for split, (before, after) in told["kept"].items()]  # fmt: skip
+    return "\n".join([*lines, "", "Answer probability of the other sets, before the first and after the last request: "
+                      + ", ".join(kept) + "."])  # fmt: skip
+
+
 def attacks_table() -> str:
     """What the attacks found on the default run's models, from results/example."""
     report = json.loads((ROOT / "results" / "example" / "evaluation.json").read_text(encoding="utf-8"))
@@ -131,7 +153,7 @@ def shown(value) -> str:
 
 TABLES = {
     "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
-    "comparison": comparison_table,
+    "comparison": comparison_table, "requests": requests_table,
     **{name: functools.partial(measured.kept, name) for name in ("speed", "evaluation", "growth", "preparation",
                                                                   "startup", "soak")},
 }  # fmt: skip

@@ -1,0 +1,327 @@
+"""Requests one after another: what a run takes over, that earlier requests stay forgotten, and the re-test of all."""
+
+import json
+import shutil
+from itertools import pairwise
+
+import pytest
+import small_world
+import tiny_models
+import torch
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+from data.preparation import encode_examples
+from models import ledger, loading, retest
+from results import continuing
+from unlearning_script import main, read_sets, resolve
+
+PEOPLE = tiny_models.PEOPLE[:4]
+ENOUGH = ("--max_steps=40", "--eval_steps=10", "--learning_rate=2e-3", "--retain_weight=6", "--forget_weight=4",
+          "--collapse_guard=0",
+          "--metrics=accuracy,loss,answer_probability,extraction_strength", "--eval_rows=0")  # fmt: skip
+
+
+class Sequence:
+    """A folder of four requests, a person each, of people that the target knows; the retain file holds everybody."""
+
+    def __init__(self, small, folder):
+        self.small, self.folder = small, folder
+        everyone = tiny_models.facts()
+        self.requests = [small_world.write_rows(folder / f"{name}.jsonl", [e for e in everyone if e.subject == name])
+                         for name in PEOPLE]  # fmt: skip
+        self.retain = small_world.write_rows(folder / "everybody.jsonl", everyone[:24])
+
+    def first(self, *more):
+        """The flags of the first request."""
+        given = (f"--forget_data={self.requests[0]}", f"--retain_data={self.retain}", "--allow_overlap", *ENOUGH)
+        return self.small.flags(self.folder / "request-1", *given, "--method=profile_matching", *more)
+
+    def next(self, number, *more):
+        """The flags of request `number`, which follows the one before."""
+        return [f"--continue_from={self.folder / f'request-{number - 1}'}", "--allow_overlap", "--live_answers=0",
+                f"--forget_data={self.requests[number - 1]}", f"--output_dir={self.folder / f'request-{number}'}",
+                f"--model_output_dir={self.folder / f'request-{number}-model'}", *more]  # fmt: skip
+
+    def retest(self, *more):
+        """The exit code of the re-test on the last model."""
+        return evaluation_metrics.main([f"--ledger={self.folder / 'ledger.jsonl'}", *more])
+
+
+@pytest.fixture(scope="module")
+def done(small, tmp_path_factory):
+    """Four requests carried out."""
+    sequence = Sequence(small, tmp_path_factory.mktemp("sequence"))
+    assert main(sequence.first()) == 0
+    for number in (2, 3, 4):
+        assert main(sequence.next(number)) == 0
+    return sequence
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    """The four requests in a folder of one's own, in which a test may break things; config.json leads into it."""
+    shutil.copytree(done.folder, tmp_path / "copy")
+    for config in (tmp_path / "copy").glob("*/config.json"):
+        config.write_text(config.read_text().replace(str(done.folder), str(tmp_path / "copy")))
+    return Sequence(done.small, tmp_path / "copy")
+
+
+def evaluation(sequence, number):
+    return json.loads((sequence.folder / f"request-{number}" / "evaluation.json").read_text())
+
+
+# -- the sequence
+
+
+def test_four_requests_stay_forgotten(done):
+    last = evaluation(done, 4)
+    assert [row["verdict"] for row in last["earlier"]] == [retest.STILL] * 3
+    for number, row in enumerate(last["earlier"], 1):
+        first = evaluation(done, number)["models"]
+        assert row["known"] == first["target"]["forget"] and row["then"] == first["unlearned"]["forget"]
+        assert row["after"] == last["models"]["unlearned"][f"earlier_{number}"]
+        assert row["known"]["answer_probability"] > 0.8 > 0.5 > row["then"]["answer_probability"]
+    assert (
+        last["models"]["target"]["forget"]["answer_probability"] > 0.5
+    )  # the fourth was still known when it was asked
+
+
+def test_each_run_starts_from_the_model_of_the_one_before(done):
+    lines = ledger.entries(done.folder / "ledger.jsonl")
+    assert len(lines) == 4 and ledger.problems(done.folder / "ledger.jsonl") == []
+    for before, after in pairwise(lines):
+        assert after["model_before"] == before["model_after"] and after["follows"] == before["request"]
+    assert lines[-1]["model_after"] == loading.model_hash(done.folder / "request-4-model")
+
+
+def test_settings_come_from_the_run_before_and_flags_win(done):
+    run = str(done.folder / "request-2")
+    given = {"continue_from": run, "forget_text": "a b", "output_dir": "results/x"}
+    config, before = resolve(given), json.loads((done.folder / "request-2" / "config.json").read_text())
+    for name in ("method", "retain_data", "holdout_data", "learning_rate", "max_steps", "level_scale", "ledger"):
+        assert config[name] == before[name], name
+    assert config["model_name_or_path"] == str(done.folder / "request-2-model")
+    assert config["forget_data"] is None and config["retrained_model"] is None
+    other = resolve({**given, "method": "npo", "retain_data": "r.jsonl"})
+    assert (other["method"], other["retain_data"]) == ("npo", "r.jsonl")
+    assert other["learning_rate"] == resolve({"method": "npo"})["learning_rate"]  # the rate was another method's
+
+
+def test_earlier_rows_are_no_retain_rows(done, tmp_path):
+    config = resolve({"continue_from": str(done.folder / "request-3"), "forget_data": done.requests[3],
+                      "output_dir": str(tmp_path / "run"), "allow_overlap": True})  # fmt: skip
+    sets = read_sets(config)
+    assert {row.subject for row in sets.examples["earlier"]} == set(PEOPLE[:3])
+    assert not {row.subject for row in sets.examples["retain"]} & set(PEOPLE)
+    assert "retain: 9 rows that an earlier request wants forgotten were removed" in sets.notes
+    assert [len(sets.measured[f"earlier_{number}"]) for number in (1, 2, 3)] == [3, 3, 3]
+
+
+def test_the_report_tells_of_the_requests_before(done):
+    for name in ("report.md", "report.html"):
+        text = (done.folder / "request-3" / name).read_text()
+        assert "Earlier requests" in text and "This run follows 2 earlier requests" in text
+        assert "still forgotten" in text and "request-1" in text and "request-2" in text
+    assert "Earlier requests" not in (done.folder / "request-1" / "report.md").read_text()
+
+
+def test_the_probe_looks_at_earlier_rows(done):
+    lines = (done.folder / "request-2" / "metrics.jsonl").read_text().splitlines()
+    looks = [json.loads(line) for line in lines if '"evaluation"' in line]
+    assert looks and all(0 <= look["earlier"]["answer_probability"] <= 1 for look in looks)
+
+
+# -- kept forgotten, not by luck
+
+
+def earlier_world():
+    """(model that has forgotten two people, rows by set): the next request is training that would teach them again."""
+    model, tokenizer, everyone = tiny_models.make_tiny()
+    sets = {"earlier": everyone[:6], "forget": everyone[6:9], "retain": everyone[9:24]}
+    rows = {name: encode_examples(tokenizer, examples, 64)[0] for name, examples in sets.items()}
+    run = algorithm.unlearn(model, {"forget": rows["earlier"], "retain": rows["retain"]}, "level_matching",
+                            {"learning_rate": 2e-3, "max_steps": 20, "dtype": "float32"})  # fmt: skip
+    list(run)
+    return model, rows
+
+
+@pytest.mark.parametrize("method", ["fine_tuning", "npo", "level_matching"])
+def test_the_guard_keeps_earlier_rows_at_their_loss_where_training_would_teach_them_again(method):
+    """The worst case: the retain rows hold what was forgotten, so that without the guard it comes back."""
+    from data.preparation import EncodedRows
+
+    losses = {}
+    for weight in (0.0, 10.0):
+        model, rows = earlier_world()
+        rows = {**rows, "retain": EncodedRows.concat([rows["retain"], rows["earlier"]])}
+        start = algorithm.probe(model, rows["earlier"], 0)["loss"]
+        settings = {"earlier_weight": weight, "learning_rate": 1e-3, "max_steps": 20, "dtype": "float32",
+                    "load_best_model_at_end": False, "early_stop": False, "collapse_guard": 0.0}  # fmt: skip
+        list(algorithm.unlearn(model, rows, method, settings))
+        losses[weight] = algorithm.probe(model, rows["earlier"], 0)["loss"] / start
+    assert losses[0.0] < 0.8 and losses[10.0] > losses[0.0] + 0.2, losses
+
+
+def test_the_guard_pulls_only_below_the_level_reached():
+    model, rows = earlier_world()
+    run = algorithm.Unlearning(model, rows, "npo", {"dtype": "float32", "max_steps": 4})
+    run.prepare()
+    term = next(term for term in run._terms(0) if term.name == "earlier")
+    value = term.value([algorithm.answer_outputs(model, term.rows.batch(term.indices, 0))])
+    assert float(value.detach()) == pytest.approx(0.0, abs=1e-9)  # where it starts
+    with torch.no_grad():
+        run.references["earlier"].nll += 6.0  # as if more had been forgotten
+    lower = term.value([algorithm.answer_outputs(model, term.rows.batch(term.indices, 0))])
+    lengths = term.rows.answer_lengths[term.indices]
+    assert float(lower.detach()) == pytest.approx(float(((6.0 / lengths) ** 2).mean()), rel=1e-4)
+    run.close()
+
+
+@pytest.mark.parametrize("method", algorithm.METHODS)
+def test_every_method_continues(done, tmp_path, method):
+    if method == "retrain":
+        pytest.skip("retrain starts from the base model")
+    code = main([f"--continue_from={done.folder / 'request-1'}", f"--forget_data={done.requests[1]}", "--max_steps=2",
+                 f"--method={method}", f"--output_dir={tmp_path / 'run'}", f"--model_output_dir={tmp_path / 'model'}",
+                 "--allow_overlap", "--dtype=float32", "--live_answers=0", "--ledger=none"])  # fmt: skip
+    assert code == 0
+    (row,) = json.loads((tmp_path / "run" / "evaluation.json").read_text())["earlier"]
+    assert row["after"]["loss"] > 0 and row["verdict"] in retest.VERDICTS
+
+
+def test_an_adapter_is_continued_by_an_adapter(small, tmp_path):
+    sequence = Sequence(small, tmp_path)
+    assert main(sequence.first("--use_peft", "--max_steps=2")) == 0
+    assert main(sequence.next(2)) == 0
+    assert (tmp_path / "request-2-model" / "adapter_config.json").exists()
+    lines = ledger.entries(tmp_path / "ledger.jsonl")
+    assert lines[1]["model_before"] == lines[0]["model_after"]
+
+
+# -- what is refused
+
+
+def spoil_forget_set(copy):
+    with open(copy.requests[0], "a") as file:
+        file.write(json.dumps({"question": "who ?", "answer": "nobody"}) + "\n")
+
+
+def set_state(copy, state):
+    path = copy.folder / "request-3" / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": state}))
+
+
+def other_model(copy):
+    shutil.rmtree(copy.folder / "request-3-model")
+    shutil.copytree(copy.folder / "request-1-model", copy.folder / "request-3-model")
+
+
+def circle(copy):
+    path = copy.folder / "request-1" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "continue_from": str(copy.folder / "request-3")}))
+
+
+REFUSED = {
+    "unfinished": (lambda c: (c.folder / "request-3" / "report.html").unlink(), 2, "--resume_from_checkpoint=latest"),
+    "collapsed": (lambda c: set_state(c, "collapsed"), 2, "Continue from the run before it"),
+    "no model": (lambda c: shutil.rmtree(c.folder / "request-3-model"), 2, "its model"),
+    "another model": (other_model, 2, "is not the model that this run saved"),
+    "no run": (lambda c: shutil.rmtree(c.folder / "request-3"), 2, "no such folder"),
+    "a run before is gone": (lambda c: shutil.rmtree(c.folder / "request-2"), 2, "put the folder back"),
+    "a circle": (circle, 2, "in a circle"),
+    "a forget set is gone": (lambda c: (c.folder / f"{PEOPLE[0]}.jsonl").unlink(), 3, f"{PEOPLE[0]}.jsonl"),
+    "a forget set has changed": (spoil_forget_set, 3, "has changed since"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "code", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_continued_is_refused_before_a_model_is_loaded(copied, capsys, monkeypatch, spoil, code, said):
+    monkeypatch.setattr(loading, "_load_weights", lambda *a, **k: pytest.fail("a model was loaded"))
+    spoil(copied)
+    flags = [flag.replace("request-4", "again") for flag in copied.next(4)]
+    assert main(flags) == code
+    error = capsys.readouterr().err
+    assert said in error and "request-" in error and "Traceback" not in error
+
+
+def test_a_next_request_is_asked_for(done, capsys):
+    assert main([f"--continue_from={done.folder / 'request-1'}"]) == 2
+    assert "give --forget_data or --forget_text" in capsys.readouterr().err
+
+
+def test_a_forget_set_that_moved_is_named_or_left_out(copied, tmp_path, capsys):
+    gone = tmp_path / "moved.jsonl"
+    shutil.move(copied.requests[0], gone)
+    flags = [flag.replace("request-4", "again") for flag in copied.next(4, "--max_steps=1", "--metrics=loss")]
+    assert main(flags) == 3 and "--earlier_data" in capsys.readouterr().err
+    config = resolve(dict(flag[2:].partition("=")[::2] for flag in flags if "=" in flag) | {"earlier_data": str(gone)})
+    assert [len(request.examples) for request in continuing.earlier_requests(config, [])] == [3, 3, 3]
+    assert main([*flags, "--earlier_data=none"]) == 0
+    rows = json.loads((copied.folder / "again" / "evaluation.json").read_text())["earlier"]
+    assert rows[0]["verdict"] == retest.UNTESTED and not rows[0]["after"] and rows[1]["after"]
+
+
+# -- the re-test
+
+
+def retested(sequence, tmp_path, *more):
+    code = sequence.retest(f"--output_dir={tmp_path / 'retest'}", *more)
+    return code, json.loads((tmp_path / "retest" / "retest.json").read_text())
+
+
+def test_the_last_model_has_forgotten_all_four(done, tmp_path, capsys):
+    code, report = retested(done, tmp_path, f"--model_name_or_path={done.folder / 'request-4-model'}")
+    assert code == 0 and report["problems"] == []
+    assert [row["verdict"] for row in report["requests"]] == [retest.STILL] * 4
+    last = evaluation(done, 4)["models"]["unlearned"]
+    for number, row in enumerate(report["requests"], 1):
+        split = "forget" if number == 4 else f"earlier_{number}"
+        assert row["now"]["answer_probability"] == pytest.approx(last[split]["answer_probability"], abs=1e-4)
+    printed = capsys.readouterr().out
+    assert printed.count("still forgotten") == 4 and "4 lines, each follows the one before" in printed
+
+
+def test_what_came_back_is_told(done, tmp_path):
+    code, report = retested(done, tmp_path, f"--model_name_or_path={done.small.target}")
+    assert code == 8
+    assert [row["verdict"] for row in report["requests"]] == [retest.CAME_BACK] * 4
+    code, report = retested(done, tmp_path, f"--model_name_or_path={done.folder / 'request-2-model'}")
+    assert [row["verdict"] for row in report["requests"]] == [retest.STILL] * 2 + [retest.CAME_BACK] * 2
+    assert "carried out on another model" in report["requests"][3]["why"]
+
+
+def test_data_that_are_gone_are_not_spoken_of_and_given_ones_are_found_by_hash(copied, tmp_path):
+    model = f"--model_name_or_path={copied.folder / 'request-4-model'}"
+    gone = tmp_path / "elsewhere.jsonl"
+    shutil.move(copied.requests[1], gone)
+    _, report = retested(copied, tmp_path, model)
+    assert [row["verdict"] for row in report["requests"]] == [retest.STILL, retest.UNTESTED, *[retest.STILL] * 2]
+    assert report["requests"][1]["now"] == {} and "not there" in report["requests"][1]["why"]
+    shutil.rmtree(copied.folder / "request-2")
+    _, report = retested(copied, tmp_path, model, f"--forget_data={gone}")
+    assert report["requests"][1]["verdict"] == retest.STILL
+
+
+def test_a_ledger_that_was_changed_is_told_by_its_line(copied, tmp_path, capsys):
+    path = copied.folder / "ledger.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[2], lines[3]]))
+    assert copied.retest() == 3
+    printed = capsys.readouterr().out
+    assert f"{path}:2: does not follow" in printed and "line 2, which request-2 wrote, is gone" in printed
+
+
+NUMBERS = {
+    "as then": (0.9, 0.1, 0.1, retest.STILL),
+    "lower": (0.9, 0.1, 0.02, retest.STILL),
+    "a little": (0.9, 0.1, 0.17, retest.STILL),
+    "a fifth back": (0.9, 0.1, 0.27, retest.CAME_BACK),
+    "never forgotten": (0.9, 0.8, 0.8, retest.UNTESTED),
+    "never known": (0.1, 0.09, 0.09, retest.UNTESTED),
+}
+
+
+@pytest.mark.parametrize(("known", "then", "now", "word"), NUMBERS.values(), ids=NUMBERS)
+def test_the_verdict_by_the_numbers(known, then, now, word):
+    assert retest.verdict(*({"answer_probability": value} for value in (known, then, now)))[0] == word

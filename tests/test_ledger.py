@@ -1,0 +1,173 @@
+"""The ledger: what a line holds and what it must not, what breaks the chain, kills, many processes at once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import forked_runs
+import pytest
+
+from models import ledger
+from unlearning_script import main, resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def written(path, count=4):
+    for number in range(count):
+        ledger.append(path, {"request": f"r{number}", "verdict": "FORGOTTEN"})
+    return path.read_text().splitlines(keepends=True)
+
+
+def test_lines_follow_each_other(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    written(path)
+    entries = ledger.entries(path)
+    assert ledger.problems(path) == [] and [entry["line"] for entry in entries] == [1, 2, 3, 4]
+    assert entries[0]["previous"] == ledger.FIRST
+    assert [entry["previous"] for entry in entries[1:]] == [entry["hash"] for entry in entries[:-1]]
+
+
+CHANGES = {
+    "a word altered": (lambda lines: [lines[0], lines[1].replace("FORGOTTEN", "INCOMPLETE"), *lines[2:]], 2),
+    "the last line altered": (lambda lines: [*lines[:3], lines[3].replace("FORGOTTEN", "INCOMPLETE")], 4),
+    "a line removed": (lambda lines: [lines[0], *lines[2:]], 2),
+    "the first line removed": (lambda lines: lines[1:], 1),
+    "two lines exchanged": (lambda lines: [lines[0], lines[2], lines[1], lines[3]], 2),
+    "a line doubled": (lambda lines: [*lines[:2], lines[1], *lines[2:]], 3),
+    "a line that is no JSON": (lambda lines: [*lines[:2], "scribble\n", *lines[2:]], 3),
+    "another spelling of the same": (lambda lines: [lines[0].replace(": ", ":"), *lines[1:]], 1),
+    "a key said twice": (lambda lines: [lines[0].replace("{", '{"verdict": "INCOMPLETE", ', 1), *lines[1:]], 1),
+}
+
+
+@pytest.mark.parametrize(("change", "line"), CHANGES.values(), ids=CHANGES)
+def test_whatever_is_changed_is_found_at_its_line(tmp_path, change, line):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("".join(change(written(path))))
+    assert ledger.problems(path)[0].startswith(f"{path}:{line}: ")
+
+
+def test_an_altered_line_with_its_own_hash_made_anew_breaks_the_next_one(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    lines = written(path)
+    forged = {**json.loads(lines[1]), "verdict": "INCOMPLETE"}
+    lines[1] = ledger._text({**forged, "hash": ledger.line_hash(forged)}) + "\n"
+    path.write_text("".join(lines))
+    assert [problem.split(": ")[0] for problem in ledger.problems(path)] == [f"{path}:3"]
+
+
+def test_a_ledger_cut_short_is_noticed_by_the_receipts_beside_it(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    lines = written(path)
+    last = json.loads(lines[-1])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ledger.RECEIPT).write_text(json.dumps({"ledger": path.name, "line": 4, "hash": last["hash"]}))
+    assert ledger.missing(path) == []
+    path.write_text("".join(lines[:-1]))
+    assert ledger.problems(path) == []  # a chain alone cannot tell
+    assert ledger.missing(path) == [f"{path}: line 4, which run wrote, is gone or changed"]
+
+
+def test_a_half_line_of_a_killed_process_is_taken_away_by_the_next(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    lines = written(path, 2)
+    for cut in (1, 20, len(lines[1]) - 1):
+        path.write_text(lines[0] + lines[1][:cut])
+        assert ledger.problems(path) == [] and len(ledger.entries(path)) == 1
+        ledger.append(path, {"request": "next"})
+        assert ledger.problems(path) == [] and [entry["request"] for entry in ledger.entries(path)] == ["r0", "next"]
+
+
+def test_a_request_has_one_line(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    written(path, 2)
+    assert ledger.append(path, {"request": "r0", "verdict": "another"})["line"] == 1
+    assert len(ledger.entries(path)) == 2
+
+
+def test_nothing_follows_a_line_that_is_none(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("scribble\n")
+    with pytest.raises(ledger.LedgerError, match=":1: not a line"):
+        ledger.append(path, {"request": "r"})
+    assert path.read_text() == "scribble\n"
+
+
+def test_processes_that_write_at_once_lose_no_line(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    code = (
+        "import sys; from models import ledger\n"
+        "for n in range(25): ledger.append(sys.argv[1], {'request': f'{sys.argv[2]}-{n}'})"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)], cwd=ROOT) for n in range(6)]
+    assert [process.wait() for process in started] == [0] * 6
+    assert ledger.problems(path) == [] and len(ledger.entries(path)) == 150
+
+
+# -- as runs write it
+
+
+def test_a_run_adds_a_line_that_tells_what_was_done_and_not_what_was_forgotten(small, tmp_path):
+    text = "ada lives in lund by the sea"
+    flags = small.flags(tmp_path / "run", f"--forget_text={text}", without=("forget_data", "holdout_data"))
+    assert main(flags) == 0
+    (line,) = ledger.entries(tmp_path / "ledger.jsonl")
+    written = (tmp_path / "ledger.jsonl").read_text()
+    assert not any(word in written for word in ("ada", "lund", "jsonl"))  # neither the text nor where data lie
+    assert "--forget_text=(sha256 " in line["command"] and "--method=npo" in line["command"]
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert line["data_hash"] == environment["data_hashes"]["forget"] and line["rows"] == 1
+    assert line["model_before"] == environment["model_hash"] != line["model_after"]
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert line["verdict"] == evaluation["comparison"]["verdict"] and line["state"] == "finished"
+    assert line["then"]["loss"] == pytest.approx(evaluation["models"]["unlearned"]["forget"]["loss"], abs=1e-6)
+    assert line["time"].endswith("Z") and line["run"] == "run"
+    receipt = json.loads((tmp_path / "run" / ledger.RECEIPT).read_text())
+    assert receipt["hash"] == line["hash"] and ledger.missing(tmp_path / "ledger.jsonl") == []
+
+
+def test_none_writes_no_ledger_and_a_path_chooses_it(small, tmp_path):
+    assert main(small.flags(tmp_path / "a", "--ledger=none", "--max_steps=1")) == 0
+    assert not list(tmp_path.glob("**/ledger.jsonl"))
+    assert main(small.flags(tmp_path / "b", f"--ledger={tmp_path / 'x' / 'requests.jsonl'}", "--max_steps=1")) == 0
+    assert len(ledger.entries(tmp_path / "x" / "requests.jsonl")) == 1 and not (tmp_path / "ledger.jsonl").exists()
+
+
+def test_the_default_lies_beside_the_runs():
+    assert resolve({})["ledger"] == os.path.join("results", "ledger.jsonl")
+
+
+BAD = {
+    "altered": (lambda path: path.write_text("scribble\n"), 3, "ledger.jsonl:1"),
+    "a folder": (lambda path: path.mkdir(), 2, "not a file"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "code", "said"), BAD.values(), ids=BAD)
+def test_a_ledger_that_takes_no_line_is_refused_before_a_model_is_loaded(
+    small, tmp_path, capsys, monkeypatch, spoil, code, said
+):
+    from models import loading
+
+    monkeypatch.setattr(loading, "_load_weights", lambda *a, **k: pytest.fail("a model was loaded"))
+    spoil(tmp_path / "ledger.jsonl")
+    assert main(small.flags(tmp_path / "run")) == code
+    error = capsys.readouterr().err
+    assert said in error and "--ledger another file, or none" in error
+
+
+STRIKES = {when: ("kill_in_line", when) for when in ("before", "half", "after")}
+
+
+@pytest.mark.parametrize("strike", [*STRIKES.values(), ("signal", "done", 9)], ids=[*STRIKES, "done"])
+def test_a_run_killed_around_its_line_has_one_in_the_end(small, tmp_path, strike):
+    """Killed, then started again: one line, and the chain holds."""
+    flags = small.flags(tmp_path / "run", "--max_steps=2", "--metrics=loss")
+    first = forked_runs.start(flags, tmp_path / "out.txt", [strike, ("no_figures",)])
+    assert first.wait() == 137, first.output
+    again = forked_runs.start([*flags, "--resume_from_checkpoint=latest"], tmp_path / "again.txt", [("no_figures",)])
+    assert again.wait() == 0, again.output
+    assert len(ledger.entries(tmp_path / "ledger.jsonl")) == 1 and ledger.problems(tmp_path / "ledger.jsonl") == []
