@@ -83,6 +83,10 @@ def build(desk: Desk):
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
                 evaluate = tabs.evaluate_tab(page)
         lists = [runs["table"], runs["chosen"], compare["run"], evaluate["run"], unlearn["model"], evaluate["model"]]
+        recorded = {"fn": page.ledger, "outputs": runs["ledger"], "show_progress": "hidden"}
+        demo.load(api_name="requests", **recorded)
+        for event in (runs_tab.select, runs["refresh"].click, unlearn["state"].change):
+            event(api_visibility="private", **recorded)
         refresh = {"fn": page.choices, "outputs": lists, "show_progress": "hidden"}
         demo.load(api_name="runs", **refresh)
         for event in (
@@ -133,6 +137,7 @@ def _wire_jobs(page: Page, demo, job, shelf, unlearn, compare, runs, evaluate):
         evaluate["start"].click(named(page.evaluate, MEASURED), evaluate["form"], job, api_name="evaluate"),
         evaluate["attack"].click(page.attack, [evaluate["run"], evaluate["attacks"]], job, api_name="attack"),
         runs["again"].click(page.again, runs["chosen"], job, api_name="resume_run"),
+        runs["retest"].click(page.retest, None, job, api_name="test_requests_again"),
     ):
         event.success(live_tab, None, shelf, **private).then(**watch, api_visibility="private")
 
@@ -177,6 +182,11 @@ def _form(page: Page) -> dict:
             "looks like.",
             elem_classes="hint",
         )
+        earlier = gr.Checkbox(
+            value=True,
+            label="Keep forgotten what earlier runs made it forget",
+            info="Holds where the model was made by a run here: their texts are needed again, and are tested again.",
+        )
         retain = gr.File(label="File of what to keep", type="filepath", height=150)
         holdout = gr.File(
             label="File of similar rows that it never saw",
@@ -195,7 +205,7 @@ def _form(page: Page) -> dict:
         lines=1,
         buttons=["copy"],
     )
-    form = [source, *given, retain, holdout, model, method, name, budget, time_budget, *advanced.values()]
+    form = [source, *given, retain, holdout, model, method, name, budget, time_budget, earlier, *advanced.values()]
     data = [source, *given]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     source.change(page.sources, [source, method], [*boxes, kind, method], queue=False, **quiet)

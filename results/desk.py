@@ -6,6 +6,7 @@ Nothing here knows of Gradio except that a request carries a `username`; what is
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -22,7 +23,8 @@ import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data import uploads
 from data.uploads import InputError
-from results import watching
+from models import ledger
+from results import requests, watching
 from results.asking import Asker
 from results.jobs import Job, JobQueue, read_json
 from results.runs import finite
@@ -164,6 +166,9 @@ class Desk:
         given: dict[str, str] = {}
         if form["model"] not in NO_FILE:
             given["model_name_or_path"] = self.model(request, form["model"])
+            before = self.continued(request, given["model_name_or_path"]) if form["source"] != "example" else None
+            if before and form.get("earlier") is not False:
+                given["continue_from"] = before
         given["method"] = str(form["method"] or "")
         for name, value in form["advanced"].items():
             if value in (None, ""):
@@ -265,6 +270,8 @@ class Desk:
             if form[split] not in NO_FILE:
                 given[f"{split}_data"] = self._kept(form[split], inputs / split)
         name = str(folder.relative_to(self.results))
+        if not self._first(request):
+            given["ledger"] = self._short(self.ledger(request))
         given |= {"output_dir": self._short(folder), "model_output_dir": self._short(self.models / name)}
         argv = ["python", "unlearning_script.py", *_flags(given)]
         return self.queue.submit(
@@ -363,6 +370,40 @@ class Desk:
             owner=self.owner(request),
             details={"method": "evaluation", "model": given["model_name_or_path"]},
         )
+
+    # -- requests carried out
+
+    def _first(self, request) -> bool:
+        """Whether this person's runs are recorded where a terminal records them too."""
+        return not self.accounts or self.owner(request) == self.accounts[0][0]
+
+    def ledger(self, request) -> Path:
+        """The ledger of a person's requests: with accounts, each but the first has one of their own."""
+        if self._first(request):
+            return self.results / ledger.NAME
+        return self.results / f"ledger-{hashlib.sha256(str(self.owner(request)).encode()).hexdigest()[:12]}.jsonl"
+
+    def continued(self, request, model: str) -> str | None:
+        """The finished run that made a model, by its folder: the next request goes on from there. None: no run did."""
+        path = os.path.realpath(PROJECT / model)
+        for name, (folder, _) in self.runs(request).items():
+            made = self.model_folder(request, name)
+            if made and str(made) == path and (folder / "report.html").is_file():
+                return self._short(folder)
+        return None
+
+    def retest(self, request) -> Job:
+        """Queues the test of all recorded requests on the model that the newest of them left."""
+        path = self.ledger(request)
+        recorded = requests.requests_of(path, self.runs(request))
+        if not recorded:
+            raise InputError("no request is recorded yet, so there is nothing to test again")
+        name = recorded[-1]["run"]
+        model = self.model_folder(request, name)
+        if model is None:
+            raise InputError(f"the model of {name}, which carried out the newest request, is gone")
+        folder = self._new_folder("", "requests-tested-again")
+        return self._measure(request, folder, {"model_name_or_path": self._short(model), "ledger": self._short(path)})
 
     # -- finished runs
 

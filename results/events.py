@@ -10,7 +10,7 @@ import shlex
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data.uploads import InputError
-from results import plain_words, trials, watching
+from results import plain_words, requests, trials, watching
 from results.desk import ADVANCED, PROJECT, Desk, folder_bytes, megabytes, offer
 from results.jobs import has_checkpoint, read_json
 from results.runs import RunError, read_run
@@ -260,7 +260,9 @@ class Page:
 
     @staticmethod
     def _verdict(job, folder) -> str:
-        """The verdict of a run that has one, in one line."""
+        """The verdict of a run or of a test that has one, in one line."""
+        if job.over and (folder / "retest.json").is_file():
+            return requests.retest_told(read_json(folder / "retest.json"))
         if not job.over or job.kind != "unlearn" or not (folder / "evaluation.json").is_file():
             return ""
         try:
@@ -402,6 +404,21 @@ class Page:
         """Deletes the chosen runs and the models they made."""
         gone = self.desk.delete(request, names)
         return gr.update(visible=False), gr.update(value=[]), f"Deleted: {', '.join(gone)}"
+
+    # -- requests carried out
+
+    def ledger(self, request: gr.Request):
+        """The requests recorded so far, and whether their lines still fit together."""
+        path = self.desk.ledger(request)
+        runs = self.desk.runs(request)
+        tested = requests.newest_retest(folder for folder, _ in runs.values())
+        rows = requests.request_rows(requests.requests_of(path, runs), tested)
+        return gr.update(value=rows), requests.chain_told(path), gr.update(interactive=bool(rows))
+
+    @told
+    def retest(self, request: gr.Request):
+        """Queues the test of all recorded requests on the newest model."""
+        return self.desk.retest(request).id
 
     # -- evaluating
 

@@ -31,10 +31,12 @@ EXIT_WORDS = {
     5: "training diverged",
     6: "disk full, or a folder that cannot be written",
     7: "the run folder is in use",
+    8: "something that was forgotten is back",
     -9: "killed, mostly for lack of memory",
     137: "killed, mostly for lack of memory",
     -11: "crashed in native code",
 }
+CAME_BACK = 8  # exit code of a test of earlier requests that was carried out, with this result
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds after which a stop outside of training is forced: nothing there is worth finishing
 UNINTERRUPTED = ("unlearning", "saving", "evaluating unlearned", "reporting")
@@ -305,7 +307,8 @@ class JobQueue:
         if code is None:
             code = status.get("exit_code")
         message = str(status.get("message") or "")
-        if code == 0:
+        if code in (0, CAME_BACK):
+            message = message or EXIT_WORDS.get(code, "")
             state = "collapsed" if status.get("state") == "collapsed" else "finished"
         elif job.stop_asked or code in (129, 130, 143):
             state, message = "stopped", message or "stopped"

@@ -16,7 +16,7 @@ from results.runs import finite
 FOR_TEXT = "npo"  # where the default method cannot take plain text
 FORM = (  # then ADVANCED
     *("source", "text", "pairs", "file", "retain", "holdout", "model", "method", "name"),
-    *("utility_budget", "time_budget"),
+    *("utility_budget", "time_budget", "earlier"),
 )
 SPOKEN = 2  # live answers with boxes of their own
 SPOKEN_OUTPUTS = 4 * SPOKEN + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import evaluation_metrics
 import unlearning_script as runner
-from results import plain_words, watching, words
+from results import plain_words, requests, watching, words
 from results.events import Page
 from results.showing import EXAMPLE_HEADERS, MODELS, NUMBER_HEADERS, SPLIT_NAMES, gr
 
@@ -125,6 +125,22 @@ def runs_tab(page: Page) -> dict:
         elem_classes="figures",
     )
     report = gr.File(label="Report of the comparison", visible=False, interactive=False, file_count="multiple")
+    with gr.Accordion("Requests carried out (the ledger)", open=False):
+        chain = gr.Textbox(label="Is the record whole?", interactive=False, lines=2)
+        recorded = gr.Dataframe(
+            headers=requests.REQUEST_HEADERS,
+            datatype="str",
+            interactive=False,
+            wrap=True,
+            max_height=360,
+            label="Every request: when, by which run, with what result; never what it was about",
+            elem_classes="wide",
+        )
+        retest = gr.Button("Test all earlier requests again", min_width=200)
+        gr.Markdown(
+            "Asks the newest model about everything it was ever made to forget, and says what came back.",
+            elem_classes="hint",
+        )
     table.select(page.pick, chosen, chosen, api_visibility="private", queue=False, show_progress="hidden")
     compare.click(page.compare, chosen, [figures, report], api_name="compare_runs", concurrency_limit=1)
     delete.click(page.ask_delete, chosen, [confirm, listed], api_visibility="private")
@@ -137,6 +153,8 @@ def runs_tab(page: Page) -> dict:
         "again": again,
         "refresh": refresh,
         "deleted": deleted,
+        "ledger": [recorded, chain, retest],
+        "retest": retest,
         "timer": gr.Timer(LISTED, active=False),
     }
 

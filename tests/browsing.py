@@ -144,7 +144,8 @@ def stand_in(folder):
 
 def prepared(room):
     """Runs by the page that ended well, badly and by a stop, one that goes on, and one that waits for it."""
-    from results.events import FORM
+    from models import ledger
+    from results.showing import FORM
 
     desk = room["desk"]
     jobs = {}
@@ -157,6 +158,9 @@ def prepared(room):
         if state not in ("running", "waiting"):
             until(lambda job=jobs[state]: desk.queue.get(job.id).over)
     until(lambda: (desk.results / "running-run" / "status.json").exists())
+    for line in ({"request": "1", "verdict": "FORGOTTEN"}, {"request": "2", "verdict": "UNCERTIFIED", "follows": "1"}):
+        told = {"run": "finished-run", "method": "npo", "rows": 12, "time": "2026-11-25T08:00:00Z"}
+        ledger.append(desk.results / ledger.NAME, {**told, **line})
     model = desk.models / "finished-run"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -209,6 +213,9 @@ def views(page):
     yield "compare-numbers"
     page.get_by_role("tab", name="Runs").first.click()
     page.wait_for_timeout(800)
+    opened(page, "Requests carried out (the ledger)")
+    wait_for_text(page, "2 requests; their lines are as written")
+    page.wait_for_timeout(400)
     yield "runs"
     page.get_by_role("button", name="Delete …").click()
     labelled(page, "To be deleted").wait_for()

@@ -13,7 +13,7 @@ import unlearning_script as runner
 from data import uploads
 from data.preparation import DataError
 from data.uploads import InputError
-from results import plain_words, showing, words
+from results import events, plain_words, showing, words
 from results.desk import PROJECT, Desk
 
 
@@ -282,3 +282,52 @@ def test_a_running_run_is_not_deleted(desk, project):
     with pytest.raises(InputError, match="stop it first"):
         desk.delete(request_of(), ["busy"])
     desk.queue.stop(job.id)
+
+
+# -- requests carried out
+
+
+def test_a_request_goes_on_from_the_run_that_made_the_model_and_all_can_be_tested_again(desk, project):
+    from models import ledger
+
+    with pytest.raises(InputError, match="no request"):
+        desk.retest(request_of())
+    for name in ("first", "second"):
+        (project / "results" / name).mkdir()
+        (project / "models" / name).mkdir()
+        (project / "models" / name / "config.json").write_text("{}")
+        config = {"model_output_dir": str(project / "models" / name), "method": "npo"}
+        (project / "results" / name / "config.json").write_text(json.dumps(config))
+        (project / "results" / name / "report.html").write_text("")
+        line = {"request": name, "run": name, "method": "npo", "rows": 3, "verdict": "UNCERTIFIED",
+                "time": "2026-11-25T08:00:00Z", "follows": "first" if name == "second" else None}  # fmt: skip
+        ledger.append(project / "results" / ledger.NAME, line)
+    page = events.Page(desk)
+    rows, told, button = page.ledger(request_of())
+    assert [row[0] for row in rows["value"]] == ["2", "1"] and rows["value"][0][6] == "request 1"
+    assert told.startswith("2 requests; their lines are as written") and button["interactive"]
+    assert desk.continued(request_of(), str(project / "models" / "second")) == str(project / "results" / "second")
+    assert desk.continued(request_of(), "org/name") is None
+    job = desk.retest(request_of())
+    assert f"--model_name_or_path={project / 'models' / 'second'}" in job.argv
+    assert f"--ledger={project / 'results' / ledger.NAME}" in job.argv
+    wait_for(lambda: desk.queue.get(job.id).over)
+    found = [{"line": 1, "request": "first", "verdict": "came back", "why": "60% of what was forgotten is back"},
+             {"line": 2, "request": "second", "verdict": "still forgotten", "why": "0% of it"}]  # fmt: skip
+    (Path(job.folder) / "retest.json").write_text(json.dumps({"problems": [], "requests": found}))
+    assert page.ledger(request_of())[0]["value"][1][7] == "came back: 60% of what was forgotten is back"
+    card = page.watch(request_of(), job.id, {})[0]
+    assert "1 of 2 came back: request 1." in card
+    path = project / "results" / ledger.NAME
+    path.write_text(path.read_text().replace('"rows": 3', '"rows": 4', 1))
+    assert "tampered" in page.ledger(request_of())[1]
+
+
+def test_people_have_ledgers_of_their_own(queue, project):
+    desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
+                accounts=[("ann", "password-a"), ("../bob", "password-b")])  # fmt: skip
+    ann, bob = (desk.ledger(request_of(user)) for user in ("ann", "../bob"))
+    assert ann != bob and {ann.parent, bob.parent} == {project / "results"}
+    flags = [word for word in desk.unlearn(request_of("../bob"), form()).argv if word.startswith("--ledger=")]
+    assert flags == [f"--ledger={bob}"]
+    assert not any(word.startswith("--ledger=") for word in desk.unlearn(request_of("ann"), form()).argv)

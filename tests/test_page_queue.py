@@ -41,6 +41,12 @@ def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
     assert "job-failed" in card and "exit code 3" in card
 
 
+def test_a_test_that_finds_something_back_is_no_failure(queue):
+    job = submit(queue, "tested", "--fail=8")
+    wait_for(lambda: queue.get(job.id).over)
+    assert queue.get(job.id).state == "finished" and queue.get(job.id).exit_code == 8
+
+
 def test_a_script_that_does_not_start_fails_and_says_so(queue):
     job = queue.submit("unlearn", "none", ["python", "no_such_script.py"], "results/none")
     nul = submit(queue, "nul", "--text=a\0b")
