@@ -1,7 +1,7 @@
 """Four deletion requests one after another, a bundled person each, and the re-test of all four on the last model.
 
     python tests/four_requests.py                       # about ten minutes on two cores
-    python tests/four_requests.py --requests 2 --output_dir /tmp/try --num_train_epochs 2
+    python tests/four_requests.py --requests 2 --output_dir /tmp/try --num_train_epochs 2 --eval_rows=10
 
 Runs lie in results/requests/ and their models in models/requests/ (--output_dir: both there); what README.md shows, the
 summary and the ledger, goes to results/requests-example/ (or stays in --output_dir).
@@ -80,12 +80,12 @@ def main(argv=None) -> int:
     parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
     parser.add_argument("--requests", type=int, default=4, choices=range(2, 5))
     parser.add_argument("--num_train_epochs", default="14")
-    args = parser.parse_args(argv)
+    args, more = parser.parse_known_args(argv)  # the rest are settings of the first request, which the others take over
     runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "requests"
     models = runs.parent / "models" if args.output_dir else ROOT / "models" / "requests"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
-    folders = carry_out(runs, models, args.requests, [f"--num_train_epochs={args.num_train_epochs}"])
+    folders = carry_out(runs, models, args.requests, [f"--num_train_epochs={args.num_train_epochs}", *more])
     last = retest(runs, models / f"request-{len(folders)}", "retest")
     retrained = retest(runs, Path("models/people-retrained"), "retest-retrained")
     target = runs.parent if args.output_dir else ROOT / "results" / "requests-example"
