@@ -67,9 +67,8 @@ def summary(folders: list[Path], last: dict, retrained: dict) -> dict:
     ends = [json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["models"] for folder in folders]
     seconds = [json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"] for folder in folders]
     rows = [{**row, "retrained": goal["now"]} for row, goal in zip(last["requests"], retrained["requests"])]
-    kept = {
-        split: [ends[0]["target"][split], ends[-1]["unlearned"][split]] for split in ("retain", "holdout", "general")
-    }
+    splits = [split for split in ("retain", "holdout", "general") if split in ends[0]["target"]]
+    kept = {split: [ends[0]["target"][split], ends[-1]["unlearned"][split]] for split in splits}
     return {"requests": rows, "kept": kept, "problems": last["problems"],
             "seconds_unlearning": [stage["unlearning"] for stage in seconds]}  # fmt: skip
 
