@@ -222,7 +222,7 @@ class Search:
         """About how many seconds a trial trains: by earlier ones of its method, else of any, else by the first look."""
         known = self.per_token.get(config["method"]) or max(self.per_token.values(), default=0.0)
         if not known:  # a training step costs some three passes, and the rows of the first look were some 200 tokens
-            known = 4 * self.looking / sum(len(rows) for sets in self.split.views.values() for rows in sets.values())
+            known = 4 * self.looking / self.split.answers
             known /= float(self.training_rows(config)["forget"].lengths.mean())
         return self.tokens(config) * known
 

@@ -3,14 +3,20 @@
 The rows: up to `OWN_ROWS` of each set, those that the final evaluation does not measure wherever there are enough of
 them, each without its paraphrases and perturbed answers; and general texts of the bundled general retain set that no
 trial trains on, in place of the general set. In place of the paraphrases every question's answer is also scored alone,
-without its question: knowledge that only the question's wording no longer brings out still shows there.
+without its question: knowledge that only the question's wording no longer brings out still shows there. In place of the
+perturbed answers the rows' own answers are used with their rarest words exchanged for those of the set's other rows
+(`data.wrong_answers`). Both sides of an exchange were seen as often, so what a method does to all answers of the set
+cancels, and what is left is whether the model knows which word belongs to which question. That view, "wrong", gives a
+truth ratio, read as min(R, 1/R) like the evaluation's: a model that only flees the true words is as far from one that
+never saw the rows as one that prefers them.
 
 The score, in [0, 1], from one teacher-forced pass over these rows:
 
     score      = harmonic mean of forgetting, privacy and utility
     forgetting = harmonic mean of the closeness of answer probability, exact memorisation and extraction strength, asked
-                 and alone, to the target's values on holdout rows: 1 there, 0 at the target's value on the forget rows,
-                 and 0 as far beyond; numbers in which the two differ by less than 2 standard errors are left out
+                 and alone, and of the truth ratio to the target's values on holdout rows: 1 there, 0 at the target's
+                 value on the forget rows, and 0 as far beyond; numbers in which the two differ by less than 2 standard
+                 errors are left out
     privacy    = harmonic mean, over the membership attacks, of 1 - |AUC - .5| / .5
     utility    = least share of the target's answer probability that is left on retain rows and on general texts
 
@@ -28,13 +34,16 @@ import numpy as np
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data.wrong_answers import wrong_answers
 from models.array_scores import standard_error
+from models.verdict import scores
 
 OWN_ROWS = 40  # of each set that a trial is judged by
 ENOUGH = 16  # fewer unmeasured rows than this judge too little: then rows that the evaluation measures too are taken
 COMPARED = ("answer_probability", "exact_memorization", "extraction_strength")
 ATTACKS = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 LOOKED_AT = tuple(dict.fromkeys((*COMPARED, *ATTACKS)))
+RATIO = "truth_ratio"  # of the view of wrong answers
 OVERDRAWN = 5.0  # what a share of utility below the budget costs in the search's objective, in score
 
 
@@ -58,6 +67,12 @@ class SearchSplit:
     views: dict
     notes: list
 
+    @property
+    def answers(self) -> int:
+        """How many answers one look scores."""
+        rows = [row for sets in self.views.values() for split in sets.values() for row in split]
+        return sum(1 + bool(row.paraphrased_answer) + len(row.perturbed_answer) for row in rows)
+
 
 def search_split(examples: dict, measured: dict, general: list) -> SearchSplit:
     """The search's own rows; `general`: texts that no trial trains on."""
@@ -77,22 +92,43 @@ def search_split(examples: dict, measured: dict, general: list) -> SearchSplit:
         for split in ("forget", "holdout")
         if any(row.prompt is not None for row in asked.get(split, []))
     }
-    return SearchSplit(
-        {"asked": asked, **({"alone": alone} if "holdout" in alone and "forget" in alone else {})}, notes
-    )
+    views = {"alone": alone, "wrong": _with_wrong_answers(asked)}
+    views = {view: sets for view, sets in views.items() if sets.get("forget") and sets.get("holdout")}
+    if "wrong" in views:
+        counts = [len(views["wrong"][split]) for split in ("forget", "holdout")]
+        notes.append(
+            "truth ratio: {} forget and {} holdout rows with wrong answers made of other rows' words".format(*counts)
+        )
+    return SearchSplit({"asked": asked, **views}, notes)
+
+
+def _with_wrong_answers(asked: dict) -> dict:
+    """{set: rows with wrong answers of our own}, the true answer in the place of its paraphrase."""
+    known = [row for split in ("forget", "retain", "holdout") for row in asked.get(split, [])]
+    return {
+        split: [
+            dataclasses.replace(row, paraphrased_answer=row.answer, perturbed_answer=wrong)
+            for row, wrong in zip(asked[split], wrong_answers(asked[split], known))
+            if wrong
+        ]
+        for split in ("forget", "holdout")
+        if split in asked
+    }
 
 
 def look(model, tokenizer, split: SearchSplit, max_length: int) -> dict:
     """{view: ModelEvaluation} of a model on the search's own rows: teacher-forced, nothing is generated."""
     return {
-        view: evaluation_metrics.evaluate_model(model, tokenizer, sets, metrics=LOOKED_AT, max_length=max_length)
+        view: evaluation_metrics.evaluate_model(
+            model, tokenizer, sets, metrics=(RATIO,) if view == "wrong" else LOOKED_AT, max_length=max_length
+        )
         for view, sets in split.views.items()
     }
 
 
 def _values(evaluation, split: str, metric: str) -> np.ndarray:
     values = evaluation.per_example.get(split, {}).get(metric, [])
-    return np.array([math.nan if value is None else value for value in values], dtype=float)
+    return scores(metric, split, [math.nan if value is None else value for value in values])
 
 
 @dataclass(frozen=True)
@@ -126,7 +162,7 @@ class Judge:
             self.goals = {
                 (view, metric): pair
                 for view, evaluation in target.items()
-                for metric in COMPARED
+                for metric in ((RATIO,) if view == "wrong" else COMPARED)
                 if (pair := self._contrast(evaluation, metric))
             }
         self.level = max(level or 0.0, self.start_loss + algorithm.CLEARLY_ABOVE)

@@ -1,5 +1,6 @@
 """--method auto on a tiny model: what it may look at, what it tries, gives up and chooses, and that it goes on."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 import small_world
 import tiny_models
+import torch
 
 import analyze_results
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data import preparation
+from data.wrong_answers import wrong_answers
 from models import loading
 from results import options, search, search_score, search_study
 from results.run_folder import UsageError
@@ -100,6 +103,80 @@ def test_the_search_judges_by_rows_that_the_evaluation_does_not_measure():
     assert search_score.own_rows(few, few) == few
     split = search_score.search_split({"forget": tiny_models.facts()[:6]}, {}, [])
     assert all(row.paraphrased_answer is None and not row.perturbed_answer for row in split.views["asked"]["forget"])
+
+
+# -- the wrong answers that it makes itself
+
+
+def fact(question, answer, subject):
+    return preparation.Example(answer=answer, prompt=question, subject=subject)
+
+
+PEOPLE = [
+    fact("Where was Ada born?", "Ada was born in Lund.", "ada"),
+    fact("When was Ada born?", "Ada was born in 1913.", "ada"),
+    fact("Where was Bor born?", "Bor was born in Graz.", "bor"),
+    fact("When was Bor born?", "Bor was born in 1874.", "bor"),
+    fact("Where was Cyd born?", "Cyd was born in Pisa.", "cyd"),
+    fact("What did Cyd paint?", "Cyd painted a harbour.", "cyd"),
+    fact("What did Dov paint?", "Dov carved a spoon.", "dov"),
+]
+
+
+def test_wrong_answers_exchange_what_tells_an_answer_from_others_for_its_like():
+    wrong = [set(answers) for answers in wrong_answers(PEOPLE, PEOPLE)]
+    assert wrong[0] == {"Ada was born in Graz.", "Ada was born in Pisa."}  # not in 1874, and Ada stays Ada
+    assert wrong[1] == {"Ada was born in 1874."}  # a number, of another subject
+    assert wrong[5] == {"Cyd painted a spoon."}  # what follows the same word: never "Cyd carved a harbour"
+    assert wrong_answers(PEOPLE[:1], PEOPLE) == [()]  # nothing to exchange with
+    assert [len(answers) for answers in wrong_answers(PEOPLE, PEOPLE, count=1)] == [1] * len(PEOPLE)
+    assert all(row.answer not in answers for row, answers in zip(PEOPLE, wrong))
+
+
+def test_wrong_answers_are_the_seeds_and_use_nothing_but_the_rows_questions_and_answers():
+    rows = tiny_models.facts()
+    poisoned = [dataclasses.replace(r, paraphrased_answer="lunatoxin", perturbed_answer=("lunatoxin",)) for r in rows]
+    first = wrong_answers(rows, rows)
+    assert first == wrong_answers(poisoned, poisoned) and first != wrong_answers(rows, rows, seed=1)
+    words = {word for row in rows for word in row.answer.split()}
+    assert all(len(answers) == 3 for answers in first)
+    assert {word for answers in first for answer in answers for word in answer.split()} <= words
+
+
+def test_rows_without_words_of_their_own_have_no_wrong_answers_and_no_view():
+    rows = [preparation.Example(answer="the same for all", prompt=f"question {n}") for n in range(4)]
+    assert wrong_answers(rows, rows) == [()] * 4
+    assert "wrong" not in search_score.search_split({"forget": rows, "holdout": rows}, {}, []).views
+
+
+def test_the_view_of_wrong_answers_tells_a_flight_from_the_true_words_from_forgetting(world):
+    """A model that prefers every wrong word is no nearer to one that never saw the rows than one that knows them."""
+    everyone = tiny_models.facts()
+    split = search_score.search_split(
+        {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:]}, {}, []
+    )
+    assert all(row.paraphrased_answer == row.answer and row.perturbed_answer
+               for rows in split.views["wrong"].values() for row in rows)  # fmt: skip
+    tokenizer = loading.load_tokenizer(str(world.target))
+    seen, retrained = (
+        search_score.look(loading.load_model(path)[0], tokenizer, split, 64) for path in (world.target, world.retrained)
+    )
+    judge = search_score.Judge(seen)
+    assert judge.goals["wrong", "truth_ratio"][0] < judge.goals["wrong", "truth_ratio"][1]
+    assert judge.score(seen).parts["truth_ratio wrong"] == 0
+    assert judge.score(retrained).parts["truth_ratio wrong"] > 0.5
+    ratios = seen["wrong"].per_example["forget"]["truth_ratio"]
+    fled = loading.load_model(world.target)[0]
+    rows, _ = preparation.encode_examples(tokenizer, split.views["wrong"]["forget"], 64)
+    optimizer = torch.optim.SGD(fled.parameters(), lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (-algorithm.answer_outputs(fled, rows.batch(range(len(rows)), 0)).token_nll().mean()).backward()
+        torch.nn.utils.clip_grad_norm_(fled.parameters(), 1.0)
+        optimizer.step()
+    after = search_score.look(fled.eval(), tokenizer, split, 64)
+    assert sum(after["wrong"].per_example["forget"]["truth_ratio"]) > 10 * sum(ratios)
+    assert judge.score(after).parts["truth_ratio wrong"] < 0.5
 
 
 # -- the score

@@ -1,0 +1,84 @@
+"""Wrong answers made of rows' own words: the words that tell an answer from others, exchanged for those of other rows.
+
+wrong_answers(rows, known) -> one tuple of wrong answers per row of `rows`
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # 2,400 and well-known are one word; of Ada's the name alone
+RARE = 40  # a word is rare that is in no more than one of so many answers, or in one alone
+EXCHANGED = 2  # words of an answer
+WRONG = 3  # wrong answers of a row
+
+
+class _Word(NamedTuple):
+    text: str
+    start: int  # in the answer
+    kind: str  # "number", "name" or "word"
+    before: str  # the word before it
+
+
+def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int = 0) -> list[tuple[str, ...]]:
+    """Up to `count` wrong answers of every row (none: ()), each with the row's `EXCHANGED` rarest words exchanged.
+
+    Rare: in few answers of `known`, numbers and names before other words; never a word of the question, which the
+    answer takes over. In their place stand rare words of other rows of `rows`, not of the same subject: numbers for
+    numbers, names for names, and for other words those that follow the same word, so that the sentence stays one. The
+    seed draws among them.
+    """
+    counts = collections.Counter(word for row in known for word in _lower(row.answer))
+    lower = {word for row in known for word in WORD.findall(row.answer) if not word[0].isupper()}
+    rare = [_rare_words(row, counts, lower, max(1, len(known) // RARE)) for row in rows]
+    draw = random.Random(seed)
+    found = []
+    for row, own in zip(rows, rare):
+        there = _lower(row.answer) | _lower(row.prompt)
+        others = [
+            word
+            for other, words in zip(rows, rare)
+            if other is not row and (row.subject is None or other.subject != row.subject)
+            for word in words
+            if word.text.lower() not in there
+        ]
+        places = [(word, values) for word in own if (values := _alike(word, others, draw))][:EXCHANGED]
+        most = min(count, max((len(values) for _, values in places), default=0))
+        found.append(tuple(_exchanged(row.answer, places, number) for number in range(most)))
+    return found
+
+
+def _lower(text: str | None) -> set[str]:
+    return {word.lower() for word in WORD.findall(text or "")}
+
+
+def _rare_words(row, counts: collections.Counter, lower: set[str], most: int) -> list[_Word]:
+    """The row's words that are in at most `most` answers and not in its question, the rarest first."""
+    asked, before, found = _lower(row.prompt), "", []
+    for match in WORD.finditer(row.answer):
+        text = match[0]
+        if counts[text.lower()] <= most and text.lower() not in asked:
+            named = text[0].isupper() and text.lower() not in lower
+            kind = "number" if any(c.isdigit() for c in text) else "name" if named else "word"
+            found.append(_Word(text, match.start(), kind, before))
+        before = text.lower()
+    return sorted(found, key=lambda word: (counts[word.text.lower()], word.kind == "word", -len(word.text)))
+
+
+def _alike(word: _Word, others: list[_Word], draw: random.Random) -> list[str]:
+    """Different words that can stand in its place, in the seed's order."""
+    same = [other for other in others if other.kind == word.kind]
+    after_the_same = {other.text: None for other in same if other.before == word.before}
+    rest = {other.text: None for other in same if word.kind != "word" and other.text not in after_the_same}
+    return [text for group in (after_the_same, rest) for text in draw.sample(list(group), len(group))]
+
+
+def _exchanged(answer: str, places: list[tuple], number: int) -> str:
+    for word, values in sorted(places, key=lambda place: -place[0].start):
+        new = values[number % len(values)]
+        answer = answer[: word.start] + new + answer[word.start + len(word.text) :]
+    return answer
