@@ -1,5 +1,6 @@
 """--method auto on a tiny model: what it may look at, what it tries, gives up and chooses, and that it goes on."""
 
+import copy
 import dataclasses
 import importlib.util
 import json
@@ -13,7 +14,6 @@ from pathlib import Path
 import pytest
 import small_world
 import tiny_models
-import torch
 
 import analyze_results
 import unlearning_algorithm as algorithm
@@ -134,7 +134,7 @@ def test_wrong_answers_exchange_what_tells_an_answer_from_others_for_its_like():
 
 
 def test_wrong_answers_are_the_seeds_and_use_nothing_but_the_rows_questions_and_answers():
-    rows = tiny_models.facts()
+    rows = tiny_models.facts()[::3]
     poisoned = [dataclasses.replace(r, paraphrased_answer="lunatoxin", perturbed_answer=("lunatoxin",)) for r in rows]
     first = wrong_answers(rows, rows)
     assert first == wrong_answers(poisoned, poisoned) and first != wrong_answers(rows, rows, seed=1)
@@ -149,34 +149,24 @@ def test_rows_without_words_of_their_own_have_no_wrong_answers_and_no_view():
     assert "wrong" not in search_score.search_split({"forget": rows, "holdout": rows}, {}, []).views
 
 
-def test_the_view_of_wrong_answers_tells_a_flight_from_the_true_words_from_forgetting(world):
-    """A model that prefers every wrong word is no nearer to one that never saw the rows than one that knows them."""
-    everyone = tiny_models.facts()
-    split = search_score.search_split(
-        {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:]}, {}, []
-    )
-    assert all(row.paraphrased_answer == row.answer and row.perturbed_answer
-               for rows in split.views["wrong"].values() for row in rows)  # fmt: skip
-    tokenizer = loading.load_tokenizer(str(world.target))
-    seen, retrained = (
-        search_score.look(loading.load_model(path)[0], tokenizer, split, 64) for path in (world.target, world.retrained)
-    )
+def test_the_truth_ratio_of_its_own_wrong_answers_is_two_sided(world):
+    towns = tiny_models.facts()[::3]  # each in one answer alone
+    split = search_score.search_split({"forget": towns[:8], "holdout": towns[8:]}, {}, [])
+    assert [len(rows) for rows in split.views["wrong"].values()] == [8, 4]
+    seen = search_score.look(
+        loading.load_model(world.target)[0], loading.load_tokenizer(str(world.target)), split, 64
+    )  # fmt: skip
     judge = search_score.Judge(seen)
-    assert judge.goals["wrong", "truth_ratio"][0] < judge.goals["wrong", "truth_ratio"][1]
-    assert judge.score(seen).parts["truth_ratio wrong"] == 0
-    assert judge.score(retrained).parts["truth_ratio wrong"] > 0.5
-    ratios = seen["wrong"].per_example["forget"]["truth_ratio"]
-    fled = loading.load_model(world.target)[0]
-    rows, _ = preparation.encode_examples(tokenizer, split.views["wrong"]["forget"], 64)
-    optimizer = torch.optim.SGD(fled.parameters(), lr=0.05)
-    for _ in range(60):
-        optimizer.zero_grad()
-        (-algorithm.answer_outputs(fled, rows.batch(range(len(rows)), 0)).token_nll().mean()).backward()
-        torch.nn.utils.clip_grad_norm_(fled.parameters(), 1.0)
-        optimizer.step()
-    after = search_score.look(fled.eval(), tokenizer, split, 64)
-    assert sum(after["wrong"].per_example["forget"]["truth_ratio"]) > 10 * sum(ratios)
-    assert judge.score(after).parts["truth_ratio wrong"] < 0.5
+    start, goal = judge.goals["wrong", "truth_ratio"]
+    assert start < goal - 0.2  # it tells the towns it learned from others, and those it never saw hardly
+    for value, expected in ((start, 0), (goal, 1), (2 * goal - start, 0), (None, 0)):
+        other = copy.deepcopy(seen)
+        other["wrong"].metrics["forget"]["truth_ratio"] = value
+        assert judge.score(other).parts["truth_ratio wrong"] == pytest.approx(expected, abs=1e-9)
+    fled = copy.deepcopy(seen)  # every wrong town as much likelier than the true one as that was before
+    for values in fled["wrong"].per_example.values():
+        values["truth_ratio"] = [1 / value for value in values["truth_ratio"]]
+    assert search_score.Judge(fled).goals["wrong", "truth_ratio"] == pytest.approx((start, goal))
 
 
 # -- the score
