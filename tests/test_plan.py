@@ -166,6 +166,6 @@ def test_the_peak_of_a_run_is_the_planned_one(small, tmp_path, more):
     flags += [more] if more else []
     told = foretold(flags)
     peak = measured(flags)
-    if told != pytest.approx(peak, rel=0.25):  # on a busy machine the allocator now and then holds much more: once again
+    if told != pytest.approx(peak, rel=0.25):  # on a busy machine the allocator now and then holds much more
         peak = min(peak, measured([*flags, "--overwrite_output_dir"]))
     assert told == pytest.approx(peak, rel=0.25)
