@@ -141,10 +141,11 @@ tbody th{font-weight:500}th.w,td.w{text-align:start;min-width:9rem;max-width:24r
 tbody .w{white-space:normal;overflow-wrap:break-word}
 @media(max-width:40rem){th:first-child{position:sticky;inset-inline-start:0;background:var(--card);max-width:7rem;
 z-index:1}table{font-size:.82rem}th,td{padding:.4rem .35rem}th:first-child{padding-inline-start:.6rem}
-th.w:first-child{min-width:5.5rem}td.w{min-width:6.5rem}td .small{display:block;font-size:.7rem}}
+th.w:first-child{min-width:5.5rem}td.w{min-width:12rem}td .small{display:block;font-size:.7rem}}
 .many table{font-size:.8rem}.many th,.many td{padding:.4rem .42rem}.many thead th{white-space:normal;font-size:.76rem;
 vertical-align:bottom}.many th.w,.many td.w{min-width:5.6rem}.more{display:none;padding:.3rem .8rem .5rem;
 color:var(--soft);font-size:.8rem}@media(max-width:60rem){.many .more{display:block}}
+@media(max-width:40rem){.more{display:block}}
 .figures{display:grid;grid-template-columns:minmax(0,1fr);gap:1.1rem;margin:1rem 0;align-items:start}
 figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:10px;padding:.6rem .5rem .7rem}
 figure img{display:block;width:100%;max-width:34rem;height:auto;margin:0 auto}figcaption{color:#5c6166;
@@ -189,7 +190,8 @@ def plain_text(text: Text) -> str:
     return text if isinstance(text, str) else "".join(part if isinstance(part, str) else part[1] for part in text)
 
 
-MANY = 8  # columns; a table of more is set small, and says on a narrow screen that it goes on
+MANY = 8  # columns; a table of more is set small
+FITS = 3  # columns that a phone shows; a table of more says there that it goes on
 
 
 def _html_table(table: Table) -> str:
@@ -203,7 +205,9 @@ def _html_table(table: Table) -> str:
     caption = f'<div class="caption">{html.escape(table.caption)}</div>' if table.caption else ""
     inner = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     many = len(table.columns) > MANY
-    more = '<div class="more">More columns to the right: swipe or scroll sideways.</div>' if many else ""
+    more = ""
+    if len(table.columns) > FITS:
+        more = '<div class="more">More columns to the right: swipe or scroll sideways.</div>'
     kind = "table many" if many else "table"
     return f'<div class="{kind}">{caption}<div class="box" tabindex="0"><table>{inner}</table></div>{more}</div>'
 
