@@ -25,7 +25,7 @@ def keep(name: str, command: str, text: str) -> None:
     (FOLDER / f"{name}.md").write_text(f"{told}\n\n{text.strip()}\n", encoding="utf-8")
 
 
-def kept(name: str) -> str:
-    """What was kept, or nothing."""
+def kept(name: str, command: str) -> str:
+    """What was kept, or that nothing was."""
     path = FOLDER / f"{name}.md"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return path.read_text(encoding="utf-8").strip() if path.exists() else f"`{command}`: not measured yet."

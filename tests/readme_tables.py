@@ -109,7 +109,7 @@ REQUESTS = ROOT / "results" / "requests-example" / "requests.json"
 def requests_table(path: Path = REQUESTS) -> str:
     """One row per deletion request of `tests/four_requests.py`: when asked, right after, and on the last model."""
     if not path.exists():
-        return ""
+        return "`python tests/four_requests.py`: not measured yet."
     told = json.loads(path.read_text(encoding="utf-8"))
     head = ["request", "answer probability: when asked", "right after", "on the last model", "retrained model"]
     head += ["extraction strength: when asked", "right after", "on the last model", "retrained model", "re-test"]
@@ -151,11 +151,15 @@ def shown(value) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+MEASURED = {
+    "speed": "python tests/benchmark_speed.py", "soak": "python tests/soak.py",
+    **{name: f"python tests/benchmark_evaluation.py --only {name}"
+       for name in ("evaluation", "growth", "preparation", "startup")},
+}  # fmt: skip
 TABLES = {
     "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
     "comparison": comparison_table, "requests": requests_table,
-    **{name: functools.partial(measured.kept, name) for name in ("speed", "evaluation", "growth", "preparation",
-                                                                  "startup", "soak")},
+    **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
 }  # fmt: skip
 
 

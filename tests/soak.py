@@ -197,7 +197,7 @@ def by_pytest(*tests: str, **environment: str) -> tuple[bool, str]:
 def submissions(world, folder: Path, count: int) -> dict:
     """A hundred API calls at once to a real page, and a hundred threads to its queue; every one is run, in order."""
     passed, _ = by_pytest("tests/test_user_interface.py::test_the_api_runs_a_hundred_submissions",
-                          "tests/test_user_interface.py::test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_"
+                          "tests/test_page_queue.py::test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_"
                           "other_in_order")  # fmt: skip
     return {"value": "0/100" if passed else "some were lost", "good": passed}
 

@@ -1,6 +1,7 @@
 """The house: which file may import which, and what stands at the top level."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,12 @@ def test_nothing_heavy_is_imported_before_it_is_needed(name):
     code = f"import sys, {name}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_tests_that_the_soak_runs_are_there():
+    """A test that moved to another file would count as one that failed."""
+    text = re.sub(r'"\s*"', "", (ROOT / "tests" / "soak.py").read_text(encoding="utf-8"))
+    named = re.findall(r"(tests/test_\w+\.py)::(\w+)", text)
+    assert len(named) >= 5
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path} has no {name}"
