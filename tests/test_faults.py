@@ -412,16 +412,17 @@ def test_page_run_and_report_ask_no_other_machine_for_anything(tmp_path):
 
 
 LARGE = """
-import json, resource, sys, time
+import json, sys, time
 sys.path[:0] = [".", "tests"]
 from data.preparation import encode_examples, iter_examples, read_examples
 from data.uploads import checked_upload
+from results.memory import peak_gib
 from test_preparation import byte_tokenizer
 rows = read_examples(sys.argv[1])
 encoded, report = encode_examples(byte_tokenizer(), rows, 512)
 count = sum(1 for _ in iter_examples(sys.argv[2]))
 shown = checked_upload(sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+peak = peak_gib()
 print(json.dumps([len(rows[0].answer), report.truncated, len(encoded.ids), count, len(shown), shown.notes[0], peak]))
 """
 
