@@ -28,7 +28,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import augmentation, preparation, recorded
 from data.sampling import spread
-from models import folders, loading, quantised
+from models import folders, loading, quantised, together
 from results import continuing, model_card, processes, run_folder
 from results.options import (  # noqa: F401 - the settings are offered here
     AUTO,
@@ -432,7 +432,7 @@ def run_unlearning(config: dict) -> Path:
         if folders.out_of_memory(error):
             error = run_folder.OutOfMemory(config)
         states = {5: "diverged", 130: "stopped", 143: "stopped", 129: "stopped"}
-        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+        code = together.exit_code(error)
         with contextlib.suppress(OSError):
             folder.update(state=states.get(code, "failed"), message=str(error) or type(error).__name__, exit_code=code)
         processes.team().tell(error)  # the other processes end with this one

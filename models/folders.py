@@ -95,11 +95,11 @@ def publish_folder(temporary: str | Path, target: str | Path, extra: dict | None
     temporary, target = Path(temporary), Path(target)
     for name in _files(temporary):
         os.chmod(temporary / name, 0o644)  # safetensors writes 0600, which locks out the other users of a shared folder
-        _sync(temporary / name)
+        sync(temporary / name)
     write_manifest(temporary, extra)
     os.chmod(temporary / MANIFEST, 0o644)
     os.chmod(temporary, 0o755)
-    _sync(temporary)
+    sync(temporary)
     previous = None
     if target.exists():
         previous = target.with_name(f".{target.name}.previous-{os.getpid()}")
@@ -110,7 +110,7 @@ def publish_folder(temporary: str | Path, target: str | Path, extra: dict | None
         if previous:
             os.rename(previous, target)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     if previous:
         shutil.rmtree(previous, ignore_errors=True)
     return target
@@ -169,7 +169,8 @@ def _files(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
 
 
-def _sync(path: Path):
+def sync(path: Path):
+    """Waits until a file or a folder's list of names is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

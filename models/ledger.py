@@ -22,6 +22,8 @@ import os
 import time
 from pathlib import Path
 
+from models import folders
+
 NAME = "ledger.jsonl"
 RECEIPT = "request.json"  # in a run's folder: its request, the model it left, the number and hash of its line
 FIRST = "0" * 64  # what the first line holds in place of the hash of a line before it
@@ -164,13 +166,5 @@ def _append(file, path: Path, entry: dict) -> dict:
         raise
     os.fsync(file.fileno())
     if not before:
-        _sync_folder(path.parent)
+        folders.sync(path.parent)
     return entry
-
-
-def _sync_folder(folder: Path):
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

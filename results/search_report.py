@@ -11,6 +11,7 @@ import shlex
 
 import numpy as np
 
+from models.array_scores import harmonic_mean
 from results.comparison_figures import method_style, name_points
 from results.figures import INK, new_figure, plain, styled
 from results.pages import Code, Details, Figures, Heading, Paragraph, Table
@@ -46,8 +47,9 @@ def _whole(search: dict) -> list[dict]:
         values = [finite(trial.get(name)) for name in ("forgetting", "privacy")]
         known = [value for value in values if value is not None]
         if known and finite(trial.get("utility")) is not None:
-            gone = len(known) / sum(1 / value for value in known) if all(value > 0 for value in known) else 0.0
-            found.append({**trial, "gone": gone, "kept": finite(trial["utility"])})
+            found.append(
+                {**trial, "gone": harmonic_mean([max(0.0, value) for value in known]), "kept": finite(trial["utility"])}
+            )
     return found
 
 

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
+from models.array_scores import harmonic_mean
 from results.options import OPTIONS, SEARCH_DEFAULTS, resolve, searched
 from results.runs import pareto_front
 
@@ -157,7 +158,7 @@ def summary(study, budget: float) -> dict:
 def gone(trial: dict) -> float:
     """How well a trial forgot: harmonic mean of forgetting and, where it is known, privacy."""
     known = [trial[name] for name in ("forgetting", "privacy") if trial[name] is not None]
-    return len(known) / sum(1 / value for value in known) if all(known) else 0.0
+    return harmonic_mean(known)
 
 
 def winner(trials: list[dict]) -> dict | None:

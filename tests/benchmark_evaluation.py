@@ -11,9 +11,9 @@ turns, and the largest difference of their values is printed beside the seconds.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import measured  # noqa: E402
+
+from results.memory import peak_gib  # noqa: E402
 
 METRICS = ["answer_probability", "truth_ratio", "rouge_l_recall", "min_k", "extraction_strength"]
 BATCH = 8
@@ -54,13 +56,6 @@ def padded_losses(model, tokenizer, examples) -> list:
             place = slice(start - 1, length - 1)
             found.append((losses[row, place].numpy(), right[row, place].numpy()))
     return found
-
-
-def replaced(example, answer: str):
-    """The example with another answer."""
-    import dataclasses
-
-    return dataclasses.replace(example, answer=answer)
 
 
 def plain_answers(model, tokenizer, examples) -> list[str]:
@@ -93,9 +88,9 @@ def one_at_a_time(model, tokenizer, splits) -> dict:
             [np.exp(-losses.mean()) for losses, _ in padded_losses(model, tokenizer, examples)]
         )
     for split, examples in splits.items():
-        options = [[replaced(e, e.paraphrased_answer or e.answer) for e in examples]]
+        options = [[dataclasses.replace(e, answer=e.paraphrased_answer or e.answer) for e in examples]]
         wrong = len(examples[0].perturbed_answer)
-        options += [[replaced(e, e.perturbed_answer[i]) for e in examples] for i in range(wrong)]
+        options += [[dataclasses.replace(e, answer=e.perturbed_answer[i]) for e in examples] for i in range(wrong)]
         means = [[losses.mean() for losses, _ in padded_losses(model, tokenizer, rows)] for rows in options]
         values[split]["truth_ratio"] = np.mean(
             [array_scores.truth_ratio([row[0]], [row[1:]])[0] for row in zip(*means)]
@@ -184,7 +179,7 @@ def growth_worker(count: int) -> None:
     steps = [record for record in run.steps() if record["event"] == "step"][1:]
     tokens = sum(record["tokens_per_second"] * record["seconds"] for record in steps)
     seconds = sum(record["seconds"] for record in steps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gib()
     print(json.dumps({"prepare": prepared, "thousand": 1000 * seconds / tokens, "peak_gib": peak}))
 
 
@@ -219,7 +214,7 @@ def preparation_worker(path: str) -> None:
     tokenizer = loading.load_tokenizer(str(ROOT / "models" / "people-target"), progress=lambda text: None)
     started = time.perf_counter()
     rows, _ = encode_examples(tokenizer, iter_examples(path), 512)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gib()
     print(json.dumps({"rows": len(rows), "seconds": time.perf_counter() - started, "peak_gib": peak}))
 
 

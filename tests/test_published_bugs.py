@@ -1,0 +1,157 @@
+"""Published bugs of unlearning code, each a test that says the bug by its name."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_losses import encoded, random_answers, random_rows, tiny
+from test_losses import settings as words
+from test_methods import nudge, prepared
+from test_unlearning_loop import FAST, PAD, rows_for
+
+import unlearning_algorithm as algorithm
+from models import hooks, packing
+from unlearning_algorithm import Context, Reference
+
+
+def forget_loss_by_hand(value, rows, model):
+    """The mean over answer tokens of `value(logits (V,), label)`, one row at a time, through the plain forward."""
+    total = []
+    for i in range(len(rows)):
+        ids = torch.tensor(rows.ids_of(i), dtype=torch.long)
+        logits = model(input_ids=ids[None]).logits[0]
+        total += [value(logits[t - 1], ids[t]) for t in range(int(rows.answer_starts[i]), len(ids))]
+    return float(torch.stack(total).mean())
+
+
+def first_losses(method, packed, monkeypatch, **settings):
+    if not packed:
+        monkeypatch.setattr(packing, "supported", lambda model: False)
+    unlearning = prepared(method, per_device_train_batch_size=6, **settings)
+    nudge(unlearning)
+    return unlearning, unlearning._accumulate(unlearning._terms(0))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_undial_indexes_no_padding_label_and_averages_over_answer_tokens_alone(packed, monkeypatch):
+    """OpenUnlearning's undial used -100 as an index (column V - 100) and averaged over prompt and padding."""
+    unlearning, losses = first_losses("undial", packed, monkeypatch, strength=2.0)
+    target, rows = tiny(), unlearning.rows["forget"]
+    with torch.no_grad():
+        at = {}
+        for i in range(len(rows)):
+            ids = torch.tensor(rows.ids_of(i), dtype=torch.long)
+            at[i] = target(input_ids=ids[None]).logits[0]
+        total = []
+        for i in range(len(rows)):
+            ids = torch.tensor(rows.ids_of(i), dtype=torch.long)
+            logits = unlearning.model(input_ids=ids[None]).logits[0].log_softmax(-1)
+            for t in range(int(rows.answer_starts[i]), len(ids)):
+                teacher = at[i][t - 1].clone()
+                teacher[ids[t]] -= 2.0
+                total.append(-(teacher.softmax(-1) * logits[t - 1]).sum())
+    assert losses["forget"] == pytest.approx(float(torch.stack(total).mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_pdu_mask_is_shifted_like_the_labels(packed, monkeypatch):
+    """OpenUnlearning's pdu took the positions of the answer tokens, not those that predict them, and all padding."""
+    unlearning, losses = first_losses("pdu", packed, monkeypatch)
+    with torch.no_grad():
+        by_hand = forget_loss_by_hand(
+            lambda logits, label: (logits.max() - logits.mean()).square(), unlearning.rows["forget"], unlearning.model
+        )
+    assert losses["forget"] == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_kl_strength_does_not_move_with_prompt_or_padding(packed, monkeypatch):
+    """TOFU and OpenUnlearning averaged the retain KL over prompt and padding."""
+    if not packed:
+        monkeypatch.setattr(packing, "supported", lambda model: False)
+    values = []
+    for width in (0, 40):
+        rows = rows_for(algorithm.METHODS["kl_minimization"])
+        if width:  # one long row in the batch: everything else is padded to it
+            long = np.concatenate([np.arange(3, 3 + width), rows["forget"].ids_of(0)])
+            start = int(rows["forget"].answer_starts[0]) + width
+            rows["forget"] = encoded([long], [start])
+        unlearning = prepared("kl_minimization", rows=rows, per_device_train_batch_size=9)
+        nudge(unlearning)
+        values.append(unlearning._accumulate(unlearning._terms(0))["retain"])
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_pdu_steps_its_dual_variable_once_per_optimiser_step(accumulate):
+    """OpenUnlearning's pdu stepped it once per micro-batch."""
+    sizes = {"per_device_train_batch_size": 6 // accumulate, "gradient_accumulation_steps": accumulate}
+    unlearning = prepared("pdu", dual_warmup_epochs=1.0, retain_weight=2.0, max_steps=3, **sizes)
+    assert unlearning.steps_per_epoch == 1
+    expected = 2.0
+    for step in range(3):
+        record = unlearning._train_step()
+        if step >= 1:
+            expected = max(0.0, expected + 5.0 * (record["retain_loss"] - 0.3))
+        assert unlearning.retain_weight == pytest.approx(expected, rel=1e-6)
+    assert expected > 2.0
+
+
+def test_pdu_lets_go_of_a_retain_set_that_is_kept_well():
+    run_state = SimpleNamespace(
+        step=9, steps_per_epoch=1, retain_weight=0.4,
+        settings=SimpleNamespace(dual_warmup_epochs=5, retain_loss_limit=0.3, dual_learning_rate=5.0),
+    )  # fmt: skip
+    hooks.dual_ascent(run_state, {"retain": 0.1})
+    assert run_state.retain_weight == 0.0
+
+
+def test_every_rank_takes_other_rows_of_the_effective_batch():
+    """MUSE and OpenUnlearning drew the same retain rows on every rank."""
+    rows, seen = rows_for(algorithm.METHODS["npo"]), []
+    for rank in range(2):
+        accelerator = SimpleNamespace(num_processes=2, process_index=rank)
+        unlearning = algorithm.Unlearning(
+            tiny(), rows, "npo", {**FAST, "per_device_train_batch_size": 3}, pad_token_id=PAD, accelerator=accelerator
+        )
+        unlearning.plan()
+        seen.append([np.concatenate(list(unlearning._micro_batches(t.rows, t.indices))) for t in unlearning._terms(0)])
+    for mine, other, term in zip(*seen, unlearning._terms(0), strict=True):
+        assert not set(mine.tolist()) & set(other.tolist())
+        assert sorted([*mine.tolist(), *other.tolist()]) == sorted(term.indices.tolist())
+
+
+def test_npo_uses_log_probabilities_not_raw_logits():
+    """MUSE's npo took raw logits over the vocabulary: a constant added to them must change nothing."""
+    answers = random_answers()
+    reference = Reference(answers.sequence_nll().detach() - 1)
+    shifted = dataclasses.replace(answers, logits=answers.logits + 5.0)
+    values, other = (algorithm.npo(a, Context(reference), words()) for a in (answers, shifted))
+    torch.testing.assert_close(values, other, rtol=1e-4, atol=1e-4)
+
+
+def test_preference_pairs_each_refusal_with_the_labels_of_its_own_question():
+    """TOFU's dpo used labels that it had not defined."""
+    rows = {name: random_rows(count, seed) for name, count, seed in (("counterpart", 6, 3), ("forget", 3, 0))}
+    rows["counterpart"].example_index = np.array([2, 0, 7, 1, 0, 2])  # 7: its forget row was dropped
+    kept, partner_of = algorithm.pair_rows(rows["counterpart"], rows["forget"])
+    assert partner_of.tolist() == [2, 0, 1, 0, 2] and len(kept) == 5
+    rows["retain"] = random_rows(4, 1)
+    unlearning = prepared("idk_dpo", rows=rows, per_device_train_batch_size=5)
+    nudge(unlearning)
+    losses = unlearning._accumulate(unlearning._terms(0))
+    by_hand = []
+    with torch.no_grad():
+        for i, partner in enumerate(partner_of):
+            gains = []
+            for set_rows, row in ((kept, i), (rows["forget"], partner)):
+                now, then = (
+                    algorithm.answer_outputs(m, set_rows.batch([row], PAD)).sequence_nll()
+                    for m in (unlearning.model.eval(), tiny())
+                )
+                gains.append(then - now)
+            by_hand.append(-2 / 0.1 * F.logsigmoid(0.1 * (gains[0] - gains[1])))
+    assert losses["forget"] == pytest.approx(float(torch.cat(by_hand).mean()), rel=1e-4)
