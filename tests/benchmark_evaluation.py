@@ -1,6 +1,6 @@
 """Seconds of an evaluation beside one metric at a time, growth with rows, start-up; not collected by pytest.
 
-    python tests/benchmark_evaluation.py                     # about ten minutes; prints the README's tables
+    python tests/benchmark_evaluation.py                     # prints the tables of the README
     python tests/benchmark_evaluation.py --only evaluation   # or growth, preparation, startup
 
 One metric at a time is how the field's code does it: padded batches of 8 rows, logits at every position, a pass of its
