@@ -11,9 +11,10 @@ turns, and the largest difference of their values is printed beside the seconds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
-import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -243,24 +244,43 @@ def startup_benchmark(arguments) -> str:
         subprocess.run([sys.executable, "unlearning_script.py", "--help"], cwd=ROOT, capture_output=True, check=True)
         seconds.append(time.perf_counter() - started)
     told = [f"`--help` answers in {statistics.median(seconds):.2f} s"]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "unlearning_script.py", "--max_steps=1", f"--output_dir={folder}/run",
-                   f"--model_output_dir={folder}/model", "--overwrite_output_dir"]  # fmt: skip
-        for kind in ("first", "again"):
-            started = time.perf_counter()
-            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
-            log, seen = Path(folder) / "run" / "metrics.jsonl", False
-            while process.poll() is None and not seen:
-                time.sleep(0.05)
-                seen = log.exists() and '"event": "step"' in log.read_text(encoding="utf-8")
-            until = time.perf_counter() - started
-            process.wait()
-            if kind == "again":
-                told.append(f"first step {until:.0f} s after the command where the target was measured before")
-            else:
-                told.append(f"{until:.0f} s where target and retrained model are measured first")
+    with tempfile.TemporaryDirectory(dir=ROOT / "results") as folder, put_aside(ROOT / "results" / ".evaluations"):
+        told.append(f"{first_step(Path(folder) / 'first'):.0f} s where target and retrained model are measured first")
+        again = first_step(Path(folder) / "again")
+        told.append(f"first step {again:.0f} s after the command where the target was measured before")
     return "; ".join(told) + "."
+
+
+@contextlib.contextmanager
+def put_aside(kept: Path):
+    """Hides the kept evaluations for the time of the block; what is kept meanwhile is thrown away."""
+    aside = kept.with_name(f"{kept.name}.aside")
+    there = kept.exists()
+    if there:
+        kept.rename(aside)
+    try:
+        yield
+    finally:
+        if there:
+            shutil.rmtree(kept, ignore_errors=True)
+            aside.rename(kept)
+
+
+def first_step(run: Path) -> float:
+    """Seconds from the command to the first step of the default run, which is then stopped."""
+    started = time.perf_counter()
+    command = [sys.executable, "unlearning_script.py", f"--output_dir={run}", f"--model_output_dir={run}-model"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    log, seen = run / "metrics.jsonl", False
+    while process.poll() is None and not seen:
+        time.sleep(0.05)
+        seen = log.exists() and '"event": "step"' in log.read_text(encoding="utf-8")
+    until = time.perf_counter() - started
+    process.terminate()
+    process.wait()
+    if not seen:
+        raise SystemExit(f"{run}: ended before its first step")
+    return until
 
 
 PARTS = {

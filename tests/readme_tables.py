@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
 
 import measured  # noqa: E402
+import rivals  # noqa: E402
 
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
@@ -158,7 +159,7 @@ MEASURED = {
 }  # fmt: skip
 TABLES = {
     "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
-    "comparison": comparison_table, "requests": requests_table,
+    "comparison": comparison_table, "rivals": rivals.rivals_table, "requests": requests_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
 }  # fmt: skip
 
