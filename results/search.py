@@ -279,7 +279,7 @@ class Search:
         try:
             seconds = self.train(trial, config, reserve, first)
             found = self.judge.score(self.look())
-            for name in ("forgetting", "privacy", "utility", "score", "parts"):
+            for name in ("forgetting", "privacy", "utility", "score", "quality", "parts"):
                 trial.set_user_attr(name, getattr(found, name))
             trial.set_user_attr("training_seconds", seconds)
             state, value = optuna.trial.TrialState.COMPLETE, found.objective(self.budget)
@@ -359,4 +359,5 @@ def _outcome(trial: dict) -> str:
     if trial["state"] != "complete":
         return f"given up after {trial['seconds']:.0f} s: {trial['why']}"
     names = [name for name in ("score", "forgetting", "privacy", "utility") if trial[name] is not None]
-    return ", ".join(f"{name} {trial[name]:.3f}" for name in names) + f", {trial['seconds']:.0f} s"
+    told = ", told apart from rows never seen" if trial["told_apart"] else ""
+    return ", ".join(f"{name} {trial[name]:.3f}" for name in names) + f"{told}, {trial['seconds']:.0f} s"

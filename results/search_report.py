@@ -125,7 +125,8 @@ def _told(search: dict) -> list:
     if best is None:
         text += "None came to its end, so the default method was run with its defaults. "
     elif best.get("within"):
-        text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility. "
+        text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
+        text += ", though a test tells it from a model that never saw the rows. " if best.get("told_apart") else ". "
     else:
         text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
     text += (
@@ -144,6 +145,7 @@ def _table(trials: list[dict], caption: str) -> Table:
         settings = settings if isinstance(settings, dict) else {}
         said = [str(trial.get("method"))] + [f"{name} {value}" for name, value in settings.items()]
         outcome = "within the budget" if trial.get("within") else "below the budget"
+        outcome += ", told apart from rows never seen" if trial.get("told_apart") else ""
         outcome = outcome if trial.get("state") == "complete" else f"given up: {trial.get('why')}"
         outcome += " (defaults)" if trial.get("default") else ""
         rows.append([

@@ -20,6 +20,9 @@ The score, in [0, 1], from one teacher-forced pass over these rows:
     privacy    = harmonic mean, over the membership attacks, of 1 - |AUC - .5| / .5
     utility    = least share of the target's answer probability that is left on retain rows and on general texts
 
+A trial whose truth ratios on the forget rows a KS test tells from the target's on the holdout rows (p below `GATE`, if
+it tells the target's own) ranks behind those that it cannot tell, as the verdict's forget quality would have it.
+
 Without a holdout set forgetting is the closeness of the mean loss to the level the loop forgets to, and privacy is left
 out. A trial is within the budget when its utility is at least --utility_budget.
 """
@@ -44,6 +47,8 @@ COMPARED = ("answer_probability", "exact_memorization", "extraction_strength")
 ATTACKS = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 LOOKED_AT = tuple(dict.fromkeys((*COMPARED, *ATTACKS)))
 RATIO = "truth_ratio"  # of the view of wrong answers
+GATE = 0.05  # p of the KS test below which a model is told from one that never saw the rows
+TOLD_APART = 0.1  # what that costs in the search's objective, in score
 OVERDRAWN = 5.0  # what a share of utility below the budget costs in the search's objective, in score
 
 
@@ -131,14 +136,22 @@ def _values(evaluation, split: str, metric: str) -> np.ndarray:
     return scores(metric, split, [math.nan if value is None else value for value in values])
 
 
+def _finite_ratios(seen: dict, split: str) -> np.ndarray:
+    """The truth ratios of the view of wrong answers; none where there is no such view."""
+    values = _values(seen["wrong"], split, RATIO) if "wrong" in seen else np.array([])
+    return values[np.isfinite(values)]
+
+
 @dataclass(frozen=True)
 class Score:
-    """One trial's numbers; `score` and `objective` are what the search compares, `parts` what forgetting is made of."""
+    """One trial's numbers; `score` and `objective` are what the search compares, `parts` what forgetting is made of,
+    `quality` the p-value of the KS test of its truth ratios."""
 
     forgetting: float
     privacy: float | None
     utility: float
     parts: dict
+    quality: float | None = None
 
     @property
     def score(self) -> float:
@@ -147,8 +160,14 @@ class Score:
         return evaluation_metrics.harmonic_mean(known)
 
     def objective(self, budget: float) -> float:
-        """The score, less `OVERDRAWN` times what is missing to the budget: what the sampler learns from."""
-        return self.score - OVERDRAWN * max(0.0, budget - self.utility)
+        """The score, less what a failed gate costs and `OVERDRAWN` times what is missing to the budget: what the
+        sampler learns from."""
+        return self.score - TOLD_APART * told_apart(self.quality) - OVERDRAWN * max(0.0, budget - self.utility)
+
+
+def told_apart(quality: float | None) -> bool:
+    """Whether the KS test tells the model's forget rows from rows never seen."""
+    return quality is not None and quality < GATE
 
 
 class Judge:
@@ -165,6 +184,8 @@ class Judge:
                 for metric in ((RATIO,) if view == "wrong" else COMPARED)
                 if (pair := self._contrast(evaluation, metric))
             }
+        self.unseen = _finite_ratios(target, "holdout")
+        self.gated = told_apart(self._quality(target))
         self.level = max(level or 0.0, self.start_loss + algorithm.CLEARLY_ABOVE)
 
     @staticmethod
@@ -195,7 +216,13 @@ class Judge:
         if not parts:
             parts["loss"] = evaluation_metrics.closeness(float(losses.mean()), self.level, self.start_loss)
         return Score(evaluation_metrics.harmonic_mean(list(parts.values())), self._privacy(asked),
-                     self._utility(asked), parts)  # fmt: skip
+                     self._utility(asked), parts, self._quality(seen) if self.gated else None)  # fmt: skip
+
+    def _quality(self, seen: dict) -> float | None:
+        from scipy.stats import ks_2samp
+
+        ratios = _finite_ratios(seen, "forget")
+        return float(ks_2samp(ratios, self.unseen).pvalue) if len(ratios) and len(self.unseen) else None
 
     @staticmethod
     def _privacy(asked) -> float | None:

@@ -18,6 +18,7 @@ import unlearning_algorithm as algorithm
 from models.array_scores import harmonic_mean
 from results.options import OPTIONS, SEARCH_DEFAULTS, resolve, searched
 from results.runs import pareto_front
+from results.search_score import told_apart
 
 # what is searched, in multiples of the method's default: (least, most, logarithmic)
 RANGES = {
@@ -29,9 +30,9 @@ RANGES = {
     "strength": (0.3, 2.0, True),
     "probability_power": (0.5, 2.0, True),
 }
-COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "within",
-           "front", "seconds", "why")  # fmt: skip
-NUMBERS = ("forgetting", "privacy", "utility", "score", "parts", "training_seconds")
+COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
+           "within", "told_apart", "front", "seconds", "why")  # fmt: skip
+NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "training_seconds")
 
 
 def candidates(given: dict, forget: list) -> list[str]:
@@ -136,6 +137,7 @@ def described(trial, number: int, budget: float) -> dict:
         **{name: kept.get(name) for name in ("method", "settings", "default", *NUMBERS)},
         "state": "complete" if whole else "given up",
         "within": whole and kept["utility"] >= budget,
+        "told_apart": whole and told_apart(kept.get("quality")),
         "seconds": round(kept.get("seconds", 0.0), 2),
         "why": kept.get("why", ""),
     }
@@ -162,10 +164,12 @@ def gone(trial: dict) -> float:
 
 
 def winner(trials: list[dict]) -> dict | None:
-    """Within the budget the highest score; where no trial is within it, the one that kept most; the first of equals."""
+    """Within the budget the highest score, of those not told apart from rows never seen where there are any; where no
+    trial is within it, the one that kept most; the first of equals."""
 
     def place(trial):
-        return trial["within"], trial["score"] if trial["within"] else trial["utility"], trial["score"]
+        order = (not trial["told_apart"], trial["score"]) if trial["within"] else (trial["utility"], trial["score"])
+        return (trial["within"], *order)
 
     return max((trial for trial in trials if trial["state"] == "complete"), key=place, default=None)
 

@@ -54,7 +54,8 @@ def trial_rows(search: dict) -> list[list[str]]:
     """A row per trial, the newest first."""
     rows = []
     for trial in tried(search)[::-1]:
-        outcome = "" if trial.get("within") else "loses more than allowed"
+        outcome = "does not yet answer like rows never seen" if trial.get("told_apart") else ""
+        outcome = outcome if trial.get("within") else "loses more than allowed"
         if trial.get("state") != "complete":
             outcome = f"given up: {trial.get('why') or 'no reason given'}"
         elif trial.get("number") == search.get("winner"):

@@ -1,6 +1,7 @@
 """Seconds and memory of an unlearning step beside the plain way, in alternating steps; not collected by pytest.
 
     python tests/benchmark_speed.py                      # about five minutes on two cores; prints the README's table
+    python tests/benchmark_speed.py --parts              # what each part of the packing is worth
 
 Every configuration is a process of its own that waits for its turn, so that only one computes at a time and each has a
 peak memory of its own. The plain way is what the field's training code does: each step pads a forget batch and a retain
@@ -31,10 +32,17 @@ CONFIGURATIONS = {
     "plain fp32": ("plain", "npo", "float32"),
     "ours": ("ours", "npo", {}),
     "ours, LoRA": ("ours", "npo", {"use_peft": True}),
+    "ours, gradient checkpointing": ("ours", "npo", {"gradient_checkpointing": True}),
     "plain bf16, gradient_difference": ("plain", "gradient_difference", "bfloat16"),
     "ours, gradient_difference": ("ours", "gradient_difference", {}),
 }
 GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
+PARTS = {  # ours with a name of models/packing.py replaced
+    "ours": ("ours", "npo", {}),
+    "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
+    "a product of attention for each segment": ("ours", "npo", {"packing": {"UNIT": 0}}),
+    "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
+}
 BATCH = 8
 
 
@@ -79,9 +87,11 @@ def plain_steps(model, rows, method: str, pad: int):
 def our_steps(model, rows, method: str, pad: int, settings: dict):
     """Yields the real tokens of each step of the project's loop."""
     import unlearning_algorithm as algorithm
-    from models import loading, weights
+    from models import loading, packing, weights
 
     weights.keep_freed_memory()
+    for part, value in settings.pop("packing", {}).items():
+        setattr(packing, part, value)
     if settings.pop("use_peft", False):
         model = loading.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
     settings = {"learning_rate": 1e-6, "per_device_train_batch_size": BATCH, "retain_rows_per_forget_row": 1.0,
@@ -101,7 +111,7 @@ def worker(name: str, arguments) -> None:
     from data.preparation import encode_examples, read_examples
     from models import loading
 
-    kind, method, options = CONFIGURATIONS[name]
+    kind, method, options = {**PARTS, **CONFIGURATIONS}[name]
     dtype = options if kind == "plain" else "float32"
     model, tokenizer = loading.load_model(arguments.model_name_or_path, dtype=dtype, progress=lambda text: None)
     sources = {"forget": arguments.forget_data, "retain": arguments.retain_data}
@@ -153,6 +163,13 @@ def start(name: str, arguments) -> subprocess.Popen:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+def parts_table(answers: dict) -> str:
+    """The printed table of parts: medians, against ours."""
+    lines = ["| configuration | s/step | of ours |", "|---|---|---|"]
+    median = {name: statistics.median(a["seconds"] for a in found) for name, found in answers.items()}
+    return "\n".join([*lines, *(f"| {name} | {s:.2f} | {s / median['ours']:.2f} |" for name, s in median.items())])
+
+
 def table(answers: dict, flops: dict, peak: float) -> str:
     """The printed table; ratios are of medians, against the plain bf16 loop of the same method."""
     lines = ["| configuration | s/step | of plain bf16 | of plain fp32 | tokens/s | share of bf16 peak | peak GiB |",
@@ -191,10 +208,17 @@ def main():
     parser.add_argument("--retain_data", default=str(ROOT / "data" / "retain.jsonl"))
     parser.add_argument("--rounds", type=int, default=5, help="steps of each configuration, by turns")
     parser.add_argument("--only", help="configurations to run, with semicolons")
+    parser.add_argument("--parts", action="store_true", help="the parts of the packing instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         worker(arguments.worker, arguments)
+        return
+    if arguments.parts:
+        answers = {}
+        alternate(list(PARTS), arguments, answers, {})
+        print(parts_table(answers))
+        measured.keep("parts", "python tests/benchmark_speed.py --parts", parts_table(answers))
         return
     names = arguments.only.split(";") if arguments.only else list(CONFIGURATIONS)
     peak = matrix_peak()

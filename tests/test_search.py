@@ -169,6 +169,25 @@ def test_the_truth_ratio_of_its_own_wrong_answers_is_two_sided(world):
     assert search_score.Judge(fled).goals["wrong", "truth_ratio"] == pytest.approx((start, goal))
 
 
+def test_a_trial_is_told_apart_by_its_truth_ratios_where_the_target_is(world):
+    everyone = tiny_models.facts()
+    sets = {"forget": everyone[:12], "holdout": everyone[24:]}
+    split = search_score.search_split(sets, {}, [])
+    seen = search_score.look(
+        loading.load_model(world.target)[0], loading.load_tokenizer(str(world.target)), split, 64
+    )  # fmt: skip
+    judge = search_score.Judge(seen)
+    untouched = judge.score(seen)
+    assert untouched.quality < search_score.GATE and search_score.told_apart(untouched.quality)
+    unseen = copy.deepcopy(seen)
+    unseen["wrong"].per_example["forget"]["truth_ratio"] = seen["wrong"].per_example["holdout"]["truth_ratio"]
+    alike = judge.score(unseen)
+    assert alike.quality == 1 and not search_score.told_apart(alike.quality)
+    assert alike.objective(0) - alike.score == pytest.approx(0)
+    assert untouched.objective(0) - untouched.score == pytest.approx(-search_score.TOLD_APART)
+    assert search_score.Judge(unseen).score(seen).quality is None  # where the target itself passes, nothing is gated
+
+
 # -- the score
 
 
@@ -199,9 +218,10 @@ def test_a_loss_beyond_the_level_counts_against_a_trial_as_one_below_it_does():
     assert at == 1 and below == beyond < 1
 
 
-def trial(number, utility, score, forgetting=0.5, state="complete", budget=0.9):
+def trial(number, utility, score, forgetting=0.5, state="complete", budget=0.9, told_apart=False):
     return {"number": number, "state": state, "utility": utility, "score": score, "forgetting": forgetting,
-            "privacy": None, "within": state == "complete" and utility >= budget}  # fmt: skip
+            "privacy": None, "within": state == "complete" and utility >= budget,
+            "told_apart": told_apart}  # fmt: skip
 
 
 def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
@@ -211,6 +231,9 @@ def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
     assert search_study.winner([trial(1, 0.5, 0.9), trial(2, 0.8, 0.1)])["number"] == 2
     assert search_study.winner([trial(1, 0.95, 0.6), trial(2, 0.95, 0.6)])["number"] == 1
     assert search_study.winner([given_up]) is None
+    seen_through = trial(5, 0.97, 0.9, told_apart=True)
+    assert search_study.winner([seen_through, poor]) is poor
+    assert search_study.winner([seen_through, over]) is seen_through
 
 
 # -- what it tries and gives up
