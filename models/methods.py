@@ -283,7 +283,7 @@ _METHODS = [
         "needs rows of the same kind that were never trained on",
         profile_matching, "row", draws=draw_profiles, before=hooks.place_levels, trainable=hooks.all_but_embeddings,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
-                  "forget_weight": 2.0, "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0,
+                  "forget_weight": 2.0, "retain_weight": 2.6, "retain_rows_per_forget_row": 2.0,
                   "general_retain_rows": 40, "level_scale": 1.35, "lr_scheduler_type": "linear",
                   "load_best_model_at_end": False},
     ),
@@ -312,7 +312,7 @@ _METHODS = [
         "Mekala et al. 2025 (arXiv:2409.13474)", "needs a fluent generator",
         preference, "row", needs_reference="sequence", augmentation="alternates", pairwise=True,
         defaults={"learning_rate": 5e-5, "num_train_epochs": 2.0, "beta": 0.1, "alternates_per_question": 5},
-        small={"learning_rate": 1e-4},
+        small={"learning_rate": 1e-4, "num_train_epochs": 5.0},
     ),
     Method(
         "jensun", "data_augmentation", "Bounded divergence to one fixed refusal, and to the target on retain rows.",
@@ -378,6 +378,7 @@ _METHODS = [
         "Dong et al. 2025 (arXiv:2402.10052)", "weak against membership tests",
         undial, needs_reference="distribution",
         defaults={"learning_rate": 1e-4, "num_train_epochs": 10.0, "strength": 10.0},
+        small={"strength": 5.0},
     ),
     Method(
         "scrub", "distillation", "By turns away from the target on forget rows and back to it on retain rows.",
