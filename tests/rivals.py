@@ -22,7 +22,7 @@ RUNS, MODELS = ROOT / "results" / "rivals", ROOT / "models" / "rivals"
 KEPT = ROOT / "results" / "rivals-example" / "rivals.json"
 METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "undial", "altpo")
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
-           "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k")  # fmt: skip
+           "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus", "zlib_ratio")  # fmt: skip
 NUMBERS = {  # column of the table: where evaluation.json has it
     "score": "score", "forgetting": "forgetting", "privacy": "privacy", "utility": "utility",
     "forget quality p": "forget_quality", "membership AUC": "membership_auc",
