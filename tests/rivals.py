@@ -4,8 +4,8 @@
     python tests/rivals.py --sets bundled --seeds 1 --methods npo,simnpo
 
 "bundled" forgets the people of data/forget.jsonl. "others" forgets every fourth person of data/retain.jsonl and keeps
-everybody else; its retrained model is trained first, as the bundled one was. Runs lie in results/rivals/, models in
-models/rivals/; the table's numbers go to results/rivals-example/rivals.json.
+everybody else; its retrained model is trained first, as the bundled one was. Nothing is generated: no ROUGE. Runs lie
+in results/rivals/, models in models/rivals/; the table's numbers go to results/rivals-example/rivals.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ RUNS, MODELS = ROOT / "results" / "rivals", ROOT / "models" / "rivals"
 KEPT = ROOT / "results" / "rivals-example" / "rivals.json"
 METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "undial", "altpo")
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
-           "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus", "zlib_ratio")  # fmt: skip
+           "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus",
+           "zlib_ratio")  # fmt: skip
 NUMBERS = {  # column of the table: where evaluation.json has it
     "score": "score", "forgetting": "forgetting", "privacy": "privacy", "utility": "utility",
     "forget quality p": "forget_quality", "membership AUC": "membership_auc",
