@@ -356,14 +356,14 @@ _METHODS = [
         rmu, reads="activation", retain="hidden_state", trainable=hooks.rmu_weights, before=hooks.fixed_control,
         defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0,
                   "steering_coefficient": 6.5},
-        small={"learning_rate": 3e-4},
+        small={"learning_rate": 2e-3, "num_train_epochs": 8.0, "retain_weight": 30.0, "steering_coefficient": 300.0},
     ),
     Method(
         "adaptive_rmu", "regularization", "rmu with a vector as long as the layer's own outputs, times five.",
         "Huu-Tien et al. 2025 (arXiv:2408.06223)", "as rmu",
         rmu, reads="activation", retain="hidden_state", trainable=hooks.rmu_weights, before=hooks.measured_control,
         defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0, "steering_scale": 5.0},
-        small={"learning_rate": 3e-4},
+        small={"learning_rate": 2e-3, "num_train_epochs": 8.0, "retain_weight": 30.0},
     ),
     Method(
         "repselect", "regularization", "Walks along the forget gradient without its top directions.",

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import random
 import sqlite3
 import warnings
 from pathlib import Path
@@ -30,6 +31,8 @@ RANGES = {
     "strength": (0.3, 2.0, True),
     "probability_power": (0.5, 2.0, True),
 }
+SURE = 3  # defaults before the best so far is changed for the first time
+STEP = 0.12
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
 NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "training_seconds")
@@ -102,26 +105,45 @@ def finished(study) -> list:
 
 
 def ask(study, spaces: dict[str, dict], seed: int):
-    """(trial, method, settings): the first default not yet tried, then what the sampler makes of the finished ones."""
+    """(trial, method, settings): `SURE` defaults, then by turns a change to the best so far and the next default; once
+    every default was tried, by turns a change to the best and what the sampler makes of the finished trials."""
     import optuna
 
     done = finished(study)
+    number = (seed * 1_000_003 + len(done)) % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + len(done)) % 2**32, multivariate=True,
-                                                   n_startup_trials=len(spaces) + 3, group=True)  # fmt: skip
+        study.sampler = optuna.samplers.TPESampler(seed=number, multivariate=True, n_startup_trials=len(spaces) + 3,
+                                                   group=True)  # fmt: skip
     tried = {trial.user_attrs["method"] for trial in done if trial.user_attrs.get("default")}
     first = next((name for name in spaces if name not in tried), None)
-    if first:
-        values = {f"{first}.{name}": default for name, (_, _, _, default) in spaces[first].items()}
-        study.enqueue_trial({"method": first, **values})
+    best = max((trial for trial in done if trial.value is not None and trial.user_attrs["method"] in spaces),
+               key=lambda trial: trial.value, default=None)  # fmt: skip
+    change = best and (len(done) - len(tried) < len(tried) - SURE + 1 if first else len(done) % 2)
+    if change:
+        method = best.user_attrs["method"]
+        values = near(best.user_attrs["settings"], spaces[method], random.Random(number))
+    elif first:
+        method, values = first, {name: default for name, (_, _, _, default) in spaces[first].items()}
+    if change or first:
+        study.enqueue_trial({"method": method, **{f"{method}.{name}": value for name, value in values.items()}})
     trial = study.ask()
     method = trial.suggest_categorical("method", list(spaces))
     settings = {name: float(f"{trial.suggest_float(f'{method}.{name}', low, high, log=log):.3g}")
                 for name, (low, high, log, _) in spaces[method].items()}  # fmt: skip
-    for name, value in (("method", method), ("settings", settings), ("default", bool(first))):
+    for name, value in (("method", method), ("settings", settings), ("default", bool(first and not change))):
         trial.set_user_attr(name, value)
     return trial, method, settings
+
+
+def near(settings: dict, ranges: dict, draw: random.Random) -> dict:
+    """Settings changed by normal steps of `STEP` of each range, kept within it."""
+    found = {}
+    for name, (low, high, log, _) in ranges.items():
+        there, back = (math.log, math.exp) if log else (float, float)
+        moved = there(settings[name]) + draw.gauss(0, STEP) * (there(high) - there(low))
+        found[name] = min(max(back(moved), low), high)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -240,13 +240,13 @@ def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
 
 
 @needs_optuna
-def test_defaults_come_first_then_others_and_the_best_within_the_budget_is_run(world, tmp_path, capsys):
+def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_budget_is_run(world, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(flags(world, run)) == 0
     report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
-    methods = [trial["method"] for trial in report["trials"]]
-    assert methods[: len(options.SEARCHED)] == list(options.SEARCHED) and len(methods) == 10
-    assert [trial["default"] for trial in report["trials"]] == [True] * 8 + [False] * 2
+    defaults = [trial["method"] for trial in report["trials"] if trial["default"]]
+    assert defaults == list(options.SEARCHED)[: len(defaults)] and len(report["trials"]) == 10
+    assert [trial["default"] for trial in report["trials"]] == [True] * 3 + [False, True] * 3 + [False]
     best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
     whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
     assert best["score"] == max(trial["score"] for trial in whole) > 0.3
@@ -390,13 +390,13 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
 
 @needs_optuna
 def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(world, tmp_path, capsys):
-    assert main(flags(world, tmp_path / "one", "--max_trials=9")) == 0
-    assert main(flags(world, tmp_path / "two", "--max_trials=9", "--seed=7")) == 0
-    first, second = (found(tmp_path / name)["trials"][8]["settings"] for name in ("one", "two"))
+    assert main(flags(world, tmp_path / "one", "--max_trials=4")) == 0
+    assert main(flags(world, tmp_path / "two", "--max_trials=4", "--seed=7")) == 0
+    first, second = (found(tmp_path / name)["trials"][3]["settings"] for name in ("one", "two"))
     assert first != second
     (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
     capsys.readouterr()
-    assert main(flags(world, tmp_path / "one", "--max_trials=9", "--seed=7")) == 2
+    assert main(flags(world, tmp_path / "one", "--max_trials=4", "--seed=7")) == 2
     assert "holds another search: seed was None, is '7'" in capsys.readouterr().err
 
 
@@ -444,7 +444,8 @@ def test_a_raw_text_is_searched_without_refusals_and_without_a_holdout_set(world
     more = [word for word in more if not word.startswith(("--forget_data", "--holdout_data"))]
     assert main(more) == 0
     report = found(run)
-    assert "idk" not in report["methods"] and {t["method"] for t in report["trials"]} >= set(report["methods"])
+    tried = {trial["method"] for trial in report["trials"]}
+    assert "idk" not in report["methods"] and 3 <= len(tried) and tried <= set(report["methods"])
     assert all(trial["privacy"] is None for trial in report["trials"])
     assert max(trial["score"] or 0 for trial in report["trials"]) > 0.2
 
