@@ -445,7 +445,7 @@ def test_a_raw_text_is_searched_without_refusals_and_without_a_holdout_set(world
     assert main(more) == 0
     report = found(run)
     tried = {trial["method"] for trial in report["trials"]}
-    assert "idk" not in report["methods"] and 3 <= len(tried) and tried <= set(report["methods"])
+    assert "idk" not in report["methods"] and len(tried) >= 3 and tried <= set(report["methods"])
     assert all(trial["privacy"] is None for trial in report["trials"])
     assert max(trial["score"] or 0 for trial in report["trials"]) > 0.2
 
