@@ -311,10 +311,17 @@ def _one_plot(drawn: list, level: float | None):
     return figure
 
 
+UNEVEN = 4
+
+
 def _small_plots(drawn: list, level: float | None):
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
+    ends = [curve[0][-1] for _, curve in drawn]
+    uneven = max(ends) > UNEVEN * np.median(ends)  # one long run would squeeze all others to the left edge
+    if uneven:
+        drawn = [(group, (100 * curve[0] / max(curve[0][-1], 1), *curve[1:])) for group, curve in drawn]
     others = [np.column_stack(curve[:2]) for _, curve in drawn]
     rows = math.ceil(len(drawn) / 3)
     height = 0.75 + 0.98 * rows
@@ -338,7 +345,8 @@ def _small_plots(drawn: list, level: float | None):
         axes.set_visible(False)
     for axes in plots[max(0, len(drawn) - 3) : len(drawn)]:
         axes.xaxis.set_tick_params(labelbottom=True)
-    figure.supxlabel("optimizer step" + ("" if level is None else " (dashed: retrained model)"), fontsize=9)
+    axis = "percent of the run's steps" if uneven else "optimizer step"
+    figure.supxlabel(axis + ("" if level is None else " (dashed: retrained model)"), fontsize=9)
     figure.supylabel(label, fontsize=9)
     return figure
 
