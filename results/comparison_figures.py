@@ -311,7 +311,7 @@ def _one_plot(drawn: list, level: float | None):
     return figure
 
 
-UNEVEN = 4
+UNEVEN = 4  # times the median number of steps from which a run counts as far longer than the others
 
 
 def _small_plots(drawn: list, level: float | None):

@@ -126,7 +126,11 @@ def _told(search: dict) -> list:
         text += "None came to its end, so the default method was run with its defaults. "
     elif best.get("within"):
         text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
-        text += ", though a test tells it from a model that never saw the rows. " if best.get("told_apart") else ". "
+        if best.get("told_apart"):
+            text += ", though a test tells it from a model that never saw the rows"
+        elif any(trial.get("told_apart") for trial in trials):
+            text += " and that a test does not tell from a model that never saw the rows"
+        text += ". "
     else:
         text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
     text += (

@@ -32,7 +32,7 @@ RANGES = {
     "probability_power": (0.5, 2.0, True),
 }
 SURE = 3  # defaults before the best so far is changed for the first time
-STEP = 0.12
+STEP = 0.12  # of a setting's range: the standard deviation of a change
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
 NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "training_seconds")
@@ -119,7 +119,9 @@ def ask(study, spaces: dict[str, dict], seed: int):
     first = next((name for name in spaces if name not in tried), None)
     best = max((trial for trial in done if trial.value is not None and trial.user_attrs["method"] in spaces),
                key=lambda trial: trial.value, default=None)  # fmt: skip
-    change = best and (len(done) - len(tried) < len(tried) - SURE + 1 if first else len(done) % 2)
+    changes = len(done) - len(tried)
+    its_turn = changes <= len(tried) - SURE if first else len(done) % 2
+    change = best is not None and its_turn
     if change:
         method = best.user_attrs["method"]
         values = near(best.user_attrs["settings"], spaces[method], random.Random(number))

@@ -15,7 +15,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import measured  # noqa: E402
+
+from results.memory import peak_gib  # noqa: E402
 
 CONFIGURATIONS = {
     "plain bf16": ("plain", "npo", "bfloat16"),
@@ -130,7 +131,7 @@ def worker(name: str, arguments) -> None:
         else:
             tokens = next(steps)
         seconds = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        peak = peak_gib()
         flops = counter.get_total_flops() if line.strip() == "count" else 0
         answer = {"seconds": seconds, "tokens": tokens, "peak_gib": peak, "flops": flops}
         print(json.dumps({**answer, "torch": torch.__version__}), flush=True)

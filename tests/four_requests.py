@@ -1,6 +1,6 @@
 """Four deletion requests one after another, a bundled person each, and the re-test of all four on the last model.
 
-    python tests/four_requests.py                       # about ten minutes on two cores
+    python tests/four_requests.py                       # four runs and two re-tests
     python tests/four_requests.py --requests 2 --output_dir /tmp/try --num_train_epochs 2 --eval_rows=10
 
 Runs lie in results/requests/ and their models in models/requests/ (--output_dir: both there); what README.md shows, the

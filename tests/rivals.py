@@ -1,6 +1,6 @@
 """The project's two methods against the tuned settings of their rivals: three seeds, two sets of people.
 
-    python tests/rivals.py                                        # some two hours on two cores; a second start goes on
+    python tests/rivals.py                                        # 36 runs; a second start goes on
     python tests/rivals.py --sets bundled --seeds 1 --methods npo,simnpo
 
 "bundled" forgets the people of data/forget.jsonl. "others" forgets every fourth person of data/retain.jsonl and keeps

@@ -277,6 +277,15 @@ def test_the_curves_are_means_over_seeds_of_the_logs(eight):
         assert (line.get_color(), line.get_marker()) == figures.method_style(group["method"])[:2]
 
 
+@pytest.mark.parametrize(("longest", "ends", "axis"), [(30, [10, 20, 30], "step"), (400, [100] * 3, "percent")])
+def test_one_far_longer_run_does_not_squeeze_the_small_curves(longest, ends, axis):
+    curves = [np.array([0.0, end]) for end in (10, 20, longest)]
+    drawn = [({"method": "npo", "label": "npo", "rank": 1}, (steps, *[np.array([1.0, 0.1])] * 3)) for steps in curves]
+    figure = figures._small_plots(drawn, None)
+    assert [axes.lines[0].get_xdata()[-1] for axes in figure.axes] == ends
+    assert axis in figure.get_supxlabel()
+
+
 @pytest.mark.parametrize("name", ["seconds", "memory"])
 def test_the_costs_are_those_of_the_timing_files(eight, name):
     axes = figures.draw_cost(eight, name).axes[0]
