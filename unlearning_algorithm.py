@@ -311,11 +311,7 @@ class Unlearning:
             self._freeze_all_but(method.trainable(unwrapped(self.model), self.layer))
         # a sharpness-aware step is smaller than what bfloat16 can tell apart
         dtype = weights.compute_dtype("float32" if settings.sam_rho else settings.dtype, device)
-        chosen = {
-            "learning_rate": settings.learning_rate,
-            "weight_decay": settings.weight_decay,
-            "compute_dtype": dtype,
-        }
+        chosen = {"weight_decay": settings.weight_decay, "compute_dtype": dtype}
         if self.sharded:
             chosen |= {"accelerator": self.accelerator, "frozen": self.frozen}
         optimizer = sharded.ShardedAdamW if self.sharded else weights.FlatAdamW

@@ -152,7 +152,7 @@ def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int,
         return
     for p in model.parameters():
         p.requires_grad_(p.is_floating_point())
-    optimizer = FlatAdamW(model, learning_rate=learning_rate, compute_dtype=next(model.parameters()).dtype)
+    optimizer = FlatAdamW(model, compute_dtype=next(model.parameters()).dtype)
     draw = np.random.default_rng(seed)
     order = np.concatenate([draw.permutation(len(rows)) for _ in range(-(-steps * batch_size // len(rows)))])
     model.eval()  # no dropout: the same budget means the same steps

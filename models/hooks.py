@@ -94,7 +94,7 @@ def selective_direction(run):
         run._accumulate(run._terms(number))
     run._reduce({})
     tokens = int(run.rows["forget"].answer_lengths.sum())  # bound the rank: shrinking all of it would leave nothing
-    for gradient in run.optimizer.gradient.values():
+    for gradient in run.optimizer.by_weight():
         directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
         gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
     run.direction = run.optimizer.take_grads()

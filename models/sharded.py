@@ -48,7 +48,7 @@ def refuse(method, settings):
 class ShardedAdamW(FlatAdamW):
     """AdamW on this process's parts of the weights; `FlatAdamW`'s interface, its `flats` being those parts."""
 
-    def __init__(self, model, *, learning_rate: float, weight_decay: float, compute_dtype, accelerator, frozen=()):
+    def __init__(self, model, *, weight_decay: float, compute_dtype, accelerator, frozen=()):
         self.accelerator, self.model = accelerator, model
         self.plain = _without_weights(model, frozen)
         self.compute_dtype = torch.float32  # of the masters; FSDP casts what it gathers
@@ -73,8 +73,7 @@ class ShardedAdamW(FlatAdamW):
                 groups[p.ndim > 1].append(flat)
         decays = {True: weight_decay, False: 0.0}
         self.adamw = torch.optim.AdamW(
-            [{"params": parts, "weight_decay": decays[kind]} for kind, parts in groups.items() if parts],
-            lr=learning_rate,
+            [{"params": parts, "weight_decay": decays[kind]} for kind, parts in groups.items() if parts]
         )
 
     def begin_step(self):
@@ -102,6 +101,10 @@ class ShardedAdamW(FlatAdamW):
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate
         self.adamw.step()
+
+    def reset(self):
+        """Forgets the moments."""
+        self.adamw.state.clear()
 
     def state(self) -> dict:
         """AdamW's state of this process's parts by name."""

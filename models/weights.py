@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 
 import torch
+from torch.optim.adamw import adamw
+
+ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False, "fused": True}
+PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time: what fits a cache, what keeps a card busy
 
 
 class FlatAdamW:
@@ -12,10 +16,11 @@ class FlatAdamW:
 
     bf16 weights without an fp32 master do not learn: an update below 1/256 of a weight is rounded away, and
     unlearning makes small updates. With `compute_dtype` fp32 the model's weights are views of the master. Else a weight
-    has an fp32 gradient only from the backward pass to the step, in memory that the activations have left.
+    has a gradient only from the backward pass to the step, in memory that the activations have left: in the type it was
+    computed in, and in fp32 as soon as a second one is added.
     """
 
-    def __init__(self, model, *, learning_rate: float, weight_decay: float = 0.0, compute_dtype=None):
+    def __init__(self, model, *, weight_decay: float = 0.0, compute_dtype=None):
         self.compute_dtype = compute_dtype = compute_dtype or torch.float32
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trainable:
@@ -25,40 +30,37 @@ class FlatAdamW:
         matrices = [p for _, p in trainable if p.ndim > 1]
         vectors = [p for _, p in trainable if p.ndim <= 1]  # biases and norms take no weight decay
         self.flats, self.slots, self.frozen, self.hooks = [], [], {}, []
-        self.gradient, self._grads = {}, None  # by weight, in fp32; laid out flat where somebody asked for that
+        self.gradient, self._grads = {}, None  # by weight; in fp32 and laid out flat where somebody asked for that
         self.stale = set()  # weights whose place in the flat gradient holds an earlier step's
-        self.moments, self._places = [], []
-        groups = []
+        self.moments, self._places, self.decays, self.taken = [], [], [], 0
         for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
             if parameters:
-                groups.append({"params": self._lay_out(parameters), "weight_decay": decay})
+                self._lay_out(parameters)
+                self.decays.append(decay)
         self.sparse = self._sparse_embeddings(model)
         for p in model.parameters():
             if not p.requires_grad and p.is_floating_point() and p.dtype != compute_dtype:
                 self.frozen[p] = p.data  # put back as it was: a frozen weight must not even be rounded
                 p.data = p.data.to(compute_dtype)
-        self.adamw = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
         if compute_dtype == torch.float32:
             self._lay_gradient_flat()
 
-    def _lay_out(self, parameters) -> list:
-        """A new flat master of these weights; its parts, in their shapes."""
+    def _lay_out(self, parameters):
+        """A new flat master of these weights."""
         flat = torch.cat([p.detach().float().reshape(-1) for p in parameters])
         self.flats.append(flat)
-        masters, start = [], 0
+        start = 0
         for p in parameters:
             stop = start + p.numel()
             master = flat[start:stop].view(p.shape)
-            masters.append(master)
             self.slots.append((p, master))
             self._places.append((len(self.flats) - 1, slice(start, stop)))
             if self.compute_dtype == torch.float32:
                 p.data = master
             else:
-                p.data, p.grad = p.data.to(self.compute_dtype), None
+                p.data, p.grad = p.data.to(self.compute_dtype).contiguous(), None
                 self.hooks.append(p.register_post_accumulate_grad_hook(self._take))
             start = stop
-        return masters
 
     def _sparse_embeddings(self, model) -> list:
         """On a CPU: embeddings shall say which few rows have a gradient; a table of zeros for the rest, added to the
@@ -72,16 +74,16 @@ class FlatAdamW:
         return found
 
     def _take(self, p):
-        """During the backward pass: moves a low-precision gradient into the fp32 one.
+        """During the backward pass: takes a low-precision gradient away from its weight.
 
-        Accumulation then does not round, and the model's gradients never stand there in both types at once.
+        What is added to another one is added in fp32, which does not round.
         """
         grad, p.grad = p.grad, None
         mine = self.gradient.get(p)
         if mine is not None and p not in self.stale:
-            _add(mine, grad)
+            self.gradient[p] = _add(mine.float(), grad)
         elif mine is None:
-            self.gradient[p] = grad.to_dense().float() if grad.is_sparse else grad.float()
+            self.gradient[p] = grad.to_dense() if grad.is_sparse else grad
         else:
             mine.copy_(grad.to_dense() if grad.is_sparse else grad)
         self.stale.discard(p)
@@ -126,45 +128,67 @@ class FlatAdamW:
                 self.gradient[p].zero_()
         self.stale = set()
 
-    def parts(self) -> list:
-        """The gathered gradient in pieces, in the same order in every process."""
-        if self._grads is not None:
-            return self._grads
-        self.gradient = {p: self.gradient[p] for p, _ in self.slots}
+    def by_weight(self) -> list:
+        """The gathered gradient of each weight in fp32, in the same order in every process; may be edited in place."""
+        self.gradient = {p: self.gradient[p].float() for p, _ in self.slots}
         return list(self.gradient.values())
+
+    def parts(self) -> list:
+        """The gathered gradient in fp32, in the fewest pieces there are."""
+        return self._grads if self._grads is not None else self.by_weight()
 
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""
         parts = self._grads if self._grads is not None else self.gradient.values()
-        return float(torch.stack([torch.linalg.vector_norm(part) for part in parts]).norm())
+        return float(torch.stack([torch.linalg.vector_norm(part, dtype=torch.float32) for part in parts]).norm())
 
     def step(self, learning_rate: float, scale: float = 1.0):
-        """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed."""
-        if scale != 1.0:
-            torch._foreach_mul_(list(self.gradient.values()), scale)
-        for p, master in self.slots:
-            master.grad = self.gradient[p]
-        for group in self.adamw.param_groups:
-            group["lr"] = learning_rate
+        """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed.
+
+        Piece by piece: a pass over all weights for each of the type, the scale, AdamW and the copies would find nothing
+        in the cache, and hold the whole gradient in both types.
+        """
         if not self.moments:
             self._lay_moments_flat()
-        self.adamw.step()
-        for _, master in self.slots:
-            master.grad = None
+        self.taken += 1
+        for decay, pieces in self._pieces():
+            copies, masters, *moments, gradients = zip(*pieces)
+            gradients = [grad.float() for grad in gradients]
+            if scale != 1.0:
+                torch._foreach_mul_(gradients, scale)
+            steps = [torch.full((), self.taken - 1.0, device=master.device) for master in masters]
+            adamw(masters, gradients, *moments, [], steps, lr=learning_rate, weight_decay=decay, **ADAM)
+            if self.compute_dtype != torch.float32:
+                torch._foreach_copy_(copies, masters)
         if self._grads is None:
             self.gradient.clear()
-        self.refresh()
+
+    def _pieces(self):
+        """(weight decay, [(weights, master, two moments, gradient)]) of at most PIECE weights; all are 1-d."""
+        at_once = PIECE.get(self.flats[0].device.type, PIECE["cuda"])
+        for number, decay in enumerate(self.decays):
+            held, room = [], at_once
+            for (p, _), (mine, part) in zip(self.slots, self._places):
+                if mine != number:
+                    continue
+                moments = (flat[part] for flat in self.moments[number].values())
+                flats = (p.data.view(-1), self.flats[number][part], *moments, self.gradient[p].reshape(-1))
+                for start in range(0, p.numel(), at_once):
+                    piece = tuple(flat[start : start + at_once] for flat in flats)
+                    if held and len(piece[0]) > room:
+                        yield decay, held
+                        held, room = [], at_once
+                    held.append(piece)
+                    room -= len(piece[0])
+            yield decay, held
 
     def _lay_moments_flat(self):
         self.moments = [{name: torch.zeros_like(flat) for name in ("exp_avg", "exp_avg_sq")} for flat in self.flats]
-        for (p, master), (number, part) in zip(self.slots, self._places):
-            state = {name: flat[part].view(p.shape) for name, flat in self.moments[number].items()}
-            self.adamw.state[master] = {"step": torch.zeros((), device=master.device), **state}
 
     def state(self) -> dict:
         """AdamW's state by name, flat; empty before the first step."""
         tensors = {f"{i}.{name}": flat for i, found in enumerate(self.moments) for name, flat in found.items()}
-        return {**tensors, "step": self.adamw.state[self.slots[0][1]]["step"]} if tensors else {}
+        return {**tensors, "step": torch.tensor(float(self.taken))} if tensors else {}
 
     def load_state(self, tensors: dict):
         """Puts back what `state` gave."""
@@ -172,11 +196,10 @@ class FlatAdamW:
         if not tensors:
             return
         self._lay_moments_flat()
+        self.taken = int(tensors["step"])
         for i, found in enumerate(self.moments):
             for name, flat in found.items():
                 flat.copy_(tensors[f"{i}.{name}"])
-        for _, master in self.slots:
-            self.adamw.state[master]["step"].copy_(tensors["step"])
 
     def refresh(self):
         """Copies the master into the compute weights (nothing to do where they are the same memory)."""
@@ -207,8 +230,7 @@ class FlatAdamW:
 
     def reset(self):
         """Forgets the moments: what comes next is another training."""
-        self.adamw.state.clear()
-        self.moments = []
+        self.moments, self.taken = [], 0
 
     def take_grads(self) -> list:
         """The gathered gradient, which is zero afterwards."""
@@ -256,17 +278,15 @@ class FlatAdamW:
             hook.remove()
         for module in self.sparse:
             module.sparse = False
-        self.adamw.state.clear()
         self.hooks, self.slots, self.flats, self.moments, self.sparse = [], [], [], [], []
         self._grads, self.gradient, self.frozen = None, {}, {}
 
 
 def _add(total, grad):
-    """total (fp32) += grad, which may name rows alone (sparse)."""
+    """total (fp32) += grad, which may name rows alone (sparse); `total`."""
     if grad.is_sparse:
-        total.index_add_(0, grad._indices()[0], grad._values().float())
-    else:
-        total.add_(grad.float())  # one type: torch adds mixed types several times slower
+        return total.index_add_(0, grad._indices()[0], grad._values().float())
+    return total.add_(grad.float())  # one type: torch adds mixed types several times slower
 
 
 def compute_dtype(name: str, device):

@@ -38,11 +38,12 @@ CONFIGURATIONS = {
     "ours, gradient_difference": ("ours", "gradient_difference", {}),
 }
 GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
-PARTS = {  # ours with a name of models/packing.py replaced
+PARTS = {  # ours with a name of models/packing.py or models/weights.py replaced
     "ours": ("ours", "npo", {}),
     "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
     "a product of attention for each segment": ("ours", "npo", {"packing": {"UNIT": 0}}),
     "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
+    "the optimizer in whole passes": ("ours", "npo", {"weights": {"PIECE": {"cpu": 2**40, "cuda": 2**40}}}),
 }
 BATCH = 8
 
@@ -91,8 +92,9 @@ def our_steps(model, rows, method: str, pad: int, settings: dict):
     from models import loading, packing, weights
 
     weights.keep_freed_memory()
-    for part, value in settings.pop("packing", {}).items():
-        setattr(packing, part, value)
+    for module in (packing, weights):
+        for part, value in settings.pop(module.__name__.split(".")[-1], {}).items():
+            setattr(module, part, value)
     if settings.pop("use_peft", False):
         model = loading.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
     settings = {"learning_rate": 1e-6, "per_device_train_batch_size": BATCH, "retain_rows_per_forget_row": 1.0,

@@ -54,7 +54,7 @@ def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
     assert model.get_output_embeddings().weight.dtype == torch.float32
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     wrapped = loading.add_lora(model, r=4)
-    optimizer = weights.FlatAdamW(wrapped, learning_rate=1e-2, compute_dtype=torch.bfloat16)
+    optimizer = weights.FlatAdamW(wrapped, compute_dtype=torch.bfloat16)
     with weights.computing_in(model, torch.bfloat16):
         ids = torch.arange(3, 20)[None]
         wrapped(input_ids=ids, labels=ids).loss.backward()
