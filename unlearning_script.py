@@ -15,8 +15,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import json
-import os
 import shlex
 import shutil
 import sys
@@ -28,8 +26,8 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import augmentation, preparation, recorded
 from data.sampling import spread
-from models import folders, loading, quantised, together
-from results import continuing, model_card, processes, run_folder
+from models import folders, loading, together
+from results import continuing, measuring, model_card, processes, run_folder
 from results.options import (  # noqa: F401 - the settings are offered here
     AUTO,
     BUNDLED,
@@ -47,7 +45,6 @@ from results.runs import read_run
 from results.stopping import Stopped, StopSwitch, reporter
 
 PROJECT = Path(__file__).resolve().parent
-EVALUATIONS = PROJECT / "results" / ".evaluations"  # of unchanged models, found again by their hashes
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -89,7 +86,8 @@ def read_sets(config: dict) -> Sets:
         examples["retain"] = kept
         if removed:
             notes.append(f"retain: {len(removed)} rows that are in the forget set were removed")
-    measured = {split: spread(rows, config["eval_rows"]) for split, rows in examples.items() if split in EVALUATED}
+    looked_at = {split: rows for split, rows in examples.items() if split in measuring.EVALUATED}
+    measured = {split: spread(rows, config["eval_rows"]) for split, rows in looked_at.items()}
     notes += [f"{split}: {len(rows)} of {len(examples[split])} rows are measured (--eval_rows)"
               for split, rows in measured.items() if len(rows) < len(examples[split])]  # fmt: skip
     measured |= continuing.measured_earlier(earlier, config["eval_rows"])
@@ -187,94 +185,6 @@ def show_rows(sets: Sets, tokenizer, count: int = 2):
     say(f"first {name} rows, [what carries loss]:")
     for context, loss in preparation.preview(tokenizer, sets.encoded[name], count):
         say(f"  {context!r} [{loss!r}]")
-
-
-def kept_path(what: str, sets: Sets, config: dict, model_hash: str) -> Path:
-    """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
-    import hashlib
-
-    hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py", "data/preparation.py")]
-    sources += sorted((PROJECT / "models").glob("*.py"))
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
-    key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
-    return EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-
-
-def kept(what: str, sets: Sets, config: dict, model_hash: str, compute) -> dict:
-    """`compute()`, or what it returned before for the same model, rows, settings and code; JSON under results/."""
-    path = kept_path(what, sets, config, model_hash)
-    if path.exists():
-        with contextlib.suppress(ValueError):
-            return json.loads(path.read_text(encoding="utf-8"))
-    result = compute()
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):  # kept to save time: a full disk or a folder of somebody else's costs only that
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-        temporary.replace(path)
-    return result
-
-
-def judge(load, tokenizer, sets: Sets, config: dict, model_hash: str, progress):
-    """(evaluation, attack results) of an unchanged model, kept for the next run; `load()` gives it, computing in the
-    run's type, and is called only if something has to be measured."""
-
-    def measured():
-        return json.loads(evaluate(load(), tokenizer, sets, config, progress).to_json())
-
-    found = evaluation_metrics.ModelEvaluation(**kept("metrics", sets, config, model_hash, measured))
-    if not _attacked(sets, config):
-        return found, {}
-    return found, kept("attacks", sets, config, model_hash, lambda: attack(load(), tokenizer, sets, config, progress))
-
-
-EVALUATED = ("forget", "retain", "holdout", "general")
-
-
-def evaluate(model, tokenizer, sets: Sets, config: dict, progress=None):
-    """All metrics of one model on every split there is."""
-    metrics = None if config["metrics"] == "all" else [name.strip() for name in config["metrics"].split(",")]
-    return evaluation_metrics.evaluate_model(
-        model, tokenizer, sets.measured, metrics=metrics, max_length=config["max_length"], progress=progress
-    )
-
-
-def _attacked(sets: Sets, config: dict) -> bool:
-    return "forget" in sets.examples and bool(evaluation_metrics.attack_names(config["attacks"]))
-
-
-def attack(model, tokenizer, sets: Sets, config: dict, progress) -> dict:
-    """The attacks asked for on one model; every model gets the same rows and budget."""
-    if not _attacked(sets, config):
-        return {}
-
-    def announce(text: str):
-        say(text)
-        progress(text)
-
-    return evaluation_metrics.run_attacks(
-        model, tokenizer, sets.measured, config["attacks"], max_length=config["max_length"], progress=announce
-    )
-
-
-def judge_retrained(config: dict, sets: Sets, tokenizer, progress):
-    """The gold standard, before the target is loaded: two models are never in memory at once."""
-    from models import weights
-
-    loaded = []
-
-    def load():
-        if not loaded:
-            model, _ = loading.load_model(config["retrained_model"], dtype="float32", progress=say)
-            stack.enter_context(weights.computing_in(model, weights.compute_dtype(config["dtype"], model.device)))
-            loaded.append(model)
-        return loaded[0]
-
-    with contextlib.ExitStack() as stack:
-        model_hash = loading.model_hash(config["retrained_model"])
-        return judge(load, tokenizer, sets, config, model_hash, progress)
 
 
 def live_answers(model, tokenizer, examples, count: int) -> list[dict]:
@@ -384,7 +294,7 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
 def print_table(report: dict):
     """The before/after table, per split and metric."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
-    for split in EVALUATED:
+    for split in measuring.EVALUATED:
         rows = {name: report["models"][name].get(split, {}) for name in models}
         if not rows["target"]:
             continue
@@ -448,7 +358,7 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
 
     if processes.launched() > 1:
         raise UsageError("--method auto searches in one process; its winner's command runs in several")
-    given = search.choose(config, given, folder, switch, read_sets, encode_sets, kept_path)
+    given = search.choose(config, given, folder, switch, read_sets, encode_sets)
     config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
     config["command"] = command_line(given)
     folder.write_json("config.json", config)
@@ -485,29 +395,16 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     continuing.check_model(config, model_hash)
     identity = run_folder.identity_of(config, hashes, model_hash, us.layout)
     checkpoint = us.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
-    folder.stage("evaluating retrained")
-    evaluations, attacked = {}, {}  # filled by the main process
-    if config["retrained_model"]:
-        found = us.by_main(lambda: judge_retrained(config, sets, tokenizer, progress))
-        evaluations["retrained"], attacked["retrained"] = found or (None, None)
+    dtype = weights.compute_dtype(config["dtype"], us.device)
+    results = us.by_main(lambda: measuring.Measured(config, sets, tokenizer, dtype, progress))
+    us.by_main(lambda: results.glance_at_retrained(folder))
     switch.check()
     folder.stage("loading")
-    dtype = weights.compute_dtype(config["dtype"], us.device)
-    model, _ = loading.load_model(
-        config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say,
-        quantization_config=quantised.settings(config, dtype),
-    )  # fmt: skip
-    model = us.placed(model)
+    model = us.placed(measuring.load_target(config, dtype))
+    us.by_main(lambda: results.check_retrained(model))
     folder.write_json(
         "environment.json", run_folder.environment(hashes, model_hash, str(model.device), processes=us.count)
     )
-
-    folder.stage("evaluating target")
-    with weights.computing_in(model, dtype):
-        found = us.by_main(lambda: judge(lambda: model, tokenizer, sets, config, model_hash, progress))
-        evaluations["target"], attacked["target"] = found or (None, None)
-    if us.main and "retrained" in evaluations:
-        evaluation_metrics.check_retrained(evaluations["target"], evaluations["retrained"])
     switch.check()
     folder.stage("unlearning")
     with weights.computing_in(model, dtype):
@@ -530,23 +427,24 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
 
     folder.stage("saving")  # before it is measured: what took minutes to train is not to be lost to a slip afterwards
     run.close()
-    us.by_main(
-        lambda: _conclude(run.model, tokenizer, sets, config, folder, switch, hashes, evaluations, attacked, outcome)
-    )
+    trained = [run.model]
+    run = model = None  # one model at a time is measured, and lies in memory
+    us.by_main(lambda: _conclude(trained, tokenizer, sets, config, folder, switch, hashes, results, outcome))
 
 
-def _conclude(model, tokenizer, sets, config, folder, switch, hashes, evaluations, attacked, outcome):
-    """From the trained model to the report: saves, measures, writes."""
-    from models import weights
-
-    progress, dtype = reporter(folder, switch), weights.compute_dtype(config["dtype"], model.device)
-    saved = save(model, tokenizer, config, dtype)
+def _conclude(trained, tokenizer, sets, config, folder, switch, hashes, results, outcome):
+    """From the trained model, the only item of `trained`, to the report: saves, measures, writes."""
+    model = trained.pop()
+    saved = save(model, tokenizer, config, results.dtype)
     switch.kept = f"the unlearned model is in {saved}; it was not measured"
     folder.stage("evaluating unlearned")
-    with weights.computing_in(model, dtype):
-        evaluations["unlearned"] = evaluate(model, tokenizer, sets, config, progress)
-        attacked["unlearned"] = attack(model, tokenizer, sets, config, progress)
+    results.measure("unlearned", model)
+    del model
+    for role in results.unchanged:
+        folder.stage(f"evaluating {role}")
+        results.measure(role)
     switch.check()
+    evaluations, attacked = results.evaluations, results.attacked
     report = evaluation_metrics.evaluation_json(evaluations, {name: value for name, value in attacked.items() if value})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
     report["earlier"] = continuing.retested(sets.earlier, report)

@@ -8,7 +8,7 @@ import torch
 from torch.optim.adamw import adamw
 
 ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False, "fused": True}
-PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time: what fits a cache, what keeps a card busy
+PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time
 
 
 class FlatAdamW:
@@ -145,8 +145,7 @@ class FlatAdamW:
     def step(self, learning_rate: float, scale: float = 1.0):
         """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed.
 
-        Piece by piece: a pass over all weights for each of the type, the scale, AdamW and the copies would find nothing
-        in the cache, and hold the whole gradient in both types.
+        Piece by piece, so that the whole gradient never stands there in both types.
         """
         if not self.moments:
             self._lay_moments_flat()

@@ -39,7 +39,14 @@ EXIT_WORDS = {
 CAME_BACK = 8  # exit code of a test of earlier requests that was carried out, with this result
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds after which a stop outside of training is forced: nothing there is worth finishing
-UNINTERRUPTED = ("unlearning", "saving", "evaluating unlearned", "reporting")
+UNINTERRUPTED = (
+    "unlearning",
+    "saving",
+    "evaluating unlearned",
+    "evaluating target",
+    "evaluating retrained",
+    "reporting",
+)
 SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # the server's own; no child needs them
 
 

@@ -1,6 +1,6 @@
 """--method auto: searches methods and their settings for the best score within the utility budget and the time budget.
 
-    choose(config, given, folder, switch, read_sets, encode_sets, kept_path) -> what the winner's run is to be given
+    choose(config, given, folder, switch, read_sets, encode_sets) -> what the winner's run is to be given
 
 A trial is a whole unlearning run on all rows that the winner's run trains on, from the same weights in memory. It is
 judged on the search's own rows (`results.search_score`), never by the evaluation's paraphrases and perturbed answers:
@@ -23,7 +23,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
 from models import loading
-from results import search_score
+from results import measuring, search_score
 from results.options import BUNDLED, UsageError, command_line, resolve, searched, seconds_of
 from results.run_folder import FREE_ON_RESUME, say
 from results.search_study import (
@@ -73,7 +73,7 @@ class Clock:
         return self.budget - self.spent >= trial + reserve
 
 
-def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets, kept_path) -> dict:
+def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) -> dict:
     """Searches, or goes on with a search, and returns what the winner's run is to be given, by flag name.
 
     `config`: resolved settings of --method auto; `given`: what was given. The last three are the runner's. Where the
@@ -99,7 +99,7 @@ def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets, ke
     folder.stage("searching")
     search = Search(config, given, folder, switch, sets, encode_sets, clock, identity)
     unchanged = [path for name in ("model_name_or_path", "retrained_model") if (path := config[name])]
-    unchanged = [kept_path("metrics", sets, config, loading.model_hash(path)) for path in unchanged]
+    unchanged = [measuring.kept_path("metrics", sets, config, loading.model_hash(path)) for path in unchanged]
     search.load(1 + sum(not path.exists() for path in unchanged))
     return search.run()
 

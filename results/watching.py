@@ -22,14 +22,14 @@ SPLITS = {"forget": "should go", "retain": "should stay", "holdout": "never seen
 STAGES = {  # as the runner names them: (for people, share of a typical run's time)
     "preparing": ("Reading the data", 2),
     "loading": ("Loading the model", 6),
-    "evaluating retrained": ("Measuring the yardstick model", 10),
+    "checking retrained": ("Looking at the yardstick model", 2),
     "searching": ("Trying out methods", 200),
-    "evaluating target": ("Measuring before", 16),
     "unlearning the teacher": ("Unlearning the teacher", 10),
     "unlearning": ("Unlearning", 34),
-    "evaluating unlearned": ("Measuring after", 16),
-    "attacking": ("Trying to bring it back", 4),
     "saving": ("Saving the model", 2),
+    "evaluating unlearned": ("Measuring after", 16),
+    "evaluating target": ("Measuring the model as it was", 16),
+    "evaluating retrained": ("Measuring the yardstick model", 10),
     "reporting": ("Writing the report", 4),
     "done": ("Done", 0),
 }

@@ -359,8 +359,9 @@ def test_the_target_given_as_retrained_model_is_refused(copies, retrained, messa
 
 def test_the_runner_refuses_the_target_as_retrained_model(copies, tmp_path, capsys, monkeypatch):
     import unlearning_script
+    from results import measuring
 
-    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "evaluations")
+    monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "evaluations")
     for retrained, message in (("copied", "same weights"), ("taught_all", "knows the forget set")):
         code = unlearning_script.main(
             [f"--model_name_or_path={copies / 'model'}", f"--retrained_model={copies / retrained}",

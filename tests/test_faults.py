@@ -131,7 +131,7 @@ STOPS = {
     "SIGHUP": ("step 3", signal.SIGHUP, 1, 129),
     "SIGINT twice": ("step 3", signal.SIGINT, 2, 130),
     "while preparing": ("loading", signal.SIGTERM, 1, 143),
-    "while measuring before": ("evaluating target", signal.SIGTERM, 1, 143),
+    "while measuring the target": ("evaluating target", signal.SIGTERM, 1, 143),
     "while saving": ("saving", signal.SIGTERM, 1, 143),
     "while measuring after": ("evaluating unlearned", signal.SIGTERM, 1, 143),
 }
@@ -161,7 +161,7 @@ def test_a_signal_stops_the_run_in_order_whatever_it_is_at(name, stopped):
     assert status(folder)["state"] == "stopped" and status(folder)["exit_code"] == code
     if stage == "step 3":
         assert trained == ["checkpoint-3"] and RESUME in said, "the step in hand was finished and kept"
-    elif stage in ("saving", "evaluating unlearned"):
+    elif stage in ("saving", "evaluating unlearned", "evaluating target"):
         assert verify_manifest(Path(f"{folder}-model")) == [] and "the unlearned model is in" in said
     else:
         assert not trained and "unlearning:" not in said

@@ -14,7 +14,9 @@ OURS = {*SCRIPTS, "data", "models", "results"}
 # of results/: used by the interface alone, so they may use what it may
 SERVE_THE_PAGE = {"asking", "desk", "events", "showing", "tabs"}
 # likewise, used by the runner and whoever shows its settings
-SERVE_THE_RUNNER = {"options", "continuing", "planning", "processes", "search", "search_score", "search_study"}
+SERVE_THE_RUNNER = {
+    "options", "continuing", "measuring", "planning", "processes", "search", "search_score", "search_study"
+}  # fmt: skip
 MAY_IMPORT = {
     "data": {"data"},
     "models": {"models"},

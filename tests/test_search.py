@@ -21,7 +21,7 @@ import unlearning_script
 from data import preparation
 from data.wrong_answers import wrong_answers
 from models import loading
-from results import options, search, search_score, search_study
+from results import measuring, options, search, search_score, search_study
 from results.run_folder import UsageError
 from unlearning_script import main, resolve
 
@@ -83,7 +83,7 @@ def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path
 
     monkeypatch.setattr(preparation._Format, "tokens", spy)
     monkeypatch.setattr(search, "choose", watched)
-    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "kept")
+    monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
     metrics = "--metrics=loss,answer_probability,truth_ratio"
     assert main(flags(poisoned, tmp_path / "poisoned", metrics)) == 0
     assert len(seen["searching"]) > 100 and not any("lunatoxin" in text for text in seen["searching"])

@@ -15,6 +15,7 @@ import unlearning_algorithm as algorithm
 import unlearning_script
 from data.preparation import read_examples
 from models import loading
+from results import measuring
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,7 +147,7 @@ def test_raw_text_is_forgotten(world, tmp_path):
 
 
 def test_an_unchanged_model_is_evaluated_once(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "kept")
+    monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
     assert run(world, tmp_path, "--method=npo", "--max_steps=1") == 0
     kept = list((tmp_path / "kept").glob("*.json"))
     assert len(kept) == 1
@@ -156,15 +157,15 @@ def test_an_unchanged_model_is_evaluated_once(world, tmp_path, monkeypatch):
 
 
 def test_a_retrained_model_that_was_measured_and_attacked_before_is_not_even_loaded(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(unlearning_script, "EVALUATIONS", tmp_path / "kept")
+    monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
     retrained = str(world[0] / "retrained")
     flags = ["--method=npo", "--max_steps=1", f"--retrained_model={retrained}", "--attacks=quantisation_int8"]
     loaded, load_model = [], loading.load_model
     monkeypatch.setattr(loading, "load_model", lambda name, **k: loaded.append(str(name)) or load_model(name, **k))
     assert run(world, tmp_path, *flags) == 0
-    assert loaded.count(retrained) == 1
+    assert loaded.count(retrained) == 2  # a glance before the run, the measurement after it
     assert run(world, tmp_path, *flags, name="second") == 0
-    assert loaded.count(retrained) == 1
+    assert loaded.count(retrained) == 2
     first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("run", "second"))
     assert first["models"]["retrained"] == second["models"]["retrained"] and first["attacks"] == second["attacks"]
 
