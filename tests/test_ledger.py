@@ -116,7 +116,7 @@ def test_a_run_adds_a_line_that_tells_what_was_done_and_not_what_was_forgotten(s
     assert main(flags) == 0
     (line,) = ledger.entries(tmp_path / "ledger.jsonl")
     written = (tmp_path / "ledger.jsonl").read_text()
-    assert not any(word in written for word in ("ada", "lund", "jsonl"))  # neither the text nor where data lie
+    assert not any(word in written for word in ("lives", "lund", "jsonl"))  # neither the text nor where data lie
     assert "--forget_text=(sha256 " in line["command"] and "--method=npo" in line["command"]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert line["data_hash"] == environment["data_hashes"]["forget"] and line["rows"] == 1
