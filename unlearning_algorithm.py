@@ -284,6 +284,8 @@ class Unlearning:
         missing = [name for name, wanted in needed.items() if wanted and not len(self.rows.get(name) or ())]
         if missing:
             raise MethodError(f"{self.method.name} needs {' and '.join(missing)} rows")
+        if self.method.student and self.settings.update_scale != 1:
+            raise MethodError(f"{self.method.name}: a student has no target to go back to: leave --update_scale out")
         if self.method.full_weights_only and any("lora_" in name for name, _ in self.model.named_parameters()):
             raise MethodError(f"{self.method.name} edits the weights themselves: not possible with --use_peft")
         if self.method.pairwise:
@@ -323,9 +325,10 @@ class Unlearning:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             self.model.enable_input_require_grads()
         self._cache_references()
-        if method.needs_anchor or (method.regularizer != "none" and settings.regularizer_weight):
+        regularized = method.regularizer != "none" and settings.regularizer_weight
+        if method.needs_anchor or regularized or settings.update_scale != 1:
             self.anchor = self.optimizer.snapshot()
-        if method.regularizer != "none" and settings.regularizer_weight:
+        if regularized:
             self.importance = REGULARIZERS[method.regularizer](self)
         self._probe_rows = self._choose_probe_rows()
         self.start = self._look()
@@ -698,7 +701,7 @@ class Unlearning:
         return None
 
     def steps(self) -> Iterator[dict]:
-        """Trains; yields step, evaluation, early_stop, collapse and best records; ends in the best state."""
+        """Trains; yields step, evaluation, early_stop, collapse, best and scaled records; ends in the best state."""
         if not self.step:
             seen, started = self.start, time.perf_counter()
             self._judge(seen)
@@ -726,6 +729,10 @@ class Unlearning:
             if score == UNTOUCHED:
                 message = "kept the state of step 0, the target itself: nothing was unlearned"
             yield {"event": "best", "step": step, "message": message}
+        if self.settings.update_scale != 1:  # weights between target and unlearned (arXiv:2109.01903), or beyond
+            self.optimizer.extrapolate(self.anchor, self.settings.update_scale)
+            message = f"the whole change of the weights was multiplied by {self.settings.update_scale:g}"
+            yield {"event": "scaled", "step": self.step, "message": message}
 
     # -- checkpoints
 

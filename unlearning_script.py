@@ -209,7 +209,7 @@ def train(
     from tqdm import tqdm
 
     outcome = {"best_step": None, "collapsed": False, "message": ""}
-    folder.update(total_steps=run.total_steps)
+    folder.update(total_steps=run.total_steps, step=run.step)
     with tqdm(
         total=run.total_steps, initial=run.step, desc="unlearning", unit="step", file=sys.stdout, dynamic_ncols=True
     ) as bar:
@@ -360,7 +360,7 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
         raise UsageError("--method auto searches in one process; its winner's command runs in several")
     given = search.choose(config, given, folder, switch, read_sets, encode_sets)
     config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
-    config["command"] = command_line(given)
+    config["command"] = command_line({name: value for name, value in given.items() if name != "resume_from_checkpoint"})
     folder.write_json("config.json", config)
     return given, config
 
@@ -451,7 +451,7 @@ def _conclude(trained, tokenizer, sets, config, folder, switch, hashes, results,
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", sets.measured, evaluations)
     write_cards(folder.path, config, hashes)
-    for old in run_folder.checkpoints(folder.path):
+    for old in (*run_folder.checkpoints(folder.path), *run_folder.kept_trials(folder.path)):
         shutil.rmtree(old, ignore_errors=True)
     folder.stage("reporting")
     state = "collapsed" if outcome["collapsed"] else "finished"

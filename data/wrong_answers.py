@@ -1,6 +1,7 @@
-"""Wrong answers made of rows' own words: the words that tell an answer from others, exchanged for those of other rows.
+"""What rows' own words give to ask by: the words that tell an answer from others, exchanged, or said at once.
 
-wrong_answers(rows, known) -> one tuple of wrong answers per row of `rows`
+wrong_answers(rows, known) -> one tuple of wrong answers per row of `rows`, such a word being another row's
+late_answers(rows, known)  -> one answer per row of `rows`, which begins with such a word
 """
 
 from __future__ import annotations
@@ -32,10 +33,7 @@ def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int
     numbers, names for names, and for other words those that follow the same word, so that the sentence stays one. The
     seed draws among them.
     """
-    counts = collections.Counter(word for row in known for word in _lower(row.answer))
-    lower = {word for row in known for word in WORD.findall(row.answer) if not word[0].isupper()}
-    rare = [_rare_words(row, counts, lower, max(1, len(known) // RARE)) for row in rows]
-    draw = random.Random(seed)
+    rare, draw = _rare(rows, known), random.Random(seed)
     found = []
     for row, own in zip(rows, rare):
         there = _lower(row.answer) | _lower(row.prompt)
@@ -50,6 +48,21 @@ def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int
         most = min(count, max((len(values) for _, values in places), default=0))
         found.append(tuple(_exchanged(row.answer, places, number) for number in range(most)))
     return found
+
+
+def late_answers(rows: Sequence, known: Sequence) -> list[str]:
+    """The row's answer from its rarest word on, "" where there is none or the answer begins with it.
+
+    What a model says of a fact without the sentence that it learned it in.
+    """
+    starts = [words[0].start if words else 0 for words in _rare(rows, known)]
+    return [row.answer[start:] if start else "" for row, start in zip(rows, starts)]
+
+
+def _rare(rows: Sequence, known: Sequence) -> list[list[_Word]]:
+    counts = collections.Counter(word for row in known for word in _lower(row.answer))
+    lower = {word for row in known for word in WORD.findall(row.answer) if not word[0].isupper()}
+    return [_rare_words(row, counts, lower, max(1, len(known) // RARE)) for row in rows]
 
 
 def _lower(text: str | None) -> set[str]:

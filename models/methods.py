@@ -152,6 +152,7 @@ TRAINING_DEFAULTS = {
     "retain_rows_per_forget_row": 1.0,
     "general_retain_rows": 0,
     "regularizer_weight": 0.0,
+    "update_scale": 1.0,
     "level": 2.3,
     "early_stop": True,
     "load_best_model_at_end": True,

@@ -124,6 +124,10 @@ _TRAINING_HELP = {
     "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
     "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
     "regularizer_weight": ("mu of the regulariser", {"low": 0}),
+    "update_scale": (
+        "factor on the whole change of the weights, at the end (below 1: forgets less, keeps more)",
+        {"above": 0, "high": 2},
+    ),
     "level": (
         "loss (nats per token) that counts as forgotten without a holdout set, at least 1 above the start",
         {"above": 0},

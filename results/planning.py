@@ -166,7 +166,8 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
     gpu = torch.cuda.is_available()
     work = work_of(run, packed=not gpu and not config["gradient_checkpointing"])
     flat = type_of(config) == "float32" or sharded or config["sam_rho"] > 0 or config["gradient_surgery"]
-    springs = 2 if method.regularizer != "none" and config["regularizer_weight"] else bool(method.needs_anchor)
+    springs = bool(method.needs_anchor) or config["update_scale"] != 1
+    springs = 2 if method.regularizer != "none" and config["regularizer_weight"] else springs
     parts = {"program": plan.resident()} | plan.memory(
         shape, work, dtype=type_of(config), needs=needs_of(run), checkpointing=config["gradient_checkpointing"],
         snapshots=int(bool(method.guarded and config["load_best_model_at_end"])), springs=springs, flat=flat,

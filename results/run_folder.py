@@ -99,17 +99,20 @@ class RunFolder:
         except ValueError:
             self.release()
             raise
-        for name in {path.name.split(".")[1] for path in self.path.glob(".checkpoint-*.*")}:
-            folders.tidy(self.path / name)
+        for kind in ("checkpoint-", TRIAL):
+            for name in {path.name.split(".")[1] for path in self.path.glob(f".{kind}*.*")}:
+                folders.tidy(self.path / name)
         if config["resume_from_checkpoint"]:
             return
         stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json",
                  "request.json"]  # fmt: skip
+        states = checkpoints(self.path)
         if finished or config["method"] != "auto":  # a search that was killed goes on
             stale += ["search.json", "search.db", "trials.csv"]
+            states += kept_trials(self.path)
         for name in stale:
             (self.path / name).unlink(missing_ok=True)
-        for old in checkpoints(self.path):
+        for old in states:
             shutil.rmtree(old, ignore_errors=True)
 
     def write_json(self, name: str, value) -> Path:
@@ -235,13 +238,31 @@ FREE_ON_RESUME = {
 }
 
 
+TRIAL = "trial-"  # the folder of the state in which a trial of --method auto has ended
+
+
+def write_state(target: Path, tensors: dict, values: dict, identity: dict, files: dict[str, str]):
+    """A run's state in a folder that is renamed into place whole, with further `files` by name.
+
+    Raises ModelError with exit code 6 when the disk is full or not writable.
+    """
+    with loading.new_folder(target, identity) as temporary:
+        _write_tensors(tensors, Path(temporary) / "state.safetensors")
+        for name, text in {"state.json": json.dumps(values), **files}.items():
+            (Path(temporary) / name).write_text(text, encoding="utf-8")
+
+
+def _write_tensors(tensors: dict, path: Path):
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
 def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
     """checkpoint-<step> in the run folder: safetensors and JSON, renamed into place whole; old ones deleted.
 
     The main process writes it; of a sharded run each its part, all before the manifest.
     """
-    from safetensors.torch import save_file
-
     tensors, values = run.state()
     target = folder.path / f"checkpoint-{run.step}"
     if not (folder.writes or run.sharded):
@@ -249,7 +270,7 @@ def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
     with contextlib.ExitStack() as stack:
         temporary = stack.enter_context(loading.new_folder(target, identity)) if folder.writes else None
         temporary = Path(together.agree(run.accelerator, temporary)[0]) if run.sharded else Path(temporary)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary / _state_file(run))
+        _write_tensors(tensors, temporary / _state_file(run))
         if folder.writes:
             (temporary / "state.json").write_text(json.dumps(values), encoding="utf-8")
         if run.sharded:
@@ -269,6 +290,12 @@ def checkpoints(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
     found = [path for path in found if not path.is_symlink()]  # a link may lead to what this run never wrote
     return sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
+
+
+def kept_trials(folder: Path) -> list[Path]:
+    """The states of trials in a run folder."""
+    found = [path for path in folder.glob(f"{TRIAL}*") if path.name.removeprefix(TRIAL).isdigit()]
+    return [path for path in found if not path.is_symlink()]
 
 
 def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | None:

@@ -5,7 +5,10 @@
 A trial is a whole unlearning run on all rows that the winner's run trains on, from the same weights in memory. It is
 judged on the search's own rows (`results.search_score`), never by the evaluation's paraphrases and perturbed answers:
 those are taken off the rows before any trial sees them. Its probes, by which a hopeless trial is given up, look at what
-it trains on, as in every run: so the winner's command ends in the weights that were judged.
+it trains on, as in every run: so the winner's command ends in the weights that were judged. Once trained, less and more
+of a trial's change is looked at too (--update_scale): that costs a look and no training.
+
+The best trial so far lies in the run folder as a checkpoint at its end, so that the winner is not trained twice.
 
 What comes next is `results.search_study`'s business. The study lies in the run folder (search.db), for people as
 search.json and trials.csv; a killed search goes on from there.
@@ -16,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -23,7 +27,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
 from models import loading
-from results import measuring, search_score
+from results import measuring, processes, run_folder, search_score
 from results.options import BUNDLED, UsageError, command_line, resolve, searched, seconds_of
 from results.run_folder import FREE_ON_RESUME, say
 from results.search_study import (
@@ -47,6 +51,10 @@ INERT, OVERSHOT, DAMAGED = (
     0.75,
 )  # hopeless: less of the way gone, more of it, less of the budget's retain left
 TIMED_ROWS = 4  # of each set, on which the evaluation is timed
+AROUND = 20  # seconds of the winner's run beside loading and measuring, about
+SCALE_STEP, SCALES = 0.1, (0.3, 1.5)  # of --update_scale, in which it is looked for
+WITHIN_REACH = 0.15  # of the best score: a trial further below is not looked at with other scales
+RECORDS = "metrics.jsonl"  # of a trial, beside its state
 FREE = {*FREE_ON_RESUME, "time_budget", "max_trials"} - {"eval_rows"}  # what a search may go on with another value of
 
 
@@ -95,7 +103,7 @@ def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) ->
     before = earlier(folder.path, identity)
     if before.get("chosen") and all(before[name] == config[name] for name in ("time_budget", "max_trials")):
         say(f"the search is over: trial {before['winner']} won")
-        return before["chosen"]
+        return before["chosen"] | going_on(folder.path, before["winner"])
     folder.stage("searching")
     search = Search(config, given, folder, switch, sets, encode_sets, clock, identity)
     unchanged = [path for name in ("model_name_or_path", "retrained_model") if (path := config[name])]
@@ -119,6 +127,40 @@ def earlier(folder: Path, identity: dict) -> dict:
             "choose another --output_dir, or delete its search.db and search.json" for name in differing
         ])  # fmt: skip
     return before
+
+
+def going_on(folder: Path, winner: int | None) -> dict:
+    """What lets the winner's run go on from where its trial ended, by flag name; {} where its state was not kept."""
+    kept = folder / f"{run_folder.TRIAL}{winner}"
+    if not kept.is_dir() or loading.verify_manifest(kept):
+        return {}
+    shutil.copyfile(kept / RECORDS, folder / "metrics.jsonl")
+    return {"resume_from_checkpoint": str(kept)}
+
+
+def climb(value, first, more=lambda: True) -> dict:
+    """{scale: what `value(scale)` gave}, of the scales on the way to the best.
+
+    From 1 by steps of `SCALE_STEP` as long as the value rises, to the side `first()` (1 or -1, asked once 1 is known)
+    before the other; all as long as there is `more()` time.
+    """
+    seen = {1.0: value(1.0)}
+    side = first()
+
+    def rises(scale: float) -> bool:
+        scale = round(scale, 3)
+        if scale in seen or not SCALES[0] <= scale <= SCALES[1] or not more():
+            return False
+        seen[scale] = value(scale)
+        return max(seen, key=seen.get) == scale
+
+    for step in (side * SCALE_STEP, -side * SCALE_STEP):
+        at = 1.0
+        while rises(at + step):
+            at += step
+        if at != 1.0:
+            break
+    return seen
 
 
 class Search:
@@ -161,7 +203,7 @@ class Search:
         loaded = time.monotonic() - began
         self.judge = search_score.Judge(self.look(), self.config["level"])
         self.looking = time.monotonic() - began - loaded
-        self.around = loaded + measured * self._evaluation_seconds()
+        self.around = loaded + AROUND + measured * self._evaluation_seconds()
 
     def look(self) -> dict:
         """What the search sees of the model as it is now."""
@@ -228,21 +270,31 @@ class Search:
 
     def train(self, trial, config: dict, reserve: float, first: bool) -> float:
         """Unlearns from the target's weights, in place; returns the seconds. Raises `GivenUp`."""
+        import torch
+
         rows, began, model = self.training_rows(config), time.monotonic(), self.model
         if config["use_peft"]:
+            torch.manual_seed(config["seed"])  # as in the winner's run: the adapter begins with random matrices
             names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
             model = loading.add_lora(model, **{name.removeprefix("lora_"): config[name] for name in names})
-        run = algorithm.Unlearning(model, rows, config["method"], config, pad_token_id=self.tokenizer.pad_token_id)
+        whole = {**config, "update_scale": 1.0}  # the change is scaled when it has been made
+        run = algorithm.Unlearning(model, rows, config["method"], whole, pad_token_id=self.tokenizer.pad_token_id)
+        self.records = []
         try:
             run.prepare()
             for record in run.steps():
                 self.switch.check()
+                if record["event"] not in ("step", "best") or record["step"] % config["logging_steps"] == 0:
+                    self.records.append(record)
                 if record["event"] == "collapse":
                     raise GivenUp(record["message"])
                 if record["event"] == "evaluation" and record["step"]:
                     self._consider(trial, run, record, first)
-                if not self.clock.holds(0, reserve):
+                if not (first or self.clock.holds(0, reserve)):
                     raise GivenUp("out of time")
+            self.records = [record for record in self.records if record["event"] != "best"]
+            run.optimizer.reset()  # nothing is trained from here on
+            self.state = run.state()
         finally:
             if hasattr(run, "optimizer"):
                 run.close()
@@ -278,7 +330,7 @@ class Search:
         began, state, value = time.monotonic(), optuna.trial.TrialState.PRUNED, None
         try:
             seconds = self.train(trial, config, reserve, first)
-            found = self.judge.score(self.look())
+            found = self.scaled(trial, config, reserve)
             for name in ("forgetting", "privacy", "utility", "score", "quality", "parts"):
                 trial.set_user_attr(name, getattr(found, name))
             trial.set_user_attr("training_seconds", seconds)
@@ -289,6 +341,58 @@ class Search:
             self.model.load_state_dict(self.kept)
         trial.set_user_attr("seconds", time.monotonic() - began)
         self.study.tell(trial, value, state)
+        report = summary(self.study, self.budget)
+        if value is not None and report["winner"] == len(report["trials"]):
+            best = report["trials"][-1]
+            self.keep(best["number"], self.configuration(best["method"], best["settings"]))
+        self.state = None
+
+    def scaled(self, trial, config: dict, reserve: float) -> search_score.Score:
+        """The score of the trained weights with the best factor on their change; the factor is told to the trial."""
+        import torch
+
+        weights = self.model.state_dict()
+        trained, found = {name: value.clone() for name, value in weights.items()}, {}
+
+        def value(scale: float) -> float:
+            for name, own in weights.items():
+                if own.is_floating_point():
+                    own.copy_(torch.lerp(self.kept[name], trained[name], scale) if scale != 1 else trained[name])
+            found[scale] = self.judge.score(self.look())
+            return found[scale].objective(self.budget)
+
+        if "update_scale" in self.given:
+            value(config["update_scale"])
+        else:
+            done = [other.user_attrs["score"] for other in finished(self.study) if "score" in other.user_attrs]
+            floor = max(done, default=0.0) - WITHIN_REACH
+            climb(
+                value,
+                lambda: -1 if found[1.0].utility < self.budget else 1,
+                lambda: found[1.0].score >= floor and self.clock.holds(self.looking, reserve),
+            )
+        scale = max(found, key=lambda scale: found[scale].objective(self.budget))
+        if scale != 1:
+            trial.set_user_attr("settings", {**trial.user_attrs["settings"], "update_scale": scale})
+        names = ("forgetting", "privacy", "utility", "score")
+        looks = [{"update_scale": at, **{name: getattr(seen, name) for name in names}} for at, seen in found.items()]
+        trial.set_user_attr("looks", sorted(looks, key=lambda look: look["update_scale"]))
+        return found[scale]
+
+    def keep(self, number: int, config: dict):
+        """Writes the state in which a trial has ended, and its records, and deletes that of the best one before it."""
+        target = self.folder.path / f"{run_folder.TRIAL}{number}"
+        records = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self.records)
+        hashes = {split: preparation.data_hash(rows) for split, rows in self.sets.examples.items()}
+        identity = run_folder.identity_of(config, hashes, self.identity["model"], processes.team().layout)
+        before = run_folder.kept_trials(self.folder.path)
+        try:
+            run_folder.write_state(target, *self.state, identity, {RECORDS: records})
+        except loading.ModelError as error:
+            say(f"note: {error}; if trial {number} wins, it is trained once more")
+            return
+        for old in before:
+            shutil.rmtree(old, ignore_errors=True)
 
     # -- all trials
 
@@ -305,8 +409,10 @@ class Search:
             trial, method, settings = ask(self.study, self.spaces, self.config["seed"])
             config = self.configuration(method, settings)
             seconds = self.estimate(config)
-            best = winner(summary(self.study, self.budget)["trials"])
-            reserve = self.around + max(best["training_seconds"] if best else 0.0, seconds)
+            reserve = self.around
+            if done and not run_folder.kept_trials(self.folder.path):  # the winner's run has to train
+                best = winner(summary(self.study, self.budget)["trials"])
+                reserve += max(best["training_seconds"] if best else 0.0, seconds)
             if not self.clock.holds(seconds + self.looking, reserve):
                 drop(self.study, trial.number)
                 say(f"the time left, {self.clock.budget - self.clock.spent:.0f} s, holds no further trial (some "
@@ -333,6 +439,9 @@ class Search:
         else:
             kept = "within the budget" if best["within"] else f"none kept {self.budget:.0%}: this one kept most"
             say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
+            trained = min(best["training_seconds"], self.clock.now() - self.clock.started)
+            self.folder.seconds |= {"unlearning": trained, "searching": -trained}  # what it took is its run's
+            chosen |= going_on(self.folder.path, best["number"])
         del self.model, self.kept
         return chosen
 

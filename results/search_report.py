@@ -22,7 +22,8 @@ SHOWN = 12  # trials in the open; the others are folded away
 STEM = "search_tradeoff"
 CAPTION = (
     "What the trials of the search forgot and what they kept, on the search's own rows. Best is top right; the dashed "
-    "line joins those that no other beats in both. Ringed: the winner. Crosses: the methods' defaults."
+    "line joins those that no other beats in both. Ringed: the winner. Crosses: the methods' defaults. Small dots on a "
+    "line: the same trained weights with less or more of their change (--update_scale)."
 )
 
 
@@ -40,10 +41,12 @@ def read_search(run: Run) -> dict:
         return {}
 
 
-def _whole(search: dict) -> list[dict]:
-    """The trials that came to their end, with "gone", the harmonic mean of forgetting and privacy."""
+def _placed(trials) -> list[dict]:
+    """The trials, or looks at one, whose place in the figure is known: with "gone", the harmonic mean of forgetting and
+    privacy, and "kept"."""
     found = []
-    for trial in search.get("trials", []):
+    for trial in trials if isinstance(trials, list) else ():
+        trial = trial if isinstance(trial, dict) else {}
         values = [finite(trial.get(name)) for name in ("forgetting", "privacy")]
         known = [value for value in values if value is not None]
         if known and finite(trial.get("utility")) is not None:
@@ -56,13 +59,15 @@ def _whole(search: dict) -> list[dict]:
 @styled
 def draw_search(search: dict):
     """How well each trial forgot against what it kept, with the front, the budget and the winner."""
-    trials = _whole(search)
+    trials = _placed(search.get("trials"))
     if not trials:
         return None
     figure, axes = new_figure(4.3)
     x, y = (np.array([trial[name] for trial in trials]) for name in ("gone", "kept"))
     budget = search["utility_budget"]
-    low, high = min(budget, *y), max(1.0, *y)
+    looks = {id(trial): _placed(trial.get("looks")) for trial in trials}
+    every = [*y, *(look["kept"] for found in looks.values() for look in found)]
+    low, high = min(budget, *every), max(1.0, *every)
     room = 0.09 * max(0.15, high - low)
     axes.set(xlim=(-0.06, 1.06), ylim=(low - room, high + 1.5 * room))
     axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
@@ -75,7 +80,11 @@ def draw_search(search: dict):
         mine = [trial for trial in trials if str(trial.get("method")) == method]
         axes.scatter([t["gone"] for t in mine], [t["kept"] for t in mine], s=40, marker=marker, color=colour,
                      edgecolors="white", linewidths=0.7, zorder=4, label=plain(method))  # fmt: skip
+        for trial in mine:  # the same weights with less or more of their change
+            axes.plot([look["gone"] for look in looks[id(trial)]], [look["kept"] for look in looks[id(trial)]],
+                      color=colour, marker=".", markersize=3.5, linewidth=0.7, alpha=0.7, zorder=2)  # fmt: skip
     defaults = [trial for trial in trials if trial.get("default")]
+    defaults = [next((look for look in looks[id(trial)] if look.get("update_scale") == 1), trial) for trial in defaults]
     axes.scatter([t["gone"] for t in defaults], [t["kept"] for t in defaults], s=14, marker="x", color=INK,
                  linewidths=0.8, zorder=5)  # fmt: skip
     axes.annotate(f"shaded: below the budget of {budget:g}", (0.01, 0.012), xycoords="axes fraction", va="bottom",

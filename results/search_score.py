@@ -3,7 +3,8 @@
 The rows: up to `OWN_ROWS` of each set, those that the final evaluation does not measure wherever there are enough of
 them, each without its paraphrases and perturbed answers; and general texts of the bundled general retain set that no
 trial trains on, in place of the general set. In place of the paraphrases every question's answer is also scored alone,
-without its question: knowledge that only the question's wording no longer brings out still shows there. In place of the
+without its question: knowledge that only the question's wording no longer brings out still shows there; and begun at
+its rarest word ("late"): a fact that only its sentence no longer brings out still shows there. In place of the
 perturbed answers the rows' own answers are used with their rarest words exchanged for those of the set's other rows
 (`data.wrong_answers`). Both sides of an exchange were seen as often, so what a method does to all answers of the set
 cancels, and what is left is whether the model knows which word belongs to which question. That view, "wrong", gives a
@@ -14,11 +15,12 @@ The score, in [0, 1], from one teacher-forced pass over these rows:
 
     score      = harmonic mean of forgetting, privacy and utility
     forgetting = harmonic mean of the closeness of answer probability, exact memorisation and extraction strength, asked
-                 and alone, and of the truth ratio to the target's values on holdout rows: 1 there, 0 at the target's
-                 value on the forget rows, and 0 as far beyond; numbers in which the two differ by less than 2 standard
-                 errors are left out
+                 and alone, of the answer probability late and of the truth ratio to the target's values on holdout
+                 rows: 1 there, 0 at the target's value on the forget rows, and 0 as far beyond; numbers in which the
+                 two differ by less than 2 standard errors are left out
     privacy    = harmonic mean, over the membership attacks, of 1 - |AUC - .5| / .5
-    utility    = least share of the target's answer probability that is left on retain rows and on general texts
+    utility    = least share that is left of the target's answer probability, and of its truth ratio read as
+                 max(0, 1 - R), on retain rows and on general texts
 
 A trial whose truth ratios on the forget rows a KS test tells from the target's on the holdout rows (p below `GATE`, if
 it tells the target's own) ranks behind those that it cannot tell, as the verdict's forget quality would have it.
@@ -37,7 +39,7 @@ import numpy as np
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data.wrong_answers import wrong_answers
+from data.wrong_answers import late_answers, wrong_answers
 from models.array_scores import standard_error
 from models.verdict import scores
 
@@ -47,6 +49,7 @@ COMPARED = ("answer_probability", "exact_memorization", "extraction_strength")
 ATTACKS = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 LOOKED_AT = tuple(dict.fromkeys((*COMPARED, *ATTACKS)))
 RATIO = "truth_ratio"  # of the view of wrong answers
+OWN_METRICS = {"wrong": (RATIO,), "late": ("answer_probability",)}  # of views that are not looked at with all of them
 GATE = 0.05  # p of the KS test below which a model is told from one that never saw the rows
 TOLD_APART = 0.1  # what that costs in the search's objective, in score
 OVERDRAWN = 5.0  # what a share of utility below the budget costs in the search's objective, in score
@@ -97,35 +100,38 @@ def search_split(examples: dict, measured: dict, general: list) -> SearchSplit:
         for split in ("forget", "holdout")
         if any(row.prompt is not None for row in asked.get(split, []))
     }
-    views = {"alone": alone, "wrong": _with_wrong_answers(asked)}
-    views = {view: sets for view, sets in views.items() if sets.get("forget") and sets.get("holdout")}
-    if "wrong" in views:
-        counts = [len(views["wrong"][split]) for split in ("forget", "holdout")]
-        notes.append(
-            "truth ratio: {} forget and {} holdout rows with wrong answers made of other rows' words".format(*counts)
-        )
-    return SearchSplit({"asked": asked, **views}, notes)
-
-
-def _with_wrong_answers(asked: dict) -> dict:
-    """{set: rows with wrong answers of our own}, the true answer in the place of its paraphrase."""
-    known = [row for split in ("forget", "retain", "holdout") for row in asked.get(split, [])]
-    return {
-        split: [
-            dataclasses.replace(row, paraphrased_answer=row.answer, perturbed_answer=wrong)
-            for row, wrong in zip(asked[split], wrong_answers(asked[split], known))
-            if wrong
-        ]
-        for split in ("forget", "holdout")
-        if split in asked
+    known = [row for rows in asked.values() for row in rows]
+    wrong = {split: _with_wrong_answers(rows, known) for split, rows in asked.items()}
+    late = {
+        split: [dataclasses.replace(row, answer=end) for row, end in zip(rows, late_answers(rows, known)) if end]
+        for split, rows in asked.items()
+        if split in alone
     }
+    views = {"alone": alone, "late": late, "wrong": wrong}
+    views = {view: {split: rows for split, rows in sets.items() if rows} for view, sets in views.items()}
+    for view in ("alone", "late"):
+        if not {"forget", "holdout"} <= views[view].keys():
+            del views[view]
+    counts = [f"{len(rows)} {split}" for split, rows in views["wrong"].items()]
+    if counts:
+        notes.append(f"truth ratio: {', '.join(counts)} rows with wrong answers made of other rows' words")
+    return SearchSplit({"asked": asked, **{view: sets for view, sets in views.items() if sets}}, notes)
+
+
+def _with_wrong_answers(rows: list, known: list) -> list:
+    """The rows that have wrong answers of our own, with them; the true answer in the place of its paraphrase."""
+    return [
+        dataclasses.replace(row, paraphrased_answer=row.answer, perturbed_answer=wrong)
+        for row, wrong in zip(rows, wrong_answers(rows, known))
+        if wrong
+    ]
 
 
 def look(model, tokenizer, split: SearchSplit, max_length: int) -> dict:
     """{view: ModelEvaluation} of a model on the search's own rows: teacher-forced, nothing is generated."""
     return {
         view: evaluation_metrics.evaluate_model(
-            model, tokenizer, sets, metrics=(RATIO,) if view == "wrong" else LOOKED_AT, max_length=max_length
+            model, tokenizer, sets, metrics=OWN_METRICS.get(view, LOOKED_AT), max_length=max_length
         )
         for view, sets in split.views.items()
     }
@@ -181,8 +187,8 @@ class Judge:
             self.goals = {
                 (view, metric): pair
                 for view, evaluation in target.items()
-                for metric in ((RATIO,) if view == "wrong" else COMPARED)
-                if (pair := self._contrast(evaluation, metric))
+                for metric in OWN_METRICS.get(view, COMPARED)
+                if {"forget", "holdout"} <= evaluation.metrics.keys() and (pair := self._contrast(evaluation, metric))
             }
         self.unseen = _finite_ratios(target, "holdout")
         self.gated = told_apart(self._quality(target))
@@ -216,7 +222,7 @@ class Judge:
         if not parts:
             parts["loss"] = evaluation_metrics.closeness(float(losses.mean()), self.level, self.start_loss)
         return Score(evaluation_metrics.harmonic_mean(list(parts.values())), self._privacy(asked),
-                     self._utility(asked), parts, self._quality(seen) if self.gated else None)  # fmt: skip
+                     self._utility(seen), parts, self._quality(seen) if self.gated else None)  # fmt: skip
 
     def _quality(self, seen: dict) -> float | None:
         from scipy.stats import ks_2samp
@@ -233,12 +239,12 @@ class Judge:
                 shares.append(1 - abs(evaluation_metrics.membership_auc(forget, holdout) - 0.5) / 0.5)
         return evaluation_metrics.harmonic_mean(shares) if shares else None
 
-    def _utility(self, asked) -> float:
+    def _utility(self, seen: dict) -> float:
         shares = [1.0]
-        for split in ("retain", "general"):
-            before = self.target["asked"].metrics.get(split, {}).get("answer_probability")
-            if before:
-                shares.append((asked.metrics[split]["answer_probability"] or 0.0) / before)
+        for view, metric in (("asked", "answer_probability"), ("wrong", RATIO)):
+            for split in ("retain", "general") if view in self.target else ():
+                if before := self.target[view].metrics.get(split, {}).get(metric):
+                    shares.append((seen[view].metrics[split][metric] or 0.0) / before)
         return min(shares)
 
 

@@ -26,12 +26,13 @@ RANGES = {
     "learning_rate": (0.25, 10.0, True),
     "num_train_epochs": (0.5, 1.5, False),
     "retain_weight": (0.5, 4.0, True),
+    "retain_rows_per_forget_row": (0.5, 2.0, True),
     "level_scale": (0.7, 1.2, False),
     "beta": (0.5, 3.0, True),
     "strength": (0.3, 2.0, True),
     "probability_power": (0.5, 2.0, True),
 }
-SURE = 3  # defaults before the best so far is changed for the first time
+SURE = 1  # defaults before the best so far is changed for the first time
 STEP = 0.12  # of a setting's range: the standard deviation of a change
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
@@ -58,7 +59,7 @@ def space(method: str, given: dict) -> dict[str, tuple[float, float, bool, float
     for name, (low, high, log) in RANGES.items():
         default = defaults.get(name)
         fixed = given.get(name) is not None or (name == "num_train_epochs" and defaults["max_steps"] > 0)
-        idle = name == "retain_weight" and defaults["retain_loss"] == "none"
+        idle = name.startswith("retain_") and defaults["retain_loss"] == "none"
         if default and not fixed and not idle and name in algorithm.hyper_parameters(method):
             found[name] = (low * default, min(high * default, OPTIONS[name].high or math.inf), log, float(default))
     return found
@@ -117,8 +118,9 @@ def ask(study, spaces: dict[str, dict], seed: int):
                                                    group=True)  # fmt: skip
     tried = {trial.user_attrs["method"] for trial in done if trial.user_attrs.get("default")}
     first = next((name for name in spaces if name not in tried), None)
-    best = max((trial for trial in done if trial.value is not None and trial.user_attrs["method"] in spaces),
-               key=lambda trial: trial.value, default=None)  # fmt: skip
+    whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]  # others hold a probe's value
+    whole = [trial for trial in whole if trial.user_attrs["method"] in spaces]
+    best = max(whole, key=lambda trial: trial.value, default=None)
     changes = len(done) - len(tried)
     its_turn = changes <= len(tried) - SURE if first else len(done) % 2
     change = best is not None and its_turn
@@ -162,6 +164,7 @@ def described(trial, number: int, budget: float) -> dict:
         "state": "complete" if whole else "given up",
         "within": whole and kept["utility"] >= budget,
         "told_apart": whole and told_apart(kept.get("quality")),
+        "looks": kept.get("looks", []),
         "seconds": round(kept.get("seconds", 0.0), 2),
         "why": kept.get("why", ""),
     }

@@ -347,6 +347,36 @@ def test_task_vector_walks_back_as_far_as_it_came():
     del there
 
 
+@pytest.mark.parametrize("scale", [0.4, 1.3])
+def test_update_scale_multiplies_the_whole_change_of_the_weights(scale):
+    whole, scaled = prepared("npo"), prepared("npo", update_scale=scale)
+    start = whole.optimizer.snapshot()
+    assert "scaled" not in [record["event"] for record in whole.steps()]
+    assert [record["event"] for record in scaled.steps()][-1] == "scaled"
+    for before, one, other in zip(start, whole.optimizer.flats, scaled.optimizer.flats, strict=True):
+        assert not torch.equal(before, one)
+        torch.testing.assert_close(other, before + scale * (one - before), rtol=1e-5, atol=1e-7)
+
+
+def test_update_scale_of_an_adapter_scales_the_product():
+    from models.loading import add_lora
+
+    found = []
+    for scale in (1.0, 0.5):
+        torch.manual_seed(0)
+        model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
+        list(prepared("npo", model=model, update_scale=scale).steps())
+        module = next(m for m in model.modules() if hasattr(m, "get_delta_weight") and "default" in m.lora_A)
+        found.append(module.get_delta_weight("default").detach())
+    assert float(found[0].abs().max()) > 0
+    torch.testing.assert_close(found[1], 0.5 * found[0])
+
+
+def test_update_scale_of_a_student_is_refused():
+    with pytest.raises(algorithm.MethodError, match="no target to go back to"):
+        prepared("knowledge_distillation", update_scale=0.9)
+
+
 def test_task_vector_of_an_adapter_negates_the_product():
     from models.loading import add_lora
 

@@ -39,7 +39,7 @@ def world(tmp_path_factory):
 
 def flags(world, run, *more):
     """An auto run of a few trials; the tiny model learns at a hundred times the usual rate."""
-    asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=3e-3"]
+    asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=2e-3"]
     return world.flags(run, *asked, *more, without=SEARCHED)
 
 
@@ -201,7 +201,7 @@ def test_the_score_is_two_sided_and_knows_the_model_that_never_saw_the_rows(worl
     untouched = judge.score(seen)
     retrained = judge.score(search_score.look(loading.load_model(world.retrained)[0], tokenizer, split, 64))
     assert untouched.forgetting == 0 and untouched.utility == 1 and untouched.score == 0
-    assert retrained.forgetting > 0.5 and retrained.utility > 0.95 and retrained.score > 0.5
+    assert retrained.forgetting > 0.5 and retrained.utility > 0.85 and retrained.score > 0.5
     broken = tiny_models.make_tiny(everyone, epochs=0)[0]
     for parameter in broken.parameters():
         parameter.data.mul_(3)
@@ -246,7 +246,7 @@ def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_bu
     report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
     defaults = [trial["method"] for trial in report["trials"] if trial["default"]]
     assert defaults == list(options.SEARCHED)[: len(defaults)] and len(report["trials"]) == 10
-    assert [trial["default"] for trial in report["trials"]] == [True] * 3 + [False, True] * 3 + [False]
+    assert [trial["default"] for trial in report["trials"]] == [True, False] * 5
     best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
     whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
     assert best["score"] == max(trial["score"] for trial in whole) > 0.3
@@ -266,25 +266,86 @@ def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_bu
 
 
 @needs_optuna
-def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path):
-    """Trials start from the target's weights and train on the winner's rows: the run is the trial again."""
-    kept = []
-    look = search.Search.look
+@pytest.mark.parametrize("kind", ["kept", "no room on the disk", "adapter"])
+def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch, capsys, kind):
+    """Trials start from the target's weights and train on the winner's rows: the run is the trial, or it again."""
+    kept, again, look, train = [], [], search.Search.look, unlearning_script.train
 
     def spy(self):
         kept.append({name: value.clone() for name, value in self.model.state_dict().items()})
         return look(self)
 
-    original, search.Search.look = search.Search.look, spy
-    try:
-        assert main(flags(world, tmp_path / "run")) == 0
-    finally:
-        search.Search.look = original
-    report = found(tmp_path / "run")
-    whole = [trial["number"] for trial in report["trials"] if trial["state"] == "complete"]
-    judged = kept[1 + whole.index(report["winner"])]  # the first look is at the target
-    model = loading.load_model(tmp_path / "run-model")[0].state_dict()
-    assert all(model[name].equal(judged[name]) for name in judged)
+    def watched(run, *rest):
+        again.append(run.total_steps - run.step if not run.ended else 0)
+        return train(run, *rest)
+
+    monkeypatch.setattr(search.Search, "look", spy)
+    monkeypatch.setattr(unlearning_script, "train", watched)
+    if kind == "no room on the disk":
+        monkeypatch.setattr(search.run_folder, "write_state", no_room)
+    adapter = ["--use_peft", "--lora_r=4", "--learning_rate=1e-2", "--merge_adapter"] if kind == "adapter" else []
+    run = tmp_path / "run"
+    assert main(flags(world, run, *adapter)) == 0
+    report = found(run)
+    winner = report["trials"][report["winner"] - 1]
+    place = 1  # the first look is at the target
+    for trial in report["trials"][: report["winner"] - 1]:
+        place += len(trial["looks"])
+    scale = winner["settings"].get("update_scale", 1)
+    looks = kept[place : place + len(winner["looks"])]
+    model = loading.load_model(tmp_path / ("run-model-merged" if adapter else "run-model"))[0].state_dict()
+
+    def apart(judged):
+        return max(float((model[name] - judged[name]).abs().max()) for name in judged)
+
+    nearest = min(looks, key=apart)
+    assert apart(nearest) < 1e-6 and len(looks) == len({look["update_scale"] for look in winner["looks"]})
+    best = max(winner["looks"], key=lambda look: look["score"] - 5 * max(0, 0.8 - look["utility"]))
+    assert scale in {look["update_scale"] for look in winner["looks"]} and best["score"] >= winner["score"] - 0.11
+    assert (again[0] > 0) == (kind == "no room on the disk")
+    assert ("is trained once more" in capsys.readouterr().out) == (kind == "no room on the disk")
+    assert not list(run.glob("trial-*"))
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    steps = [record["step"] for record in records if record["event"] == "step"]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) > 1
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    assert config["update_scale"] == scale and not any("resume" in word for word in config["command"])
+
+
+def no_room(target, *rest):
+    raise loading.ModelError(f"cannot write {target}: No space left on device; nothing was replaced", 6)
+
+
+@needs_optuna
+def test_a_search_that_was_over_runs_its_winner_without_training_it_again(world, tmp_path, monkeypatch):
+    """Killed between the choice and the end of the winner's run: the same command takes the trial's state up again."""
+    run, conclude = tmp_path / "run", unlearning_script._conclude
+    monkeypatch.setattr(unlearning_script, "_conclude", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(flags(world, run, "--max_trials=2")) == 130
+    assert found(run)["state"] == "chosen" and len(list(run.glob("trial-*"))) == 1
+    monkeypatch.setattr(unlearning_script, "_conclude", conclude)
+    monkeypatch.setattr(algorithm.Unlearning, "_train_step", lambda self: pytest.fail("trained again"))
+    assert main(flags(world, run, "--max_trials=2")) == 0
+    assert (run / "report.html").exists() and not list(run.glob("trial-*"))
+
+
+def test_the_best_factor_on_a_change_is_climbed_to():
+    tried = []
+
+    def hill(top):
+        tried.clear()
+        return lambda scale: tried.append(scale) or -abs(scale - top)
+
+    def best(top, first, **more):
+        values = search.climb(hill(top), lambda: first, **more)
+        assert list(values) == tried and len(set(tried)) == len(tried)
+        return max(values, key=values.get)
+
+    assert best(0.84, -1) == 0.8 and tried == [1.0, 0.9, 0.8, 0.7]
+    assert best(1.22, -1) == 1.2 and tried == [1.0, 0.9, 1.1, 1.2, 1.3]
+    assert best(1.0, 1) == 1.0 and tried == [1.0, 1.1, 0.9]
+    assert best(9, 1) == search.SCALES[1] and best(0.1, 1) == search.SCALES[0]
+    assert best(0.5, -1, more=lambda: len(tried) < 3) == 0.8 and len(tried) == 3
 
 
 @needs_optuna
@@ -307,7 +368,7 @@ def test_hopeless_trials_are_given_up_at_half_of_their_way(world, tmp_path, monk
 
 def test_what_was_given_is_not_searched(world):
     given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
-    assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight"}
+    assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight", "retain_rows_per_forget_row"}
     assert "beta" not in search_study.settings_of("undial", given) and "strength" in search_study.space("undial", given)
     low, high, log, default = search_study.space("npo", {})["learning_rate"]
     assert low < default < high and log
@@ -462,7 +523,10 @@ def test_an_adapter_is_searched_and_the_base_stays_as_it_was(world, tmp_path):
 @needs_optuna
 def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_path):
     assert main(flags(world, tmp_path / "run", "--retain_data=none", "--max_trials=3")) == 0
-    assert [trial["method"] for trial in found(tmp_path / "run")["trials"]] == list(options.SEARCHED_WITHOUT_RETAIN)
+    trials = found(tmp_path / "run")["trials"]
+    tried = [trial["method"] for trial in trials if trial["default"]]
+    assert tried == list(options.SEARCHED_WITHOUT_RETAIN)[: len(tried)] and len(tried) >= 2
+    assert {trial["method"] for trial in trials} <= {*options.SEARCHED_WITHOUT_RETAIN}
 
 
 @needs_optuna
@@ -476,11 +540,12 @@ def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
     assert (method, settings) == ("npo", {"beta": 0.2})
     again = search_study.open_study(tmp_path / "a?b.db")
     assert not search_study.finished(again)
-    for expected in ("npo", "undial"):
+    asked = ("npo", "npo", "undial")  # its default, a change to it, the other's default
+    for expected in asked:
         begun, method, settings = search_study.ask(again, spaces, 1)
         assert method == expected
         again.tell(begun, 0.5)
-    assert [trial.user_attrs["method"] for trial in search_study.finished(again)] == ["npo", "undial"]
+    assert [trial.user_attrs["method"] for trial in search_study.finished(again)] == list(asked)
     third = search_study.ask(again, spaces, 1)[1:]
     assert search_study.ask(search_study.open_study(tmp_path / "a?b.db"), spaces, 1)[1:] == third
 
