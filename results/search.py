@@ -26,6 +26,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
+from data.sampling import spread
 from models import loading
 from results import measuring, processes, run_folder, search_score
 from results.options import BUNDLED, UsageError, command_line, resolve, searched, seconds_of
@@ -185,7 +186,9 @@ class Search:
         texts = preparation.read_examples(str(PROJECT / BUNDLED["general_retain"]))
         texts, _ = preparation.remove_overlap(self.sets.examples["forget"], texts, True)
         counts = {self.configuration(name, {})["general_retain_rows"] for name in self.spaces} - {0}
-        trained = {id(texts[i * len(texts) // count]) for count in counts for i in range(min(count, len(texts)))}
+        counts |= {round(ranges["general_retain_rows"][1]) for ranges in self.spaces.values()
+                   if "general_retain_rows" in ranges}  # fmt: skip
+        trained = {id(text) for count in counts for text in spread(texts, count)}
         return search_score.own_rows([text for text in texts if id(text) not in trained], [])
 
     def load(self, measured: int):
@@ -320,7 +323,7 @@ class Search:
         seen = f"after {done:.0%} of its steps {way:.0%} of the way to the level is gone and {left:.0%} of retain left"
         if way < INERT or way > OVERSHOT or left < DAMAGED * self.budget:
             raise GivenUp(f"hopeless: {seen}")
-        if trial.should_prune():
+        if trial.user_attrs["default"] and trial.should_prune():  # a change of the best is no stranger to compare
             raise GivenUp(f"below the median: {seen}")
 
     def attempt(self, trial, config: dict, reserve: float, first: bool):

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import math
-import random
 import sqlite3
 import warnings
 from pathlib import Path
@@ -21,19 +20,19 @@ from results.options import OPTIONS, SEARCH_DEFAULTS, resolve, searched
 from results.runs import pareto_front
 from results.search_score import told_apart
 
-# what is searched, in multiples of the method's default: (least, most, logarithmic)
+# what is searched, in multiples of the method's default: (least, most, one move); in the order of the moves
 RANGES = {
-    "learning_rate": (0.25, 10.0, True),
-    "num_train_epochs": (0.5, 1.5, False),
-    "retain_weight": (0.5, 4.0, True),
-    "retain_rows_per_forget_row": (0.5, 2.0, True),
-    "level_scale": (0.7, 1.2, False),
-    "beta": (0.5, 3.0, True),
-    "strength": (0.3, 2.0, True),
-    "probability_power": (0.5, 2.0, True),
+    "general_retain_rows": (1.0, 2.0, 2.0),  # twice as many rows, or not
+    "retain_rows_per_forget_row": (0.5, 2.0, 1.5),
+    "retain_weight": (0.5, 4.0, 1.5),
+    "learning_rate": (0.25, 10.0, 1.5),
+    "num_train_epochs": (0.5, 2.0, 1.4),
+    "level_scale": (0.7, 1.3, 1.1),
+    "beta": (0.5, 3.0, 1.5),
+    "strength": (0.3, 2.0, 1.4),
+    "probability_power": (0.5, 2.0, 1.4),
 }
-SURE = 1  # defaults before the best so far is changed for the first time
-STEP = 0.12  # of a setting's range: the standard deviation of a change
+CHANGES = 2  # of the best so far for each default that was tried
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
 NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "training_seconds")
@@ -53,16 +52,24 @@ def settings_of(method: str, given: dict) -> dict:
     return {name: value for name, value in rest.items() if OPTIONS[name].group != "method" or name in own}
 
 
-def space(method: str, given: dict) -> dict[str, tuple[float, float, bool, float]]:
-    """{setting: (low, high, logarithmic, default)} of a method; what was given is not searched."""
+def space(method: str, given: dict) -> dict[str, tuple[float, float, float]]:
+    """{setting: (low, high, default)} of a method; what was given is not searched."""
     defaults, found = resolve({**settings_of(method, given), "method": method}), {}
-    for name, (low, high, log) in RANGES.items():
+    for name, (low, high, _) in RANGES.items():
         default = defaults.get(name)
         fixed = given.get(name) is not None or (name == "num_train_epochs" and defaults["max_steps"] > 0)
         idle = name.startswith("retain_") and defaults["retain_loss"] == "none"
         if default and not fixed and not idle and name in algorithm.hyper_parameters(method):
-            found[name] = (low * default, min(high * default, OPTIONS[name].high or math.inf), log, float(default))
+            found[name] = (low * default, min(high * default, OPTIONS[name].high or math.inf), float(default))
     return found
+
+
+def rounded(name: str, value: float, default: float) -> float:
+    """A value as it is tried: to three digits; of rows, the default's multiple by a power of the move."""
+    if OPTIONS[name].kind is int:
+        move = RANGES[name][2]
+        return round(default * move ** round(math.log(value / default, move)))
+    return float(f"{value:.3g}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -106,8 +113,8 @@ def finished(study) -> list:
 
 
 def ask(study, spaces: dict[str, dict], seed: int):
-    """(trial, method, settings): `SURE` defaults, then by turns a change to the best so far and the next default; once
-    every default was tried, by turns a change to the best and what the sampler makes of the finished trials."""
+    """(trial, method, settings): a default, `CHANGES` to the best so far, the next default and so on; once all defaults
+    were tried, by turns a change to the best and what the sampler makes of the finished trials."""
     import optuna
 
     done = finished(study)
@@ -122,32 +129,37 @@ def ask(study, spaces: dict[str, dict], seed: int):
     whole = [trial for trial in whole if trial.user_attrs["method"] in spaces]
     best = max(whole, key=lambda trial: trial.value, default=None)
     changes = len(done) - len(tried)
-    its_turn = changes <= len(tried) - SURE if first else len(done) % 2
-    change = best is not None and its_turn
+    its_turn = changes < CHANGES * len(tried) if first else len(done) % 2
+    change = next_move(best.user_attrs, spaces, done) if best and its_turn else None
     if change:
-        method = best.user_attrs["method"]
-        values = near(best.user_attrs["settings"], spaces[method], random.Random(number))
+        method, values = best.user_attrs["method"], change
     elif first:
-        method, values = first, {name: default for name, (_, _, _, default) in spaces[first].items()}
+        method, values = first, {name: default for name, (_, _, default) in spaces[first].items()}
     if change or first:
         study.enqueue_trial({"method": method, **{f"{method}.{name}": value for name, value in values.items()}})
     trial = study.ask()
     method = trial.suggest_categorical("method", list(spaces))
-    settings = {name: float(f"{trial.suggest_float(f'{method}.{name}', low, high, log=log):.3g}")
-                for name, (low, high, log, _) in spaces[method].items()}  # fmt: skip
+    settings = {name: rounded(name, trial.suggest_float(f"{method}.{name}", low, high, log=True), default)
+                for name, (low, high, default) in spaces[method].items()}  # fmt: skip
     for name, value in (("method", method), ("settings", settings), ("default", bool(first and not change))):
         trial.set_user_attr(name, value)
     return trial, method, settings
 
 
-def near(settings: dict, ranges: dict, draw: random.Random) -> dict:
-    """Settings changed by normal steps of `STEP` of each range, kept within it."""
-    found = {}
-    for name, (low, high, log, _) in ranges.items():
-        there, back = (math.log, math.exp) if log else (float, float)
-        moved = there(settings[name]) + draw.gauss(0, STEP) * (there(high) - there(low))
-        found[name] = min(max(back(moved), low), high)
-    return found
+def next_move(best: dict, spaces: dict, done: list) -> dict | None:
+    """The best trial's settings with the first change of one setting that was not tried yet: the moves of `RANGES` up,
+    then down; None where all were."""
+    method, settings = best["method"], best["settings"]
+    tried = [trial.user_attrs["settings"] for trial in done if trial.user_attrs["method"] == method]
+    ranges = spaces[method]
+    tried = [{name: values[name] for name in ranges} for values in tried]
+    for power in (1, -1):
+        for name, (low, high, default) in ranges.items():
+            value = min(max(settings[name] * RANGES[name][2] ** power, low), high)
+            moved = {**{name: settings[name] for name in ranges}, name: rounded(name, value, default)}
+            if moved not in tried:
+                return moved
+    return None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

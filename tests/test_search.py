@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small_world
@@ -39,7 +40,7 @@ def world(tmp_path_factory):
 
 def flags(world, run, *more):
     """An auto run of a few trials; the tiny model learns at a hundred times the usual rate."""
-    asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=2e-3"]
+    asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=1.5e-3"]
     return world.flags(run, *asked, *more, without=SEARCHED)
 
 
@@ -246,7 +247,7 @@ def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_bu
     report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
     defaults = [trial["method"] for trial in report["trials"] if trial["default"]]
     assert defaults == list(options.SEARCHED)[: len(defaults)] and len(report["trials"]) == 10
-    assert [trial["default"] for trial in report["trials"]] == [True, False] * 5
+    assert [trial["default"] for trial in report["trials"]] == [True, False, False] * 3 + [True]
     best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
     whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
     assert best["score"] == max(trial["score"] for trial in whole) > 0.3
@@ -370,8 +371,8 @@ def test_what_was_given_is_not_searched(world):
     given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
     assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight", "retain_rows_per_forget_row"}
     assert "beta" not in search_study.settings_of("undial", given) and "strength" in search_study.space("undial", given)
-    low, high, log, default = search_study.space("npo", {})["learning_rate"]
-    assert low < default < high and log
+    low, high, default = search_study.space("npo", {})["learning_rate"]
+    assert low < default < high
     assert default == algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"]
 
 
@@ -453,7 +454,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
 def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(world, tmp_path, capsys):
     assert main(flags(world, tmp_path / "one", "--max_trials=4")) == 0
     assert main(flags(world, tmp_path / "two", "--max_trials=4", "--seed=7")) == 0
-    first, second = (found(tmp_path / name)["trials"][3]["settings"] for name in ("one", "two"))
+    first, second = (found(tmp_path / name)["trials"][0]["looks"] for name in ("one", "two"))
     assert first != second
     (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
     capsys.readouterr()
@@ -522,7 +523,7 @@ def test_an_adapter_is_searched_and_the_base_stays_as_it_was(world, tmp_path):
 
 @needs_optuna
 def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_path):
-    assert main(flags(world, tmp_path / "run", "--retain_data=none", "--max_trials=3")) == 0
+    assert main(flags(world, tmp_path / "run", "--retain_data=none", "--max_trials=4")) == 0
     trials = found(tmp_path / "run")["trials"]
     tried = [trial["method"] for trial in trials if trial["default"]]
     assert tried == list(options.SEARCHED_WITHOUT_RETAIN)[: len(tried)] and len(tried) >= 2
@@ -532,7 +533,7 @@ def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_pa
 @needs_optuna
 def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
     """Between a default being queued and being asked for, and between that and its end."""
-    spaces = {"npo": {"beta": (0.1, 0.4, True, 0.2)}, "undial": {"strength": (1.0, 9.0, True, 3.0)}}
+    spaces = {"npo": {"beta": (0.1, 0.4, 0.2)}, "undial": {"strength": (1.0, 9.0, 3.0)}}
     study = search_study.open_study(tmp_path / "a?b.db")
     study.enqueue_trial({"method": "npo", "npo.beta": 0.2})
     again = search_study.open_study(tmp_path / "a?b.db")
@@ -540,14 +541,29 @@ def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
     assert (method, settings) == ("npo", {"beta": 0.2})
     again = search_study.open_study(tmp_path / "a?b.db")
     assert not search_study.finished(again)
-    asked = ("npo", "npo", "undial")  # its default, a change to it, the other's default
+    asked = ("npo", "npo", "npo", "undial")  # its default, two changes to it, the other's default
     for expected in asked:
         begun, method, settings = search_study.ask(again, spaces, 1)
         assert method == expected
         again.tell(begun, 0.5)
     assert [trial.user_attrs["method"] for trial in search_study.finished(again)] == list(asked)
-    third = search_study.ask(again, spaces, 1)[1:]
-    assert search_study.ask(search_study.open_study(tmp_path / "a?b.db"), spaces, 1)[1:] == third
+    settings = [trial.user_attrs["settings"] for trial in search_study.finished(again)]
+    assert settings == [{"beta": 0.2}, {"beta": 0.3}, {"beta": 0.133}, {"strength": 3.0}]  # a move up, a move down
+    next_one = search_study.ask(again, spaces, 1)[1:]
+    assert search_study.ask(search_study.open_study(tmp_path / "a?b.db"), spaces, 1)[1:] == next_one
+
+
+def test_moves_change_one_setting_in_their_order_and_none_is_made_twice():
+    spaces = {"profile_matching": search_study.space("profile_matching", {})}
+    first = {name: default for name, (_, _, default) in spaces["profile_matching"].items()}
+    best, done, moves = {"method": "profile_matching", "settings": first}, [], []
+    while (moved := search_study.next_move(best, spaces, [SimpleNamespace(user_attrs=best), *done])) is not None:
+        (name,) = [name for name in first if moved[name] != first[name]]
+        moves.append((name, moved[name] > first[name]))
+        done.append(SimpleNamespace(user_attrs={"method": "profile_matching", "settings": moved}))
+    names = [name for name in search_study.RANGES if name in first]
+    assert moves == [(name, up) for up in (True, False) for name in names if up or name != "general_retain_rows"]
+    assert done[0].user_attrs["settings"]["general_retain_rows"] == 2 * first["general_retain_rows"]
 
 
 @needs_optuna
