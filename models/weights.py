@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import torch
 from torch.optim.adamw import adamw
@@ -140,7 +141,7 @@ class FlatAdamW:
     def grad_norm(self) -> float:
         """Euclidean norm of the gathered gradient."""
         parts = self._grads if self._grads is not None else self.gradient.values()
-        return float(torch.stack([torch.linalg.vector_norm(part, dtype=torch.float32) for part in parts]).norm())
+        return math.sqrt(sum(_square(part) for part in parts))
 
     def step(self, learning_rate: float, scale: float = 1.0):
         """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed.
@@ -279,6 +280,14 @@ class FlatAdamW:
             module.sparse = False
         self.hooks, self.slots, self.flats, self.moments, self.sparse = [], [], [], [], []
         self._grads, self.gradient, self.frozen = None, {}, {}
+
+
+def _square(values) -> float:
+    """Sum of squares; on a CPU in pieces, whose fp32 copies stay in the processor's cache."""
+    if values.device.type != "cpu":
+        return float(torch.linalg.vector_norm(values, dtype=torch.float32)) ** 2
+    parts = (piece.float() for piece in values.reshape(-1).split(PIECE["cpu"]))
+    return sum(float(torch.dot(part, part)) for part in parts)
 
 
 def _add(total, grad):
