@@ -99,7 +99,7 @@ def read_run(folder: str | Path) -> Run:
         evaluations=[
             line for line in log if line.get("event") == "evaluation" and finite(line.get("step")) is not None
         ],
-        events=[line for line in log if line.get("event") in ("best", "early_stop", "collapse")],
+        events=[line for line in log if line.get("event") in ("best", "early_stop", "collapse", "scaled")],
         examples=[row for row in _json_lines(folder / "examples.jsonl", problems) if isinstance(row.get("split"), str)],
         problems=problems,
     )
@@ -235,8 +235,8 @@ def training(run: Run) -> dict[str, np.ndarray]:
 
 
 def marks(run: Run) -> dict[int, list[str]]:
-    """{step: [what happened there]}: the kept state, the early stop, the collapse."""
-    words = {"best": "kept", "early_stop": "stopped early", "collapse": "collapse"}
+    """{step: [what happened there]}: the kept state, the early stop, the collapse, the change scaled."""
+    words = {"best": "kept", "early_stop": "stopped early", "collapse": "collapse", "scaled": "scaled"}
     found: dict[int, list[str]] = {}
     for line in run.events:
         step = finite(line.get("step"))

@@ -442,8 +442,9 @@ class Search:
         else:
             kept = "within the budget" if best["within"] else f"none kept {self.budget:.0%}: this one kept most"
             say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
-            trained = min(best["training_seconds"], self.clock.now() - self.clock.started)
-            self.folder.seconds |= {"unlearning": trained, "searching": -trained}  # what it took is its run's
+            trained = best["training_seconds"]  # its run's, not the search's, unless an earlier process trained it
+            here = min(trained, self.clock.now() - self.clock.started)
+            self.folder.seconds |= {"unlearning": trained, "searching": -here}
             chosen |= going_on(self.folder.path, best["number"])
         del self.model, self.kept
         return chosen

@@ -92,7 +92,7 @@ class Trace:
         elif kind == "answers" and isinstance(record.get("answers"), list):
             self.first_answers = self.first_answers or record
             self.last_answers = record
-        elif kind in ("best", "early_stop", "collapse"):
+        elif kind in ("best", "early_stop", "collapse", "scaled"):
             self.events.append(str(record.get("message") or kind))
 
 

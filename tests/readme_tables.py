@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 sys.path.insert(0, str(ROOT / "tests"))
 
+import auto_against_default  # noqa: E402
 import measured  # noqa: E402
 import rivals  # noqa: E402
 
@@ -161,6 +162,7 @@ MEASURED = {
 TABLES = {
     "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
     "comparison": comparison_table, "rivals": rivals.rivals_table, "requests": requests_table,
+    "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
 }  # fmt: skip
 
