@@ -6,6 +6,7 @@ named among the run's problems.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 
@@ -73,8 +74,9 @@ def draw_search(search: dict):
     axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
     front = np.flatnonzero(pareto_front(x, y))
     front = front[np.lexsort((-y[front], x[front]))]
-    axes.step([-1, *x[front], x[front][-1]], [y[front][0], *y[front], -10], where="pre", color=INK, linewidth=1.1,
-              linestyle=(0, (4, 2)), zorder=1, scalex=False, scaley=False)  # fmt: skip
+    steps_x, steps_y = [-1, *x[front], x[front][-1]], [y[front][0], *y[front], -10]
+    axes.step(steps_x, steps_y, where="pre", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1, scalex=False,
+              scaley=False)  # fmt: skip
     for method in dict.fromkeys(str(trial.get("method")) for trial in trials):
         colour, marker, _ = method_style(method)
         mine = [trial for trial in trials if str(trial.get("method")) == method]
@@ -96,7 +98,12 @@ def draw_search(search: dict):
     if best:
         axes.scatter(best["gone"], best["kept"], s=150, marker="o", facecolors="none", edgecolors=INK, linewidths=1.3,
                      zorder=6)  # fmt: skip
-        name_points(figure, axes, [(f"winner: trial {best['number']}", best["gone"], best["kept"])])
+        corners = list(zip(steps_x, steps_y))
+        drawn = [box for (x0, y0), (x1, y1) in itertools.pairwise(corners)
+                 for box in ((x0, y1, x1, y1), (x0, min(y0, y1), x0, max(y0, y1)))]  # fmt: skip
+        points = {(seen["gone"], seen["kept"]) for found in (trials, *looks.values()) for seen in found}
+        drawn += [(*point, *point) for point in points - {(best["gone"], best["kept"])}]
+        name_points(figure, axes, [(f"winner: trial {best['number']}", best["gone"], best["kept"])], drawn)
     return figure
 
 
