@@ -122,21 +122,26 @@ def answer_outputs(
     predicted_by = label_place - 1
     device = next(model.parameters()).device
     if packing.supported(unwrapped(model)) and not _drops_out(model):
-        rows = [values[:length] for values, length in zip(ids.numpy(), batch["lengths"].tolist())]
+        lengths = (batch["lengths"] - 1).clamp(min=1)  # nothing is read from a row's last token, nor does any see it
+        from models.norms import lean_norms  # not before: they need torch
+        from models.packed_attention import packed_attention
+
+        rows = [values[:length] for values, length in zip(ids.numpy(), lengths.tolist())]
         layout = packing.lay_out(rows)
         paths = torch.from_numpy(np.concatenate(layout.paths))
-        starts = torch.cumsum(batch["lengths"], 0) - batch["lengths"]
+        starts = torch.cumsum(lengths, 0) - lengths
         index = paths[starts[row] + predicted_by]
         inputs = {
             "input_ids": torch.from_numpy(layout.ids)[None],
             "position_ids": torch.from_numpy(layout.positions)[None],
         }
-        attention = packing.packed_attention(unwrapped(model), layout)
+        attention = packed_attention(unwrapped(model), layout)
+        norms = lean_norms(unwrapped(model))
     else:
         index = (row * ids.shape[1] + predicted_by).to(device)
-        inputs, attention = {"input_ids": ids.to(device)}, contextlib.nullcontext()
+        inputs, attention, norms = {"input_ids": ids.to(device)}, contextlib.nullcontext(), contextlib.nullcontext()
     index, place_of = torch.unique(index, return_inverse=True) if distinct else (index, None)
-    with attention, capturing(unwrapped(model), layer, truncate=not logits) as caught:
+    with attention, norms, capturing(unwrapped(model), layer, truncate=not logits) as caught:
         outputs = model(**inputs, answer_index=index, use_cache=False).logits
     answers = Answers(
         logits=outputs.reshape(-1, outputs.shape[-1]) if logits else outputs.new_zeros(len(row), 0),
@@ -179,7 +184,9 @@ def split_rows(answers: Answers, counts: list[int]) -> list[Answers]:
 
 def _drops_out(model) -> bool:
     """Whether dropout is at work: rows that share a prefix would then share its noise."""
-    return model.training and any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules())
+    return model.training and any(
+        (isinstance(m, torch.nn.Dropout) and m.p > 0) or getattr(m, "attention_dropout", 0) > 0 for m in model.modules()
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

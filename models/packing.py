@@ -4,59 +4,65 @@ Rows of one data set share their chat template's opening, and the variants of on
 causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it;
 autograd adds up their gradients. Loss and gradient equal those of padded rows.
 
-The batch becomes a tree of segments: each has a place in the packed sequence and the chain of segments before it.
-Neighbours in the tree make one unit of attention, with a mask that says who descends from whom: many small products
-cost more than a few larger ones with some waste. Attention runs unit by unit over the chain that its segments share,
-through the attention interface of transformers.
+The batch becomes a tree of segments: each has a place in the packed sequence and the chain of segments before it, which
+its tokens see. Segments of like size make one group of attention, filled up to one size (`models.packed_attention`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
 
-NAME = "packed_rows"
 WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
-UNIT = 128  # tokens of a unit of several segments at most
-_layout: Layout | None = None
+GROUP = 4_000  # what a group of attention costs beside its products, in pairs of query and key
+EVEN = 16  # a group's keys are a multiple of it: products and softmax of odd numbers take longer
 
 
 @dataclass
-class Unit:
-    """Segments `first` to `last` - 1 and the `chain` of segments before all of them. `hidden` (t, s) marks the keys,
-    of chain and unit together, that a query of the unit does not see; it does not yet know of sliding windows."""
+class Group:
+    """Segments of like size: the places in the packed sequence of their tokens, `queries` (B, T), and of what these
+    see, `keys` (B, S), of which `counts` (B,) and `seen` (B,) are real. A filled-up query sees the last key alone,
+    which is always a filled-up one, and no other query sees a filled-up key: so neither gets nor gives a gradient.
+    `before` are the chains' segments: (their place in the sequence, their place among the keys, which of the B)."""
 
-    first: int
-    last: int
-    chain: tuple
-    hidden: np.ndarray
-    distance: np.ndarray
+    queries: np.ndarray
+    keys: np.ndarray
+    counts: np.ndarray
+    seen: np.ndarray
+    before: list
     masks: dict = field(default_factory=dict)
 
+    @property
+    def real(self) -> np.ndarray:
+        """Which queries are real, (B, T)."""
+        return np.arange(self.queries.shape[1]) < self.counts[:, None]
+
     def mask(self, window: int | None, dtype):
-        """0 where a query sees a key, -inf elsewhere, (t, s)."""
+        """0 where a query sees a key, -inf elsewhere, (B, 1, 1, T, S)."""
         import torch
 
         if (window, dtype) not in self.masks:
-            hidden = self.hidden if window is None else self.hidden | (self.distance >= window)
+            query = (self.seen - self.counts)[:, None, None] + np.arange(self.queries.shape[1])[:, None]
+            key = np.arange(self.keys.shape[1])
+            hidden = key > query if window is None else (key > query) | (query - key >= window)
+            hidden[~self.real] = key < len(key) - 1
             zeros = torch.zeros(hidden.shape, dtype=dtype)
-            self.masks[window, dtype] = zeros.masked_fill_(torch.from_numpy(hidden), float("-inf"))
+            self.masks[window, dtype] = zeros.masked_fill_(torch.from_numpy(hidden), float("-inf"))[:, None, None]
         return self.masks[window, dtype]
 
 
 @dataclass
 class Layout:
-    """A packed batch: `ids` and `positions` (N,), the segments' `lengths` one after another, the `units` of attention,
-    and per row `paths`: where its tokens stand in the packed sequence, (length,) each."""
+    """A packed batch: `ids` and `positions` (N,), the `groups` of attention, and per row `paths`: where its tokens
+    stand in the packed sequence, (length,) each. `gathers` is kept for `models.packed_attention`."""
 
     ids: np.ndarray
     positions: np.ndarray
-    lengths: list
-    units: list
+    groups: list
     paths: list
+    gathers: dict = field(default_factory=dict)
 
 
 def lay_out(rows: list[np.ndarray]) -> Layout:
@@ -77,8 +83,7 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
             chain = (*chain, len(lengths))
             lengths.append(shared - depth)
         if first == last:
-            begins = np.cumsum([0, *lengths])
-            paths[order[first]] = np.concatenate([np.arange(begins[i], begins[i + 1]) for i in chain])
+            paths[order[first]] = chain
             return
         start = first
         for i in range(first, last + 1):
@@ -87,26 +92,44 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
                 start = i + 1
 
     place(0, len(order) - 1, 0, ())
-    return Layout(np.concatenate(ids), np.concatenate(positions), lengths, _units(lengths, chains, positions), paths)
+    begins = np.cumsum([0, *lengths]).tolist()
+    segments = [np.arange(begin, end) for begin, end in itertools.pairwise(begins)]
+    groups = [_group(*alike, segments, chains) for alike in _alike(lengths, chains)]
+    paths = [np.concatenate([segments[i] for i in chain]) for chain in paths]
+    return Layout(np.concatenate(ids), np.concatenate(positions), groups, paths)
 
 
-def _units(lengths: list, chains: list, positions: list) -> list[Unit]:
-    """Neighbouring segments of up to `UNIT` tokens that begin with the same chain, as units of attention."""
-    units, first = [], 0
-    while first < len(lengths):
-        base, last, size = chains[first], first + 1, lengths[first]
-        while last < len(lengths) and size + lengths[last] <= UNIT and chains[last][: len(base)] == base:
-            size += lengths[last]
-            last += 1
-        own = range(first, last)
-        seen = (*base, *own)
-        descends = np.array([[i == j or j in chains[i] for j in seen] for i in own])
-        descends = descends.repeat([lengths[i] for i in own], 0).repeat([lengths[i] for i in seen], 1)
-        queries, keys = (np.concatenate([positions[i] for i in part]) for part in (own, seen))
-        distance = queries[:, None] - keys[None]
-        units.append(Unit(first, last, base, ~descends | (distance < 0), distance))
-        first = last
-    return units
+def _alike(lengths: list, chains: list):
+    """Yields (segments, T, S) of each group; one joins the last group where filling up costs less than a new one."""
+    seen = [size + sum(lengths[i] for i in chain) for size, chain in zip(lengths, chains)]
+    even = [-(-(size + 1) // EVEN) * EVEN for size in seen]  # one at least is filled up
+    members, queries, keys = [], 0, 0
+    for i in sorted(range(len(lengths)), key=lambda i: (even[i], lengths[i])):
+        wider, longer = max(queries, lengths[i]), max(keys, even[i])
+        more = (len(members) + 1) * wider * longer - len(members) * queries * keys
+        if members and more > lengths[i] * even[i] + GROUP:
+            yield members, queries, keys
+            members, wider, longer = [], lengths[i], even[i]
+        members, queries, keys = [*members, i], wider, longer
+    yield members, queries, keys
+
+
+def _group(members: list, queries: int, keys: int, segments: list, chains: list) -> Group:
+    """The group of these segments, filled up to so many queries and keys."""
+    seen = [np.concatenate([segments[j] for j in (*chains[i], i)]) for i in members]
+    before, places = {}, {}
+    for number, i in enumerate(members):
+        start = 0
+        for j in chains[i]:
+            before.setdefault(j, []).append(number)
+            places[j] = slice(start, start := start + len(segments[j]))
+    return Group(
+        np.stack([np.pad(segments[i], (0, queries - len(segments[i]))) for i in members]),
+        np.stack([np.pad(path, (0, keys - len(path))) for path in seen]),
+        np.array([len(segments[i]) for i in members]),
+        np.array([len(path) for path in seen]),
+        [(slice(segments[j][0], segments[j][-1] + 1), places[j], numbers) for j, numbers in before.items()],
+    )
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
@@ -119,62 +142,12 @@ def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
 def supported(model) -> bool:
     """Whether the model's attention can be replaced and packing pays: on a CPU, where short rows waste padding."""
     checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # outlives the layout
+    sinks = any(hasattr(m, "sinks") for m in model.modules())  # keys that belong to no token
     layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
     return (
         bool(getattr(model, "_supports_attention_backend", False))
         and next(model.parameters()).device.type == "cpu"
         and not checkpointing
+        and not sinks
         and layers <= {"full_attention", "sliding_attention"}
     )
-
-
-@contextlib.contextmanager
-def packed_attention(model, layout: Layout):
-    """The model's attention over a packed batch; the model's own implementation is put back afterwards."""
-    from transformers import AttentionInterface
-
-    global _layout
-    AttentionInterface.register(NAME, _attention)
-    config = model.config.get_text_config()
-    before, previous = config._attn_implementation, _layout
-    config._attn_implementation, _layout = NAME, layout
-    try:
-        yield
-    finally:
-        config._attn_implementation, _layout = before, previous
-
-
-def _attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, softcap=None, **kwargs):
-    """(1, heads, N, d) queries over (1, kv heads, N, d) keys and values -> (1, N, heads, d), unit by unit."""
-    import torch
-
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    window = kwargs.get("sliding_window") or getattr(module, "sliding_window", None)
-    # split, not slices: the backward of a slice fills a whole tensor with zeros, that of a split is one concatenation
-    sizes = [sum(_layout.lengths[unit.first : unit.last]) for unit in _layout.units]
-    queries = query.split(sizes, 2)
-    keys, values = (part.split(_layout.lengths, 2) for part in (key, value))
-    outputs = []
-    for own, unit in zip(queries, _layout.units):
-        seen = (*unit.chain, *range(unit.first, unit.last))
-        own_keys, own_values = (torch.cat([part[i] for i in seen], 2) for part in (keys, values))
-        mask = unit.mask(window, query.dtype)
-        outputs.append(_attend(own, own_keys, own_values, mask, scaling, softcap, dropout * module.training))
-    return torch.cat(outputs, 1), None
-
-
-def _attend(query, keys, values, mask, scaling, softcap, dropout):
-    """Plain attention of t queries over s keys, mask (t, s) added: (1, h, t, d) -> (1, t, h, d)."""
-    import torch
-
-    _, heads, count, width = query.shape
-    groups, total = keys.shape[1], keys.shape[2]
-    folded = query.reshape(groups, heads // groups * count, width)  # heads that share a key in one product
-    scores = torch.bmm(folded * scaling, keys[0].transpose(1, 2)).view(groups, heads // groups, count, total)
-    if softcap:
-        scores = torch.tanh(scores / softcap) * softcap
-    weights = (scores + mask).softmax(-1)
-    if dropout:
-        weights = torch.nn.functional.dropout(weights, dropout)
-    mixed = torch.bmm(weights.view(groups, heads // groups * count, total), values[0])
-    return mixed.view(1, heads, count, values.shape[-1]).transpose(1, 2)

@@ -145,7 +145,7 @@ def _groups(run, terms):
 
 def _tokens(rows: list, packed: bool) -> int:
     if packed:
-        return len(packing.lay_out([rows.ids_of(index) for rows, index in rows]).ids)
+        return len(packing.lay_out([rows.ids_of(index)[:-1] for rows, index in rows]).ids)
     return len(rows) * max(int(rows.lengths[index]) for rows, index in rows)
 
 

@@ -11,7 +11,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models import cross_entropy, packing
+from models import cross_entropy, norms, packing
 from unlearning_algorithm import Answers, Context, Reference
 
 VOCABULARY = 53
@@ -123,6 +123,56 @@ def test_answer_positions_equal_plain_forward(name, packed, monkeypatch):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()) + 1e-7)
 
 
+def test_a_model_whose_attention_has_sinks_keeps_its_own():
+    config = transformers.GptOssConfig(
+        num_key_value_heads=2, head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=6, **SIZES
+    )
+    torch.manual_seed(0)
+    model, rows = transformers.AutoModelForCausalLM.from_config(config).eval(), random_rows(shared=11)
+    for layer in model.model.layers:
+        torch.nn.init.normal_(layer.self_attn.sinks)
+    answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+    torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_attention_dropout_is_not_left_out(packed):
+    """Rows that share a prefix would share its noise, so such a model is not packed while it trains."""
+    config = transformers.LlamaConfig(attention_dropout=0.5 if not packed else 0.0, num_key_value_heads=2, **SIZES)
+    model, rows = transformers.AutoModelForCausalLM.from_config(config).train(), random_rows(shared=11)
+    torch.manual_seed(0)
+    a, b = (algorithm.answer_outputs(model, rows.batch(np.arange(6), 2)).sequence_nll() for _ in range(2))
+    assert bool((a == b).all()) == packed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lean_norms_equal_the_models_own(dtype):
+    model = tiny().to(dtype)
+    module, hidden = model.model.norm, (3 * torch.randn(2, 7, 32)).to(dtype).requires_grad_()
+    upstream = torch.randn(2, 7, 32).to(dtype)
+    own = module(hidden)
+    expected = torch.autograd.grad(own, [hidden, module.weight], upstream)
+    with norms.lean_norms(model):
+        lean = module(hidden)
+        assert lean.grad_fn.name() == "_RmsNormBackward"
+        found = torch.autograd.grad(lean, [hidden, module.weight], upstream)
+    assert module(hidden).grad_fn.name() != "_RmsNormBackward"
+    near = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 6e-2}
+    torch.testing.assert_close(lean, own, **near)
+    for ours, plain in zip(found, expected):
+        torch.testing.assert_close(ours, plain, **near)
+
+
+def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
+    model = tiny("gemma2")  # (1 + weight) x / rms(x)
+    hidden = torch.randn(2, 7, 32).requires_grad_()
+    own = model.model.norm(hidden)
+    with norms.lean_norms(model):
+        found = model.model.norm(hidden)
+    assert found.grad_fn.name() != "_RmsNormBackward"
+    torch.testing.assert_close(found, own, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("piece", [1, 3 * 17, 1 << 20])
 def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch):
@@ -139,9 +189,9 @@ def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch)
     assert cross_entropy.token_nll(logits[:0], labels[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("unit", [1, 24, 64, 4096])
-def test_size_of_attention_units_does_not_change_the_result(unit, monkeypatch):
-    monkeypatch.setattr(packing, "UNIT", unit)
+@pytest.mark.parametrize("cost", [0, 100, 1_000, 10**9])
+def test_how_attention_is_grouped_does_not_change_the_result(cost, monkeypatch):
+    monkeypatch.setattr(packing, "GROUP", cost)
     model, rows = tiny(), random_rows(shared=11)
     answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
     torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
@@ -154,6 +204,15 @@ def test_shared_prefix_is_computed_once():
     for i in range(5):
         np.testing.assert_array_equal(layout.ids[layout.paths[i]], rows.ids_of(i))
         np.testing.assert_array_equal(layout.positions[layout.paths[i]], np.arange(rows.lengths[i]))
+
+
+def test_a_rows_last_token_is_not_computed(monkeypatch):
+    """Nothing is read from it, and no other token sees it."""
+    seen, lay_out = [], packing.lay_out
+    monkeypatch.setattr(packing, "lay_out", lambda rows: seen.append(lay_out(rows)) or seen[-1])
+    rows = random_rows(count=5, shared=11)
+    algorithm.answer_outputs(tiny(), rows.batch(np.arange(5), 2))
+    assert len(seen[0].ids) == int(rows.lengths.sum()) - 4 * 11 - 5
 
 
 def test_repeated_and_nested_rows_share_everything():
