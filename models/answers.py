@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models import packing
-from models.layers import capturing
+from models.layers import capturing, narrowed
 from models.on_first_use import F, torch
 
 
@@ -121,27 +121,17 @@ def answer_outputs(
     row, label_place = carries_loss.nonzero(as_tuple=True)
     predicted_by = label_place - 1
     device = next(model.parameters()).device
+    last = -1 if logits or layer is None else layer
     if packing.supported(unwrapped(model)) and not _drops_out(model):
-        lengths = (batch["lengths"] - 1).clamp(min=1)  # nothing is read from a row's last token, nor does any see it
-        from models.norms import lean_norms  # not before: they need torch
-        from models.packed_attention import packed_attention
-
-        rows = [values[:length] for values, length in zip(ids.numpy(), lengths.tolist())]
-        layout = packing.lay_out(rows)
-        paths = torch.from_numpy(np.concatenate(layout.paths))
-        starts = torch.cumsum(lengths, 0) - lengths
-        index = paths[starts[row] + predicted_by]
-        inputs = {
-            "input_ids": torch.from_numpy(layout.ids)[None],
-            "position_ids": torch.from_numpy(layout.positions)[None],
-        }
-        attention = packed_attention(unwrapped(model), layout)
-        norms = lean_norms(unwrapped(model))
+        inputs, index, around = _packed(unwrapped(model), batch, row, predicted_by, last)
     else:
         index = (row * ids.shape[1] + predicted_by).to(device)
-        inputs, attention, norms = {"input_ids": ids.to(device)}, contextlib.nullcontext(), contextlib.nullcontext()
+        inputs, around = {"input_ids": ids.to(device)}, []
     index, place_of = torch.unique(index, return_inverse=True) if distinct else (index, None)
-    with attention, norms, capturing(unwrapped(model), layer, truncate=not logits) as caught:
+    with contextlib.ExitStack() as stack:
+        for context in around:
+            stack.enter_context(context)
+        caught = stack.enter_context(capturing(unwrapped(model), layer, truncate=not logits))
         outputs = model(**inputs, answer_index=index, use_cache=False).logits
     answers = Answers(
         logits=outputs.reshape(-1, outputs.shape[-1]) if logits else outputs.new_zeros(len(row), 0),
@@ -156,6 +146,21 @@ def answer_outputs(
     head.skip = False
     head.hidden = None
     return answers
+
+
+def _packed(model, batch: dict, row, predicted_by, last: int):
+    """(inputs of the packed rows, where their tokens `predicted_by` of `row` stand, what the forward runs within);
+    `last` is the last layer to be computed."""
+    from models.lean import lean_layers  # not before: they need torch
+    from models.packed_attention import packed_attention
+
+    lengths = (batch["lengths"] - 1).clamp(min=1)  # nothing is read from a row's last token, nor does any see it
+    layout = packing.lay_out([ids[:length] for ids, length in zip(batch["input_ids"].numpy(), lengths.tolist())])
+    ids, positions = (torch.from_numpy(part)[None] for part in (layout.ids, layout.positions))
+    starts = torch.cumsum(lengths, 0) - lengths
+    index = torch.from_numpy(np.concatenate(layout.paths))[starts[row] + predicted_by]
+    around = [packed_attention(model, layout), lean_layers(model), narrowed(model, index, last)]
+    return {"input_ids": ids, "position_ids": positions}, index, around
 
 
 def join_batches(batches: list[dict]) -> dict:

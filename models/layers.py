@@ -63,6 +63,44 @@ def feed_forward_matrices(model) -> list:
 
 
 @contextlib.contextmanager
+def narrowed(model, index, last: int):
+    """The feed-forward block of the `last` layer works at the places `index` of the sequence alone, (1, N, d) of it.
+
+    The others get zeros from it, which nobody reads: above the last attention no place looks at another.
+    """
+    import torch
+
+    try:
+        block = feed_forward(decoder_layers(model)[last])
+    except MethodError:
+        block = None
+    if block is None or not len(index):
+        yield
+        return
+    index, count = torch.unique(index), []
+
+    def narrow(_module, args):
+        if not args:  # given by name, whatever it is
+            return None
+        count.append(args[0].shape[1])
+        return (args[0].index_select(1, index), *args[1:])
+
+    def widen(_module, _args, output):
+        if not count:
+            return None
+        found, *rest = output if isinstance(output, tuple) else (output,)
+        whole = found.new_zeros(1, count.pop(), found.shape[-1]).index_copy(1, index, found)
+        return (whole, *rest) if rest else whole
+
+    hooks = [block.register_forward_pre_hook(narrow), block.register_forward_hook(widen)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
 def capturing(model, layer: int | None, truncate: bool):
     """Collects the output of decoder layer `layer` in the list it yields; `truncate` leaves out the layers above."""
     import torch

@@ -43,7 +43,7 @@ PARTS = {  # ours with a name of a module of models/ replaced
     "ours": ("ours", "npo", {}),
     "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
     "a product of attention for each segment": ("ours", "npo", {"packing": {"GROUP": 0}}),
-    "the library's norms": ("ours", "npo", {"norms": {"lean_norms": contextlib.nullcontext}}),
+    "the library's norms and rotary embeddings": ("ours", "npo", {"lean": {"lean_layers": contextlib.nullcontext}}),
     "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
     "the optimizer in whole passes": ("ours", "npo", {"weights": {"PIECE": {"cpu": 2**40, "cuda": 2**40}}}),
 }
@@ -91,10 +91,10 @@ def plain_steps(model, rows, method: str, pad: int):
 def our_steps(model, rows, method: str, pad: int, settings: dict):
     """Yields the real tokens of each step of the project's loop."""
     import unlearning_algorithm as algorithm
-    from models import loading, norms, packing, weights
+    from models import lean, loading, packing, weights
 
     weights.keep_freed_memory()
-    for module in (norms, packing, weights):
+    for module in (lean, packing, weights):
         for part, value in settings.pop(module.__name__.split(".")[-1], {}).items():
             setattr(module, part, value)
     if settings.pop("use_peft", False):

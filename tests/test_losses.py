@@ -11,7 +11,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models import cross_entropy, norms, packing
+from models import cross_entropy, lean, packing
 from unlearning_algorithm import Answers, Context, Reference
 
 VOCABULARY = 53
@@ -152,22 +152,58 @@ def test_lean_norms_equal_the_models_own(dtype):
     upstream = torch.randn(2, 7, 32).to(dtype)
     own = module(hidden)
     expected = torch.autograd.grad(own, [hidden, module.weight], upstream)
-    with norms.lean_norms(model):
-        lean = module(hidden)
-        assert lean.grad_fn.name() == "_RmsNormBackward"
-        found = torch.autograd.grad(lean, [hidden, module.weight], upstream)
+    with lean.lean_layers(model):
+        ours = module(hidden)
+        assert ours.grad_fn.name() == "_RmsNormBackward"
+        found = torch.autograd.grad(ours, [hidden, module.weight], upstream)
     assert module(hidden).grad_fn.name() != "_RmsNormBackward"
     near = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 6e-2}
-    torch.testing.assert_close(lean, own, **near)
+    torch.testing.assert_close(ours, own, **near)
     for ours, plain in zip(found, expected):
         torch.testing.assert_close(ours, plain, **near)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lean_rotary_embeddings_equal_the_models_own(dtype):
+    from transformers.models.llama import modeling_llama
+
+    own = modeling_llama.apply_rotary_pos_emb
+    angles = torch.arange(7.0)[:, None] * torch.tensor([1.0, 0.1, 0.7, 0.02]).repeat(2)
+    cos, sin = angles.cos()[None].to(dtype), angles.sin()[None].to(dtype)
+    vectors = [torch.randn(1, heads, 7, 8).to(dtype).requires_grad_() for heads in (4, 2)]
+    upstream = [torch.randn_like(part) for part in vectors]
+    expected = own(*vectors, cos, sin)
+    with lean.lean_layers(tiny()):
+        found = modeling_llama.apply_rotary_pos_emb(*vectors, cos, sin)
+    assert modeling_llama.apply_rotary_pos_emb is own
+    assert [part.grad_fn.name() for part in found] == ["_RotaryBackward"] * 2
+    near = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 4e-2}
+    gradients = [torch.autograd.grad(part, vectors, upstream) for part in (expected, found)]
+    for ours, plain in zip((*found, *gradients[1]), (*expected, *gradients[0])):
+        torch.testing.assert_close(ours, plain, **near)
+
+
+def test_a_rotary_embedding_that_turns_otherwise_keeps_its_own():
+    """Cohere turns neighbours against each other, not halves; that the losses are right the test above says."""
+    model, rows = tiny("cohere"), random_rows()
+    algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+    own = __import__(type(model).__module__, fromlist=["apply_rotary_pos_emb"]).apply_rotary_pos_emb
+    assert lean._equal[own] is False
+
+
+def test_the_last_feed_forward_block_works_at_answer_positions_alone():
+    model, rows, seen = tiny(), random_rows(shared=11), []
+    for layer in model.model.layers:
+        layer.mlp.gate_proj.register_forward_hook(lambda _module, args, _output: seen.append(args[0].shape[1]))
+    answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+    assert seen == [int(rows.lengths.sum()) - 5 * 11 - 6, len(answers.labels)]
 
 
 def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
     model = tiny("gemma2")  # (1 + weight) x / rms(x)
     hidden = torch.randn(2, 7, 32).requires_grad_()
     own = model.model.norm(hidden)
-    with norms.lean_norms(model):
+    with lean.lean_layers(model):
         found = model.model.norm(hidden)
     assert found.grad_fn.name() != "_RmsNormBackward"
     torch.testing.assert_close(found, own, rtol=0, atol=0)
