@@ -191,11 +191,7 @@ def _measure(model, tokenizer, splits: dict, needs: set[str], settings: _Setting
     rows, report = encode_examples(tokenizer, examples, settings.max_length)
     answer_jobs = np.array([job.kind == "answer" for job in jobs])
     detailed = answer_jobs[rows.example_index]  # true answers in full; with each begins an example
-    if packing.supported(algorithm.unwrapped(model)):
-        batches = packed_batches(rows, detailed, settings.batch_tokens // 2)  # no padding: these are more rows
-    else:
-        batches = sampling.token_budget_batches(rows.lengths, settings.batch_tokens)
-    statistics = teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
+    statistics = _statistics(model, tokenizer, rows, detailed, settings.batch_tokens, progress)
     ends = set(end_of_turn(tokenizer))
     measured = {split: [None] * len(examples) for split, examples in splits.items()}
     starts: dict[tuple, int] = {}
@@ -223,6 +219,15 @@ def _measure(model, tokenizer, splits: dict, needs: set[str], settings: _Setting
             if row.paraphrased_loss is None and split in OPTION_SETS:
                 row.paraphrased_loss = float(row.nll.mean())  # TOFU: a short answer is its own paraphrase
     return measured, starts, rows, report
+
+
+def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=None) -> list:
+    """What the model says of each row's answer tokens, see `teacher_forced`."""
+    if packing.supported(algorithm.unwrapped(model)):
+        batches = packed_batches(rows, detailed, batch_tokens // 2)  # no padding: these are more rows
+    else:
+        batches = sampling.token_budget_batches(rows.lengths, batch_tokens)
+    return teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
 
 
 def _measured(example: Example, piece, labels, gold: str, ends: set[int]) -> Measured:
@@ -287,14 +292,18 @@ def _drafts(measured: dict, starts: dict, rows, max_new_tokens: int) -> dict[tup
 
 
 def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKENS, max_length: int = 512) -> list[str]:
-    """The model's greedy answers to the examples' prompts (raw text: what follows its first half), in order."""
+    """The model's greedy answers to the examples' prompts (raw text: what follows its first half), in order.
+
+    As far as they follow the examples' own answers, one pass over these decides them all at once.
+    """
     rows, _ = encode_examples(tokenizer, examples, max_length)
+    statistics = _statistics(model, tokenizer, rows, np.ones(len(rows), dtype=bool), 2048)
     drafts: dict[int, generation.Draft] = {}
     for index, number in enumerate(rows.example_index.tolist()):
         ids, start = rows.ids_of(index), int(rows.answer_starts[index])
-        if examples[number].prompt is None:
-            start += _half(ids[start:])
-        drafts.setdefault(number, generation.Draft(ids[:start], [], max_new_tokens))
+        first = start + _half(ids[start:]) if examples[number].prompt is None else start
+        predicted = statistics[index][1][first - start :].astype(np.int64)
+        drafts.setdefault(number, generation.draft(ids[:first], ids[first:], predicted, max_new_tokens))
     said = dict(zip(drafts, _answers(model, tokenizer, list(drafts.values()), None)))
     return [said.get(number, "") for number in range(len(examples))]
 

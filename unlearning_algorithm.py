@@ -191,7 +191,10 @@ def row_losses(model, rows, pad_token_id: int, accelerator=None):
 
 def probe(model, rows, pad_token_id: int, accelerator=None) -> dict:
     """Mean loss (nats per token), mean answer probability exp(-l_i) and mean next-token accuracy of some rows."""
-    losses, accuracy = row_losses(model, rows, pad_token_id, accelerator)
+    return _summary(*row_losses(model, rows, pad_token_id, accelerator))
+
+
+def _summary(losses, accuracy) -> dict:
     return {
         "loss": float(losses.mean()),
         "answer_probability": float(np.exp(-losses).mean()),
@@ -331,12 +334,15 @@ class Unlearning:
         if regularized:
             self.importance = REGULARIZERS[method.regularizer](self)
         self._probe_rows = self._choose_probe_rows()
-        self.start = self._look()
         holdout = self.rows.get("holdout")
-        unseen = []
+        unseen, known = [], {}
         if holdout is not None and len(holdout):
-            unseen, _ = token_losses(self.model, holdout, self.pad, accelerator=self.accelerator)
+            unseen, accuracy = token_losses(self.model, holdout, self.pad, accelerator=self.accelerator)
         means = np.array([values.mean() for values in unseen])
+        if unseen and "holdout_probe" not in self.rows:
+            few = self._probed("holdout", holdout)
+            known["holdout"] = _summary(means[few], accuracy[few])
+        self.start = self._look(known)
         self.level = float(means.mean()) if unseen else self._stated_level()
         if method.draws:
             unseen = means if method.draws is draw_levels else unseen
@@ -403,15 +409,18 @@ class Unlearning:
         self.products.add(name)
 
     def _choose_probe_rows(self) -> dict:
-        chosen, limit = {}, self.settings.probe_rows
+        chosen = {}
         for name in ("forget", "retain", "holdout", "earlier"):
             rows = self.rows.get(f"{name}_probe", self.rows.get(name))
             if rows is None or not len(rows):
                 continue
-            order = np.random.default_rng([self.settings.seed, 11]).permutation(len(rows))
-            count = 2 * limit if name == "forget" else limit  # these decide when to stop
-            chosen[name] = rows.take(np.sort(order[:count]))
+            chosen[name] = rows.take(self._probed(name, rows))
         return chosen
+
+    def _probed(self, name: str, rows):
+        """Which rows of a set are looked at; more of the forget set, which decides when to stop."""
+        order = np.random.default_rng([self.settings.seed, 11]).permutation(len(rows))
+        return np.sort(order[: self.settings.probe_rows * (2 if name == "forget" else 1)])
 
     def plan(self):
         """Fixes the stages, their batches and the number of steps from the settings."""
@@ -652,8 +661,12 @@ class Unlearning:
 
     # -- evaluation points
 
-    def _look(self) -> dict:
-        return {name: probe(self.model, rows, self.pad, self.accelerator) for name, rows in self._probe_rows.items()}
+    def _look(self, known=()) -> dict:
+        """The probe of each set; of `known` ones what is known."""
+        return {
+            name: known[name] if name in known else probe(self.model, rows, self.pad, self.accelerator)
+            for name, rows in self._probe_rows.items()
+        }
 
     def criterion(self, seen: dict) -> float:
         """What the best state minimises: the share still to forget (or over-forgotten) + 5 x the retain share lost.

@@ -53,6 +53,27 @@ def portable(value):
     return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 and home[0] == "/" else value
 
 
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+_hashes: dict[tuple, str] = {}
+
+
+def known_hash(path: Path) -> str:
+    """`file_hash`, taken once of a file that stays as it is: a run loads one base model several times."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if key not in _hashes:
+        _hashes[key] = file_hash(path)
+    return _hashes[key]
+
+
 def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
     """Writes `manifest.json`, {**extra, "files": {name: {"sha256", "size"}}}, over every other file of the folder."""
     folder = Path(folder)
@@ -68,8 +89,8 @@ def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
     return manifest
 
 
-def verify_manifest(folder: str | Path, *, hashes: bool = True) -> list[str]:
-    """Problems of a folder against its manifest: [] when every file has its size and SHA-256 (`hashes=False`: size)."""
+def verify_manifest(folder: str | Path, *, digest=file_hash) -> list[str]:
+    """Problems of a folder against its manifest: [] when every file has its size and SHA-256 (None: its size)."""
     folder = Path(folder)
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -85,7 +106,7 @@ def verify_manifest(folder: str | Path, *, hashes: bool = True) -> list[str]:
             problems.append(f"{name}: missing")
         elif path.stat().st_size != size:
             problems.append(f"{name}: {path.stat().st_size} bytes instead of {size}")
-        elif hashes and file_hash(path) != sha256:
+        elif digest and digest(path) != sha256:
             problems.append(f"{name}: its content has changed (SHA-256)")
     return problems
 
@@ -154,15 +175,6 @@ def tidy(target: str | Path):
             os.rename(path, target)
         else:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _files(folder: Path) -> list[str]:

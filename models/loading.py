@@ -27,6 +27,7 @@ from models.folders import (
     ModelError,
     file_hash,
     first_line,
+    known_hash,
     listed,
     new_folder,
     out_of_memory,
@@ -89,7 +90,7 @@ def default_model(progress=print) -> Path:
                 progress("converting it to safetensors, once (about 20 s) ...")
                 _convert_gguf(gguf)
                 progress(f"done: the default model is in {_shown(DEFAULT_FOLDER)}")
-    problems = verify_manifest(DEFAULT_FOLDER, hashes=False)
+    problems = verify_manifest(DEFAULT_FOLDER, digest=None)
     if problems:
         raise ModelError(f"{_shown(DEFAULT_FOLDER)} is damaged ({'; '.join(problems)}): delete it, it is fetched again")
     return DEFAULT_FOLDER
@@ -339,7 +340,7 @@ def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above:
 def _check_content(folder: Path):
     """Folders written by this project carry a manifest; a flipped bit in weights is invisible without it."""
     if (folder / MANIFEST).is_file():
-        problems = [p for p in verify_manifest(folder) if not p.startswith("README.md")]
+        problems = [p for p in verify_manifest(folder, digest=known_hash) if not p.startswith("README.md")]
         if problems:
             hint = f"Restore it, or delete {MANIFEST} if the files were changed on purpose"
             raise ModelError(f"{folder} is not as it was saved: {listed(problems)}. {hint}")
@@ -451,20 +452,13 @@ def _merge_adapter(model, folder: Path):
     return merged.eval()
 
 
-_hashes: dict[tuple, str] = {}
-
-
 def model_hash(name_or_path, progress=print) -> str:
     """SHA-256 over config and weights (adapters: with those of the base); independent of where the folder lies."""
     folder = resolve_model(name_or_path, progress)
     digest = hashlib.sha256()
     names = ["config.json", "adapter_config.json", *sorted(p.name for p in folder.glob("*.safetensors"))]
     for path in (folder / name for name in names if (folder / name).is_file()):
-        stat = path.stat()
-        key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-        if key not in _hashes:
-            _hashes[key] = file_hash(path)
-        digest.update(f"{path.name} {_hashes[key]}\n".encode())
+        digest.update(f"{path.name} {known_hash(path)}\n".encode())
     if (folder / "adapter_config.json").is_file():
         digest.update(model_hash(_base_folder(folder, progress), progress).encode())
     return digest.hexdigest()

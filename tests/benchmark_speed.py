@@ -1,6 +1,7 @@
 """Seconds and memory of an unlearning step beside the plain way, in alternating steps; not collected by pytest.
 
-    python tests/benchmark_speed.py                      # about five minutes on two cores; prints the README's table
+    python tests/benchmark_speed.py                      # about ten minutes on two cores; prints the README's table
+    python tests/benchmark_speed.py --tofu FOLDER        # npo on forget01.jsonl and retain400.jsonl of TOFU
     python tests/benchmark_speed.py --parts              # what each part of the packing is worth
 
 Every configuration is a process of its own that waits for its turn, so that only one computes at a time and each has a
@@ -39,11 +40,19 @@ CONFIGURATIONS = {
     "ours, gradient_difference": ("ours", "gradient_difference", {}),
 }
 GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
+
+
+def whole(*_):
+    """In place of a context that changes the model's forward: none."""
+    return contextlib.nullcontext()
+
+
 PARTS = {  # ours with a name of a module of models/ replaced
     "ours": ("ours", "npo", {}),
     "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
-    "a product of attention for each segment": ("ours", "npo", {"packing": {"GROUP": 0}}),
-    "the library's norms and rotary embeddings": ("ours", "npo", {"lean": {"lean_layers": contextlib.nullcontext}}),
+    "attention apart for segments of unequal size": ("ours", "npo", {"packing": {"GROUP": 0}}),
+    "the last feed-forward block at every position": ("ours", "npo", {"answers": {"narrowed": whole}}),
+    "the library's norms and rotary embeddings": ("ours", "npo", {"lean": {"lean_layers": whole}}),
     "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
     "the optimizer in whole passes": ("ours", "npo", {"weights": {"PIECE": {"cpu": 2**40, "cuda": 2**40}}}),
 }
@@ -91,10 +100,10 @@ def plain_steps(model, rows, method: str, pad: int):
 def our_steps(model, rows, method: str, pad: int, settings: dict):
     """Yields the real tokens of each step of the project's loop."""
     import unlearning_algorithm as algorithm
-    from models import lean, loading, packing, weights
+    from models import answers, lean, loading, packing, weights
 
     weights.keep_freed_memory()
-    for module in (lean, packing, weights):
+    for module in (answers, lean, packing, weights):
         for part, value in settings.pop(module.__name__.split(".")[-1], {}).items():
             setattr(module, part, value)
     if settings.pop("use_peft", False):
@@ -211,7 +220,8 @@ def main():
     parser.add_argument("--model_name_or_path", default=str(ROOT / "models" / "people-target"))
     parser.add_argument("--forget_data", default=str(ROOT / "data" / "forget.jsonl"))
     parser.add_argument("--retain_data", default=str(ROOT / "data" / "retain.jsonl"))
-    parser.add_argument("--rounds", type=int, default=5, help="steps of each configuration, by turns")
+    parser.add_argument("--tofu", type=Path, help="folder with forget01.jsonl and retain400.jsonl")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each configuration, by turns")
     parser.add_argument("--only", help="configurations to run, with semicolons")
     parser.add_argument("--parts", action="store_true", help="the parts of the packing instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -225,7 +235,10 @@ def main():
         print(parts_table(answers))
         measured.keep("parts", "python tests/benchmark_speed.py --parts", parts_table(answers))
         return
-    names = arguments.only.split(";") if arguments.only else list(CONFIGURATIONS)
+    names = arguments.only.split(";") if arguments.only else list(GROUPS[0] if arguments.tofu else CONFIGURATIONS)
+    if arguments.tofu:
+        sets = {"forget_data": "forget01.jsonl", "retain_data": "retain400.jsonl"}
+        vars(arguments).update({name: str(arguments.tofu / file) for name, file in sets.items()})
     peak = matrix_peak()
     print(f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s", flush=True)
     answers, flops = {}, {}
@@ -234,7 +247,9 @@ def main():
     told = f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s"
     text = f"{table(answers, flops, peak)}\n\n{told}; npo, {BATCH} forget and {BATCH} retain rows a step."
     print(text)
-    if names == list(CONFIGURATIONS):
+    if arguments.tofu and not arguments.only:
+        measured.keep("speed_tofu", "python tests/benchmark_speed.py --tofu FOLDER", text)
+    elif names == list(CONFIGURATIONS):
         measured.keep("speed", "python tests/benchmark_speed.py", text)
 
 

@@ -144,6 +144,8 @@ def test_an_answer_known_by_heart_is_not_generated(memorised, monkeypatch):
     assert found.metrics["forget"]["accuracy"] == 1
     assert [len(prompts) for prompts in asked] == [0]
     assert found.generations["forget"] == [example.answer for example in examples]
+    assert em.generate_answers(model, tokenizer, examples) == [example.answer for example in examples]
+    assert [len(prompts) for prompts in asked] == [0, 0]
 
 
 def test_evaluation_leaves_the_model_as_it_was(memorised):

@@ -271,6 +271,17 @@ def test_dropout_changes_a_step():
 # -- stopping and guarding
 
 
+def test_the_first_look_at_the_holdout_rows_is_that_of_a_probe():
+    """It is taken from the pass over all of them."""
+    rows = rows_for(algorithm.METHODS["npo"])
+    unlearning = algorithm.Unlearning(tiny(), rows, "npo", {**FAST, "probe_rows": 3}, pad_token_id=PAD)
+    unlearning.prepare()
+    looked_at = unlearning._probe_rows["holdout"]
+    assert 0 < len(looked_at) < len(rows["holdout"])
+    expected = algorithm.probe(unlearning.model, looked_at, PAD)
+    assert unlearning.start["holdout"] == pytest.approx(expected, rel=1e-5)
+
+
 def without_holdout():
     rows = rows_for(algorithm.METHODS["npo"])
     del rows["holdout"]
