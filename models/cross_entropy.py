@@ -16,25 +16,21 @@ class _TokenNll(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, labels):
         found = torch.empty(len(labels), dtype=torch.float32, device=logits.device)
-        normaliser = torch.empty_like(found)
         for part in _pieces(logits):
-            values = logits[part].float()
-            own = values.gather(1, labels[part, None])[:, 0]
-            found[part] = -values.log_softmax(-1).gather(1, labels[part, None])[:, 0]
-            normaliser[part] = own + found[part]
-        ctx.save_for_backward(logits, labels, normaliser)
+            log_p = logits[part].log_softmax(-1, dtype=torch.float32)
+            found[part] = -log_p.gather(1, labels[part, None])[:, 0]
+        ctx.save_for_backward(logits, labels)
         return found
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
-        logits, labels, normaliser = ctx.saved_tensors
+        logits, labels = ctx.saved_tensors
         gradient = torch.empty_like(logits)
         for part in _pieces(logits):
-            values = logits[part].to(torch.float32, copy=True)
-            values.sub_(normaliser[part, None]).exp_()
-            values[torch.arange(len(values), device=values.device), labels[part]] -= 1
-            gradient[part] = values.mul_(upstream[part, None])
+            p = logits[part].softmax(-1, dtype=torch.float32)
+            p[torch.arange(len(p), device=p.device), labels[part]] -= 1
+            gradient[part] = p.mul_(upstream[part, None])
         return gradient, None
 
 
