@@ -177,11 +177,17 @@ def start(name: str, arguments) -> subprocess.Popen:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def parts_table(answers: dict) -> str:
-    """The printed table of parts: medians, against ours."""
-    lines = ["| configuration | s/step | of ours |", "|---|---|---|"]
-    median = {name: statistics.median(a["seconds"] for a in found) for name, found in answers.items()}
-    return "\n".join([*lines, *(f"| {name} | {s:.2f} | {s / median['ours']:.2f} |" for name, s in median.items())])
+def parts_table(arguments) -> str:
+    """The printed table of parts: medians, each against ours in turns with it."""
+    lines = ["| configuration | s/step | ours beside it | of ours |", "|---|---|---|---|"]
+    for name in PARTS:
+        if name == "ours":
+            continue
+        answers = {}
+        alternate(["ours", name], arguments, answers, {})
+        ours, other = (statistics.median(a["seconds"] for a in answers[each]) for each in ("ours", name))
+        lines.append(f"| {name} | {other:.2f} | {ours:.2f} | {other / ours:.2f} |")
+    return "\n".join(lines)
 
 
 def table(answers: dict, flops: dict, peak: float) -> str:
@@ -230,10 +236,9 @@ def main():
         worker(arguments.worker, arguments)
         return
     if arguments.parts:
-        answers = {}
-        alternate(list(PARTS), arguments, answers, {})
-        print(parts_table(answers))
-        measured.keep("parts", "python tests/benchmark_speed.py --parts", parts_table(answers))
+        text = parts_table(arguments)
+        print(text)
+        measured.keep("parts", "python tests/benchmark_speed.py --parts", text)
         return
     names = arguments.only.split(";") if arguments.only else list(GROUPS[0] if arguments.tofu else CONFIGURATIONS)
     if arguments.tofu:
@@ -247,9 +252,7 @@ def main():
     told = f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s"
     text = f"{table(answers, flops, peak)}\n\n{told}; npo, {BATCH} forget and {BATCH} retain rows a step."
     print(text)
-    if arguments.tofu and not arguments.only:
-        measured.keep("speed_tofu", "python tests/benchmark_speed.py --tofu FOLDER", text)
-    elif names == list(CONFIGURATIONS):
+    if names == list(CONFIGURATIONS):
         measured.keep("speed", "python tests/benchmark_speed.py", text)
 
 

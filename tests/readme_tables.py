@@ -155,7 +155,7 @@ def shown(value) -> str:
 
 MEASURED = {
     "speed": "python tests/benchmark_speed.py", "parts": "python tests/benchmark_speed.py --parts",
-    "speed_tofu": "python tests/benchmark_speed.py --tofu FOLDER", "soak": "python tests/soak.py",
+    "soak": "python tests/soak.py",
     **{name: f"python tests/benchmark_evaluation.py --only {name}"
        for name in ("evaluation", "growth", "preparation", "startup")},
 }  # fmt: skip
