@@ -17,6 +17,7 @@ import numpy as np
 
 WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
 GROUP = 4_000  # what a group of attention costs beside its products, in pairs of query and key
+MOST = 1 << 20  # pairs of a group of several segments: larger ones gain nothing together, and take memory at once
 EVEN = 16  # a group's keys are a multiple of it: products and softmax of odd numbers take longer
 
 
@@ -106,8 +107,9 @@ def _alike(lengths: list, chains: list):
     members, queries, keys = [], 0, 0
     for i in sorted(range(len(lengths)), key=lambda i: (even[i], lengths[i])):
         wider, longer = max(queries, lengths[i]), max(keys, even[i])
-        more = (len(members) + 1) * wider * longer - len(members) * queries * keys
-        if members and more > lengths[i] * even[i] + GROUP:
+        together = (len(members) + 1) * wider * longer
+        more = together - len(members) * queries * keys
+        if members and (more > lengths[i] * even[i] + GROUP or together > MOST):
             yield members, queries, keys
             members, wider, longer = [], lengths[i], even[i]
         members, queries, keys = [*members, i], wider, longer

@@ -225,9 +225,10 @@ def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch)
     assert cross_entropy.token_nll(logits[:0], labels[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("cost", [0, 100, 1_000, 10**9])
-def test_how_attention_is_grouped_does_not_change_the_result(cost, monkeypatch):
+@pytest.mark.parametrize(("cost", "most"), [(0, 10**9), (100, 10**9), (10**9, 10**9), (10**9, 1), (10**9, 2_000)])
+def test_how_attention_is_grouped_does_not_change_the_result(cost, most, monkeypatch):
     monkeypatch.setattr(packing, "GROUP", cost)
+    monkeypatch.setattr(packing, "MOST", most)
     model, rows = tiny(), random_rows(shared=11)
     answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
     torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
@@ -240,6 +241,16 @@ def test_shared_prefix_is_computed_once():
     for i in range(5):
         np.testing.assert_array_equal(layout.ids[layout.paths[i]], rows.ids_of(i))
         np.testing.assert_array_equal(layout.positions[layout.paths[i]], np.arange(rows.lengths[i]))
+
+
+def test_a_group_of_several_segments_stays_small(monkeypatch):
+    """Its scores stand in memory at once; a long segment is a group of its own."""
+    monkeypatch.setattr(packing, "MOST", 3_000)
+    rows = [np.random.default_rng(i).integers(3, VOCABULARY, length) for i, length in enumerate([20] * 6 + [90])]
+    groups = packing.lay_out(rows).groups
+    assert sum(len(group.counts) for group in groups) == 7 and max(len(group.counts) for group in groups) > 1
+    for group in groups:
+        assert len(group.counts) == 1 or group.queries.size * group.keys.shape[1] <= 3_000
 
 
 def test_a_rows_last_token_is_not_computed(monkeypatch):
