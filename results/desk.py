@@ -291,7 +291,9 @@ class Desk:
             if wanted and ((self.results / wanted).exists() or (self.models / wanted).exists()):
                 raise InputError(f"there is a run or a model called {wanted} already: choose another name")
             plain = re.sub(r"[^A-Za-z0-9._-]", "-", otherwise).strip(".-")[:60]
-            folder = self.results / (wanted or f"{plain}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}")
+            folder = self.results / wanted if wanted else None
+            while folder is None or (not wanted and folder.exists()):  # four letters meet among some hundred runs
+                folder = self.results / f"{plain}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
             folder.mkdir(parents=True)
         return folder
 

@@ -198,6 +198,13 @@ def client_of(address, **options):
     return Client(address, verbose=False, analytics_enabled=False, **options)
 
 
+def test_two_runs_whose_drawn_names_meet_both_get_a_folder(desk, monkeypatch):
+    drawn = iter(["beef", "beef", "cafe"])
+    monkeypatch.setattr("results.desk.secrets.token_hex", lambda _size: next(drawn))
+    first, second = desk._new_folder("", "people-npo"), desk._new_folder("", "people-npo")
+    assert first.name.endswith("beef") and second.name.endswith("cafe") and second.is_dir()
+
+
 @pytest.mark.hardening(63)
 def test_the_api_runs_a_hundred_submissions(served, desk):
     client = client_of(served)
