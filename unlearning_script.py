@@ -243,9 +243,9 @@ def train(
                 if due or stop:
                     saved = run_folder.save_checkpoint(run, folder, identity, config["save_total_limit"])
                 if stop:
-                    again = shlex.join(
-                        [*config["command"], f"--output_dir={folder.path}", "--resume_from_checkpoint=latest"]
-                    )
+                    anew = ("--output_dir=", "--resume_from_checkpoint=")
+                    again = [word for word in config["command"] if not word.startswith(anew)]
+                    again = shlex.join([*again, f"--output_dir={folder.path}", "--resume_from_checkpoint=latest"])
                     raise Stopped(switch.number, f"state kept in {saved}; to go on: {again}")
     return outcome
 
@@ -382,9 +382,10 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
 
     folder.stage("loading")
+    loading.hash_meanwhile(config["model_name_or_path"], config["retrained_model"], progress=say)
+    tokenizer = loading.load_tokenizer(config["model_name_or_path"], progress=say)
     if config["retrained_model"]:
         evaluation_metrics.refuse_target_as_retrained(config["model_name_or_path"], config["retrained_model"])
-    tokenizer = loading.load_tokenizer(config["model_name_or_path"], progress=say)
     encode_sets(sets, tokenizer, config)
     for note in sets.notes:
         say(f"note: {note}")
@@ -400,7 +401,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     us.by_main(lambda: results.glance_at_retrained(folder))
     switch.check()
     folder.stage("loading")
-    model = us.placed(measuring.load_target(config, dtype))
+    model = us.placed(measuring.load_target(config, dtype, tokenizer))
     us.by_main(lambda: results.check_retrained(model))
     folder.write_json(
         "environment.json", run_folder.environment(hashes, model_hash, str(model.device), processes=us.count)

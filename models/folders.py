@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 MANIFEST = "manifest.json"
@@ -63,15 +64,17 @@ def file_hash(path: str | Path) -> str:
 
 
 _hashes: dict[tuple, str] = {}
+_hashing = threading.Lock()
 
 
 def known_hash(path: Path) -> str:
     """`file_hash`, taken once of a file that stays as it is: a run loads one base model several times."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if key not in _hashes:
-        _hashes[key] = file_hash(path)
-    return _hashes[key]
+    with _hashing:  # whoever else asks for it meanwhile waits instead of reading the file too
+        if key not in _hashes:
+            _hashes[key] = file_hash(path)
+        return _hashes[key]
 
 
 def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:

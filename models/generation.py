@@ -95,7 +95,7 @@ def _choose(logits, temperature: float, draw):
     import torch
 
     if temperature == 0:
-        return logits.argmax(-1)
+        return logits.max(-1).indices  # argmax takes thrice as long in bfloat16
     scaled = torch.nan_to_num(logits.float() / temperature, nan=0.0)  # a broken model samples noise, no crash
     return torch.multinomial(scaled.softmax(-1), 1, generator=draw)[:, 0]
 

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 import zipfile
 from pathlib import Path
@@ -46,6 +47,7 @@ __all__ = [
     "decoder_layers",
     "default_model",
     "file_hash",
+    "hash_meanwhile",
     "load_model",
     "load_tokenizer",
     "model_hash",
@@ -271,17 +273,18 @@ def load_model(
     attn_implementation: str | None = None,
     progress=print,
     quantization_config=None,
+    tokenizer=None,
 ):
     """(model, tokenizer) from a folder, DEFAULT_BASE or a hub name; eval mode, on the CPU, no pad token left unset.
 
     A LoRA adapter folder gives its base model with the adapter merged. `dtype`: "float32", "bfloat16", "float16" or
-    "auto" (as stored); `quantization_config`: of `models.quantised`. Raises ModelError before any weight is in memory
-    when the folder does not pass `screen_config`.
+    "auto" (as stored); `quantization_config`: of `models.quantised`; `tokenizer`: one to use in place of the folder's.
+    Raises ModelError before any weight is in memory when the folder does not pass `screen_config`.
     """
     folder = resolve_model(name_or_path, progress)
     if quantization_config and (folder / "adapter_config.json").is_file():
         raise ModelError(f"{folder} is a LoRA adapter: it is not merged into rounded weights. Name a whole model", 2)
-    return _load_folder(folder, dtype, attn_implementation, progress, (), quantization_config)
+    return _load_folder(folder, dtype, attn_implementation, progress, (), quantization_config, tokenizer)
 
 
 def weights_folder(name_or_path, progress=print) -> Path:
@@ -320,14 +323,16 @@ def parameter_count(name_or_path) -> int | None:
     return None
 
 
-def _load_folder(folder: Path, dtype: str, attn_implementation, progress, above: tuple, quantization_config=None):
+def _load_folder(
+    folder: Path, dtype: str, attn_implementation, progress, above=(), quantization_config=None, tokenizer=None
+):
     if dtype not in ("float32", "bfloat16", "float16", "auto"):
         raise ModelError(f"dtype {dtype!r}: expected float32, bfloat16, float16 or auto", 2)
     _check_content(folder)
     if (folder / "adapter_config.json").is_file():
-        return _load_adapter(folder, dtype, attn_implementation, progress, above)
+        return _load_adapter(folder, dtype, attn_implementation, progress, above, tokenizer)
     config = screen_config(folder)
-    tokenizer = _load_tokenizer(folder)
+    tokenizer = tokenizer or _load_tokenizer(folder)
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows:
         raise ModelError(
@@ -384,12 +389,12 @@ def _load_weights(folder: Path, dtype: str, attn_implementation, quantization_co
     return model.eval()
 
 
-def _load_adapter(folder: Path, dtype: str, attn_implementation, progress, above: tuple):
+def _load_adapter(folder: Path, dtype: str, attn_implementation, progress, above: tuple, tokenizer):
     if folder.resolve() in above:
         raise ModelError(f"{folder}: adapters that name each other as base")
     base_folder = _base_folder(folder, progress)
     above = (*above, folder.resolve())
-    model, tokenizer = _load_folder(base_folder, dtype, attn_implementation, progress, above)
+    model, tokenizer = _load_folder(base_folder, dtype, attn_implementation, progress, above, tokenizer=tokenizer)
     return _merge_adapter(model, folder), tokenizer
 
 
@@ -462,6 +467,20 @@ def model_hash(name_or_path, progress=print) -> str:
     if (folder / "adapter_config.json").is_file():
         digest.update(model_hash(_base_folder(folder, progress), progress).encode())
     return digest.hexdigest()
+
+
+def hash_meanwhile(*names, progress=print):
+    """Begins to hash these models beside what the caller does next; `model_hash` then waits for it."""
+    names = [name for name in names if name]
+    for name in names:
+        weights_folder(name, progress)  # fetches what is not here, in front of the user
+
+    def hash_them():
+        for name in names:
+            with contextlib.suppress(Exception):
+                model_hash(name, progress=lambda text: None)
+
+    threading.Thread(target=hash_them, daemon=True).start()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -56,16 +56,17 @@ def _token_statistics(answers, detailed) -> np.ndarray:
     order = torch.argsort(answers.place, stable=True)  # tokens by the logits that they are read from
     edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
     for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
-        log_p = answers.logits[start : start + 256].float().log_softmax(-1)
+        logits = answers.logits[start : start + 256]
+        log_p = logits.float().log_softmax(-1)
         place = answers.place[tokens] - start
         found[0, tokens] = -log_p[place, answers.labels[tokens]].double()
         tokens, place = tokens[detailed[tokens]], place[detailed[tokens]]
         if not len(tokens):
             continue
         places, again = torch.unique(place, return_inverse=True)
-        log_p = log_p if len(places) == len(log_p) else log_p[places]
+        log_p, logits = (log_p, logits) if len(places) == len(log_p) else (log_p[places], logits[places])
         p = log_p.exp()
-        predicted = log_p.argmax(-1)
+        predicted = logits.max(-1).indices  # in bfloat16 a sixth of the time that argmax takes
         log_p = log_p.clamp(min=-1e4)  # 0 x -inf is no number
         mean = (p * log_p).sum(-1)
         std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()

@@ -125,6 +125,12 @@ def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
         )
 
 
+def knows_as_well(target: ModelEvaluation, retrained: ModelEvaluation) -> bool:
+    """Whether `check_retrained` can raise at all, whatever is known of rows never seen."""
+    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
+    return ours is not None and theirs is not None and theirs >= KNOWS * ours
+
+
 def _probability(evaluation: ModelEvaluation, split: str) -> float | None:
     losses = [value for value in _values(evaluation, split, "loss") if value is not None]
     return float(np.exp(-np.array(losses)).mean()) if losses else None

@@ -246,7 +246,7 @@ def startup_benchmark(arguments) -> str:
     told = [f"`--help` answers in {statistics.median(seconds):.2f} s"]
     with tempfile.TemporaryDirectory(dir=ROOT / "results") as folder, put_aside(ROOT / "results" / ".evaluations"):
         seconds = [first_step(Path(folder) / name) for name in "abc"]
-        told.append(f"the default run's first step comes {statistics.median(seconds):.0f} s after the command")
+        told.append(f"the default run's first step comes {statistics.median(seconds):.1f} s after the command")
     return "; ".join(told) + "."
 
 

@@ -410,6 +410,8 @@ def test_a_retrained_model_that_knows_the_forget_set_is_refused(corners):
         em.check_retrained(bare, corners["target"])
     em.check_retrained(bare, corners["retrained"])
     em.check_retrained(corners["random"], corners["random"])  # neither knows anything: nothing to refuse
+    assert em.knows_as_well(corners["target"], corners["target"]), "whoever is refused has to pass this look first"
+    assert not em.knows_as_well(corners["target"], corners["retrained"])
 
 
 def test_the_truth_ratio_of_the_paper_is_an_option(memorised):

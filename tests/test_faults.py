@@ -171,6 +171,7 @@ def test_a_signal_stops_the_run_in_order_whatever_it_is_at(name, stopped):
 def test_a_stopped_run_goes_on_from_the_command_it_prints(stopped, small, tmp_path):
     folder, _, said = stopped["SIGTERM"]
     words = said.split("to go on: python unlearning_script.py ")[1].splitlines()[0]
+    assert words.count("--output_dir") == 1
     code, output = forked_runs.run(shlex.split(words), tmp_path / "said.txt", QUICK)
     assert code == 0 and "resumed from" in output, output
     assert status(folder)["exit_code"] == 0

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from transformers import (
     T5Config,
 )
 
-from models import loading
+from models import folders, loading
 from models.loading import (
     DEFAULT_BASE,
     ModelError,
@@ -464,6 +465,33 @@ def test_manifest_reports_missing_files_sizes_and_itself(tmp_path):
 
 
 # ---- saving goes wrong
+
+
+def test_a_model_is_hashed_beside_other_work_and_once(tmp_path, monkeypatch):
+    folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "m", "")
+    expected, read, go_on = model_hash(folder), [], threading.Event()
+    monkeypatch.setattr(folders, "_hashes", {})
+
+    def slow_hash(path, own=folders.file_hash):
+        assert go_on.wait(60)
+        read.append(path)
+        return own(path)
+
+    monkeypatch.setattr(folders, "file_hash", slow_hash)
+    loading.hash_meanwhile(str(folder), None, "", progress=silent)
+    assert not read, "it returns at once"
+    go_on.set()
+    assert model_hash(folder) == expected and len(read) == len(set(read)) == 2
+    with pytest.raises(ModelError, match="no such folder"):
+        loading.hash_meanwhile("a/b/c", progress=silent)
+
+
+def test_a_tokenizer_at_hand_is_not_read_again(tmp_path):
+    folder = foreign_folder(tmp_path / "m")
+    own = load_model(folder, progress=silent)[1]
+    assert load_model(folder, tokenizer=own, progress=silent)[1] is own
+    with pytest.raises(ModelError, match="the tokenizer has 130 tokens"):
+        load_model(folder, tokenizer=tiny_tokenizer(130), progress=silent)
 
 
 @pytest.mark.hardening(40)
