@@ -438,6 +438,7 @@ def _merge_adapter(model, folder: Path):
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
 
+    mapped = {p.data_ptr() for p in model.parameters()}
     try:
         config = LoraConfig.from_pretrained(str(folder))
         config.init_lora_weights = True  # others (pissa, eva, ...) rewrite the base; the values are overwritten anyway
@@ -451,6 +452,9 @@ def _merge_adapter(model, folder: Path):
         merged = peft_model.merge_and_unload(safe_merge=True)
     except Exception as error:
         raise ModelError(f"{folder}: the adapter cannot be merged into its base ({first_line(error)})") from error
+    for p in merged.parameters():
+        if p.data_ptr() in mapped:  # one weight that is left in the base's file keeps all of it in memory
+            p.data = p.data.clone()
     merged.requires_grad_(True)
     if hasattr(merged, "peft_config"):
         del merged.peft_config

@@ -6,9 +6,8 @@ import contextlib
 import math
 
 import torch
-from torch.optim.adamw import adamw
 
-ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False, "fused": True}
+ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time
 
 
@@ -33,16 +32,18 @@ class FlatAdamW:
         self.flats, self.slots, self.frozen, self.hooks = [], [], {}, []
         self.gradient, self._grads = {}, None  # by weight; in fp32 and laid out flat where somebody asked for that
         self.stale = set()  # weights whose place in the flat gradient holds an earlier step's
-        self.moments, self._places, self.decays, self.taken = [], [], [], 0
+        self.moments, self._pieces, self._places, self.decays, self.taken = [], [], [], [], 0
         for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
             if parameters:
                 self._lay_out(parameters)
                 self.decays.append(decay)
-        self.sparse = self._sparse_embeddings(model)
+        self.rows, self.sparse = {}, []
+        self._gather_rows_of_embeddings(model)
         for p in model.parameters():
             if not p.requires_grad and p.is_floating_point() and p.dtype != compute_dtype:
-                self.frozen[p] = p.data  # put back as it was: a frozen weight must not even be rounded
-                p.data = p.data.to(compute_dtype)
+                low = p.data.to(compute_dtype)  # put back as it was: a frozen weight must not even be rounded
+                self.frozen[p] = None if torch.equal(low.to(p.dtype), p.data) else p.data
+                p.data = low
         if compute_dtype == torch.float32:
             self._lay_gradient_flat()
 
@@ -63,16 +64,20 @@ class FlatAdamW:
                 self.hooks.append(p.register_post_accumulate_grad_hook(self._take))
             start = stop
 
-    def _sparse_embeddings(self, model) -> list:
-        """On a CPU: embeddings shall say which few rows have a gradient; a table of zeros for the rest, added to the
-        head's gradient where the two are tied, took a twentieth of a step."""
+    def _gather_rows_of_embeddings(self, model):
+        """On a CPU: of an embedding's gradient the few rows that have one, in `rows` by weight, until it is taken; a
+        table of zeros for the others, added to the head's gradient where the two are tied, took a twentieth of a step.
+        An embedding that does more than look up gives a sparse gradient instead, which costs a copy of the head's."""
         if self.compute_dtype == torch.float32 or self.flats[0].device.type != "cpu":
-            return []
+            return
         found = [m for m in model.modules() if isinstance(m, torch.nn.Embedding) and m.weight.requires_grad]
-        found = [m for m in found if not m.sparse and m.max_norm is None]
-        for module in found:
-            module.sparse = True
-        return found
+        for module in (m for m in found if not m.sparse and m.max_norm is None):
+            if type(module).forward is torch.nn.Embedding.forward and not module.scale_grad_by_freq:
+                self.rows[module.weight] = []
+                self.hooks.append(module.register_forward_hook(_hand_over_rows(self.rows)))
+            else:
+                module.sparse = True
+                self.sparse.append(module)
 
     def _take(self, p):
         """During the backward pass: takes a low-precision gradient away from its weight.
@@ -80,6 +85,10 @@ class FlatAdamW:
         What is added to another one is added in fp32, which does not round.
         """
         grad, p.grad = p.grad, None
+        if grad is None:  # an embedding that is no head: `gather` adds its rows
+            return
+        if not grad.is_sparse:
+            _add_rows(grad, self.rows.get(p, []))
         mine = self.gradient.get(p)
         if mine is not None and p not in self.stale:
             self.gradient[p] = _add(mine.float(), grad)
@@ -108,6 +117,7 @@ class FlatAdamW:
 
     def zero_grad(self):
         self.stale = set()
+        self._drop_rows()
         if self._grads is None:
             self.gradient.clear()
         for grad in self._grads or ():
@@ -119,14 +129,20 @@ class FlatAdamW:
             self.zero_grad()
         else:
             self.stale = {p for p, _ in self.slots}
+            self._drop_rows()
+
+    def _drop_rows(self):
+        for rows in self.rows.values():
+            rows.clear()
 
     def gather(self):
         """After the backward passes of a step: the gradient of what none of them reached is zero."""
-        for p, master in self.slots:
+        for p, _ in self.slots:
             if p not in self.gradient:
-                self.gradient[p] = torch.zeros_like(master)
+                self.gradient[p] = torch.zeros_like(p)
             elif p in self.stale:
                 self.gradient[p].zero_()
+            _add_rows(self.gradient[p], self.rows.get(p, []))  # of an embedding that is no head
         self.stale = set()
 
     def by_weight(self) -> list:
@@ -151,20 +167,20 @@ class FlatAdamW:
         if not self.moments:
             self._lay_moments_flat()
         self.taken += 1
-        for decay, pieces in self._pieces():
-            copies, masters, *moments, gradients = zip(*pieces)
-            gradients = [grad.float() for grad in gradients]
-            if scale != 1.0:
-                torch._foreach_mul_(gradients, scale)
-            steps = [torch.full((), self.taken - 1.0, device=master.device) for master in masters]
-            adamw(masters, gradients, *moments, [], steps, lr=learning_rate, weight_decay=decay, **ADAM)
+        taken = torch.tensor(float(self.taken), device=self.flats[0].device)
+        divisor = None if scale == 1.0 else torch.tensor(scale, device=taken.device).reciprocal()
+        for decay, copies, masters, averages, squares, places in self._pieces:
+            gradients = [self.gradient[p].reshape(-1)[part].float() for p, part in places]
+            torch._fused_adamw_(masters, gradients, averages, squares, [], [taken] * len(masters), lr=learning_rate,
+                                weight_decay=decay, grad_scale=divisor, **ADAM)  # fmt: skip
             if self.compute_dtype != torch.float32:
                 torch._foreach_copy_(copies, masters)
         if self._grads is None:
             self.gradient.clear()
 
-    def _pieces(self):
-        """(weight decay, [(weights, master, two moments, gradient)]) of at most PIECE weights; all are 1-d."""
+    def _cut(self):
+        """Yields (weight decay, and lists: weights, masters, two moments, (weight, which part)) of at most PIECE
+        weights; all are 1-d."""
         at_once = PIECE.get(self.flats[0].device.type, PIECE["cuda"])
         for number, decay in enumerate(self.decays):
             held, room = [], at_once
@@ -172,18 +188,20 @@ class FlatAdamW:
                 if mine != number:
                     continue
                 moments = (flat[part] for flat in self.moments[number].values())
-                flats = (p.data.view(-1), self.flats[number][part], *moments, self.gradient[p].reshape(-1))
+                flats = (p.data.view(-1), self.flats[number][part], *moments)
                 for start in range(0, p.numel(), at_once):
-                    piece = tuple(flat[start : start + at_once] for flat in flats)
+                    here = slice(start, start + at_once)
+                    piece = (*(flat[here] for flat in flats), (p, here))
                     if held and len(piece[0]) > room:
-                        yield decay, held
+                        yield decay, *map(list, zip(*held))
                         held, room = [], at_once
                     held.append(piece)
                     room -= len(piece[0])
-            yield decay, held
+            yield decay, *map(list, zip(*held))
 
     def _lay_moments_flat(self):
         self.moments = [{name: torch.zeros_like(flat) for name in ("exp_avg", "exp_avg_sq")} for flat in self.flats]
+        self._pieces = list(self._cut())
 
     def state(self) -> dict:
         """AdamW's state by name, flat; empty before the first step."""
@@ -230,7 +248,7 @@ class FlatAdamW:
 
     def reset(self):
         """Forgets the moments: what comes next is another training."""
-        self.moments, self.taken = [], 0
+        self.moments, self._pieces, self.taken = [], [], 0
 
     def take_grads(self) -> list:
         """The gathered gradient, which is zero afterwards."""
@@ -273,13 +291,50 @@ class FlatAdamW:
         for p, master in self.slots:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
-            p.data = data
+            p.data = p.data.to(self.original[p]) if data is None else data
         for hook in self.hooks:
             hook.remove()
         for module in self.sparse:
             module.sparse = False
-        self.hooks, self.slots, self.flats, self.moments, self.sparse = [], [], [], [], []
-        self._grads, self.gradient, self.frozen = None, {}, {}
+        self.hooks, self.slots, self.flats, self.moments, self._pieces, self.sparse = [], [], [], [], [], []
+        self._grads, self.gradient, self.frozen, self.rows = None, {}, {}, {}
+
+
+class _Rows(torch.autograd.Function):
+    """What an embedding has looked up; the gradient of its rows goes to `found` as (ids (n,), gradient (n, d))."""
+
+    @staticmethod
+    def forward(ctx, weight, ids, values, found, padding):
+        ctx.ids, ctx.found, ctx.padding = ids, found, padding
+        return values.view_as(values)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        ids, values = ctx.ids.reshape(-1), upstream.reshape(-1, upstream.shape[-1])
+        learns = slice(None) if ctx.padding is None else ids != ctx.padding
+        ctx.found.append((ids[learns], values[learns]))
+        return None, None, None, None, None
+
+
+def _hand_over_rows(rows: dict):
+    """A forward hook; a function, since a copy of the model shall not come with a copy of the optimizer."""
+
+    def hook(module, args, output):
+        if not output.requires_grad or module.weight not in rows:
+            return None
+        return _Rows.apply(module.weight, args[0], output.detach(), rows[module.weight], module.padding_idx)
+
+    return hook
+
+
+def _add_rows(grad, rows: list):
+    """Adds an embedding's rows to its dense gradient in place, those of one id summed in fp32, and empties `rows`."""
+    if rows:
+        ids, values = map(torch.cat, zip(*rows))
+        places, which = ids.unique(return_inverse=True)
+        grad[places] = grad[places].float().index_add_(0, which, values.float()).to(grad.dtype)
+        rows.clear()
 
 
 def _square(values) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import pickle
@@ -592,6 +593,24 @@ def test_adapter_folder_gives_base_with_adapter_merged(tmp_path, family):
     assert (folder / "adapter_model.safetensors").stat().st_mode & 0o777 == 0o644
     save_model(model, tokenizer, tmp_path / "merged", "")
     assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(tmp_path / "merged")), logits(model))
+
+
+def test_a_merged_adapter_leaves_nothing_of_its_base_in_memory(tmp_path):
+    base = foreign_folder(tmp_path / "base")
+    folder = save_adapter(trained_adapter(load_model(base, progress=silent)[0]), tmp_path / "adapter", str(base), "")
+
+    def mapped() -> bool:
+        return str(base / "model.safetensors") in Path("/proc/self/maps").read_text()
+
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("only Linux tells which files are mapped into memory")
+    model, _ = load_model(base, progress=silent)
+    assert mapped(), "weights are read from their file where it lies"
+    del model
+    gc.collect()
+    model, _ = load_model(folder, progress=silent)
+    gc.collect()
+    assert not mapped() and model.lm_head.weight is model.model.embed_tokens.weight
 
 
 def test_adapter_over_adapter_and_relative_base(tmp_path, monkeypatch):

@@ -77,6 +77,22 @@ def test_frozen_weights_stay_and_every_adapter_moves(method):
         assert torch.equal(p.detach(), before[name]) == (name not in trainable), name
 
 
+def test_a_frozen_weight_is_put_back_bit_by_bit_and_kept_twice_only_where_bfloat16_cannot_hold_it():
+    model = tiny().requires_grad_(False)
+    rough, fine, trained = list(model.parameters())[:3]
+    rough.data = rough.data.bfloat16().float()
+    trained.requires_grad = True
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
+    assert optimizer.frozen[rough] is None and torch.equal(
+        optimizer.frozen[fine], before["model.layers.0.self_attn.q_proj.weight"]
+    )
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    optimizer.release()
+    for name, p in model.named_parameters():
+        assert p.dtype == torch.float32 and torch.equal(p, before[name]), name
+
+
 @pytest.mark.parametrize("method", [m for m in LOOPED if m.full_weights_only], ids=lambda m: m.name)
 def test_edits_of_the_weights_refuse_an_adapter(method):
     model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
@@ -178,16 +194,23 @@ def test_flat_adamw_equals_torch_adamw(piece, monkeypatch):
     assert max(distance(ours, theirs).values()) < 1e-6
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma3"])
 def test_a_low_precision_gradient_is_the_dense_one_whether_laid_out_flat_or_not(family):
     """Embeddings, tied to the head or not, hand over the rows that have a gradient alone; the sum stays the same."""
-    rows, gradients = random_rows(), {}
-    for kind in ("dense", "by weight", "flat"):
+
+    def model_with_padding():
         model = tiny(family)
+        model.get_input_embeddings().padding_idx = int(rows.ids_of(0)[0])  # its row has no gradient but the head's
+        return model
+
+    rows, gradients = random_rows(), {}
+    model = model_with_padding().bfloat16()
+    (2 * plain_losses(model, rows).sum()).backward()
+    gradients["dense"] = [p.grad.float() for p in model.parameters()]
+    for kind in ("by weight", "flat"):
+        model = model_with_padding()
         optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
-        assert optimizer.sparse
-        for module in optimizer.sparse if kind == "dense" else ():
-            module.sparse = False
+        assert bool(optimizer.sparse) == (family == "gemma3"), "Gemma's embedding multiplies what it looks up"
         for _ in range(2):  # the second step must not see the first one's
             optimizer.begin_step()
             if kind == "flat":
@@ -195,15 +218,17 @@ def test_a_low_precision_gradient_is_the_dense_one_whether_laid_out_flat_or_not(
             for _ in range(2):  # accumulated
                 plain_losses(model, rows).sum().backward()
             optimizer.gather()
-        gradients[kind] = [optimizer.gradient[p].clone() for p, _ in optimizer.slots]
+        gradients[kind] = [optimizer.gradient[p].clone().float() for p in model.parameters()]
         norm = optimizer.grad_norm()
         assert norm == pytest.approx(float(torch.cat([g.flatten() for g in gradients[kind]]).norm()), rel=1e-4)
         optimizer.release()
-        assert not any(m.sparse for m in model.modules() if isinstance(m, torch.nn.Embedding))
+        embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+        assert not any(m.sparse or m._forward_hooks for m in embeddings)
     for kind in ("by weight", "flat"):
         for ours, dense in zip(gradients[kind], gradients["dense"], strict=True):
             torch.testing.assert_close(ours, dense, rtol=0.02, atol=0.02 * float(dense.abs().max()))
-    assert all(torch.equal(a, b) for a, b in zip(gradients["by weight"], gradients["flat"], strict=True))
+    pairs = zip(gradients["by weight"], gradients["flat"], strict=True)
+    assert all(torch.equal(a.bfloat16(), b.bfloat16()) for a, b in pairs)
 
 
 def test_a_step_in_pieces_from_bfloat16_gradients_is_the_step_in_whole_passes_from_float32_ones(monkeypatch):
