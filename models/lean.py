@@ -55,11 +55,11 @@ def _rotary(own, query, key, cos, sin, *others, **named):
     """Queries and keys (1, heads, N, d) turned by `cos` and `sin` (1, N, d), unless `own` turns them otherwise."""
     if others or named or cos.shape[-1] != query.shape[-1] or cos.dtype != query.dtype:
         return own(query, key, cos, sin, *others, **named)
-    if own not in _equal:
+    if own not in _equal and sin.any():  # at position 0 nothing turns, and all ways look alike
         with torch.no_grad():
-            few = [part[:, :, -4:] for part in (query, key)], [part[:, -4:] for part in (cos, sin)]
-            _equal[own] = all(_same(_Rotary.apply(x, *few[1]), y) for x, y in zip(few[0], own(*few[0], *few[1])))
-    if not _equal[own]:
+            pairs = zip((query, key), own(query, key, cos, sin))
+            _equal[own] = all(_same(_Rotary.apply(values, cos, sin), turned) for values, turned in pairs)
+    if not _equal.get(own):
         return own(query, key, cos, sin)
     return _Rotary.apply(query, cos, sin), _Rotary.apply(key, cos, sin)
 

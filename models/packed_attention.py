@@ -73,8 +73,9 @@ class _Gather:
 
     def __init__(self, layout: Layout, heads: int, kv_heads: int):
         self.parts, self.kv_heads, queries, keys, query_at, key_at = [], kv_heads, [], [], 0, 0
-        from_queries = np.empty((len(layout.ids), heads), dtype=np.int64)
-        from_keys = np.empty((len(layout.ids), kv_heads), dtype=np.int64)
+        from_queries = np.zeros((len(layout.ids), heads), dtype=np.int64)  # a spare token gets any output
+        from_keys = np.zeros((len(layout.ids), kv_heads), dtype=np.int64)
+        self.spare = slice(len(layout.ids) - layout.spare, None)
         for group in layout.groups:
             queries.append(group.queries[:, None] * heads + np.arange(heads)[:, None])  # (B, heads, T)
             keys.append(group.keys[:, None] * kv_heads + np.arange(kv_heads)[:, None])  # (B, kv heads, S)
@@ -94,6 +95,7 @@ class _Gather:
     def per_token(self, rows):
         """The gradient of the groups' keys, summed for each token: (all S, d) -> (1, kv heads, N, d)."""
         total = rows.index_select(0, self.from_keys).view(1, -1, self.kv_heads, rows.shape[-1]).transpose(1, 2)
+        total[:, :, self.spare] = 0
         for part in self.parts:
             keys = part.keys(rows).view(len(part.group.counts), self.kv_heads, -1, rows.shape[-1])
             for token, key, segments in part.group.before:
@@ -141,6 +143,7 @@ class _PackedAttention(torch.autograd.Function):
             torch.bmm(to_scores, part.keys(keys), out=part.queries(to_queries))
             torch.bmm(to_scores.mT, part.queries(queries), out=part.keys(to_keys))
         to_query = to_queries.index_select(0, gather.from_queries).mul_(ctx.scaling).view(*shape, -1).transpose(1, 2)
+        to_query[:, :, gather.spare] = 0
         return to_query, gather.per_token(to_keys), gather.per_token(to_values), None, None, None, None
 
 

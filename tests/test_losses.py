@@ -1,6 +1,7 @@
 """Losses against identities and plain computations; published bugs of the field as regression tests."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -185,10 +186,25 @@ def test_lean_rotary_embeddings_equal_the_models_own(dtype):
 
 def test_a_rotary_embedding_that_turns_otherwise_keeps_its_own():
     """Cohere turns neighbours against each other, not halves; that the losses are right the test above says."""
-    model, rows = tiny("cohere"), random_rows()
-    algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
-    own = __import__(type(model).__module__, fromlist=["apply_rotary_pos_emb"]).apply_rotary_pos_emb
-    assert lean._equal[own] is False
+    model = tiny("cohere")
+    own = sys.modules[type(model).__module__].apply_rotary_pos_emb
+    lean._equal.pop(own, None)
+    first = encoded([np.array([5, 6])] * 2, [1, 1])  # position 0 alone is computed, where nothing turns
+    for rows, known in ((first, None), (random_rows(), False)):
+        answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+        assert lean._equal.get(own) is known
+        torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
+
+
+def test_the_tokens_that_make_a_packed_batch_round_change_no_gradient(monkeypatch):
+    rows, gradients = random_rows(shared=11), []
+    for round_to in (1, 64):
+        monkeypatch.setattr(packing, "ROUND", round_to)
+        model = tiny()
+        algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2)).sequence_nll().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for without, ours in zip(*gradients):
+        torch.testing.assert_close(ours, without, rtol=1e-5, atol=1e-5 * float(without.abs().max()))
 
 
 def test_the_last_feed_forward_block_works_at_answer_positions_alone():
@@ -196,7 +212,8 @@ def test_the_last_feed_forward_block_works_at_answer_positions_alone():
     for layer in model.model.layers:
         layer.mlp.gate_proj.register_forward_hook(lambda _module, args, _output: seen.append(args[0].shape[1]))
     answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
-    assert seen == [int(rows.lengths.sum()) - 5 * 11 - 6, len(answers.labels)]
+    computed = int(rows.lengths.sum()) - 5 * 11 - 6
+    assert seen == [computed + -computed % packing.ROUND, len(answers.labels)]
 
 
 def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
@@ -237,7 +254,7 @@ def test_how_attention_is_grouped_does_not_change_the_result(cost, most, monkeyp
 def test_shared_prefix_is_computed_once():
     rows = random_rows(count=5, shared=11)
     layout = packing.lay_out([rows.ids_of(i) for i in range(5)])
-    assert len(layout.ids) == int(rows.lengths.sum()) - 4 * 11
+    assert len(layout.ids) - layout.spare == int(rows.lengths.sum()) - 4 * 11 and len(layout.ids) % packing.ROUND == 0
     for i in range(5):
         np.testing.assert_array_equal(layout.ids[layout.paths[i]], rows.ids_of(i))
         np.testing.assert_array_equal(layout.positions[layout.paths[i]], np.arange(rows.lengths[i]))
@@ -259,13 +276,13 @@ def test_a_rows_last_token_is_not_computed(monkeypatch):
     monkeypatch.setattr(packing, "lay_out", lambda rows: seen.append(lay_out(rows)) or seen[-1])
     rows = random_rows(count=5, shared=11)
     algorithm.answer_outputs(tiny(), rows.batch(np.arange(5), 2))
-    assert len(seen[0].ids) == int(rows.lengths.sum()) - 4 * 11 - 5
+    assert len(seen[0].ids) - seen[0].spare == int(rows.lengths.sum()) - 4 * 11 - 5
 
 
 def test_repeated_and_nested_rows_share_everything():
     row = np.arange(3, 33)
     layout = packing.lay_out([row, row, row[:20], row[:12]])
-    assert len(layout.ids) == 30
+    assert len(layout.ids) - layout.spare == 30
     assert [len(path) for path in layout.paths] == [30, 30, 20, 12]
 
 
