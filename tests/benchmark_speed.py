@@ -51,6 +51,7 @@ PARTS = {  # ours with a name of a module of models/ replaced
     "ours": ("ours", "npo", {}),
     "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
     "attention apart for segments of unequal size": ("ours", "npo", {"packing": {"GROUP": 0}}),
+    "a packed batch of any number of tokens": ("ours", "npo", {"packing": {"ROUND": 1}}),
     "the last feed-forward block at every position": ("ours", "npo", {"answers": {"narrowed": whole}}),
     "the library's norms and rotary embeddings": ("ours", "npo", {"lean": {"lean_layers": whole}}),
     "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
