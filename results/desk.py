@@ -24,7 +24,7 @@ import unlearning_script as runner
 from data import uploads
 from data.uploads import InputError
 from models import ledger
-from results import requests, watching
+from results import continuing, requests, watching
 from results.asking import Asker
 from results.jobs import Job, JobQueue, read_json
 from results.runs import finite
@@ -441,6 +441,17 @@ class Desk:
                 if path.is_file() and not path.is_symlink():
                     archive.write(path, Path(folder.name) / path.relative_to(folder))
         return str(target)
+
+    def followers(self, request, names) -> dict[str, list[str]]:
+        """Of the runs `names` those that other runs continue from, with the names of these others."""
+        found: dict[str, list[str]] = {}
+        folders = {os.path.realpath(self.run(request, name)[1]): name for name in names}
+        for other, (folder, _) in self.runs(request).items():
+            before = read_json(folder / "config.json").get("continue_from")
+            name = folders.get(os.path.realpath(continuing.found(before, folder))) if before else None
+            if name and other not in names:
+                found.setdefault(name, []).append(other)
+        return found
 
     def delete(self, request, names) -> list[str]:
         """Deletes runs, their jobs and the models they made; nothing outside of results/ and models/."""

@@ -397,6 +397,10 @@ class Page:
             model = self.desk.model_folder(request, name)
             more = f" and its model models/{model.name} ({megabytes(folder_bytes(model))})" if model else ""
             lines.append(f"{name} ({megabytes(folder_bytes(folder))}){more}")
+        lines += [
+            f"{', '.join(others)} continued from {name}: what {name} forgot is then no longer kept forgotten or tested"
+            for name, others in self.desk.followers(request, names).items()
+        ]
         return gr.update(visible=True), "This cannot be undone:\n" + "\n".join(lines)
 
     @told

@@ -67,6 +67,7 @@ class RunFolder:
         self._began = time.perf_counter()  # durations are no business of a clock that may be set back
         self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
+        self._earlier_peak = 0.0
         self._stage: tuple[str, float] | None = None
         self._open(config)
 
@@ -151,12 +152,25 @@ class RunFolder:
         self.update(stage=name, doing="")
         say(f"[{now - self._began:6.1f} s] {name}")
 
+    def spent(self) -> dict:
+        """Seconds by stage and in all, and the peak resident memory, GiB; of a resumed run what came before counts."""
+        now, seconds = time.perf_counter(), dict(self.seconds)
+        if self._stage:
+            name, began = self._stage
+            seconds[name] = round(seconds.get(name, 0) + now - began, 3)
+        peak = max(self._earlier_peak, round(peak_gib(), 3))
+        return {"seconds": seconds, "peak_memory_gib": peak, "total_seconds": round(now - self._began, 3)}
+
+    def spent_before(self, spent: dict):
+        """Counts what a checkpoint's run had `spent` when it was written."""
+        for name, seconds in spent["seconds"].items():
+            self.seconds[name] = round(self.seconds.get(name, 0) + seconds, 3)
+        self._began -= spent["total_seconds"]
+        self._earlier_peak = spent["peak_memory_gib"]
+
     def write_timing(self):
-        """Seconds by stage and the run's peak resident memory."""
-        total = round(time.perf_counter() - self._began, 3)
-        self.write_json(
-            "timing.json", {"seconds": self.seconds, "peak_memory_gib": round(peak_gib(), 3), "total_seconds": total}
-        )
+        """What the run has `spent` in the stages that have ended, as timing.json."""
+        self.write_json("timing.json", {**self.spent(), "seconds": self.seconds})
 
     def release(self):
         """Lets another run use the folder."""
@@ -272,6 +286,7 @@ def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
         temporary = Path(together.agree(run.accelerator, temporary)[0]) if run.sharded else Path(temporary)
         _write_tensors(tensors, temporary / _state_file(run))
         if folder.writes:
+            values["spent"] = folder.spent()
             (temporary / "state.json").write_text(json.dumps(values), encoding="utf-8")
         if run.sharded:
             together.agree(run.accelerator)
@@ -334,6 +349,8 @@ def resume(run, path: Path, folder: RunFolder):
     from safetensors.torch import load_file
 
     values = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    if folder.writes and "spent" in values:
+        folder.spent_before(values["spent"])
     run.load_state(load_file(path / _state_file(run)), values)
     folder.keep_until(run.step)
     say(f"resumed from {path} at step {run.step}")

@@ -172,9 +172,15 @@ def test_a_stopped_run_goes_on_from_the_command_it_prints(stopped, small, tmp_pa
     folder, _, said = stopped["SIGTERM"]
     words = said.split("to go on: python unlearning_script.py ")[1].splitlines()[0]
     assert words.count("--output_dir") == 1
+    spent = json.loads((folder / "checkpoint-3" / "state.json").read_text())["spent"]
     code, output = forked_runs.run(shlex.split(words), tmp_path / "said.txt", QUICK)
     assert code == 0 and "resumed from" in output, output
     assert status(folder)["exit_code"] == 0
+    timing = json.loads((folder / "timing.json").read_text())
+    for stage in ("loading", "unlearning"):
+        assert timing["seconds"][stage] > spent["seconds"][stage] > 0, "the part before the stop counts"
+    assert timing["total_seconds"] > spent["total_seconds"] + timing["seconds"]["evaluating unlearned"]
+    assert timing["peak_memory_gib"] >= spent["peak_memory_gib"] > 0
 
 
 # -- nothing left to write to, nothing left to think with

@@ -276,6 +276,18 @@ def test_deleting_stays_inside(desk, project):
     assert desk.queue.get(job.id) is None
 
 
+def test_whoever_deletes_a_run_that_others_continued_from_is_told(desk, project):
+    for name, before in (("first", None), ("second", "results/first"), ("third", "results/second")):
+        (project / "results" / name).mkdir()
+        before = before and str(project / before)
+        (project / "results" / name / "config.json").write_text(json.dumps({"continue_from": before}))
+    assert desk.followers(request_of(), ["first"]) == {"first": ["second"]}
+    assert desk.followers(request_of(), ["first", "second"]) == {"second": ["third"]}
+    assert desk.followers(request_of(), ["third"]) == {}
+    _, told = events.Page(desk).ask_delete(request_of(), ["first"])
+    assert "second continued from first" in told and "This cannot be undone" in told
+
+
 def test_a_running_run_is_not_deleted(desk, project):
     job = submit(desk.queue, "busy", "--wait=30")
     wait_for(lambda: (project / "results/busy/argv.json").exists())
