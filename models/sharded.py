@@ -61,7 +61,7 @@ class ShardedAdamW(FlatAdamW):
         fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.names = {p: name for name, p in trainable}
-        self.stale, self.gradient, self.moments = set(), {}, []
+        self.stale, self.gradient, self.rows, self.moments = set(), {}, {}, []
         self.slots, self.flats, self._grads, groups = [], [], [], {True: [], False: []}
         for _, p in trainable:
             flat = p.to_local().detach().view(-1)  # the same memory: what AdamW does to it, FSDP gathers
