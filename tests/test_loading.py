@@ -465,9 +465,6 @@ def test_manifest_reports_missing_files_sizes_and_itself(tmp_path):
     assert verify_manifest(tmp_path)
 
 
-# ---- saving goes wrong
-
-
 def test_a_model_is_hashed_beside_other_work_and_once(tmp_path, monkeypatch):
     folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "m", "")
     expected, read, go_on = model_hash(folder), [], threading.Event()
@@ -493,6 +490,9 @@ def test_a_tokenizer_at_hand_is_not_read_again(tmp_path):
     assert load_model(folder, tokenizer=own, progress=silent)[1] is own
     with pytest.raises(ModelError, match="the tokenizer has 130 tokens"):
         load_model(folder, tokenizer=tiny_tokenizer(130), progress=silent)
+
+
+# ---- saving goes wrong
 
 
 @pytest.mark.hardening(40)
