@@ -1,8 +1,8 @@
 """Explains one run and compares many: figures, a report that stands by itself, tables for papers.
 
     python analyze_results.py results/a                        # writes the run's report and figures again
-    python analyze_results.py results/a results/b ...          # compares runs, in results/comparison
-    python analyze_results.py                                  # compares every finished run under results/
+    python analyze_results.py results/a results/b ...          # compares runs, in results/runs/comparison
+    python analyze_results.py                                  # compares every finished run under results/runs/
 
 Reads run folders only: no model is loaded. Folders that hold no usable run are named and left out; exit code 3 when one
 was named on the command line, or when none is left.
@@ -16,10 +16,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from results import earlier, pages, words
-from results.comparison import compare_runs, group_runs, rank
-from results.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
-from results.runs import (
+from models.store.folders import RUNS, old_runs
+from results.report import earlier, pages, words
+from results.report.comparison import compare_runs, group_runs, rank
+from results.report.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
+from results.report.runs import (
     ROLES,
     SPLITS,
     Run,
@@ -34,7 +35,7 @@ from results.runs import (
     read_runs,
     training,
 )
-from results.words import METRIC_DOCS, doc, number, percent
+from results.report.words import METRIC_DOCS, doc, number, percent
 
 __all__ = [
     "METRIC_DOCS",
@@ -67,7 +68,8 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
     `output_dir`: somewhere else than the run's own folder. Raises `RunError` where there is no usable run.
     """
-    from results import figures, search_report
+    from results.report import figures
+    from results.search import report as search_report
 
     run = read_run(run_folder)
     target = Path(output_dir) if output_dir else run.folder
@@ -84,7 +86,7 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
 def report_blocks(run: Run, drawn: dict[str, Figure]) -> list:
     """The report of one run, the verdict first."""
-    from results.search_report import search_section
+    from results.search.report import search_section
 
     def show(*stems):
         found = [drawn[stem] for stem in stems if stem in drawn]
@@ -414,7 +416,7 @@ def _share(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="analyze_results.py", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("runs", nargs="*", help="run folders; none: every finished run under results/")
+    parser.add_argument("runs", nargs="*", help="run folders; none: every finished run under results/runs/")
     parser.add_argument(
         "--output_dir", help="where to write (one run: its own folder; several: comparison/ beside them)"
     )
@@ -448,17 +450,19 @@ def _write(args: argparse.Namespace) -> Path:
         return write_report(args.runs[0], args.output_dir)
     if args.runs:
         parents = {Path(run).resolve().parent for run in args.runs}
-        beside = Path(args.runs[0]).parent if len(parents) == 1 else Path("results")
+        beside = Path(args.runs[0]).parent if len(parents) == 1 else RUNS
         return compare_runs(args.runs, args.output_dir or beside / "comparison", args.utility_budget)
-    root = Path("results") if Path("results").is_dir() else Path(__file__).parent / "results"
-    finished, others = find_runs(root)
+    finished, others = find_runs(RUNS)
+    if old := [folder for folder in old_runs(RUNS.parent) if (folder / "report.html").exists()]:
+        print(f"note: {len(old)} runs lie in {RUNS.parent}, where they were written before; new ones go to {RUNS}")
+        finished += old
     for folder in others:
         print(f"left out: {folder} is not finished: it has no report.html", file=sys.stderr)
     if not finished:
-        raise RunError(f"{root}: no finished run, that is, no folder with config.json and report.html")
+        raise RunError(f"{RUNS}: no finished run, that is, no folder with config.json and report.html")
     if len(finished) == 1:
         return write_report(finished[0], args.output_dir)
-    return compare_runs(finished, args.output_dir or root / "comparison", args.utility_budget)
+    return compare_runs(finished, args.output_dir or RUNS / "comparison", args.utility_budget)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@
     python evaluation_metrics.py --ledger results/ledger.jsonl --model_name_or_path M    # what came back since
 
 One teacher-forced pass and one generation pass per model serve every metric. A metric is a function of what those
-passes said of one example plus one row in `METRICS` (`models.metric_table`); its value on a set is the mean over
+passes said of one example plus one row in `METRICS` (`models.scores.metric_table`); its value on a set is the mean over
 examples, which all count the same. On the forget set the goal is the retrained model's value, not zero. What cannot be
 computed is None, with a note.
 
-The statistics themselves, arrays in and floats out, live in `models.array_scores` and `models.text_scores` and are
-offered here; generation lives in `models.generation`, attacks in `models.attacks`, the verdict in `models.verdict`.
+Statistics, attacks and the verdict live in `models.scores`, generation in `models.forward`; all are offered here.
 """
 
 from __future__ import annotations
@@ -28,11 +27,14 @@ from pathlib import Path
 import numpy as np
 
 import unlearning_algorithm as algorithm
-from data import recorded, sampling
+from data import sampling
 from data.benchmarks import BENCHMARKS, TOFU_NAMES, read_muse, read_tofu
 from data.preparation import Example, data_hash, encode_examples, end_of_turn, read_examples, remove_overlap
-from models import attacks, folders, generation, muse, packing, retest
-from models.array_scores import (
+from models.forward import generation, packing
+from models.forward.teacher_forced import packed_batches, teacher_forced
+from models.requests import recorded, retest
+from models.scores import attacks, muse
+from models.scores.array_scores import (
     answer_probability,
     bootstrap_interval,
     exact_memorization,
@@ -57,12 +59,11 @@ from models.array_scores import (
     truth_ratio_utility,
     zlib_ratio,
 )
-from models.attacks import ATTACKS, Budget, attack_names
-from models.evaluation_files import MODELS, print_report, write_examples
-from models.metric_table import METRICS, Measured, Metric, known_names, metric_names
-from models.summary import metric_value, summarise
-from models.teacher_forced import packed_batches, teacher_forced
-from models.text_scores import (
+from models.scores.attacks import ATTACKS, Budget, attack_names
+from models.scores.evaluation_files import MODELS, print_report, write_examples
+from models.scores.metric_table import METRICS, Measured, Metric, known_names, metric_names
+from models.scores.summary import metric_value, summarise
+from models.scores.text_scores import (
     distinct_n,
     fluency,
     is_refusal,
@@ -72,7 +73,7 @@ from models.text_scores import (
     rouge_l,
     token_overlap,
 )
-from models.verdict import (
+from models.scores.verdict import (
     LABELS,
     OPTION_SETS,
     ModelEvaluation,
@@ -87,6 +88,7 @@ from models.verdict import (
     same_model,
     scores,
 )
+from models.store import folders
 
 __all__ = [
     "ATTACKS",
@@ -587,7 +589,7 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
     """(evaluation or None, attack results, MUSE's numbers) of one model, which is in memory only meanwhile."""
-    from models.loading import load_model
+    from models.store.loading import load_model
 
     def say(text):
         print(f"{name}: {text}", flush=True)
@@ -609,7 +611,7 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
 def _add_perplexities(args, evaluations: dict, sets: dict):
     """The target is loaded once more and judges what every model said; not before, so that a reference that does not
     fit is refused before the unlearned model is measured."""
-    from models.loading import load_model
+    from models.store.loading import load_model
 
     if "target" in evaluations and any(any(said) for e in evaluations.values() for said in e.generations.values()):
         model, tokenizer = load_model(args.target_model, dtype=args.dtype, progress=lambda _: None)

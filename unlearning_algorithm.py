@@ -11,8 +11,8 @@ A forget loss is a pure function from `Answers` (logits at the positions that pr
 token or per row; a method is such a function plus one row in `METHODS`. The loop reduces: it divides the sum by the
 number of tokens or rows of the whole effective batch, so that a batch of 1 accumulated 8 times is a batch of 8.
 
-The table lives in `models.methods`, outputs at answer positions in `models.answers`, losses in `models.losses`,
-operations on the flat weights in `models.weights`; all are offered here. No files, no prints, no tokenizer.
+The table and the losses live in `models.methods`, outputs at answer positions in `models.forward`, operations on the
+flat weights in `models.training`; all are offered here. No files, no prints, no tokenizer.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from data.sampling import BatchStream, token_budget_batches
-from models import run_state, smaller, together
-from models.answers import (  # noqa: F401 - all of it is offered here
+from models.forward.answers import (  # noqa: F401 - all of it is offered here
     Answers,
     FrozenHead,
     Reference,
@@ -38,8 +37,8 @@ from models.answers import (  # noqa: F401 - all of it is offered here
     split_rows,
     unwrapped,
 )
-from models.layers import MethodError, chosen_layer
-from models.losses import (  # noqa: F401 - all losses are offered here
+from models.forward.layers import MethodError, chosen_layer
+from models.methods.losses import (  # noqa: F401 - all losses are offered here
     RETAIN_LOSSES,
     Context,
     RetainLoss,
@@ -77,7 +76,7 @@ from models.losses import (  # noqa: F401 - all losses are offered here
     weighted_ascent,
     wga,
 )
-from models.methods import (  # noqa: F401 - the table is offered here
+from models.methods.table import (  # noqa: F401 - the table is offered here
     FAMILIES,
     FAMILY_DEFAULTS,
     METHODS,
@@ -88,8 +87,9 @@ from models.methods import (  # noqa: F401 - the table is offered here
     Phase,
     hyper_parameters,
 )
-from models.on_first_use import sharded, torch, weights
-from models.terms import Term, pair_rows
+from models.store.on_first_use import sharded, torch, weights
+from models.training import run_state, smaller, together
+from models.training.terms import Term, pair_rows
 
 
 class Diverged(ValueError):

@@ -24,11 +24,15 @@ from pathlib import Path
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation, recorded
+from data import augmentation, preparation
 from data.sampling import spread
-from models import folders, loading, together
-from results import continuing, measuring, model_card, processes, run_folder
-from results.options import (  # noqa: F401 - the settings are offered here
+from models.requests import recorded
+from models.store import folders, loading
+from models.store.folders import PROJECT
+from models.training import together
+from results.report.runs import read_run
+from results.run import continuing, measuring, model_card, processes, run_folder
+from results.run.options import (  # noqa: F401 - the settings are offered here
     AUTO,
     BUNDLED,
     OPTIONS,
@@ -40,12 +44,8 @@ from results.options import (  # noqa: F401 - the settings are offered here
     read_config_file,
     resolve,
 )
-from results.run_folder import RunFolder, UsageError, say
-from results.runs import read_run
-from results.stopping import Stopped, StopSwitch, reporter
-
-PROJECT = Path(__file__).resolve().parent
-
+from results.run.run_folder import RunFolder, UsageError, say
+from results.run.stopping import Stopped, StopSwitch, reporter
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The story
@@ -149,7 +149,7 @@ def encode_counterexamples(sets: Sets, tokenizer, config: dict, model=None):
 
 def sampler(model, tokenizer):
     """sample(prompts, count, max_new_tokens, seed) -> `count` texts per prompt, by the model at temperature 1."""
-    from models import generation
+    from models.forward import generation
 
     stop = {*preparation.end_of_turn(tokenizer), tokenizer.eos_token_id} - {None}
 
@@ -257,7 +257,7 @@ def _probe_line(record: dict) -> str:
 
 def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder, switch: StopSwitch):
     """The smaller student and its teacher's cached answers: the target, unlearned first when asked, then cut down."""
-    from models import weights
+    from models.training import weights
 
     layers = len(loading.decoder_layers(model))
     if config["teacher_method"]:
@@ -354,7 +354,7 @@ def run_unlearning(config: dict) -> Path:
 
 def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) -> tuple[dict, dict]:
     """(what to give, the whole configuration) of the run that --method auto has found best."""
-    from results import search
+    from results.search import loop as search
 
     if processes.launched() > 1:
         raise UsageError("--method auto searches in one process; its winner's command runs in several")
@@ -368,7 +368,7 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
 def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     import torch
 
-    from models import weights
+    from models.training import weights
 
     us = processes.team()
     weights.keep_freed_memory()
@@ -536,7 +536,7 @@ def main(argv=None) -> int:
 
 def planned(config: dict) -> str:
     """What a run with these settings needs: from its data and the model's config.json, nothing fetched or loaded."""
-    from results import planning
+    from results.run import planning
 
     planning.check_data(config)
     found = planning.plan.local_config(config["model_name_or_path"])

@@ -3,9 +3,9 @@
     python user_interface.py                                      # http://127.0.0.1:7860, this machine only
     python user_interface.py --server_name 0.0.0.0 --auth ann:long-secret,bob:another   # others too, by password
 
-The page builds the command a person would type, shows it, and runs it as a child process (`results.jobs`), so a closed
-tab stops nothing. Whatever a browser or a program sends is checked in `results.desk` and `data.uploads`, never in the
-browser; this file holds the page itself.
+The page builds the command a person would type, shows it, and runs it as a child process (`results.page.jobs`), so a
+closed tab stops nothing. Whatever a browser or a program sends is checked in `results.page.desk` and `data.uploads`,
+never in the browser; this file holds the page itself.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import threading
 from typing import Any
 
 import unlearning_algorithm as algorithm
-import unlearning_script as runner
 from data.reading import SUFFIXES
-from results import page_style, plain_words, tabs, trials, watching
-from results.desk import ADVANCED, PROJECT, SOURCES, UNTYPED, Desk
-from results.events import TICK, Page, named
-from results.jobs import JobQueue, QueueError
-from results.showing import (
+from models.store.folders import PROJECT, RUNS
+from results.page import page_style, plain_words, tabs, trials, watching
+from results.page.desk import ADVANCED, SOURCES, UNTYPED, Desk
+from results.page.events import TICK, Page, named
+from results.page.jobs import JobQueue, QueueError
+from results.page.showing import (
     BUDGET_INFO,
     BUDGETS,
     FORM,
@@ -43,6 +43,7 @@ from results.showing import (
     method_text,
     recommended,
 )
+from results.run import options
 
 AUTH_VARIABLE = "UNLEARNING_AUTH"
 MEASURED = ("model", "target_model", "retrained_model", "forget", "retain", "holdout", "attacks")  # fields of Evaluate
@@ -273,7 +274,7 @@ def _how():
     with gr.Group():
         model = gr.Dropdown(
             MODELS,
-            value=runner.TARGET,
+            value=options.TARGET,
             allow_custom_value=True,
             label="Model",
             info="Choose one, or type a folder below models/ or a Hugging Face name such as org/name.",
@@ -305,7 +306,7 @@ def _how():
 
 def _advanced() -> dict[str, Any]:
     """A field per setting of the runner's own table; empty means: the method's default."""
-    known = algorithm.hyper_parameters(runner.OPTIONS["method"].default, 0)
+    known = algorithm.hyper_parameters(options.OPTIONS["method"].default, 0)
     titles = {"training": "Training", "method": "Of the method", "model": "Model", "data": "Data", "run": "Run"}
     fields: dict[str, Any] = {}
     with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
@@ -528,7 +529,7 @@ def main(argv=None) -> int:
                 f"user:password (or set {AUTH_VARIABLE}), or leave --server_name out"
             )
         prepare_environment()
-        queue = JobQueue(PROJECT / "results", PROJECT).start()
+        queue = JobQueue(RUNS, PROJECT).start()
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

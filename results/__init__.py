@@ -1,1 +1,4 @@
-"""Where runs are written, and the code that reads, words, draws and lays them out for `analyze_results`."""
+"""What runs do and leave: code in rooms by subject, run folders in `runs/`, kept examples in `examples/`.
+
+In: runs, the search, reports, the web page. Not here: methods, metrics, models.
+"""

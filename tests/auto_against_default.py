@@ -4,8 +4,8 @@
     python tests/auto_against_default.py --tofu FOLDER         # forget01.jsonl and retain400.jsonl of TOFU lie there
 
 TOFU's target and retrained model are LoRA trainings of the default model on forget01 with the first 160 retain rows,
-and on these alone; the last 40 rows, of authors that neither saw, are the holdout set. Runs lie in results/auto/,
-models in models/auto/; the numbers of the README's table go to results/search-example/search.json.
+and on these alone; the last 40 rows, of authors that neither saw, are the holdout set. Runs lie in results/runs/auto/,
+models in models/saved/auto/; the numbers of the README's table go to results/examples/search/search.json.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rivals import NUMBERS, RETRAIN, ROOT, run
 
-RUNS, MODELS = ROOT / "results" / "auto", ROOT / "models" / "auto"
-KEPT = ROOT / "results" / "search-example" / "search.json"
+RUNS, MODELS = ROOT / "results" / "runs" / "auto", ROOT / "models" / "saved" / "auto"
+KEPT = ROOT / "results" / "examples" / "search" / "search.json"
 RETAINED, UNSEEN = 160, 40  # rows of retain400: its first, its last
 COMPARED = ("accuracy", "extraction_strength")
 
@@ -47,7 +47,7 @@ def measured(data: str, way: str, flags: list[str]) -> dict:
     """What a run came to, which is made where it is not there yet."""
     folder, model = RUNS / f"{data}-{way}", MODELS / f"{data}-{way}"
     if not (folder / "report.html").exists():
-        run(*flags, f"--output_dir={folder}", f"--model_output_dir={model}")
+        run(*flags, f"--output_dir={folder}", f"--model_output_dir={model}", "--ledger=none")
     report, config = (
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("evaluation", "config")
     )

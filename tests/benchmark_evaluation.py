@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import measured  # noqa: E402
 
-from results.memory import peak_gib  # noqa: E402
+from results.run.memory import peak_gib  # noqa: E402
 
 METRICS = ["answer_probability", "truth_ratio", "rouge_l_recall", "min_k", "extraction_strength"]
 BATCH = 8
@@ -81,7 +81,7 @@ def one_at_a_time(model, tokenizer, splits) -> dict:
     """{split: {metric: mean}}, each metric with passes of its own."""
     import numpy as np
 
-    from models import array_scores, text_scores
+    from models.scores import array_scores, text_scores
 
     values: dict = {split: {} for split in splits}
     for split, examples in splits.items():
@@ -120,7 +120,8 @@ def evaluation_benchmark(arguments) -> str:
 
     import evaluation_metrics
     from data.preparation import read_examples
-    from models import loading, weights
+    from models.store import loading
+    from models.training import weights
 
     splits = {split: list(read_examples(ROOT / "data" / f"{split}.jsonl"))[:40] for split in ("forget", "holdout")}
     lines = [
@@ -158,7 +159,8 @@ def growth_worker(count: int) -> None:
     """npo on `count` forget and as many retain rows: seconds and tokens of ten steps, and the peak memory."""
     import unlearning_algorithm as algorithm
     from data.preparation import encode_examples, read_examples
-    from models import loading, weights
+    from models.store import loading
+    from models.training import weights
 
     weights.keep_freed_memory()
     model, tokenizer = loading.load_model(
@@ -210,7 +212,7 @@ def answer_of(command: list[str]) -> dict:
 def preparation_worker(path: str) -> None:
     """Reads and encodes the file: seconds and peak memory."""
     from data.preparation import encode_examples, iter_examples
-    from models import loading
+    from models.store import loading
 
     tokenizer = loading.load_tokenizer(str(ROOT / "models" / "people-target"), progress=lambda text: None)
     started = time.perf_counter()

@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import measured  # noqa: E402
 
-from results.memory import peak_gib  # noqa: E402
+from results.run.memory import peak_gib  # noqa: E402
 
 CONFIGURATIONS = {
     "plain bf16": ("plain", "npo", "bfloat16"),
@@ -101,7 +101,9 @@ def plain_steps(model, rows, method: str, pad: int):
 def our_steps(model, rows, method: str, pad: int, settings: dict):
     """Yields the real tokens of each step of the project's loop."""
     import unlearning_algorithm as algorithm
-    from models import answers, lean, loading, packing, weights
+    from models.forward import answers, lean, packing
+    from models.store import loading
+    from models.training import weights
 
     weights.keep_freed_memory()
     for module in (answers, lean, packing, weights):
@@ -124,7 +126,7 @@ def worker(name: str, arguments) -> None:
     import torch
 
     from data.preparation import encode_examples, read_examples
-    from models import loading
+    from models.store import loading
 
     kind, method, options = {**PARTS, **CONFIGURATIONS}[name]
     dtype = options if kind == "plain" else "float32"

@@ -64,9 +64,9 @@ def visitor(browser, address, width=1280, height=900):
 def served(folder, project=None):
     """The page with folders of its own, and the scripts of `project`: ours, unless it says otherwise."""
     import user_interface
-    from results.asking import Asker
-    from results.desk import PROJECT, Desk
-    from results.jobs import JobQueue
+    from results.page.asking import Asker
+    from results.page.desk import PROJECT, Desk
+    from results.page.jobs import JobQueue
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False",
@@ -121,7 +121,7 @@ def stand_in(folder):
     (folder / "unlearning_script.py").write_text(STAND_IN)
     make_run(folder / "made" / "finished", attacks=True, resisting=3, finished=False)
     for name in ("figures", "report.html"):
-        example = ROOT / "results" / "example" / name
+        example = ROOT / "results" / "examples" / "default_run" / name
         (shutil.copytree if example.is_dir() else shutil.copy)(example, folder / "made" / "finished" / name)
     for state in ("running", "stopped", "failed"):
         made = make_run(folder / "made" / state, finished=False)
@@ -144,8 +144,8 @@ def stand_in(folder):
 
 def prepared(room):
     """Runs by the page that ended well, badly and by a stop, one that goes on, and one that waits for it."""
-    from models import ledger
-    from results.showing import FORM
+    from models.requests import ledger
+    from results.page.showing import FORM
 
     desk = room["desk"]
     jobs = {}

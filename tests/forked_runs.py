@@ -27,7 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PRELOADED = ["unlearning_script", "torch", "transformers", "sklearn.metrics", "matplotlib.pyplot", "peft", "tqdm",
              "accelerate", "safetensors.torch", "scipy.stats", "transformers.models.llama.modeling_llama",
-             "results.figures", "models.packing", "models.generation", "models.weights"]  # fmt: skip
+             "results.report.figures", "models.forward.packing", "models.forward.generation",
+             "models.training.weights"]  # fmt: skip
 
 
 class Run:
@@ -136,7 +137,7 @@ def _kill_in_save(number):
 
 
 def _kill_in_line(when):
-    from models import ledger
+    from models.requests import ledger
 
     honest = ledger._append
 
@@ -151,7 +152,7 @@ def _kill_in_line(when):
 
 
 def _kill_at_step(number):
-    from results.run_folder import RunFolder
+    from results.run.run_folder import RunFolder
 
     honest = RunFolder.log
 
@@ -166,8 +167,8 @@ def _kill_at_step(number):
 def _at(place, strike):
     """Calls `strike` when a stage or "step N" begins, or when a model has been "loaded"."""
     import unlearning_algorithm as algorithm
-    from models import loading
-    from results.run_folder import RunFolder
+    from models.store import loading
+    from results.run.run_folder import RunFolder
 
     stage_of, step_of, load_of = RunFolder.stage, algorithm.Unlearning._train_step, loading.load_model
 
@@ -241,9 +242,9 @@ def _as_nobody():
 
 
 def _no_figures():
-    import results.figures
+    import results.report.figures
 
-    results.figures.run_figures = lambda run: []
+    results.report.figures.run_figures = lambda run: []
 
 
 def _poison(number):

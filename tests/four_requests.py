@@ -3,8 +3,8 @@
     python tests/four_requests.py                       # four runs and two re-tests
     python tests/four_requests.py --requests 2 --output_dir /tmp/try --num_train_epochs 2 --eval_rows=10
 
-Runs lie in results/requests/ and their models in models/requests/ (--output_dir: both there); what README.md shows, the
-summary and the ledger, goes to results/requests-example/ (or stays in --output_dir).
+Runs lie in results/runs/requests/ and their models in models/saved/requests/ (--output_dir: both there). The summary
+and the ledger, which the README shows, go to results/examples/requests/ (or stay in --output_dir).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def carry_out(runs: Path, models: Path, count: int, more: list[str]) -> list[Pat
         data = runs / f"{number}.jsonl"
         data.write_text("".join(lines), encoding="utf-8")
         flags = [f"--forget_data={data}", f"--output_dir={runs / f'request-{number}'}",
+                 f"--ledger={runs / 'ledger.jsonl'}",
                  f"--model_output_dir={models / f'request-{number}'}", "--overwrite_output_dir"]  # fmt: skip
         if folders:
             flags.insert(0, f"--continue_from={folders[-1]}")
@@ -80,14 +81,14 @@ def main(argv=None) -> int:
     parser.add_argument("--requests", type=int, default=4, choices=range(2, 5))
     parser.add_argument("--num_train_epochs", default="14")
     args, more = parser.parse_known_args(argv)  # the rest are settings of the first request, which the others take over
-    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "requests"
-    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "requests"
+    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / "requests"
+    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / "requests"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
     folders = carry_out(runs, models, args.requests, [f"--num_train_epochs={args.num_train_epochs}", *more])
     last = retest(runs, models / f"request-{len(folders)}", "retest")
     retrained = retest(runs, Path("models/people-retrained"), "retest-retrained")
-    target = runs.parent if args.output_dir else ROOT / "results" / "requests-example"
+    target = runs.parent if args.output_dir else ROOT / "results" / "examples" / "requests"
     target.mkdir(exist_ok=True)
     found = summary(folders, last, retrained)
     (target / "requests.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Measure which general-knowledge candidates the packaged model knows: `python -m tests.measure_general`.
 
-Writes data/general_scores.json, from which data/make_bundled_data.py chooses the rows of general.jsonl. Run it from the
+Writes data/general_scores.json, from which make_bundled_data.py chooses the rows of general.jsonl. Run it from the
 project root when a candidate has changed; it takes a minute or two.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
-from data.make_bundled_data import SCORES, general_candidates
+from data.bundled.make_bundled_data import SCORES, general_candidates
 from data.preparation import Example
 from evaluation_metrics import evaluate_model
-from models.loading import DEFAULT_BASE, load_model
+from models.store.loading import DEFAULT_BASE, load_model
 
 METRIC = "multiple_choice_accuracy"
 

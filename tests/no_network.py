@@ -70,8 +70,8 @@ def _go(folder: Path) -> dict:
     import small_world
 
     import user_interface
-    from results.desk import PROJECT, Desk
-    from results.jobs import JobQueue
+    from results.page.desk import PROJECT, Desk
+    from results.page.jobs import JobQueue
 
     user_interface.prepare_environment()
     world = small_world.build(folder / "world")

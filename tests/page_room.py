@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from results import showing
-from results.desk import Desk
-from results.jobs import JobQueue
+from results.page import showing
+from results.page.desk import Desk
+from results.page.jobs import JobQueue
 
 # a runner that takes no time: writes what the real one writes, obeys SIGTERM, fails or waits when it is told to
 SCRIPT = """

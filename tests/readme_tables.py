@@ -1,4 +1,4 @@
-"""Writes README.md's tables from the code, results/*example and tests/measured, between `<!-- x -->` marks.
+"""Writes README.md's tables from the code, results/examples and tests/measured, between `<!-- x -->` marks.
 
 python tests/readme_tables.py
 """
@@ -48,8 +48,8 @@ def metrics_table() -> str:
 
 
 def results_table() -> str:
-    """The default run's numbers, from results/example."""
-    report = json.loads((ROOT / "results" / "example" / "evaluation.json").read_text(encoding="utf-8"))
+    """The default run's numbers, from results/examples/default_run."""
+    report = json.loads((ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text(encoding="utf-8"))
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
     lines = ["| set | metric | " + " | ".join(models) + " |", "|---|---|" + "---|" * len(models)]
     for split in ("forget", "retain", "holdout", "general"):
@@ -71,7 +71,7 @@ COMPARED = {  # column of the table: column of comparison.csv
     "model utility, of target's": "model_utility_share", "membership AUC": "membership_auc", "score": "score",
     "seconds": "seconds", "peak memory, GiB": "peak_memory_gib",
 }  # fmt: skip
-COMPARISON = ROOT / "results" / "comparison-example" / "comparison.csv"
+COMPARISON = ROOT / "results" / "examples" / "comparison" / "comparison.csv"
 
 
 def comparison_table(path: Path = COMPARISON) -> str:
@@ -93,7 +93,7 @@ def comparison_table(path: Path = COMPARISON) -> str:
             word if len(set(found)) == 1 else f"{word} {found.count(word)}x" for word in dict.fromkeys(found)
         )
 
-    lines = ["Methods side by side, the best two-sided score first (`results/comparison-example/`):", ""]
+    lines = ["Methods side by side, the best two-sided score first (`results/examples/comparison/`):", ""]
     lines += ["| method | " + " | ".join(COMPARED) + " | verdict |", "|---" * (len(COMPARED) + 2) + "|"]
     for group, rows in sorted(groups.items(), key=lambda item: -(mean(item[1], "score") or -1)):
         name = rows[0]["method"]
@@ -105,7 +105,7 @@ def comparison_table(path: Path = COMPARISON) -> str:
     return "\n".join(lines)
 
 
-REQUESTS = ROOT / "results" / "requests-example" / "requests.json"
+REQUESTS = ROOT / "results" / "examples" / "requests" / "requests.json"
 
 
 def requests_table(path: Path = REQUESTS) -> str:
@@ -128,8 +128,8 @@ def requests_table(path: Path = REQUESTS) -> str:
 
 
 def attacks_table() -> str:
-    """What the attacks found on the default run's models, from results/example."""
-    report = json.loads((ROOT / "results" / "example" / "evaluation.json").read_text(encoding="utf-8"))
+    """What the attacks found on the default run's models, from results/examples/default_run."""
+    report = json.loads((ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text(encoding="utf-8"))
     lines = ["| attack | what it does | number | target | unlearned | retrained | recovery | of retrained |",
              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for name, models in report.get("attacks", {}).items():
@@ -141,7 +141,7 @@ def attacks_table() -> str:
         cells = ["-" if value is None else f"{value:.3f}" for value in values]
         lines.append(f"| `{name}` | {attack.summary} | {metric} | " + " | ".join(cells) + " |")
     if len(lines) == 2:
-        return "The run that `results/example/` holds was made without attacks."
+        return "The run that `results/examples/default_run/` holds was made without attacks."
     comparison = report["comparison"]
     told = [f"{name} {shown(comparison[name])}" for name in ("robustness", "robust_score", "verdict")
             if comparison.get(name) is not None]  # fmt: skip

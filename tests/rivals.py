@@ -5,7 +5,7 @@
 
 "bundled" forgets the people of data/forget.jsonl. "others" forgets every fourth person of data/retain.jsonl and keeps
 everybody else; its retrained model is trained first, as the bundled one was. Nothing is generated: no ROUGE. Runs lie
-in results/rivals/, models in models/rivals/; the table's numbers go to results/rivals-example/rivals.json.
+in results/runs/rivals/, models in models/saved/rivals/; the table's numbers go to results/examples/rivals/rivals.json.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNS, MODELS = ROOT / "results" / "rivals", ROOT / "models" / "rivals"
-KEPT = ROOT / "results" / "rivals-example" / "rivals.json"
+RUNS, MODELS = ROOT / "results" / "runs" / "rivals", ROOT / "models" / "saved" / "rivals"
+KEPT = ROOT / "results" / "examples" / "rivals" / "rivals.json"
 METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "undial", "altpo")
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
            "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus",
@@ -70,7 +70,7 @@ def measured(name: str, method: str, seed: int) -> dict:
     folder = RUNS / name / f"{method}-{seed}"
     if not (folder / "evaluation.json").exists():
         run(f"--method={method}", f"--seed={seed}", *flags_of(name), f"--metrics={','.join(METRICS)}",
-            "--eval_rows=40", "--live_answers=0", f"--output_dir={folder}", "--overwrite_output_dir",
+            "--eval_rows=40", "--live_answers=0", f"--output_dir={folder}", "--overwrite_output_dir", "--ledger=none",
             f"--model_output_dir={MODELS / 'last'}")  # fmt: skip
     found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     forget = {model: found["models"][model]["forget"] for model in ("unlearned", "retrained")}

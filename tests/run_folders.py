@@ -71,7 +71,7 @@ def _parts(models: dict, left: float, attacks: bool) -> dict:
 
 
 def _attacks(models: dict) -> dict:
-    """Results of five attacks in the shape that models.attacks gives them; relearning brings knowledge back."""
+    """Results of five attacks in the shape that models.scores.attacks gives them; relearning brings knowledge back."""
     under = {
         "relearning": {"target": 0.96, "unlearned": 0.48, "retrained": 0.2},
         "quantisation_int4": {"target": 0.9, "unlearned": 0.17, "retrained": 0.13},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tiny_models
 
-from models import loading
+from models.store import loading
 
 
 class World:

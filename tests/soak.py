@@ -38,7 +38,7 @@ RESUME = "--resume_from_checkpoint=latest"
 
 def weights(run: Path) -> str:
     """SHA-256 of the model that a run saved."""
-    from models.folders import file_hash
+    from models.store.folders import file_hash
 
     return file_hash(Path(f"{run}-model") / "model.safetensors")
 
@@ -152,8 +152,8 @@ def divergence(world, folder: Path, count: int) -> dict:
 
 def flipped_bits(world, folder: Path, count: int) -> dict:
     """One bit of one file of a checkpoint, at random; whether the manifest tells."""
-    from models.folders import verify_manifest
-    from results.run_folder import checkpoints
+    from models.store.folders import verify_manifest
+    from results.run.run_folder import checkpoints
 
     run = forked_runs.start(world.flags(folder / "run", *LONG), folder / "run.txt", [("kill_at_step", 9)])
     assert run.wait() == 137

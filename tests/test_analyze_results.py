@@ -15,7 +15,7 @@ import pytest
 from run_folders import BEFORE, PEOPLE, Tags, cut_texts, make_run
 
 import analyze_results
-from results import figures, pages, words
+from results.report import figures, pages, words
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading

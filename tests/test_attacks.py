@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tiny_models import facts, make_tiny, train_tiny
 
 import evaluation_metrics as em
-from models import attacks
+from models.scores import attacks
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMALL = em.Budget(learning_rates=(1e-3,), steps=8, prompts=6, samples=4, sample_tokens=12, new_tokens=16)
@@ -359,7 +359,7 @@ def test_the_target_given_as_retrained_model_is_refused(copies, retrained, messa
 
 def test_the_runner_refuses_the_target_as_retrained_model(copies, tmp_path, capsys, monkeypatch):
     import unlearning_script
-    from results import measuring
+    from results.run import measuring
 
     monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "evaluations")
     for retrained, message in (("copied", "same weights"), ("taught_all", "knows the forget set")):

@@ -11,7 +11,7 @@ from test_losses import tiny
 from test_unlearning_loop import FAST, PAD, rows_for
 
 import unlearning_algorithm as algorithm
-from models import packing
+from models.forward import packing
 
 
 def records(limit: int | None, error=MemoryError, method: str = "npo", model=None, **settings):

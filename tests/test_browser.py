@@ -21,7 +21,7 @@ from browsing import (
     wait_for_text,
 )
 
-from results.desk import PROJECT
+from results.page.desk import PROJECT
 
 HOSTILE = "<script>window.__xss='script'</script><img src=x onerror=\"window.__xss='img'\"> **b** $(touch marker) سر"
 
@@ -33,7 +33,7 @@ def room(tmp_path_factory):
     import torch
     from tiny_models import facts, make_tiny
 
-    from models.loading import save_model
+    from models.store.loading import save_model
 
     folder = tmp_path_factory.mktemp("page")
     known = facts(("ada", "bor"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.make_bundled_data import (
+from data.bundled.make_bundled_data import (
     HERE,
     SCORES,
     bundled_files,

@@ -11,8 +11,8 @@ import pytest
 from run_folders import Tags, cut_texts, make_run, overlapping_texts
 
 import analyze_results
-from results import comparison, pages
-from results import comparison_figures as figures
+from results.report import comparison, pages
+from results.report import comparison_figures as figures
 
 
 def test_pareto_front():

@@ -12,8 +12,9 @@ import torch
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data.preparation import encode_examples
-from models import ledger, loading, retest
-from results import continuing
+from models.requests import ledger, retest
+from models.store import loading
+from results.run import continuing
 from unlearning_script import main, read_sets, resolve
 
 PEOPLE = tiny_models.PEOPLE[:4]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from test_loading import silent, tiny_model, tiny_tokenizer
 
-from models import loading
-from models.loading import DEFAULT_BASE, ModelError, load_model, save_model, verify_manifest
+from models.store import loading
+from models.store.loading import DEFAULT_BASE, ModelError, load_model, save_model, verify_manifest
 
 
 def _first_use(parent: Path, log: Path, start):

@@ -221,7 +221,7 @@ def test_a_sharded_process_without_memory_does_not_leave_the_others_waiting(smal
 
 @pytest.mark.parametrize("environment", [{}, FSDP], ids=["data_parallel", "sharded"])
 def test_an_adapter_is_trained_by_two(small, tmp_path, environment):
-    from models import loading
+    from models.store import loading
 
     flags = ["--use_peft", "--lora_r=4", "--merge_adapter"]
     runs = pair(small, tmp_path, "two", *flags, "--per_device_train_batch_size=2", environment=environment)

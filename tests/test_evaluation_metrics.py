@@ -18,7 +18,7 @@ from tiny_models import PEOPLE, facts, make_tiny, train_tiny
 import evaluation_metrics as em
 from data.preparation import Example, encode_examples
 from evaluation_metrics import ModelEvaluation
-from models import teacher_forced as passes
+from models.forward import teacher_forced as passes
 
 PROJECT = Path(__file__).resolve().parents[1]
 SYLLABLES = ("na", "li", "do", "vi", "ro", "be", "pa", "gu")
@@ -351,7 +351,7 @@ def test_the_four_corners_under_every_attack(name, corners, attacked):
 
 def test_every_number_says_what_it_shows_and_what_it_does_not(corners, attacked):
     """In evaluation.json, and in the report's own words."""
-    from results import words
+    from results.report import words
 
     roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
     report = em.evaluation_json(

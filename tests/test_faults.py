@@ -19,9 +19,10 @@ import pytest
 import small_world
 import tiny_models
 
-from models import loading
-from models.folders import file_hash, verify_manifest
-from results import jobs, run_folder
+from models.store import loading
+from models.store.folders import file_hash, verify_manifest
+from results.page import jobs
+from results.run import run_folder
 
 QUICK = [("no_figures",)]
 SAVING = ["--max_steps=8", "--save_steps=1", "--save_total_limit=2"]
@@ -81,7 +82,7 @@ def test_killed_while_it_saves_it_resumes_unaided(small, whole, tmp_path):
 
 @pytest.mark.hardening(49)
 def test_what_a_killed_save_was_replacing_comes_back(tmp_path):
-    from models.folders import new_folder, tidy
+    from models.store.folders import new_folder, tidy
 
     with new_folder(tmp_path / "m") as temporary:
         (temporary / "file").write_text("old")
@@ -423,7 +424,7 @@ import json, sys, time
 sys.path[:0] = [".", "tests"]
 from data.preparation import encode_examples, iter_examples, read_examples
 from data.uploads import checked_upload
-from results.memory import peak_gib
+from results.run.memory import peak_gib
 from test_preparation import byte_tokenizer
 rows = read_examples(sys.argv[1])
 encoded, report = encode_examples(byte_tokenizer(), rows, 512)

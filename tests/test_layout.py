@@ -11,45 +11,70 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["unlearning_algorithm", "unlearning_script", "evaluation_metrics", "analyze_results", "user_interface"]
 OURS = {*SCRIPTS, "data", "models", "results"}
-# of results/: used by the interface alone, so they may use what it may
-SERVE_THE_PAGE = {"asking", "desk", "events", "showing", "tabs"}
-# likewise, used by the runner and whoever shows its settings
-SERVE_THE_RUNNER = {
-    "options", "continuing", "measuring", "planning", "processes", "search", "search_score", "search_study"
-}  # fmt: skip
+BELOW = {"unlearning_algorithm", "evaluation_metrics", "data", "models"}
+# what each room may import; a room is named by its longest prefix here
 MAY_IMPORT = {
     "data": {"data"},
-    "models": {"models"},
-    "results": {"results", "models"},
+    "models": {"models", "data"},
+    "results.report": {"results.report", "models"},
+    "results.run": {"results.run", "results.report", *BELOW},
+    "results.search": {"results.search", "results.run", "results.report", *BELOW},
+    "results.page": {"results", "analyze_results", *BELOW},
     "unlearning_algorithm": {"data", "models"},
     "evaluation_metrics": {"unlearning_algorithm", "data", "models"},
-    "analyze_results": {"results"},
-    "unlearning_script": OURS - {"user_interface", "unlearning_script"},
-    "user_interface": OURS - {"user_interface"},
+    "analyze_results": {"results.report", "results.search.report", "models"},
+    "unlearning_script": {"results.run", "results.search", "results.report", "analyze_results", *BELOW},
+    "user_interface": OURS - {"user_interface", "unlearning_script"},
 }
+ROOMS = sorted(path.parent for top in ("data", "models", "results") for path in (ROOT / top).glob("*/__init__.py"))
+
+
+def within(name, prefixes):
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def sources():
-    for path in sorted(ROOT.glob("*.py")):
-        yield path.stem, path
-    for room in ("data", "models", "results"):
-        for path in sorted((ROOT / room).glob("*.py")):
-            served = {"user_interface": SERVE_THE_PAGE, "unlearning_script": SERVE_THE_RUNNER}
-            reader = next((name for name, stems in served.items() if path.stem in stems), room)
-            yield reader if room == "results" else room, path
+    yield from ((path.stem, path) for path in sorted(ROOT.glob("*.py")))
+    for top in ("data", "models", "results"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            room = ".".join(path.relative_to(ROOT).parts[:-1])
+            named = [prefix for prefix in MAY_IMPORT if within(room, [prefix])]
+            yield max(named, key=len, default="data"), path
 
 
 def imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize(("room", "path"), list(sources()), ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("room", "path"), list(sources()), ids=str)
 def test_import_directions(room, path):
-    assert set(imported(path)) & OURS <= MAY_IMPORT[room]
+    ours = [name for name in imported(path) if name.split(".")[0] in OURS]
+    assert [name for name in ours if not within(name, MAY_IMPORT[room])] == []
+
+
+def test_every_room_is_looked_at():
+    """A test that globs one folder too shallow would pass by checking nothing."""
+    rooms = {path.parent for _, path in sources()}
+    assert len(ROOMS) >= 10 and set(ROOMS) <= rooms
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_a_room_says_what_belongs_there_and_stays_small(room):
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")))
+    assert text and "In: " in text and "Not here: " in text and len(text.splitlines()) <= 4
+    assert len(list(room.glob("*.py"))) <= 12
+
+
+@pytest.mark.parametrize("path", [path for _, path in sources() if "bundled" not in path.parts], ids=str)
+def test_no_file_holds_a_second_subject_and_no_function_a_second_story(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 600
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions if node.end_lineno - node.lineno >= 60] == []
 
 
 def test_the_top_level_is_the_card():

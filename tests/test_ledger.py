@@ -9,7 +9,7 @@ from pathlib import Path
 import forked_runs
 import pytest
 
-from models import ledger
+from models.requests import ledger
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +99,7 @@ def test_nothing_follows_a_line_that_is_none(tmp_path):
 def test_processes_that_write_at_once_lose_no_line(tmp_path):
     path = tmp_path / "ledger.jsonl"
     code = (
-        "import sys; from models import ledger\n"
+        "import sys; from models.requests import ledger\n"
         "for n in range(25): ledger.append(sys.argv[1], {'request': f'{sys.argv[2]}-{n}'})"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)], cwd=ROOT) for n in range(6)]
@@ -150,7 +150,7 @@ BAD = {
 def test_a_ledger_that_takes_no_line_is_refused_before_a_model_is_loaded(
     small, tmp_path, capsys, monkeypatch, spoil, code, said
 ):
-    from models import loading
+    from models.store import loading
 
     monkeypatch.setattr(loading, "_load_weights", lambda *a, **k: pytest.fail("a model was loaded"))
     spoil(tmp_path / "ledger.jsonl")

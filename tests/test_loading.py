@@ -34,8 +34,8 @@ from transformers import (
     T5Config,
 )
 
-from models import folders, loading
-from models.loading import (
+from models.store import folders, loading
+from models.store.loading import (
     DEFAULT_BASE,
     ModelError,
     add_lora,
@@ -236,7 +236,7 @@ def test_hub_name_offline_names_the_variable(monkeypatch, tmp_path):
 
 @pytest.mark.hardening(28)
 def test_unreachable_hub_is_said_in_one_line(tmp_path):
-    code = "from models.loading import load_model\nload_model('some-org/some-model', progress=lambda line: None)"
+    code = "from models.store.loading import load_model\nload_model('some-org/some-model', progress=lambda line: None)"
     environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
     environment.update(HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path))  # nothing listens on the discard port
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -704,7 +704,7 @@ def test_truncated_model_saves_loads_and_leaves_random_numbers(tmp_path):
 
 
 def test_screening_imports_no_torch_at_the_top():
-    code = "import sys, models.loading; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
+    code = "import sys, models.store.loading; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
 

@@ -12,7 +12,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models import cross_entropy, lean, packing
+from models.forward import cross_entropy, lean, packing
 from unlearning_algorithm import Answers, Context, Reference
 
 VOCABULARY = 53

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import ctypes
 import numpy as np
-from models.weights import keep_freed_memory
-from results.memory import begin_peak, peak_gib
+from models.training.weights import keep_freed_memory
+from results.run.memory import begin_peak, peak_gib
 keep_freed_memory()  # freed memory stays with the process, as in a run
 begin_peak()
 large = np.ones(2**27)

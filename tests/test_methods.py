@@ -13,8 +13,10 @@ from test_losses import settings as words
 from test_unlearning_loop import FAST, LOOPED, PAD, distance, rows_for, run
 
 import unlearning_algorithm as algorithm
-from models import hooks, packing, weights
-from models.layers import MethodError, chosen_layer, decoder_layers
+from models.forward import packing
+from models.forward.layers import MethodError, chosen_layer, decoder_layers
+from models.methods import hooks
+from models.training import weights
 from unlearning_algorithm import Answers, Context, Reference
 
 
@@ -244,7 +246,7 @@ def test_rmu_trains_the_output_matrices_of_three_layers_alone():
 def test_layer_to_read_is_the_published_one_where_it_was_published():
     deep = SimpleNamespace(layers=torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(32)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.layers.decoder_layers", lambda model: model.layers)
+        patch.setattr("models.forward.layers.decoder_layers", lambda model: model.layers)
         assert chosen_layer(deep, 0) == 7 and chosen_layer(deep, 12) == 12
         with pytest.raises(MethodError, match="layer 32: the model has 32 layers"):
             chosen_layer(deep, 32)
@@ -359,7 +361,7 @@ def test_update_scale_multiplies_the_whole_change_of_the_weights(scale):
 
 
 def test_update_scale_of_an_adapter_scales_the_product():
-    from models.loading import add_lora
+    from models.store.loading import add_lora
 
     found = []
     for scale in (1.0, 0.5):
@@ -378,7 +380,7 @@ def test_update_scale_of_a_student_is_refused():
 
 
 def test_task_vector_of_an_adapter_negates_the_product():
-    from models.loading import add_lora
+    from models.store.loading import add_lora
 
     model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
     unlearning = prepared("task_vector", model=model, task_scale=1.0)

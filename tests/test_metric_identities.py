@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import evaluation_metrics as em
-from models.array_scores import bootstrap_interval, standard_error, true_positive_rate
+from models.scores.array_scores import bootstrap_interval, standard_error, true_positive_rate
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "golden"
 probabilities = st.floats(1e-6, 1 - 1e-6)

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 from run_folders import PEOPLE, PLACES, make_run
 
-from results import model_card, words
-from results.runs import read_run
+from results.report import words
+from results.report.runs import read_run
+from results.run import model_card
 
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = SimpleNamespace(name="npo", paper="Zhang et al. 2024", summary="Walks uphill, gently.", known_failure="leaks")
@@ -107,6 +108,6 @@ def test_the_packaged_target_descends_from_its_base():
 
 def test_a_card_needs_no_heavy_package():
     heavy = ["torch", "transformers", "matplotlib"]
-    code = f"import sys, results.model_card; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, results.run.model_card; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,8 +13,9 @@ import unlearning_script as runner
 from data import uploads
 from data.preparation import DataError
 from data.uploads import InputError
-from results import events, plain_words, showing, words
-from results.desk import PROJECT, Desk
+from results.page import events, plain_words, showing
+from results.page.desk import PROJECT, Desk
+from results.report import words
 
 
 @pytest.mark.hardening(55, 57)
@@ -151,10 +152,10 @@ def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one
 
 
 def test_there_are_plain_words_for_every_name_of_the_tables():
-    assert set(plain_words.METHODS) == set(algorithm.METHODS)
+    assert all(method.plain and method.use_when for method in algorithm.METHODS.values())
     assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(algorithm.FAMILIES)
     assert set(plain_words.VERDICTS) == set(words.LABELS)
-    assert set(plain_words.ATTACKS) == set(evaluation_metrics.attack_names("all"))
+    assert all(evaluation_metrics.ATTACKS[name].plain for name in evaluation_metrics.attack_names("all"))
 
 
 @pytest.mark.hardening(56)
@@ -300,7 +301,7 @@ def test_a_running_run_is_not_deleted(desk, project):
 
 
 def test_a_request_goes_on_from_the_run_that_made_the_model_and_all_can_be_tested_again(desk, project):
-    from models import ledger
+    from models.requests import ledger
 
     with pytest.raises(InputError, match="no request"):
         desk.retest(request_of())

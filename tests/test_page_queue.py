@@ -8,8 +8,8 @@ import threading
 import pytest
 from page_room import submit, wait_for
 
-from results import watching
-from results.jobs import Job, JobQueue, QueueError, birth_of
+from results.page import watching
+from results.page.jobs import Job, JobQueue, QueueError, birth_of
 
 
 @pytest.mark.hardening(63)

@@ -10,8 +10,8 @@ import pytest
 import transformers
 
 import unlearning_script
-from models import loading, plan
-from results import planning
+from models.store import loading
+from results.run import plan, planning
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,10 +111,10 @@ def test_where_it_does_not_fit_it_says_what_would(small, tmp_path, capsys, monke
 
 MEASURE = """
 import json, sys
-import results.figures, results.memory, unlearning_script
-results.figures.run_figures = lambda run: []
+import results.report.figures, results.run.memory, unlearning_script
+results.report.figures.run_figures = lambda run: []
 code = unlearning_script.main(sys.argv[1:])
-print(json.dumps([code, results.memory.peak_gib()]))  # ru_maxrss would be at least that of the process it came from
+print(json.dumps([code, results.run.memory.peak_gib()]))  # ru_maxrss would be at least that of the process it came from
 """
 
 

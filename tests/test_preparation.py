@@ -26,7 +26,7 @@ from data.preparation import (
     split_examples,
 )
 
-SMOLLM = Path(__file__).parent.parent / "models" / "SmolLM2-135M-Instruct"
+SMOLLM = Path(__file__).parent.parent / "models" / "saved" / "SmolLM2-135M-Instruct"
 CHATML = (
     "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nBe kind<|im_end|>\n"
     "{% endif %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

@@ -13,7 +13,8 @@ from test_methods import nudge, prepared
 from test_unlearning_loop import FAST, PAD, rows_for
 
 import unlearning_algorithm as algorithm
-from models import hooks, packing
+from models.forward import packing
+from models.methods import hooks
 from unlearning_algorithm import Context, Reference
 
 

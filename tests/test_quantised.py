@@ -6,9 +6,9 @@ import json
 import pytest
 import torch
 
-from models import loading, quantised
-from results.options import resolve
-from results.run_folder import UsageError
+from models.store import loading, quantised
+from results.run.options import resolve
+from results.run.run_folder import UsageError
 from unlearning_script import main
 
 needs_package = pytest.mark.skipif(
@@ -45,7 +45,7 @@ def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
 @needs_package
 @pytest.mark.parametrize("bits", [4, 8])
 def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
-    from models import weights
+    from models.training import weights
 
     settings = quantised.settings({f"load_in_{bits}bit": True}, torch.float32)
     model, _ = loading.load_model(small.target, quantization_config=settings)

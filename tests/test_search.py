@@ -22,9 +22,12 @@ import unlearning_algorithm as algorithm
 import unlearning_script
 from data import preparation
 from data.wrong_answers import wrong_answers
-from models import loading
-from results import measuring, options, search, search_score, search_study
-from results.run_folder import UsageError
+from models.store import loading
+from results.run import measuring, options
+from results.run.run_folder import UsageError
+from results.search import loop as search
+from results.search import score as search_score
+from results.search import study as search_study
 from unlearning_script import main, resolve
 
 needs_optuna = pytest.mark.skipif(

@@ -14,8 +14,8 @@ import tiny_models
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data.preparation import read_examples
-from models import loading
-from results import measuring
+from models.store import loading
+from results.run import measuring
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]

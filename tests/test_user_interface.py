@@ -12,11 +12,11 @@ from page_room import WRONG_PATHS, request_of, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
-from results import events, page_style, showing, trials, watching
-from results.asking import Asker, AskError
-from results.desk import PROJECT, Desk
-from results.jobs import Job
-from results.runs import read_run
+from results.page import events, page_style, showing, trials, watching
+from results.page.asking import Asker, AskError
+from results.page.desk import PROJECT, Desk
+from results.page.jobs import Job
+from results.report.runs import read_run
 
 # -- the live view
 
@@ -140,7 +140,7 @@ def test_both_models_answer_and_the_one_that_knows_finds_the_answer_likelier(tmp
     import torch
     from tiny_models import facts, make_tiny
 
-    from models.loading import save_model
+    from models.store.loading import save_model
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the models are too small to share among cores
     threads = torch.get_num_threads()
@@ -200,7 +200,7 @@ def client_of(address, **options):
 
 def test_two_runs_whose_drawn_names_meet_both_get_a_folder(desk, monkeypatch):
     drawn = iter(["beef", "beef", "cafe"])
-    monkeypatch.setattr("results.desk.secrets.token_hex", lambda _size: next(drawn))
+    monkeypatch.setattr("results.page.desk.secrets.token_hex", lambda _size: next(drawn))
     first, second = desk._new_folder("", "people-npo"), desk._new_folder("", "people-npo")
     assert first.name.endswith("beef") and second.name.endswith("cafe") and second.is_dir()
 
@@ -339,6 +339,6 @@ def test_measurements_of_a_lone_model_are_offered_for_reading_but_not_for_compar
 
 
 def test_every_option_of_the_runner_has_a_field():
-    from results.desk import ADVANCED, NOT_ADVANCED
+    from results.page.desk import ADVANCED, NOT_ADVANCED
 
     assert set(ADVANCED) | NOT_ADVANCED == set(runner.OPTIONS)

@@ -1,0 +1,178 @@
+"""Batched generation: what a model says after prompts given as token ids, greedily or sampled.
+
+A loop of our own instead of transformers' `generate`, which computes finished rows on to the end of the batch and a
+common prefix once per row. Its greedy output is the same (tested).
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.forward.answers import unwrapped
+
+ROWS = 32  # rows at a time; the cache grows with them, and more rows are hardly faster per row
+
+
+def generate(
+    model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed: int = 0, rows: int = ROWS, progress=None
+):
+    """Token ids after each prompt, without the stop token: greedy at temperature 0, else sampled (top_p = 1).
+
+    prompts: list of (length,) ids, each at least one; limits: most new tokens per prompt; stop_ids: ids that end an
+    answer. Rows of like length go together. The model must be in evaluation mode. Seeded: sampling repeats.
+    progress: called with a line of text before each batch; what it raises ends the generation.
+    """
+    import torch
+
+    limits = _within_context(model, prompts, limits)
+    outputs: list = [[] for _ in prompts]
+    order = sorted((i for i in range(len(prompts)) if limits[i] > 0), key=lambda i: (limits[i], len(prompts[i])))
+    draw = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
+    with torch.no_grad():
+        for start in range(0, len(order), rows):
+            batch = order[start : start + rows]
+            if progress:
+                progress(f"generating answers: {start} of {len(order)}")
+            said = _generate_batch(
+                model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw
+            )
+            for i, ids in zip(batch, said):
+                outputs[i] = ids
+    return outputs
+
+
+def _within_context(model, prompts, limits) -> list[int]:
+    """Limits that learned or fixed position tables allow."""
+    size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+    return [min(int(limit), size - len(prompt)) for prompt, limit in zip(prompts, limits)]
+
+
+def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list[list[int]]:
+    import torch
+
+    device = next(model.parameters()).device
+    logits, cache, mask = _prefill(model, prompts, device)
+    alive = list(range(len(prompts)))  # the prompt that each row of the cache belongs to
+    finished, outputs = [False] * len(prompts), [[] for _ in prompts]
+    while True:
+        chosen = _choose(logits, temperature, draw)
+        for number, token in zip(alive, chosen.tolist()):
+            if not finished[number]:
+                finished[number] = token in stop_ids
+                if not finished[number]:
+                    outputs[number].append(token)
+                    finished[number] = len(outputs[number]) >= limits[number]
+        keep = [place for place, number in enumerate(alive) if not finished[number]]
+        if not keep:
+            return outputs
+        if len(keep) <= 0.75 * len(alive):  # narrowing copies the cache, so not for every row
+            index = torch.tensor(keep, device=device)
+            cache.batch_select_indices(index)
+            chosen, mask, alive = chosen[index], mask[index], [alive[place] for place in keep]
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        out = model(
+            input_ids=chosen[:, None],
+            attention_mask=mask,
+            position_ids=mask.sum(1, keepdim=True) - 1,
+            **_using(model, cache),
+            logits_to_keep=1,
+        )
+        logits = out.logits[:, -1]
+
+
+def _using(model, cache) -> dict:
+    """The keywords that hand the cache to the model: transformers 5.24 renamed the first for some families."""
+    known = inspect.signature(unwrapped(model).forward).parameters
+    return {"cache" if "cache" in known else "past_key_values": cache, "use_cache": True}
+
+
+def _choose(logits, temperature: float, draw):
+    """(B,) next tokens of logits (B, V)."""
+    import torch
+
+    if temperature == 0:
+        return logits.max(-1).indices  # argmax takes thrice as long in bfloat16
+    scaled = torch.nan_to_num(logits.float() / temperature, nan=0.0)  # a broken model samples noise, no crash
+    return torch.multinomial(scaled.softmax(-1), 1, generator=draw)[:, 0]
+
+
+def _prefill(model, prompts, device):
+    """Logits (B, V) after each prompt, the cache and its mask; [shared prefix] [padding] [rest of each prompt]."""
+    import torch
+    from transformers import DynamicCache
+
+    count, cache = len(prompts), DynamicCache(config=model.config.get_text_config())
+    shared = _shared_prefix(model, prompts)
+    if shared:
+        prefix = torch.as_tensor(np.asarray(prompts[0][:shared], np.int64), device=device)[None]
+        model(input_ids=prefix, **_using(model, cache), logits_to_keep=1)
+        cache.batch_repeat_interleave(count)
+    width = max(len(prompt) for prompt in prompts) - shared
+    ids = np.zeros((count, width), np.int64)
+    mask = np.ones((count, shared + width), np.int64)
+    for row, prompt in enumerate(prompts):
+        padding = width - (len(prompt) - shared)
+        ids[row, padding:] = prompt[shared:]
+        mask[row, shared : shared + padding] = 0
+    ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        **_using(model, cache),
+        logits_to_keep=1,
+    )
+    return out.logits[:, -1], cache, mask
+
+
+def _shared_prefix(model, prompts) -> int:
+    """Tokens that all prompts begin with, at most all but one of the shortest; 0 where a window counts places."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if len(prompts) < 2 or kinds != {"full_attention"} or getattr(config, "sliding_window", None):
+        return 0
+    shortest = min(len(prompt) for prompt in prompts) - 1
+    block = np.stack([np.asarray(prompt[:shortest]) for prompt in prompts])
+    differ = np.flatnonzero((block != block[0]).any(0))
+    return int(differ[0]) if len(differ) else shortest
+
+
+@dataclass
+class Draft:
+    """How far greedy generation is known before it is run, and where it goes on."""
+
+    prompt: Any  # ids
+    known: list[int]  # greedy tokens known from the teacher-forced pass
+    limit: int
+
+
+def draft(prompt, gold, predicted, limit: int) -> Draft:
+    """Greedy generation follows the gold answer up to the first token where the argmax differs, and takes that one.
+
+    So the teacher-forced pass has already decided this much of it, all of it where the model knows the answer by heart.
+    """
+    wrong = np.flatnonzero(np.asarray(gold) != predicted)
+    known = np.asarray(gold).tolist() if not len(wrong) else [*gold[: wrong[0]].tolist(), int(predicted[wrong[0]])]
+    return Draft(prompt, known[:limit], limit)
+
+
+def finish(model, drafts: list[Draft], stop_ids, progress=None) -> list[list[int]]:
+    """The greedy answers that the drafts begin, without the stop token."""
+    outputs, open_drafts = [], []
+    for number, begun in enumerate(drafts):
+        end = next((place for place, token in enumerate(begun.known) if token in stop_ids), None)
+        outputs.append(begun.known[:end])
+        if end is None and len(begun.known) < begun.limit:
+            open_drafts.append(number)
+    if progress and open_drafts:
+        progress(f"generating {len(open_drafts)} answers; {len(drafts) - len(open_drafts)} are known by heart")
+    prompts = [np.concatenate([drafts[i].prompt, drafts[i].known]).astype(np.int64) for i in open_drafts]
+    limits = [drafts[i].limit - len(drafts[i].known) for i in open_drafts]
+    for number, ids in zip(open_drafts, generate(model, prompts, limits, stop_ids, progress=progress)):
+        outputs[number] = outputs[number] + ids
+    return outputs

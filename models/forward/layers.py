@@ -1,0 +1,125 @@
+"""Finding a model's layers and the matrices of their feed-forward blocks, whatever the family calls them."""
+
+from __future__ import annotations
+
+import contextlib
+
+
+class MethodError(ValueError):
+    """A method that cannot run on this model, these rows or these settings."""
+
+    exit_code = 2
+
+
+FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
+
+
+def decoder_layers(model):
+    """The decoder's layers of a Hugging Face causal LM, an nn.ModuleList."""
+    from models.store import loading
+
+    return loading.decoder_layers(model)
+
+
+def chosen_layer(model, layer: int) -> int:
+    """The layer to read, from 0: `layer`, or for 0 the last of the first quarter (7 of 32, as published for rmu)."""
+    depth = len(decoder_layers(model))
+    if layer >= depth:
+        raise MethodError(f"layer {layer}: the model has {depth} layers, 0 to {depth - 1}")
+    return layer or min(max(2, round(depth / 4) - 1), depth - 1)
+
+
+def feed_forward(layer):
+    """The feed-forward block of one decoder layer."""
+    for name, module in layer.named_children():
+        if name in FEED_FORWARD:
+            return module
+    raise MethodError(f"no feed-forward block found in {type(layer).__name__}; use a method that trains all weights")
+
+
+def output_matrices(model, layer: int) -> list:
+    """The trainable matrices of the feed-forward block's output projection (down_proj) of one layer."""
+    block = feed_forward(decoder_layers(model)[layer])
+    holders = [child for child in block.children() if any(p.ndim == 2 for p in child.parameters())]
+    found = [p for p in holders[-1].parameters() if p.requires_grad and p.ndim == 2] if holders else []
+    if not found:
+        raise MethodError(
+            f"layer {layer}: the output projection of the feed-forward block is not trainable (or not a matrix)"
+        )
+    return found
+
+
+def feed_forward_matrices(model) -> list:
+    """The trainable matrices of all feed-forward blocks."""
+    found = [
+        p
+        for layer in decoder_layers(model)
+        for p in feed_forward(layer).parameters()
+        if p.requires_grad and p.ndim == 2
+    ]
+    if not found:
+        raise MethodError("no trainable matrix in the feed-forward blocks")
+    return found
+
+
+@contextlib.contextmanager
+def narrowed(model, index, last: int):
+    """The feed-forward block of the `last` layer works at the places `index` of the sequence alone, (1, N, d) of it.
+
+    The others get zeros from it, which nobody reads: above the last attention no place looks at another.
+    """
+    import torch
+
+    try:
+        block = feed_forward(decoder_layers(model)[last])
+    except MethodError:
+        block = None
+    if block is None or not len(index):
+        yield
+        return
+    index, count = torch.unique(index), []
+
+    def narrow(_module, args):
+        if not args:  # given by name, whatever it is
+            return None
+        count.append(args[0].shape[1])
+        return (args[0].index_select(1, index), *args[1:])
+
+    def widen(_module, _args, output):
+        if not count:
+            return None
+        found, *rest = output if isinstance(output, tuple) else (output,)
+        whole = found.new_zeros(1, count.pop(), found.shape[-1]).index_copy(1, index, found)
+        return (whole, *rest) if rest else whole
+
+    hooks = [block.register_forward_pre_hook(narrow), block.register_forward_hook(widen)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def capturing(model, layer: int | None, truncate: bool):
+    """Collects the output of decoder layer `layer` in the list it yields; `truncate` leaves out the layers above."""
+    import torch
+
+    caught: list = []
+    if layer is None:
+        yield caught
+        return
+    layers = decoder_layers(model)
+    name = next(name for name, module in model.named_modules() if module is layers)
+    parent, _, child = name.rpartition(".")
+    owner = model.get_submodule(parent)
+    hook = layers[layer].register_forward_hook(
+        lambda _module, _args, output: caught.append(output[0] if isinstance(output, tuple) else output)
+    )
+    if truncate:
+        setattr(owner, child, torch.nn.ModuleList(layers[: layer + 1]))
+    try:
+        yield caught
+    finally:
+        hook.remove()
+        setattr(owner, child, layers)

@@ -1,0 +1,160 @@
+"""Packed rows: a batch as one sequence without padding in which a prefix that rows share is computed once.
+
+Rows of one data set share their chat template's opening, and the variants of one question share the question. Under
+causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it;
+autograd adds up their gradients. Loss and gradient equal those of padded rows.
+
+The batch becomes a tree of segments: each has a place in the packed sequence and the chain of segments before it, which
+its tokens see. Segments of like size make one group of attention (`models.forward.packed_attention`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
+GROUP = 4_000  # what a group of attention costs beside its products, in pairs of query and key
+MOST = 1 << 20  # pairs of a group of several segments: larger ones gain nothing together, and take memory at once
+EVEN = 16  # a group's keys are a multiple of it: products and softmax of odd numbers take longer
+ROUND = 8  # tokens of a packed batch are a multiple of it: products of an odd number of rows take 2 % longer
+
+
+@dataclass
+class Group:
+    """Segments of like size: the places in the packed sequence of their tokens, `queries` (B, T), and of what these
+    see, `keys` (B, S), of which `counts` (B,) and `seen` (B,) are real. A filled-up query sees the last key alone,
+    which is always a filled-up one, and no other query sees a filled-up key: so neither gets nor gives a gradient.
+    `before` are the chains' segments: (their place in the sequence, their place among the keys, which of the B)."""
+
+    queries: np.ndarray
+    keys: np.ndarray
+    counts: np.ndarray
+    seen: np.ndarray
+    before: list
+    masks: dict = field(default_factory=dict)
+
+    @property
+    def real(self) -> np.ndarray:
+        """Which queries are real, (B, T)."""
+        return np.arange(self.queries.shape[1]) < self.counts[:, None]
+
+    def mask(self, window: int | None, dtype):
+        """0 where a query sees a key, -inf elsewhere, (B, 1, 1, T, S)."""
+        import torch
+
+        if (window, dtype) not in self.masks:
+            query = (self.seen - self.counts)[:, None, None] + np.arange(self.queries.shape[1])[:, None]
+            key = np.arange(self.keys.shape[1])
+            hidden = key > query if window is None else (key > query) | (query - key >= window)
+            hidden[~self.real] = key < len(key) - 1
+            zeros = torch.zeros(hidden.shape, dtype=dtype)
+            self.masks[window, dtype] = zeros.masked_fill_(torch.from_numpy(hidden), float("-inf"))[:, None, None]
+        return self.masks[window, dtype]
+
+
+@dataclass
+class Layout:
+    """A packed batch: `ids` and `positions` (N,), the `groups` of attention, and per row `paths`: where its tokens
+    stand in the packed sequence, (length,) each. The last `spare` tokens make N round: they see nothing, nobody sees
+    them, and they have no gradient. `gathers` is kept for `models.forward.packed_attention`."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    groups: list
+    paths: list
+    spare: int = 0
+    gathers: dict = field(default_factory=dict)
+
+
+def lay_out(rows: list[np.ndarray]) -> Layout:
+    """Packs rows of token ids into a prefix tree; rows may be in any order and may repeat."""
+    order = sorted(range(len(rows)), key=lambda i: rows[i].tolist())
+    common = [common_prefix(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
+    ids, positions, lengths, chains, paths = [], [], [], [], [None] * len(rows)
+
+    def place(first: int, last: int, depth: int, chain: tuple):
+        """Segments of the sorted rows first..last, which agree up to `depth`, already placed in `chain`."""
+        shared = min(common[first:last], default=len(rows[order[first]]))
+        if first < last and shared < depth + WORTH_SHARING:
+            shared = depth
+        if shared > depth:
+            ids.append(rows[order[first]][depth:shared])
+            positions.append(np.arange(depth, shared))
+            chains.append(chain)
+            chain = (*chain, len(lengths))
+            lengths.append(shared - depth)
+        if first == last:
+            paths[order[first]] = chain
+            return
+        start = first
+        for i in range(first, last + 1):
+            if i == last or common[i] < shared + WORTH_SHARING:
+                place(start, i, shared, chain)
+                start = i + 1
+
+    place(0, len(order) - 1, 0, ())
+    begins = np.cumsum([0, *lengths]).tolist()
+    segments = [np.arange(begin, end) for begin, end in itertools.pairwise(begins)]
+    groups = [_group(*alike, segments, chains) for alike in _alike(lengths, chains)]
+    paths = [np.concatenate([segments[i] for i in chain]) for chain in paths]
+    spare = -begins[-1] % ROUND
+    ids, positions = (np.pad(np.concatenate(part), (0, spare)) for part in (ids, positions))
+    return Layout(ids, positions, groups, paths, spare)
+
+
+def _alike(lengths: list, chains: list):
+    """Yields (segments, T, S) of each group; one joins the last group where filling up costs less than a new one."""
+    seen = [size + sum(lengths[i] for i in chain) for size, chain in zip(lengths, chains)]
+    even = [-(-(size + 1) // EVEN) * EVEN for size in seen]  # one at least is filled up
+    members, queries, keys = [], 0, 0
+    for i in sorted(range(len(lengths)), key=lambda i: (even[i], lengths[i])):
+        wider, longer = max(queries, lengths[i]), max(keys, even[i])
+        together = (len(members) + 1) * wider * longer
+        more = together - len(members) * queries * keys
+        if members and (more > lengths[i] * even[i] + GROUP or together > MOST):
+            yield members, queries, keys
+            members, wider, longer = [], lengths[i], even[i]
+        members, queries, keys = [*members, i], wider, longer
+    yield members, queries, keys
+
+
+def _group(members: list, queries: int, keys: int, segments: list, chains: list) -> Group:
+    """The group of these segments, filled up to so many queries and keys."""
+    seen = [np.concatenate([segments[j] for j in (*chains[i], i)]) for i in members]
+    before, places = {}, {}
+    for number, i in enumerate(members):
+        start = 0
+        for j in chains[i]:
+            before.setdefault(j, []).append(number)
+            places[j] = slice(start, start := start + len(segments[j]))
+    return Group(
+        np.stack([np.pad(segments[i], (0, queries - len(segments[i]))) for i in members]),
+        np.stack([np.pad(path, (0, keys - len(path))) for path in seen]),
+        np.array([len(segments[i]) for i in members]),
+        np.array([len(path) for path in seen]),
+        [(slice(segments[j][0], segments[j][-1] + 1), places[j], numbers) for j, numbers in before.items()],
+    )
+
+
+def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
+    """Tokens that both begin with."""
+    size = min(len(a), len(b))
+    differ = np.flatnonzero(a[:size] != b[:size])
+    return int(differ[0]) if len(differ) else size
+
+
+def supported(model) -> bool:
+    """Whether the model's attention can be replaced and packing pays: on a CPU, where short rows waste padding."""
+    checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # outlives the layout
+    sinks = any(hasattr(m, "sinks") for m in model.modules())  # keys that belong to no token
+    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    return (
+        bool(getattr(model, "_supports_attention_backend", False))
+        and next(model.parameters()).device.type == "cpu"
+        and not checkpointing
+        and not sinks
+        and layers <= {"full_attention", "sliding_attention"}
+    )

@@ -1,0 +1,74 @@
+"""The teacher-forced pass of the evaluation: what a model says at every token of given answers, each forward once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from models.forward import packing
+from models.forward.answers import answer_outputs, evaluating
+
+
+def packed_batches(rows, starts_example, budget: int) -> list[list[int]]:
+    """Rows for one packed forward each: in order, so that a question is computed once for all its answers, examples
+    (`starts_example` (n,) marks their first rows) whole where they can; `budget` counts shared tokens once."""
+    batches, size, before = [[]], 0, None
+    for index in range(len(rows)):
+        ids = rows.ids_of(index)
+        added = len(ids) - (packing.common_prefix(before, ids) if batches[-1] else 0)
+        if batches[-1] and size + added > (budget if starts_example[index] else 2 * budget):
+            batches.append([])
+            size, added = 0, len(ids)
+        batches[-1].append(index)
+        size, before = size + added, ids
+    return batches
+
+
+def teacher_forced(model, rows, batches: list[list[int]], detailed, pad: int, progress=None) -> list[np.ndarray]:
+    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,): which in full."""
+    import torch
+
+    found: list = [None] * len(rows)
+    done = 0
+    with evaluating(model):
+        for indices in batches:
+            answers = answer_outputs(model, rows.batch(indices, pad), distinct=True)
+            wanted = torch.as_tensor(detailed[indices]).to(answers.row.device)[answers.row]
+            statistics = _token_statistics(answers, wanted)
+            pieces = np.split(statistics, np.cumsum(rows.answer_lengths[indices])[:-1], axis=1)
+            for index, piece in zip(indices, pieces):
+                found[index] = piece
+            done += len(indices)
+            if progress:
+                progress(f"scoring answers: {done} of {len(rows)}")
+    return found
+
+
+def _token_statistics(answers, detailed) -> np.ndarray:
+    """(4, A): nll, predicted token, mean and standard deviation of log p; the last three NaN where not `detailed` (A,).
+
+    In pieces, because a piece of logits in fp32 takes 200 kB per token for a vocabulary of 50,000.
+    """
+    import torch
+
+    found = torch.full((4, len(answers.labels)), math.nan, dtype=torch.float64, device=answers.labels.device)
+    order = torch.argsort(answers.place, stable=True)  # tokens by the logits that they are read from
+    edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
+    for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
+        logits = answers.logits[start : start + 256]
+        log_p = logits.float().log_softmax(-1)
+        place = answers.place[tokens] - start
+        found[0, tokens] = -log_p[place, answers.labels[tokens]].double()
+        tokens, place = tokens[detailed[tokens]], place[detailed[tokens]]
+        if not len(tokens):
+            continue
+        places, again = torch.unique(place, return_inverse=True)
+        log_p, logits = (log_p, logits) if len(places) == len(log_p) else (log_p[places], logits[places])
+        p = log_p.exp()
+        predicted = logits.max(-1).indices  # argmax takes thrice as long in bfloat16
+        log_p = log_p.clamp(min=-1e4)  # 0 x -inf is no number
+        mean = (p * log_p).sum(-1)
+        std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()
+        found[1:, tokens] = torch.stack([predicted.double(), mean.double(), std.double()])[:, again]
+    return found.cpu().numpy()

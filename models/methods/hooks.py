@@ -1,0 +1,160 @@
+"""What the few methods do that are more than their terms: hooks that the loop calls with itself as `run`.
+
+Of the run they use `settings`, `rows`, `model`, `pad`, `layer`, `optimizer`, `stage`, `step`, `steps_per_epoch`,
+`anchor` (the target's weights) and `cache`; they leave `context`, `retain_weight`, `ended` and kept references behind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.forward.answers import answer_outputs, evaluating, unwrapped
+from models.forward.layers import feed_forward_matrices, output_matrices
+from models.methods.losses import place_profiles
+from models.store.on_first_use import torch, weights
+
+
+def dual_ascent(run, losses: dict):
+    """pdu: retain weight <- max(0, weight + dual_learning_rate (L_retain - retain_loss_limit)), once a step.
+
+    Held for the first `dual_warmup_epochs`. Published code stepped it once per micro-batch.
+    """
+    settings = run.settings
+    if run.step > settings.dual_warmup_epochs * run.steps_per_epoch:
+        violated = losses.get("retain", 0.0) - settings.retain_loss_limit
+        run.retain_weight = max(0.0, run.retain_weight + settings.dual_learning_rate * violated)
+
+
+def in_turns(number: int, per_epoch: int, settings) -> tuple[int | None, int | None]:
+    """scrub: a max step on forget rows, then a min step on retain rows; min steps alone after `max_step_epochs`."""
+    batch, turn = divmod(number, 2)
+    if number >= settings.max_step_epochs * per_epoch:
+        return None, number
+    return (batch, None) if turn == 0 else (None, batch)
+
+
+def steering_direction(size: int, seed: int):
+    """u (d,): a random direction with entries uniform in [0, 1) before it is scaled to length 1, as published."""
+    direction = torch.rand(size, generator=torch.Generator().manual_seed(seed))
+    return direction / direction.norm()
+
+
+def fixed_control(run):
+    """rmu: control = steering_coefficient * u."""
+    _steer(run, run.settings.steering_coefficient)
+
+
+def measured_control(run):
+    """adaptive_rmu: control = steering_scale * (mean length of h on the first forget batch) * u."""
+    rows, indices = run.rows["forget"], run.stage.forget[0]
+    with evaluating(run.model):
+        batch = rows.batch(indices, run.pad)
+        length = answer_outputs(run.model, batch, layer=run.layer, logits=False).activation.float().norm(dim=-1).mean()
+    _steer(run, run.settings.steering_scale * float(length))
+
+
+def _steer(run, coefficient: float):
+    size = unwrapped(run.model).config.get_text_config().hidden_size
+    direction = steering_direction(size, run.settings.seed)
+    run.context["control"] = coefficient * direction.to(next(run.model.parameters()).device)
+
+
+def rmu_weights(model, layer: int) -> list:
+    """The output matrices of the feed-forward blocks of layers layer - 2 .. layer."""
+    return [p for number in range(max(0, layer - 2), layer + 1) for p in output_matrices(model, number)]
+
+
+def all_but_embeddings(model, layer: int) -> list:
+    """All weights but the embeddings (and the output head where it is the same matrix).
+
+    They say what words mean, not what a row said: moving them touches every other text, and costs time.
+    """
+    fixed = {id(p) for p in model.get_input_embeddings().parameters()}
+    return [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
+
+
+def repselect_weights(model, layer: int) -> list:
+    """The matrices of all feed-forward blocks."""
+    return feed_forward_matrices(model)
+
+
+def selective_direction(run):
+    """repselect: the ascent gradient summed over the batches of one epoch, its top directions shrunk matrix by matrix.
+
+    Without the paper's adapter that first draws the knowledge out (an option of its code).
+    """
+    settings, generic = run.settings, run.rows.get("generic")
+    run.generic = run.rows["retain"] if generic is None else generic
+    order = np.random.default_rng([settings.seed, 13]).permutation(len(run.generic))[: settings.probe_rows]
+    run.generic = run.generic.take(np.sort(order))
+    run.generic_reference = run.cache(run.generic, "distribution")
+    run.optimizer.zero_grad()
+    run.model.eval()
+    for number in range(run.stage.forget.per_epoch):
+        run._accumulate(run._terms(number))
+    run._reduce({})
+    tokens = int(run.rows["forget"].answer_lengths.sum())  # bound the rank: shrinking all of it would leave nothing
+    for gradient in run.optimizer.by_weight():
+        directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
+        gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
+    run.direction = run.optimizer.take_grads()
+
+
+def selective_update(run) -> dict:
+    """repselect: W <- W - learning_rate * G; ends in the last weights whose generic divergence is below `kl_limit`."""
+    before = run.optimizer.snapshot()
+    run.optimizer.move(run.direction, -run.settings.learning_rate)
+    divergence = run.mean_divergence(run.generic, run.generic_reference)
+    if not divergence <= run.settings.kl_limit:
+        run.optimizer.restore(before)
+        message = f"generic text moved by {divergence:.4f} nats > kl_limit: kept the state of step {run.step}"
+        run.ended = {"event": "early_stop", "step": run.step, "message": message}
+    norm = weights.dot(run.direction, run.direction) ** 0.5
+    return {"losses": {}, "loss": divergence, "norm": norm, "rate": run.settings.learning_rate}
+
+
+def negate_task(run):
+    """task_vector: theta <- theta_target - task_scale (theta_reinforced - theta_target)."""
+    run.optimizer.extrapolate(run.anchor, -run.settings.task_scale)
+
+
+def keep_reinforced(run):
+    """whp: keeps what the reinforced model predicts on the forget rows and goes back to the target."""
+    run.keep("reinforced", run.cache(run.rows["forget"], "distribution"))
+    run.optimizer.restore(run.anchor)
+
+
+def teach_and_noise(run):
+    """undo: the unlearned model becomes the teacher on the retain rows; shrink and noise give the student."""
+    need = run.stages[-1].retain.needs_reference
+    if need:
+        run.keep("retain", run.cache(run.rows["retain"], need))
+    run.optimizer.shrink_and_noise(run.settings.noise_share, run.settings.noise_scale, run.settings.seed)
+
+
+def uniform_importance(run) -> list:
+    """l2_sp: F = 1 for every weight. Li et al. 2018 (arXiv:1802.01483), eq. 2."""
+    return [torch.ones_like(flat) for flat in run.optimizer.flats]
+
+
+def retain_importance(run) -> list:
+    """ewc: F_j, the mean over retain rows of the squared gradient of the row's mean NLL at the target.
+
+    At most `importance_rows` rows, drawn once, a backward pass each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
+    """
+    rows, settings = run.rows["retain"], run.settings
+    chosen = np.random.default_rng([settings.seed, 17]).permutation(len(rows))[: settings.importance_rows]
+    importance = [torch.zeros_like(flat) for flat in run.optimizer.flats]
+    run.model.eval()
+    run.optimizer.zero_grad()
+    for index in chosen:
+        answer_outputs(run.model, rows.batch([index], run.pad)).sequence_mean().sum().backward()
+        run.optimizer.gather()
+        for total, grad in zip(importance, run.optimizer.take_grads()):
+            total.addcmul_(grad, grad, value=1 / len(chosen))
+    return importance
+
+
+def place_levels(run):
+    """profile_matching: the profiles drawn for the forget rows, laid on their tokens."""
+    run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])

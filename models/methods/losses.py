@@ -1,0 +1,374 @@
+"""Losses: pure functions (answers, context, settings) -> one value per answer token (A,) or per row (B,).
+
+Forget losses first, then losses on counterexamples, then retain losses. The loop divides their sum by the tokens or
+rows of the whole effective batch, so none of them averages. p is the model's probability of the label, z its logits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.forward.answers import Answers, Reference
+from models.store.on_first_use import F, torch
+
+
+@dataclass
+class Context:
+    """What a loss may need beside the answers.
+
+    `reference`: the target's frozen outputs on these rows; `levels` (N,): tau per row of the set; `partner`: the
+    answers of the row that stands beside each row (the rejected answer, the refusal), with `partner_reference`;
+    `reinforced`: outputs of the target after more training on the forget set; `control` (d,): where rmu steers to.
+    """
+
+    reference: Reference | None = None
+    levels: Any = None
+    partner: Answers | None = None
+    partner_reference: Reference | None = None
+    reinforced: Reference | None = None
+    control: Any = None
+
+
+def kl_divergence(p_logits, q_logits):
+    """KL(p || q) of two rows of logits, (A, V), (A, V) -> (A,), nats; fp32."""
+    p, q = p_logits.float().log_softmax(-1), q_logits.float().log_softmax(-1)
+    return (p.exp() * (p - q)).sum(-1)
+
+
+def soft_cross_entropy(target_logits, logits):
+    """CE(softmax(target), softmax(logits)), (A, V), (A, V) -> (A,), nats; fp32."""
+    return -(target_logits.float().softmax(-1) * logits.float().log_softmax(-1)).sum(-1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Forget losses on the forget rows
+
+
+def nll(answers, context, settings):
+    """NLL_t per answer token (A,): plain fine-tuning."""
+    return answers.token_nll()
+
+
+def gradient_ascent(answers, context, settings):
+    """-NLL_t per answer token (A,). Jang et al. 2023 (arXiv:2210.01504). Unbounded below."""
+    return -answers.token_nll()
+
+
+def npo(answers, context, settings):
+    """-(2/beta) log sigma(beta (NLL_i - NLLref_i)) per row (B,), sequence sums.
+
+    beta (1/nats) sets how soon a row that is already forgotten stops pulling; beta -> 0 is gradient ascent. At the
+    reference the loss is (2/beta) ln 2. Zhang et al. 2024 (arXiv:2404.05868), eq. 3.
+    """
+    ratio = answers.sequence_nll() - context.reference.sequence_nll(answers)
+    return -2 / settings.beta * F.logsigmoid(settings.beta * ratio)
+
+
+def simnpo(answers, context, settings):
+    """-(2/beta) log sigma(beta l_i - margin) per row (B,), length-normalised, no reference.
+
+    The margin is subtracted as it is, not multiplied by beta. Fan et al. 2024 (arXiv:2410.07163), eq. 5.
+    """
+    return -2 / settings.beta * F.logsigmoid(settings.beta * answers.sequence_mean() - settings.margin)
+
+
+def level_matching(answers, context, settings):
+    """(l_i - tau_i)^2 per row (B,): forget a row to the loss that rows never seen have, and stop there.
+
+    tau_i (nats per token) is drawn once, seeded, from the target model's mean losses on holdout rows, or lies around
+    `level` where there is no holdout. Ours; kin to flooding (Ishida et al. 2020, arXiv:2002.08709) on the forget set.
+    """
+    levels = context.levels[answers.indices.to(context.levels.device)].to(answers.logits.device)
+    return (answers.sequence_mean() - levels).square()
+
+
+def profile_matching(answers, context, settings):
+    """mean_t huber(l_t - tau_t) per row (B,): the losses of a row's tokens to those of a row never seen.
+
+    The mean of a row alone leaves open where its loss lies: a few tokens may carry all of it while the rest stays known
+    by heart. tau (nats), `levels` (N, L) padded, holds the sorted token losses of a holdout row under the target model,
+    the highest on the tokens that tell most (`place_profiles`). Huber (delta 1 nat): a token far from its level pulls
+    no harder than in gradient ascent. Ours.
+    """
+    losses, counts = answers.token_nll(), answers.lengths().long()
+    place = torch.arange(len(losses), device=losses.device) - (counts.cumsum(0) - counts)[answers.row]
+    levels = context.levels.to(losses.device)[answers.indices.to(losses.device)[answers.row], place]
+    gap = F.smooth_l1_loss(losses, levels, reduction="none")
+    return answers.per_row(gap) / counts.clamp(min=1)
+
+
+def stay_forgotten(answers, context, settings):
+    """max(0, lref_i - l_i)^2 per row (B,): rows of an earlier request keep the loss they have reached.
+
+    l_i (nats per token) is the row's mean loss, lref_i that of the model the run starts from, which has forgotten the
+    row. Zero as long as the row stays there or above, so it pushes no row further than it is, whatever the method that
+    unlearns the next request. Ours; one side of level matching.
+    """
+    reached = context.reference.sequence_nll(answers) / answers.lengths()
+    return F.relu(reached - answers.sequence_mean()).square()
+
+
+def place_profiles(profiles, forget, retain):
+    """Levels per answer token, (N, longest answer): each row's profile (N, K), sorted, laid on its tokens by rarity.
+
+    A token that stands in the row's own prompt can be copied from there and comes first (lowest levels), the others
+    follow by how often the retain answers hold them: what is rare there, a name or a date, is what a model that never
+    saw the row cannot know. (N, K) quantiles on an even grid of (0, 1).
+    """
+    counts: dict[int, int] = {}
+    for i in range(len(retain)):
+        for token in retain.ids_of(i)[retain.answer_starts[i] :].tolist():
+            counts[token] = counts.get(token, 0) + 1
+    levels = torch.zeros(len(forget), int(forget.answer_lengths.max()))
+    for i in range(len(forget)):
+        ids, start = forget.ids_of(i).tolist(), int(forget.answer_starts[i])
+        prompt, answer = set(ids[:start]), ids[start:]
+        rarity = [-1.0 if token in prompt else 1 / (1 + counts.get(token, 0)) for token in answer]
+        rank = np.empty(len(answer), np.int64)
+        rank[np.argsort(rarity, kind="stable")] = np.arange(len(answer))
+        grid = profiles.shape[1]
+        levels[i, : len(answer)] = profiles[i][torch.from_numpy(((rank + 0.5) / len(answer) * grid).astype(np.int64))]
+    return levels
+
+
+def draw_levels(holdout_losses, count: int, level: float, seed: int):
+    """tau_i for level_matching, (count,): the holdout rows' losses drawn without replacement, again and again.
+
+    Without holdout rows: normal around `level` with a tenth of it as standard deviation.
+    """
+    draw = np.random.default_rng([seed, 7])
+    if holdout_losses is None or not len(holdout_losses):
+        return torch.tensor(draw.normal(level, level / 10, count), dtype=torch.float32)
+    rounds = [draw.permutation(holdout_losses) for _ in range(math.ceil(count / len(holdout_losses)))]
+    return torch.tensor(np.concatenate(rounds)[:count], dtype=torch.float32)
+
+
+def draw_profiles(holdout_losses, count: int, level: float, seed: int, grid: int = 64):
+    """Quantile functions of token losses for profile_matching, (count, grid): holdout rows drawn as in `draw_levels`.
+
+    Without holdout rows: those of an exponential distribution with mean `level`.
+    """
+    places = (np.arange(grid) + 0.5) / grid
+    if holdout_losses is None or not len(holdout_losses):
+        return torch.tensor(-level * np.log(1 - places), dtype=torch.float32).repeat(count, 1)
+    profiles = np.stack([np.quantile(values, places) for values in holdout_losses])
+    chosen = draw_levels(np.arange(len(profiles)), count, level, seed).long()
+    return torch.tensor(profiles, dtype=torch.float32)[chosen]
+
+
+def weighted_ascent(answers, weight):
+    """-sg[weight] NLL_t per answer token (A,): the kernel of the reweighted ascents; the weight takes no gradient."""
+    return -weight.detach() * answers.token_nll()
+
+
+def wga(answers, context, settings):
+    """-sg[p^power] NLL_t per answer token (A,): ascent that fades where a token is already unlikely.
+
+    power 0 is gradient ascent. Wang et al. 2025 (arXiv:2502.19301), weighted gradient ascent.
+    """
+    return weighted_ascent(answers, torch.exp(-settings.probability_power * answers.token_nll()))
+
+
+def satimp(answers, context, settings):
+    """-sg[p^saturation (1-p)^importance] NLL_t per answer token (A,).
+
+    importance 0 is wga. Published configurations disagree on importance (.1 or 1). Yang et al. 2025
+    (arXiv:2505.11953).
+    """
+    p = torch.exp(-answers.token_nll().detach())
+    return weighted_ascent(answers, p**settings.saturation_power * (1 - p).clamp(min=0) ** settings.importance_power)
+
+
+def ce_u(answers, context, settings):
+    """CE(sg softmax(z with z_y = -inf), softmax(z)) per answer token (A,): towards itself without the true token.
+
+    The gradient on z is softmax(z) minus the target and sums to 0. Yang 2025 (arXiv:2503.01224).
+    """
+    target = answers.logits.detach().float().scatter(1, answers.labels[:, None], -math.inf)
+    return soft_cross_entropy(target, answers.logits)
+
+
+def max_entropy(answers, context, settings):
+    """KL(uniform || p) per answer token (A,), >= 0, zero for flat logits. Yuan et al. 2024 (arXiv:2410.08109)."""
+    return -answers.logits.float().log_softmax(-1).mean(-1) - math.log(answers.logits.shape[-1])
+
+
+def logit_flattening(answers, context, settings):
+    """(max_v z - mean_v z)^2 per answer token (A,), zero for flat logits. Entesari et al. 2025 (arXiv:2506.05314).
+
+    Only positions that predict answer tokens count: the published code's mask was not shifted.
+    """
+    logits = answers.logits.float()
+    return (logits.amax(-1) - logits.mean(-1)).square()
+
+
+def reference_divergence_ascent(answers, context, settings):
+    """-KL(reference || theta) per answer token (A,): scrub's max step. Kurmanji et al. 2023 (arXiv:2302.09880)."""
+    return -kl_divergence(context.reference.logits(answers), answers.logits)
+
+
+def demoted(logits, labels, strength):
+    """Logits (A, V) with the label's logit lowered by `strength` nats."""
+    lowered = torch.zeros_like(labels, dtype=torch.float32)[:, None] - strength
+    return logits.float().scatter_add(1, labels[:, None], lowered)
+
+
+def undial(answers, context, settings):
+    """CE(softmax(z_ref - strength * onehot(y)), p_theta) per token (A,).
+
+    Distils the model's own distribution with the true token pushed down by `strength` nats. Only answer tokens are
+    indexed, so no label is ever a padding marker. Dong et al. 2025 (arXiv:2402.10052), eq. 2.
+    """
+    reference = context.reference.logits(answers)
+    return soft_cross_entropy(demoted(reference, answers.labels, settings.strength), answers.logits)
+
+
+def least_likely(nll, answers, share: float):
+    """Whether a token is among the ceil(share * |S_i|) least likely of its row, (A,) bool; the first of equals."""
+    order = (-nll).argsort(stable=True)
+    order = order[answers.row[order].argsort(stable=True)]
+    lengths = answers.lengths().long()
+    starts = lengths.cumsum(0) - lengths
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device) - starts[answers.row[order]]
+    count = (lengths.double() * share - 1e-9).ceil().long()
+    return rank < count[answers.row]
+
+
+def shred(answers, context, settings):
+    """KL(target || theta) per token (A,): target is the reference, on its least likely tokens with the label demoted.
+
+    The least likely `token_share` of a row's answer tokens hold what was memorised; the others anchor the model.
+    Published with the target cut to its K most likely tokens, here the whole distribution. Hu et al. 2026
+    (arXiv:2605.07482).
+    """
+    reference = context.reference.logits(answers).float()
+    nll = F.cross_entropy(reference, answers.labels, reduction="none")
+    chosen = least_likely(nll, answers, settings.token_share)
+    strength = settings.strength * chosen[:, None].float()
+    return kl_divergence(demoted(reference, answers.labels, strength), answers.logits)
+
+
+def generic_prediction(answers, context, settings):
+    """CE(softmax(v), p_theta) per token (A,), v = z_ref - scale * relu(z_reinforced - z_ref).
+
+    What more training on the forget set raises is what the forget set taught; v is without it. Eldan & Russinovich
+    2023 (arXiv:2310.02238), eq. 1; soft labels, without the paper's dictionary of replaced names.
+    """
+    base = context.reference.logits(answers).float()
+    raised = (context.reinforced.logits(answers).float() - base).relu()
+    return soft_cross_entropy(base - settings.reinforcement_scale * raised, answers.logits)
+
+
+def rmu(answers, context, settings):
+    """mean_d (h - control)^2 per answer token (A,), h (A, d) a layer's output, control = c u, u a fixed unit vector.
+
+    Each token counts once, whatever the lengths of the other rows (published code broadcast (b,) with (b, 1)).
+    Taken where answer tokens are predicted. Li et al. 2024 (arXiv:2403.03218), eq. 1.
+    """
+    return (answers.activation.float() - context.control).square().mean(-1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Losses on counterexamples
+
+
+def preference(answers, context, settings):
+    """-(2/beta) log sigma(beta [(log pi - log ref)(chosen) - (log pi - log ref)(rejected)]) per row (B,).
+
+    Sequence sums; the rows are the counterexamples, each with the forget row it answers as partner. At the reference
+    the loss is (2/beta) ln 2. Rafailov et al. 2023 (arXiv:2305.18290), eq. 7, scaled as npo.
+    """
+    chosen = context.reference.sequence_nll(answers) - answers.sequence_nll()
+    rejected = context.partner_reference.sequence_nll(context.partner) - context.partner.sequence_nll()
+    return -2 / settings.beta * F.logsigmoid(settings.beta * (chosen - rejected))
+
+
+def label_divergence(answers, context, settings):
+    """JSD(p || onehot(y)) per answer token (A,), in [0, ln 2]: ln 2 + (p ln p - (1 + p) ln(1 + p)) / 2.
+
+    y are the tokens of the refusal. Singh et al. 2025 (arXiv:2509.02820).
+    """
+    log_p = -answers.token_nll()
+    p = log_p.exp()
+    return math.log(2) + (p * log_p - (1 + p) * torch.log1p(p)) / 2
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Retain losses
+
+
+def retain_kl(answers, context, settings):
+    """KL(reference || theta) per answer token (A,): keeps the whole distribution, not the label alone."""
+    return kl_divergence(context.reference.logits(answers), answers.logits)
+
+
+def retain_nll_and_kl(answers, context, settings):
+    """NLL_t + KL(reference || theta) per answer token (A,): scrub's min step, arXiv:2302.09880."""
+    return answers.token_nll() + retain_kl(answers, context, settings)
+
+
+def retain_divergence(answers, context, settings):
+    """JSD(reference || theta) per answer token (A,), in [0, ln 2]. Singh et al. 2025 (arXiv:2509.02820)."""
+    p = context.reference.logits(answers).float().log_softmax(-1)
+    q = answers.logits.float().log_softmax(-1)
+    middle = torch.logaddexp(p, q) - math.log(2)
+    return ((p.exp() * (p - middle)).sum(-1) + (q.exp() * (q - middle)).sum(-1)) / 2
+
+
+def retain_distillation(answers, context, settings):
+    """T^2 KL(teacher || student) at temperature T, plus NLL, per token (A,). Hinton et al. 2015 (arXiv:1503.02531)."""
+    temperature = settings.temperature
+    teacher = (context.reference.logits(answers).float() / temperature).log_softmax(-1)
+    student = (answers.logits.float() / temperature).log_softmax(-1)
+    return temperature**2 * (teacher.exp() * (teacher - student)).sum(-1) + answers.token_nll()
+
+
+def retain_hidden_state(answers, context, settings):
+    """mean_d (h - h_ref)^2 per answer token (A,), h a layer's output. Li et al. 2024 (arXiv:2403.03218), eq. 2."""
+    return (answers.activation.float() - context.reference.activations(answers).float()).square().mean(-1)
+
+
+def answer_preservation(answers, context, settings):
+    """-(1/beta) log sigma(beta (log p(answer) - log p(refusal))) per row (B,), sequence sums.
+
+    The rows are retain rows, each with a refusal of its question as partner. Yuan et al. 2024 (arXiv:2410.08109).
+    """
+    margin = context.partner.sequence_nll() - answers.sequence_nll()
+    return -1 / settings.beta * F.logsigmoid(settings.beta * margin)
+
+
+@dataclass(frozen=True)
+class RetainLoss:
+    """A retain term: its function, what it needs of the target ("distribution", "activation"), what it is reduced
+    over, the counterexamples that stand beside its rows, and settings for methods that do not have them."""
+
+    function: Callable | None
+    needs_reference: str = ""
+    reduction: str = "token"
+    augmentation: str = ""
+    defaults: dict = field(default_factory=dict)
+
+    @property
+    def reads(self) -> str:
+        """What the function looks at: "logits" or a layer's "activation"."""
+        return "activation" if self.needs_reference == "activation" else "logits"
+
+
+RETAIN_LOSSES = {
+    "nll": RetainLoss(nll),
+    "kl": RetainLoss(retain_kl, "distribution"),
+    "hidden_state": RetainLoss(retain_hidden_state, "activation"),
+    "nll_and_kl": RetainLoss(retain_nll_and_kl, "distribution"),
+    "js_divergence": RetainLoss(retain_divergence, "distribution"),
+    "distillation": RetainLoss(retain_distillation, "distribution", defaults={"temperature": 2.0}),
+    "answer_preservation": RetainLoss(
+        answer_preservation, reduction="row", augmentation="refusals", defaults={"beta": 0.1}
+    ),
+    "none": RetainLoss(None),
+}

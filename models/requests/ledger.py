@@ -1,0 +1,170 @@
+"""The ledger: one line for every request that was carried out, each holding the hash of the line before.
+
+    append(path, entry); entries(path) -> list of dicts; problems(path) -> what does not fit
+
+A line tells that something was unlearned, by which method and with what result, never what it was: the data stand in it
+as a hash. Who holds the very rows can find their line by it; who does not learns nothing but their number.
+
+    hash_n = SHA-256(line n without its "hash"),   line n holds "previous" = hash_(n - 1)
+
+So an altered, removed, inserted or exchanged line breaks the chain at the line after it. A chain cannot show that its
+last lines were cut off, or that all of it was written anew: that takes a hash kept elsewhere. Each run keeps that of
+its own line in its folder (`RECEIPT`), and prints it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from models.store import folders
+
+NAME = "ledger.jsonl"
+RECEIPT = "request.json"  # in a run's folder: its request, the model it left, the number and hash of its line
+FIRST = "0" * 64  # what the first line holds in place of the hash of a line before it
+
+
+class LedgerError(ValueError):
+    """The ledger cannot be written (6), or what stands in it does not fit together (3)."""
+
+    def __init__(self, message: str, exit_code: int = 3):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _text(entry: dict) -> str:
+    """The one way in which an entry is written, so that its hash is that of its meaning."""
+    return json.dumps(entry, ensure_ascii=True, sort_keys=True, separators=(", ", ": "), allow_nan=False)
+
+
+def line_hash(entry: dict) -> str:
+    """SHA-256 (hex) over an entry without its own "hash"."""
+    return hashlib.sha256(_text({k: v for k, v in entry.items() if k != "hash"}).encode()).hexdigest()
+
+
+def _read(path: Path) -> list[str]:
+    """The whole lines of a ledger; a last one without its end was never finished and does not count."""
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace").split("\n")[:-1]
+    except FileNotFoundError:
+        raise LedgerError(f"{path}: no such ledger; give --ledger the file that the runs wrote") from None
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}", 6) from None
+
+
+def _entry(line: str) -> dict | None:
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(line)
+        return value if isinstance(value, dict) else None
+    return None
+
+
+def entries(path: str | Path) -> list[dict]:
+    """The readable lines of a ledger in their order, whether or not they fit together (see `problems`)."""
+    return [entry for line in _read(Path(path)) if (entry := _entry(line)) is not None]
+
+
+def problems(path: str | Path) -> list[str]:
+    """What does not fit in a ledger, line by line; [] when every line is as it was written, in its place."""
+    path, found, previous = Path(path), [], FIRST
+    for number, line in enumerate(_read(path), 1):
+        entry = _entry(line)
+        if entry is None:
+            found.append(f"{path}:{number}: not a line of a ledger")
+            previous = None
+            continue
+        if entry.get("hash") != line_hash(entry) or line != _text(entry):
+            found.append(f"{path}:{number}: its content was changed after it was written")
+        elif previous is not None and entry.get("previous") != previous:
+            found.append(f"{path}:{number}: does not follow the line before it: a line was removed, added or moved")
+        previous = entry.get("hash")
+    return found
+
+
+def missing(path: str | Path) -> list[str]:
+    """Lines that run folders beside the ledger hold a receipt for and that the ledger no longer has."""
+    path, found = Path(path), []
+    held = {entry.get("hash") for entry in entries(path)}
+    for receipt in sorted(found for depth in ("*", "*/*", "*/*/*") for found in path.parent.glob(f"{depth}/{RECEIPT}")):
+        said = _entry(_tolerant(receipt)) or {}
+        if said.get("ledger") == path.name and said.get("hash") and said["hash"] not in held:
+            found.append(f"{path}: line {said.get('line')}, which {receipt.parent.name} wrote, is gone or changed")
+    return found
+
+
+def _tolerant(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def check_writable(path: str | Path):
+    """Raises `LedgerError` where a line could not be added later: before hours of work, not after them."""
+    path = Path(path)
+    cure = "give --ledger another file, or none"
+    if path.exists():
+        if not path.is_file():
+            raise LedgerError(f"--ledger {path}: not a file; {cure}", 2)
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise LedgerError(f"--ledger {path}: cannot be written; {cure}", 6)
+        if wrong := problems(path):
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise LedgerError(f"--ledger does not fit together: {wrong[0]}{more}; restore it, or {cure}")
+        return
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise LedgerError(f"--ledger {path}: {above} cannot be written into; {cure}", 6)
+
+
+def append(path: str | Path, entry: dict) -> dict:
+    """Adds a line and returns it with its "line", "previous" and "hash"; a request that has its line keeps that one.
+
+    Processes wait for each other; the line is on the disk when this returns. A half line that a killed process left at
+    the end is taken away first, so that a ledger never holds one in its middle. Raises `LedgerError`.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return _append(file, path, entry)
+    except OSError as error:
+        raise LedgerError(f"--ledger {path}: {error.strerror}; no line was added", 6) from None
+
+
+def _append(file, path: Path, entry: dict) -> dict:
+    file.seek(0)
+    content = file.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    before = [_entry(line) for line in whole.decode("utf-8", errors="replace").split("\n")[:-1]]
+    for earlier in before:
+        if earlier and all(earlier.get(name) == entry.get(name) for name in ("request", "model_after")):
+            return earlier
+    last = before[-1] if before else {"hash": FIRST}
+    if not last or not isinstance(last.get("hash"), str):
+        raise LedgerError(f"{path}:{len(before)}: not a line of a ledger, so nothing can follow it; restore the file")
+    entry = {**entry, "line": len(before) + 1, "previous": last["hash"]}
+    entry["hash"] = line_hash(entry)
+    file.truncate(len(whole))
+    try:
+        file.write(_text(entry).encode() + b"\n")
+        file.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(len(whole))
+        raise
+    os.fsync(file.fileno())
+    if not before:
+        folders.sync(path.parent)
+    return entry

@@ -1,0 +1,75 @@
+"""The rows that a run recorded, found again: where its config.json names them, or among other files by their hash."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from data import preparation
+from data.preparation import DataError
+from models.store.folders import PROJECT
+
+DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the folder of a ledger
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file; {} where there is none."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def read_all(sources: str, split: str, notes: list) -> list:
+    """The rows of one file, folder or data set, or of several with commas; a bundled one lies in the project."""
+    rows = []
+    for source in sources.split(",") if not os.path.exists(sources) else [sources]:
+        source = os.path.expanduser(source)
+        path = source if os.path.exists(source) or not os.path.exists(PROJECT / source) else str(PROJECT / source)
+        read = preparation.read_examples(path)
+        notes += [f"{split}: {note}" for note in getattr(read, "notes", [])]
+        rows += read
+    return rows
+
+
+def forget_hash(run: Path) -> str | None:
+    """The hash of the rows that a run unlearned, as its environment.json tells; None for one that forgot nothing."""
+    hashes = read_json(run / "environment.json").get("data_hashes")
+    return hashes.get("forget") if isinstance(hashes, dict) else None
+
+
+def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
+    """(rows, None) of the forget set that a run's `config` names, or (None, what is wrong with it)."""
+    if config.get("forget_text"):
+        rows, place = list(preparation.examples_from_text(config["forget_text"])), "its config.json"
+    else:
+        place = str(config.get("forget_data"))
+        try:
+            rows = read_all(place, "earlier", [])
+        except DataError as error:
+            return None, str(error).splitlines()[0]
+    if preparation.data_hash(rows) != wanted:
+        return None, f"{place} has changed since: its rows are not those that were forgotten"
+    return rows, None
+
+
+def by_hash(sources: str | None) -> dict[str, list]:
+    """Rows by their hash, of each file of a comma list and of all together."""
+    if not sources:
+        return {}
+    parts = [read_all(source, "earlier", []) for source in sources.split(",")]
+    parts.append([row for part in parts for row in part])
+    return {preparation.data_hash(part): part for part in parts}
+
+
+def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
+    """Rows by their hash, as far as run folders beside a ledger still name files that hold them."""
+    found = {}
+    for config in sorted(path for depth in DEPTHS for path in ledger.parent.glob(f"{depth}/config.json")):
+        content = forget_hash(config.parent)
+        if content in wanted and content not in found:
+            rows, _ = forget_rows(read_json(config), content)
+            found.update({content: rows} if rows else {})
+    return found

@@ -1,0 +1,148 @@
+"""Whether what was forgotten came back: a request's rows on the model of today beside what was measured then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from models.requests import ledger
+from models.scores.verdict import CONTRAST
+from models.store import folders
+
+TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # what the ledger keeps
+JUDGED = ("answer_probability", "extraction_strength")
+BACK = 0.1  # share of what was taken away at which it counts as back
+STILL, CAME_BACK, UNTESTED = "still forgotten", "came back", "cannot be tested"
+VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the gravest first
+
+
+def chosen(metrics: dict | None) -> dict:
+    """The numbers that a later test needs, of one set's metrics."""
+    return {name: round(value, 6) for name in TOLD if (value := (metrics or {}).get(name)) is not None}
+
+
+def share_back(known: dict, then: dict, now: dict) -> float | None:
+    """(now - then) / (known - then), the largest over `JUDGED`: the share of what went that is there again.
+
+    None where no number fell by at least `CONTRAST` then, or none is known of now.
+    """
+    shares = []
+    for name in JUDGED:
+        top, low, value = (numbers.get(name) for numbers in (known, then, now))
+        if None not in (top, low, value) and top - low >= CONTRAST:
+            shares.append((value - low) / (top - low))
+    return max(shares) if shares else None
+
+
+def verdict(known: dict, then: dict, now: dict, unseen: dict | None = None) -> tuple[str, str]:
+    """(one of "still forgotten", "came back", "cannot be tested", why).
+
+    `known`, `then`: metrics of the request's rows before and after it was carried out; `now`: on the model of today;
+    `unseen`: of rows never seen, where there were any. A request of which less than half was forgotten then cannot
+    be said to be "still" forgotten.
+    """
+    if not now:
+        return UNTESTED, "its rows are not there any more"
+    share = share_back(known, then, now)
+    top, low = (numbers.get("answer_probability") for numbers in (known, then))
+    floor = (unseen or {}).get("answer_probability") or 0.0
+    if share is None or None in (top, low) or top - low < 0.5 * (top - floor):
+        return UNTESTED, "less than half of it was forgotten then"
+    if share > BACK:
+        return CAME_BACK, f"{share:.0%} of what was forgotten is back"
+    return STILL, f"{max(share, 0):.0%} of what was forgotten is back"
+
+
+def lineage(entries: list[dict], model_hash: str) -> set[str] | None:
+    """The requests that led to a model, by their ids; None for a model that no line of the ledger left."""
+    left = {entry.get("model_after"): entry for entry in entries}
+    if model_hash not in left:
+        return None
+    requests = set()
+    while (entry := left.get(model_hash)) is not None and entry.get("request") not in requests:
+        requests.add(entry.get("request"))
+        model_hash = entry.get("model_before")
+    return requests
+
+
+def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure) -> list[dict]:
+    """A row per line of the ledger: its request, the numbers then and now, the verdict and why.
+
+    `rows`: examples by their data hash; `measure(examples, entry)` gives their metrics on the model of today, whose
+    hash `model_hash` tells which requests led to it.
+    """
+    found, now = [], {}
+    ours = lineage(entries, model_hash)
+    for entry in entries:
+        content = str(entry.get("data_hash"))
+        settings = (content, str(entry.get("measured")))
+        if content in rows and settings not in now:
+            now[settings] = chosen(measure(rows[content], entry))
+        numbers = [entry.get(name) if isinstance(entry.get(name), dict) else {} for name in ("known", "then", "unseen")]
+        known, then, unseen = numbers
+        word, why = verdict(known, then, now.get(settings, {}), unseen)
+        if ours is not None and entry.get("request") not in ours:
+            why += "; carried out on another model, not on one that led to this"
+        kept = {name: entry.get(name) for name in ("line", "request", "time", "method", "run", "data_hash", "rows")}
+        found.append({**kept, "known": known, "then": then, "now": now.get(settings, {}), "verdict": word, "why": why})
+    return found
+
+
+def printed(report: dict) -> str:
+    """The report of a re-test as lines: what does not fit in the ledger, then a table by request."""
+    lines = [*report["problems"]]
+    if not lines:
+        lines.append(f"{report['ledger']}: {report['lines']} lines, each follows the one before")
+    if report["requests"]:
+        lines += ["", "answer probability and extraction strength of each request's rows: known > then > now"]
+    for row in report["requests"]:
+        shown = []
+        for name in JUDGED:
+            values = [row[when].get(name) for when in ("known", "then", "now")]
+            shown.append(" > ".join("-" if value is None else f"{value:.3f}" for value in values))
+        head = f"{row['line']:>4}  {str(row['time'])[:10]}  {row['method']!s:20} {str(row['run'])[:32]:32}"
+        lines.append(f"{head} {shown[0]:>21} {shown[1]:>23}  {row['verdict']} ({row['why']})")
+    return "\n".join(lines)
+
+
+def report_of(args, evaluate_model, recorded, spread) -> dict:
+    """Verifies a ledger; with a model measures on it the rows of every request that can be found."""
+    from models.store.loading import load_model, model_hash
+    from models.training.weights import compute_dtype, computing_in
+
+    path, given = Path(args.ledger), recorded.by_hash(args.forget_data)
+    entries, problems = ledger.entries(path), [*ledger.problems(path), *ledger.missing(path)]
+    report = {"ledger": str(path), "lines": len(entries), "problems": problems, "requests": []}
+    if not args.model_name_or_path:
+        return report
+    rows = {**recorded.beside(path, {str(entry.get("data_hash")) for entry in entries}), **given}
+    report["model_hash"] = model_hash(args.model_name_or_path)
+    model, tokenizer = load_model(args.model_name_or_path, progress=lambda text: print(text, flush=True))
+
+    def measure(examples, entry):
+        used = {"eval_rows": 0, "max_length": args.max_length, "dtype": "float32"}
+        used |= entry["measured"] if isinstance(entry.get("measured"), dict) else {}
+        chosen = spread(examples, used["eval_rows"])
+        with computing_in(model, compute_dtype(used["dtype"], model.device)):
+            found = evaluate_model(model, tokenizer, {"forget": chosen}, metrics=TOLD, max_length=used["max_length"])
+        return found.metrics["forget"]
+
+    report["requests"] = tested(entries, rows, report["model_hash"], measure)
+    return report
+
+
+def main(args, evaluate_model, recorded, spread) -> int:
+    """`evaluation_metrics.py --ledger`: prints and writes a re-test, returns the exit code.
+
+    3 when the ledger does not fit together, 8 when a request came back. `evaluate_model`, `recorded` (the module that
+    finds rows) and `spread` are given, since this room imports neither metrics nor data.
+    """
+    report = report_of(args, evaluate_model, recorded, spread)
+    print(printed(report))
+    if args.output_dir:
+        target = Path(args.output_dir) / "retest.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(folders.portable(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        print(f"written: {target}")
+    came_back = any(row["verdict"] == CAME_BACK for row in report["requests"])
+    return 3 if report["problems"] else 8 if came_back else 0

@@ -1,0 +1,507 @@
+"""The verdict on an unlearned model: its evaluation beside the target's and the retrained model's.
+
+Offered to users through `evaluation_metrics.compare`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.scores.array_scores import (
+    forget_quality,
+    harmonic_mean,
+    membership_auc,
+    membership_auc_interval,
+    membership_classifier,
+    model_utility,
+    privacy_leakage,
+    refusal_scores,
+    standard_error,
+    true_positive_rate,
+    truth_ratio_forget,
+    truth_ratio_utility,
+)
+from models.scores.attacks import ATTACKS
+from models.scores.metric_table import docs
+
+FORGET_SIDE = ("forget", "holdout")  # sets on which the truth ratio is read as min(R, 1/R)
+OPTION_SETS = ("general", "real_authors", "world_facts")  # short answers beside wrong options, TOFU's way
+
+
+@dataclass
+class ModelEvaluation:
+    """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
+
+    measured_on: {set: what was measured} (rows' hash and answer tokens), by which evaluations know that they fit.
+    """
+
+    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, list[float] | None]] = field(default_factory=dict)
+    per_example: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    generations: dict[str, list[str | None]] = field(default_factory=dict)
+    subjects: dict[str, list[str | None]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measured_on: dict[str, dict] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As JSON text; every number in it is finite."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelEvaluation:
+        """From `to_json`'s text."""
+        return cls(**json.loads(text))
+
+
+class UnfitReference(ValueError):
+    """A target or retrained model, or its evaluation, that nothing can be compared with."""
+
+    exit_code = 4
+
+
+def check_same_rows(ours: ModelEvaluation, other: ModelEvaluation, role: str):
+    """Raises UnfitReference unless `other`, the `role` model's evaluation, is of the same rows in the same tokens."""
+    for split in ours.per_example.keys() & other.per_example.keys():
+        sizes = [len(evaluation.subjects.get(split, ())) for evaluation in (ours, other)]
+        if sizes[0] != sizes[1]:
+            what = f"{sizes[1]} {split} rows, the unlearned one on {sizes[0]}"
+        else:
+            differ = [
+                (key, value, other.measured_on.get(split, {}).get(key, value))
+                for key, value in ours.measured_on.get(split, {}).items()
+                if other.measured_on.get(split, {}).get(key, value) != value
+            ]
+            if not differ:
+                continue
+            key, value, theirs = differ[0]
+            what = f"{split} rows with another {key} ({theirs}, the unlearned one {value})"
+            what = f"other {split} rows" if key == "content" else what
+        raise UnfitReference(f"the {role} model was measured on {what}: measure both on the same rows and settings")
+
+
+def refuse_target_as_retrained(target: str, retrained: str):
+    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
+    if same_model(target, retrained):
+        raise UnfitReference(
+            f"--retrained_model {retrained} is the target model {target} itself (same weights): every number would be "
+            "called forgotten that did not change. Give a model that was trained without the forget set, or none"
+        )
+
+
+def same_model(first: str, second: str) -> bool:
+    """Whether two names lead to the same folder or to the same weights."""
+    from models.store.loading import model_hash, resolve_model
+
+    folders = [resolve_model(name).resolve() for name in (first, second)]
+    return folders[0] == folders[1] or model_hash(first) == model_hash(second)
+
+
+KNOWS = 0.9  # share of what the target knows of the forget set at which a retrained model must have seen it
+
+
+def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
+    """Raises UnfitReference when the retrained model plainly knows the forget set as well as the target does.
+
+    By mean answer probability, counted from the target's on the holdout set where there is one; without it only a
+    target that knows the rows nearly by heart (.5) can tell.
+    """
+    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
+    if ours is None or theirs is None:
+        return
+    unseen = _probability(target, "holdout")
+    level, least = (0.0, 0.5) if unseen is None else (unseen, CONTRAST)
+    if ours - level >= least and theirs - level >= KNOWS * (ours - level):
+        raise UnfitReference(
+            f"the retrained model knows the forget set as well as the target does (answer probability {theirs:.3f} and "
+            f"{ours:.3f}{'' if unseen is None else f'; rows never seen: {unseen:.3f}'}): it was trained on these rows, "
+            "or they can be answered without them. Give a model that was trained without the forget set, or none"
+        )
+
+
+def knows_as_well(target: ModelEvaluation, retrained: ModelEvaluation) -> bool:
+    """Whether `check_retrained` can raise at all, whatever is known of rows never seen."""
+    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
+    return ours is not None and theirs is not None and theirs >= KNOWS * ours
+
+
+def _probability(evaluation: ModelEvaluation, split: str) -> float | None:
+    losses = [value for value in _values(evaluation, split, "loss") if value is not None]
+    return float(np.exp(-np.array(losses)).mean()) if losses else None
+
+
+MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
+FORGETTING = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio", "rouge_l_recall")
+UTILITY_GATE, KS_GATE, ROBUST_GATE = 0.95, 0.05, 0.8
+FORGETTING_GATE = 0.5  # ours: whoever is not half way to the retrained model has not forgotten, however small n is
+COLLAPSE = 0.5  # share of the target's utility below which a model counts as broken
+LABELS = {
+    "FORGOTTEN": "not told apart from the retrained model, utility kept, and the attacks bring nothing back",
+    "FORGOTTEN (attacks not run)": "not told apart from the retrained model, utility kept; robustness was not measured",
+    "SUPPRESSED": "looks forgotten, but attacks bring the knowledge back",
+    "OVER-FORGOTTEN": "pushed beyond what a model that never saw the forget set would do, or at the cost of the rest",
+    "INCOMPLETE": "still closer to the target model than a retrained model is",
+    "COLLAPSED": "the model lost its use: less than half of the target's utility is left",
+    "UNCERTIFIED": "no retrained model (or sets too small) to compare with: the gates cannot be decided",
+}
+
+
+def scores(name: str, split: str, values) -> np.ndarray:
+    """Per-example values (n,) as they enter the mean of a set: the truth ratio is folded, the rest is taken as is."""
+    values = np.asarray(values, dtype=np.float64)
+    if name != "truth_ratio":
+        return values
+    return truth_ratio_forget(values) if split in FORGET_SIDE else truth_ratio_utility(values)
+
+
+def _values(evaluation: ModelEvaluation, split: str, name: str) -> list[float | None]:
+    return evaluation.per_example.get(split, {}).get(name, [])
+
+
+def _present(evaluation: ModelEvaluation, split: str, name: str) -> tuple[np.ndarray, list]:
+    """Per-example scores (n,) that exist, and their subjects."""
+    values, subjects = _values(evaluation, split, name), evaluation.subjects.get(split, [])
+    kept = [i for i, value in enumerate(values) if value is not None]
+    return scores(name, split, [values[i] for i in kept]), [subjects[i] for i in kept]
+
+
+def _distance(target: ModelEvaluation, reference: ModelEvaluation, split: str, name: str):
+    """(target's mean, reference's mean, standard error of the difference) or None.
+
+    Paired over the forget rows when `split` is "forget"; otherwise the reference is the holdout set's mean.
+    """
+    if split == "forget":
+        pairs = [
+            (a, b, group)
+            for a, b, group in zip(
+                _values(target, split, name), _values(reference, split, name), target.subjects.get(split, [])
+            )
+            if a is not None and b is not None
+        ]
+        if not pairs:
+            return None
+        ours, theirs = (scores(name, split, [pair[i] for pair in pairs]) for i in (0, 1))
+        return float(ours.mean()), float(theirs.mean()), standard_error(ours - theirs, [pair[2] for pair in pairs])
+    (ours, groups), (theirs, other_groups) = _present(target, "forget", name), _present(reference, split, name)
+    if not len(ours) or not len(theirs):
+        return None
+    errors = standard_error(ours, groups), standard_error(theirs, other_groups)
+    return float(ours.mean()), float(theirs.mean()), None if None in errors else math.hypot(*errors)
+
+
+def closeness(unlearned: float, retrained: float, target: float) -> float:
+    """clip(1 - |u - r| / |t - r|, 0, 1): 1 at the retrained model's value, 0 at the target's or as far beyond."""
+    return float(np.clip(1 - abs(unlearned - retrained) / max(abs(target - retrained), 1e-9), 0, 1))
+
+
+def _forgetting(target, unlearned, reference, split: str, notes: dict):
+    """(F, positions): harmonic mean of closeness, and (u - r) / (t - r) per metric; metrics without contrast drop."""
+    close, positions, dropped = [], [], []
+    for name in FORGETTING:
+        distance = _distance(target, reference, split, name)
+        value = unlearned.metrics.get("forget", {}).get(name)
+        if distance is None or value is None:
+            dropped.append(f"{name} (missing)")
+            continue
+        before, goal, error = distance
+        if error is None or abs(before - goal) < max(2 * error, 1e-9):
+            dropped.append(f"{name} (target and reference differ by less than 2 standard errors)")
+            continue
+        close.append(closeness(value, goal, before))
+        positions.append((value - goal) / (before - goal))
+    if dropped:
+        notes["forgetting"] = "left out of the forgetting score: " + "; ".join(dropped)
+    return (harmonic_mean(close) if close else None), positions
+
+
+def _membership(evaluation: ModelEvaluation | None) -> dict[str, float | None]:
+    """AUC of every membership attack, forget against holdout; None where a side is missing."""
+    found: dict[str, float | None] = dict.fromkeys(MEMBERSHIP)
+    for name in MEMBERSHIP if evaluation else ():
+        forget, holdout = _present(evaluation, "forget", name)[0], _present(evaluation, "holdout", name)[0]
+        if len(forget) and len(holdout):
+            found[name] = membership_auc(forget, holdout)
+    return found
+
+
+def _membership_comparison(target, unlearned, retrained, comparison: dict, notes: dict):
+    """Fills in AUCs, leakage and the classifier; (P, gate passed or None, position of the AUC or None)."""
+    ours, theirs, before = _membership(unlearned), _membership(retrained), _membership(target)
+    comparison["membership_auc"] = ours["loss"]
+    comparison.update({f"membership_auc_{name}": ours[name] for name in MEMBERSHIP[1:]})
+    for name in MEMBERSHIP:
+        key = "membership_auc" if name == "loss" else f"membership_auc_{name}"
+        comparison[f"{key}_target"], comparison[f"{key}_retrained"] = before[name], theirs[name]
+    comparison["privacy_leakage"] = None
+    if ours["loss"] is None:
+        notes["membership_auc"] = "needs per-example losses of a forget and a holdout set"
+        notes["privacy_leakage"] = "needs membership_auc"
+        return None, None, None
+    (forget, groups), (holdout, other_groups) = (_present(unlearned, split, "loss") for split in ("forget", "holdout"))
+    interval = membership_auc_interval(forget, holdout, groups, other_groups)
+    comparison["membership_auc_low"], comparison["membership_auc_high"] = interval or (None, None)
+    tpr = true_positive_rate(forget, holdout)
+    comparison["membership_tpr_at_1_percent_fpr"] = tpr
+    if tpr is None:
+        notes["membership_tpr_at_1_percent_fpr"] = f"refused below 100 holdout rows (there are {len(holdout)})"
+    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
+        _classifier(evaluation, suffix, comparison, notes)
+    if retrained is None:
+        notes["privacy_leakage"] = "needs a retrained model's AUC; another reference would be a made-up number"
+        return _closeness_of_aucs(ours, dict.fromkeys(MEMBERSHIP, 0.5)), None, None
+    if theirs["loss"] is None or theirs["loss"] >= 1:
+        notes["privacy_leakage"] = "the retrained model's AUC is missing or 1"
+    else:
+        comparison["privacy_leakage"] = privacy_leakage(ours["loss"], theirs["loss"])
+    gate = None if interval is None or theirs["loss"] is None else interval[0] <= theirs["loss"] <= interval[1]
+    spread = (before["loss"] or 0) - (theirs["loss"] or 0)
+    position = (ours["loss"] - theirs["loss"]) / spread if theirs["loss"] is not None and abs(spread) > 0.05 else None
+    return _closeness_of_aucs(ours, theirs), gate, position
+
+
+def _closeness_of_aucs(ours: dict, theirs: dict) -> float | None:
+    pairs = [(ours[name], theirs[name]) for name in MEMBERSHIP if ours[name] is not None and theirs[name]]
+    return harmonic_mean([max(0.0, 1 - abs(a - b) / b) for a, b in pairs]) if pairs else None
+
+
+def _classifier(evaluation: ModelEvaluation | None, suffix: str, comparison: dict, notes: dict) -> None:
+    if evaluation is None:
+        return
+    sides = []
+    for split in ("forget", "holdout"):
+        rows = zip(*(_values(evaluation, split, name) for name in MEMBERSHIP))
+        sides.append([row for row in rows if None not in row])
+    if min(map(len, sides)) < 5:
+        notes[f"membership_accuracy{suffix}"] = "the membership classifier needs the four scores of 5 rows on each side"
+        return
+    comparison.update({f"membership_{key}{suffix}": value for key, value in membership_classifier(*sides).items()})
+
+
+def utility_numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
+    """The numbers of `model_utility`, by set and metric: probability, ROUGE-L recall and truth ratio of the retain set
+    and of each set of short answers, there with the option-normalised probability. TOFU's nine where its sets are."""
+    numbers = {}
+    for split in ("retain", *OPTION_SETS):
+        probability = "option_probability" if split in OPTION_SETS else "answer_probability"
+        for name in (probability, "rouge_l_recall", "truth_ratio") if split in evaluation.metrics else ():
+            numbers[f"{split}.{name}"] = evaluation.metrics[split].get(name)
+    return numbers
+
+
+def _utility(target, unlearned, retrained, comparison: dict, notes: dict) -> float | None:
+    """U = min(1, utility / target's, fluency / target's); fills in the utilities."""
+    ours, base = utility_numbers(unlearned), utility_numbers(target or unlearned)
+    known = [key for key, value in base.items() if value is not None]
+    broken = [key for key in known if ours.get(key) is None]
+    comparison["model_utility"] = comparison["model_utility_target"] = None
+    if not known:
+        notes["model_utility"] = "needs probability, ROUGE-L recall or truth ratio on a retain or general set"
+        return None
+    text = f"harmonic mean of {len(known)} numbers: {', '.join(known)}"
+    if len(known) != 9:
+        text += "; TOFU's has nine, of retain, real_authors and world_facts, so the two do not compare"
+    if broken:
+        text += f"; not finite for the unlearned model, so its utility is 0: {', '.join(broken)}"
+    notes["model_utility"] = text
+    comparison["model_utility"] = 0.0 if broken else model_utility([ours[key] for key in known])
+    if retrained is not None:
+        theirs = [utility_numbers(retrained).get(key) for key in known]
+        comparison["model_utility_retrained"] = None if None in theirs else model_utility(theirs)
+    if target is None:
+        return None
+    comparison["model_utility_target"] = model_utility([base[key] for key in known])
+    ratios = [(comparison["model_utility"], comparison["model_utility_target"])]
+    for split in ("retain", "general"):
+        ratios.append((unlearned.metrics.get(split, {}).get("fluency"), target.metrics.get(split, {}).get("fluency")))
+    return min([1.0, *(a / b for a, b in ratios if a is not None and b)])
+
+
+def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool | None:
+    """Fills in the KS test; whether its gate is passed."""
+    comparison.update(forget_quality=None, forget_quality_statistic=None, forget_quality_n=None)
+    if retrained is None:
+        notes["forget_quality"] = "needs a retrained model"
+        return None
+    pairs = zip(_values(unlearned, "forget", "truth_ratio"), _values(retrained, "forget", "truth_ratio"))
+    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not pairs:
+        notes["forget_quality"] = "needs truth ratios (paraphrased_answer and perturbed_answer) on the forget set"
+        return None
+    p, statistic, n = forget_quality(*zip(*pairs))
+    reduction = unlearned.measured_on.get("forget", {}).get("truth_ratio", "geometric")
+    comparison.update(forget_quality=p, forget_quality_statistic=statistic, forget_quality_n=n)
+    notes["forget_quality"] = (
+        f"KS test of the truth ratios ({reduction} mean) against the retrained model: D = {statistic:.4f}, n = {n}; "
+        "with few rows a large p proves little"
+    )
+    return p > KS_GATE
+
+
+def _refusals(evaluation: ModelEvaluation | None, suffix: str, comparison: dict) -> None:
+    if evaluation is None:
+        return
+    sides = [_present(evaluation, split, "refusal_rate")[0] for split in ("forget", "retain")]
+    if all(map(len, sides)):
+        comparison.update({f"refusal_{key}{suffix}": value for key, value in refusal_scores(*sides).items()})
+
+
+def compare(
+    target: ModelEvaluation | None, unlearned: ModelEvaluation, retrained: ModelEvaluation | None, attacks=None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """(comparison, notes): what only several models, or several sets, can tell, and the verdict on the unlearned model.
+
+    F, P, U, R as `forgetting`, `privacy`, `utility`, `robustness`; `score` = HM(F, P, U), `robust_score` = HM(F, P, U,
+    R). `attacks`: results of `models.scores.attacks`, {attack: {model: {metric: value}}}. Labels: see `LABELS`.
+    Without a retrained model the holdout set stands in for F and an AUC of .5 for P, and the verdict is UNCERTIFIED.
+    Raises UnfitReference for evaluations of other rows, and for a retrained model that knows the forget set.
+    """
+    for role, reference in (("target", target), ("retrained", retrained)):
+        if reference is not None:
+            check_same_rows(unlearned, reference, role)
+    if target is not None and retrained is not None:
+        check_retrained(target, retrained)
+    comparison: dict[str, Any] = {}
+    notes: dict[str, str] = {}
+    ks_gate = _forget_quality(unlearned, retrained, comparison, notes)
+    utility = _utility(target, unlearned, retrained, comparison, notes)
+    privacy, auc_gate, auc_position = _membership_comparison(target, unlearned, retrained, comparison, notes)
+    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
+        _refusals(evaluation, suffix, comparison)
+    forgetting, positions = None, []
+    if target is not None and (retrained is not None or "holdout" in target.metrics):
+        reference, split = (retrained, "forget") if retrained is not None else (target, "holdout")
+        forgetting, positions = _forgetting(target, unlearned, reference, split, notes)
+    positions += [] if auc_position is None else [auc_position]
+    robustness = _robustness(attacks, notes)
+    parts = {"forgetting": forgetting, "privacy": privacy, "utility": utility, "robustness": robustness}
+    comparison.update(parts)
+    known = {name: value for name, value in parts.items() if value is not None}
+    without = [parts[name] for name in ("forgetting", "privacy", "utility")]
+    comparison["score"] = None if None in without else harmonic_mean(without)
+    comparison["robust_score"] = None if None in parts.values() else harmonic_mean(list(parts.values()))
+    comparison["weakest_part"] = min(known, key=known.get) if known else None
+    gates = {"forget quality": ks_gate, "membership": auc_gate, "forgetting": _passes(forgetting, FORGETTING_GATE)}
+    comparison["verdict"] = _verdict(retrained, gates, utility, robustness, positions, notes)
+    return comparison, notes
+
+
+def _passes(value: float | None, gate: float) -> bool | None:
+    return None if value is None else value >= gate
+
+
+def _verdict(retrained, gates: dict, utility: float | None, robustness, positions: list, notes: dict) -> str:
+    """The label; `notes["verdict"]` says which gates decided."""
+    failed = [name for name, passed in gates.items() if passed is False]
+    undecided = [name for name, passed in {**gates, "utility": utility}.items() if passed is None]
+    side = float(np.mean(np.clip(positions, -1, 1))) if positions else 1.0
+    if utility is not None and utility < COLLAPSE:
+        label = "COLLAPSED"
+    elif retrained is None:
+        label = "UNCERTIFIED"
+        undecided = ["no retrained model was given; the holdout set stands in for it"]
+    elif failed:
+        label = "INCOMPLETE" if side >= 0 else "OVER-FORGOTTEN"
+    elif undecided:
+        label = "UNCERTIFIED"
+    elif utility < UTILITY_GATE:
+        label, failed = "OVER-FORGOTTEN", ["utility"]
+    elif robustness is None:
+        label = "FORGOTTEN (attacks not run)"
+    else:
+        label = "FORGOTTEN" if robustness >= ROBUST_GATE else "SUPPRESSED"
+    note = f"{label}: {LABELS[label]}"
+    if failed:
+        note += f". Gates not passed: {', '.join(failed)}"
+    if undecided:
+        note += f". Undecided: {', '.join(undecided)}"
+    notes["verdict"] = note
+    return label
+
+
+CONTRAST = 0.05  # target and retrained must differ by this much under an attack for it to tell anything
+
+
+def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
+    """{attack: {metric: {model: share}}}: (after - before) / (target before - before) of the unlearned and retrained.
+
+    1: the attack brought back what the target knew; the retrained model's share shows what it teaches anyway. None
+    where nothing was gone.
+    """
+    found: dict = {}
+    for attack, models in attacks.items():
+        for metric in [key for key in models.get("target", {}) if f"{key}_before" in models["target"]]:
+            shares = {}
+            for model in ("unlearned", "retrained"):
+                after, before = (models.get(model, {}).get(key) for key in (metric, f"{metric}_before"))
+                top = models["target"][f"{metric}_before"]
+                if None in (after, before, top) or abs(top - before) < CONTRAST:
+                    shares[model] = None
+                else:
+                    shares[model] = (after - before) / (top - before)
+            found.setdefault(attack, {})[metric] = shares
+    return found
+
+
+def _robustness(attacks: dict | None, notes: dict) -> float | None:
+    """R: the least, over attacks, of the mean closeness of an attack's metrics to the retrained model under attack."""
+    if not attacks:
+        notes["robustness"] = "attacks not run: whether the knowledge can be brought back is not known"
+        return None
+    close = {}
+    for name, models in attacks.items():
+        values = []
+        for metric in ATTACKS[name].judged:
+            three = [models.get(model, {}).get(metric) for model in ("unlearned", "retrained", "target")]
+            if None not in three and abs(three[2] - three[1]) >= CONTRAST:
+                values.append(closeness(*three))
+        if values:
+            close[name] = float(np.mean(values))
+    if not close:
+        notes["robustness"] = "no attack tells the target from a retrained model (both are needed), so none judges"
+        return None
+    silent = [name for name in attacks if name not in close]
+    notes["robustness"] = "closeness to the retrained model under attack: " + ", ".join(
+        f"{name} {value:.3f}" for name, value in sorted(close.items(), key=lambda item: item[1])
+    )
+    if silent:
+        notes["robustness"] += f"; without contrast between target and retrained model: {', '.join(silent)}"
+    return min(close.values())
+
+
+def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
+    """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}, as they exist.
+
+    {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
+    "docs": {number: what it shows and what it does not}}.
+    Notes of one model's metrics are keyed model.set.metric. attacked: {model: what `run_attacks` returned}; it comes
+    out as "attacks" {attack: {model: {metric: value}}} and "recovery" {attack: {metric: {model: share}}}.
+    """
+    notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
+    comparison: dict[str, Any] = {}
+    by_attack: dict[str, dict] = {}
+    for model, found in (attacked or {}).items():
+        for name, values in found.items():
+            by_attack.setdefault(name, {})[model] = values
+    metrics = {name for found in evaluations.values() for table in found.metrics.values() for name in table}
+    if "unlearned" in evaluations:
+        comparison, more = compare(
+            evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack
+        )
+        notes.update(more)
+    result = {
+        "models": {model: found.metrics for model, found in evaluations.items()},
+        "comparison": comparison,
+        "notes": notes,
+        "intervals": {model: found.intervals for model, found in evaluations.items()},
+        "docs": docs(sorted(metrics), comparison),
+    }
+    if by_attack:
+        result.update(attacks=by_attack, recovery=recoveries(by_attack))
+        result["docs"].update({name: f"{ATTACKS[name].shows} Not shown: {ATTACKS[name].limits}" for name in by_attack})
+    return result

@@ -1,0 +1,258 @@
+"""Folders written whole or not at all, the manifest that proves it, and this room's error."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+PROJECT = Path(__file__).resolve().parents[2]
+RUNS = PROJECT / "results" / "runs"  # run folders, the page's queue, cached evaluations: may be emptied at any time
+SAVED = PROJECT / "models" / "saved"  # saved models and the fetched default model: may be emptied at any time
+LEDGER = PROJECT / "results" / "ledger.jsonl"  # the audit record, outside of what may be emptied
+
+
+def shown_path(path: Path) -> str:
+    """A path for messages and commands: relative to the current directory where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder holds a model or an adapter."""
+    return any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
+def ledger_of(run: Path) -> Path:
+    """Where the ledger of a run folder lies: `LEDGER` for every run of the project, else beside the run folder."""
+    return LEDGER if run.resolve().is_relative_to(PROJECT) else run.parent / LEDGER.name
+
+
+def old_runs(results: Path) -> list[Path]:
+    """Run folders that lie directly in `results`, where runs were written before they had a folder of their own."""
+    found = {path.parent for pattern in ("*/config.json", "*/*/config.json") for path in results.glob(pattern)}
+    rooms = {results / name for name in ("runs", "examples")}
+    return sorted(path for path in found if not rooms & {path, *path.parents} and not path.name.startswith("."))
+
+
+class ModelError(ValueError):
+    """A model or tokenizer cannot be used; `exit_code` is what the command line returns for it."""
+
+    def __init__(self, message: str, exit_code: int = 4):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python, torch and the operating system each say it differently."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    said = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "unable to mmap",
+        "can't start new thread",
+    )
+    return isinstance(error, (RuntimeError, OSError)) and any(words in text for words in said)
+
+
+def portable(value):
+    """A JSON value in whose texts the project's folder is left out and the home folder is `~`: fit to be passed on."""
+    if isinstance(value, dict):
+        return {portable(key): portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    home = os.path.expanduser("~").rstrip("/")
+    value = value.replace(f"{PROJECT}/", "").replace(str(PROJECT), ".")
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 and home[0] == "/" else value
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+_hashes: dict[tuple, str] = {}
+_hashing = threading.Lock()
+
+
+def known_hash(path: Path) -> str:
+    """`file_hash`, taken once of a file that stays as it is: a run loads one base model several times."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    with _hashing:  # whoever else asks for it meanwhile waits instead of reading the file too
+        if key not in _hashes:
+            _hashes[key] = file_hash(path)
+        return _hashes[key]
+
+
+def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
+    """Writes `manifest.json`, {**extra, "files": {name: {"sha256", "size"}}}, over every other file of the folder."""
+    folder = Path(folder)
+    files = {
+        name: {"sha256": file_hash(folder / name), "size": (folder / name).stat().st_size} for name in _files(folder)
+    }
+    manifest = {**(extra or {}), "files": files}
+    with open(folder / MANIFEST, "w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2, sort_keys=True)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest
+
+
+def verify_manifest(folder: str | Path, *, digest=file_hash) -> list[str]:
+    """Problems of a folder against its manifest: [] when every file has its size and SHA-256 (None: its size)."""
+    folder = Path(folder)
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        expected = {str(name): (entry["sha256"], entry["size"]) for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return [f"{MANIFEST}: missing or unreadable ({type(error).__name__})"]
+    problems = []
+    for name, (sha256, size) in expected.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            problems.append(f"{name}: outside the folder")
+        elif not path.is_file():
+            problems.append(f"{name}: missing")
+        elif path.stat().st_size != size:
+            problems.append(f"{name}: {path.stat().st_size} bytes instead of {size}")
+        elif digest and digest(path) != sha256:
+            problems.append(f"{name}: its content has changed (SHA-256)")
+    return problems
+
+
+def publish_folder(temporary: str | Path, target: str | Path, extra: dict | None = None) -> Path:
+    """Makes a finished folder durable and visible: mode 0644, fsync, manifest last, rename over `target`."""
+    temporary, target = Path(temporary), Path(target)
+    for name in _files(temporary):
+        os.chmod(temporary / name, 0o644)  # safetensors writes 0600, which locks out the other users of a shared folder
+        sync(temporary / name)
+    write_manifest(temporary, extra)
+    os.chmod(temporary / MANIFEST, 0o644)
+    os.chmod(temporary, 0o755)
+    sync(temporary)
+    previous = None
+    if target.exists():
+        previous = target.with_name(f".{target.name}.previous-{os.getpid()}")
+        os.rename(target, previous)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if previous:
+            os.rename(previous, target)
+        raise
+    sync(target.parent)
+    if previous:
+        shutil.rmtree(previous, ignore_errors=True)
+    return target
+
+
+@contextlib.contextmanager
+def new_folder(target: str | Path, extra: dict | None = None):
+    """Yields an empty folder beside `target` and publishes it on success; on any error it is removed, target untouched.
+
+    Raises ModelError with exit code 6 when the disk is full or not writable.
+    """
+    target = Path(target)
+    temporary = None
+    try:
+        if target.exists() and not target.is_dir():
+            raise ModelError(f"{target} is a file; give a folder to write into", 6)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.writing-{os.getpid()}-", dir=target.parent))
+        yield temporary
+        publish_folder(temporary, target, extra)
+    except OSError as error:
+        raise ModelError(f"cannot write {target}: {error.strerror or error}; nothing was replaced", 6) from error
+    except Exception as error:
+        # safetensors reports a full disk with its own exception type, in words
+        if type(error).__name__ != "SafetensorError" or "os error" not in str(error).lower():
+            raise
+        raise ModelError(f"cannot write {target}: {first_line(error)}; nothing was replaced", 6) from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def tidy(target: str | Path):
+    """Clears what a killed save left beside `target`: the folder it was replacing comes back, half-written ones go."""
+    target = Path(target)
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(-\w+)?", path.name)
+        if not found or Path(f"/proc/{found[2]}").exists():  # not ours, or its process may still be at it
+            continue
+        if found[1] == "previous" and not target.exists():
+            os.rename(path, target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
+
+
+def sync(path: Path):
+    """Waits until a file or a folder's list of names is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(path: Path) -> dict:
+    try:
+        if path.stat().st_size > 100_000_000:
+            raise ValueError("larger than 100 MB")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: missing; the folder is no complete model") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not readable JSON ({first_line(error)})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: a JSON object is expected")
+    return content
+
+
+def first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__
+
+
+def listed(items: list, limit: int = 5) -> str:
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
+
+
+@contextlib.contextmanager
+def quiet():
+    """Transformers without progress bars and advice; what matters is checked and said by this module."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

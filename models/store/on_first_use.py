@@ -1,0 +1,22 @@
+"""Modules imported at their first use: torch takes longer to import than `--help` may take to answer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+class OnFirstUse:
+    """Stands for a module and imports it when an attribute of it is first asked for."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str):
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+torch: Any = OnFirstUse("torch")
+F: Any = OnFirstUse("torch.nn.functional")
+weights: Any = OnFirstUse("models.training.weights")
+sharded: Any = OnFirstUse("models.training.sharded")

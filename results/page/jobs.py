@@ -1,0 +1,335 @@
+"""The queue of jobs: each is a child process of one of the scripts, one at a time, first come first served.
+
+A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none: a process still
+alive is adopted by its id and birth time, one that has ended is judged by its run folder. The child has a session of
+its own, writes to `log.txt` in its run folder and never to a pipe, which nobody might be left to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOG = "log.txt"
+ENDED = ("finished", "failed", "stopped", "diverged", "collapsed")
+EXIT_WORDS = {
+    1: "an error nobody foresaw; the log ends with it",
+    2: "a setting that cannot be",
+    3: "the data cannot be used",
+    4: "the model cannot be used",
+    5: "training diverged",
+    6: "disk full, or a folder that cannot be written",
+    7: "the run folder is in use",
+    8: "something that was forgotten is back",
+    -9: "killed, mostly for lack of memory",
+    137: "killed, mostly for lack of memory",
+    -11: "crashed in native code",
+}
+CAME_BACK = 8  # exit code of a test of earlier requests that was carried out, with this result
+POLL = 0.1  # seconds between looks at the child
+FORCED = 5.0  # seconds after which a stop outside of training is forced: nothing there is worth finishing
+UNINTERRUPTED = (
+    "unlearning",
+    "saving",
+    "evaluating unlearned",
+    "evaluating target",
+    "evaluating retrained",
+    "reporting",
+)
+SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # the server's own; no child needs them
+
+
+class QueueError(ValueError):
+    """The queue's folder is used by another server, or a job cannot do what was asked."""
+
+    exit_code = 7
+
+
+@dataclass
+class Job:
+    """One entry of the queue; `argv` is what a person would type, `folder` where it writes."""
+
+    id: str
+    number: int
+    kind: str  # "unlearn" or "evaluate"
+    name: str
+    argv: list[str]
+    folder: str
+    model_folder: str | None = None
+    owner: str | None = None
+    submitted: float = 0.0
+    state: str = "queued"
+    started: float | None = None
+    ended: float | None = None
+    pid: int | None = None
+    birth: int | None = None
+    exit_code: int | None = None
+    message: str = ""
+    stop_asked: float | None = None
+    attempt: int = 1
+    details: dict = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state in ENDED
+
+
+def read_json(path: Path) -> dict:
+    """The object in a file that may be missing, half written or damaged: then {}."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def birth_of(pid: int) -> int | None:
+    """When a living process began, in ticks since boot (tells reused ids apart); None for a dead one or a zombie."""
+    try:
+        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def has_checkpoint(folder: str | Path) -> bool:
+    """Whether a run folder holds a checkpoint to resume from."""
+    return any(not path.parent.is_symlink() for path in Path(folder).glob("checkpoint-*/manifest.json"))
+
+
+class JobQueue:
+    """Jobs under `results_dir`, worked through by one thread; `project` is where the scripts lie.
+
+    `submit`, `stop`, `again` and `forget` may be called from any thread. `close` leaves a running child alone: the
+    next server finds it again.
+    """
+
+    def __init__(self, results_dir: Path, project: Path):
+        self.folder, self.project = Path(results_dir) / ".queue", Path(project)
+        self._guard = threading.RLock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._jobs: dict[str, Job] = {}
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen | None = None
+        self._lock_file = None
+
+    # -- life
+
+    def start(self) -> JobQueue:
+        """Reads the jobs left by an earlier server and begins to work; one server per results folder."""
+        old = self.project / "results" / ".queue"  # where jobs were kept before results/runs
+        if old.is_dir() and not self.folder.exists():
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            old.rename(self.folder)
+            print(f"note: the jobs of {old} are now in {self.folder}", flush=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115 - held open: the lock lives as long as we do
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock_file.close()
+            raise QueueError(f"another interface is already serving {self.folder.parent}: use that one") from None
+        for path in sorted(self.folder.glob("*.json")):
+            with contextlib.suppress(TypeError):  # a damaged file is left where it is, for a person to look at
+                job = Job(**read_json(path))
+                self._jobs[job.id] = job
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stops working; a running child goes on."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread:
+            self._thread.join(5)
+        if self._lock_file:
+            self._lock_file.close()
+
+    # -- what callers do
+
+    def jobs(self) -> list[Job]:
+        """Copies of all jobs, oldest first."""
+        with self._guard:
+            return [dataclasses.replace(job) for job in sorted(self._jobs.values(), key=lambda job: job.number)]
+
+    def get(self, job_id: str | None) -> Job | None:
+        """A copy of one job."""
+        with self._guard:
+            job = self._jobs.get(str(job_id))
+            return dataclasses.replace(job) if job else None
+
+    def ahead_of(self, job_id: str) -> int:
+        """Jobs that run or wait before this one."""
+        with self._guard:
+            number = self._jobs[job_id].number
+            return sum(not job.over and job.number < number for job in self._jobs.values())
+
+    def submit(self, kind: str, name: str, argv: list[str], folder, **more) -> Job:
+        """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it."""
+        with self._guard:
+            job = Job(
+                secrets.token_hex(8), self._next_number(), kind, name, argv, str(folder), submitted=time.time(), **more
+            )
+            self._jobs[job.id] = job
+            self._save(job)
+        self._wake.set()
+        return dataclasses.replace(job)
+
+    def stop(self, job_id: str) -> Job:
+        """Takes a waiting job out; asks a running one to stop in order, and at the second call to leave at once."""
+        with self._guard:
+            job = self._jobs[job_id]
+            if job.state == "queued":
+                self._end(job, "stopped", None, "taken out of the queue before it began")
+            elif job.state == "running":
+                job.stop_asked = job.stop_asked or time.time()
+                self._signal(job, signal.SIGTERM)
+                self._save(job)
+            return dataclasses.replace(job)
+
+    def again(self, job_id: str) -> Job:
+        """Queues a stopped or failed job once more, from its newest checkpoint where there is one."""
+        with self._guard:
+            job = self._jobs[job_id]
+            if not job.over or job.state == "finished":
+                raise QueueError(f"{job.name} is {job.state}: only a stopped or failed job can be resumed")
+            job.argv = [word for word in job.argv if not word.startswith("--resume_from_checkpoint")]
+            if has_checkpoint(self.project / job.folder):
+                job.argv.append("--resume_from_checkpoint=latest")
+            self._path(job).unlink(missing_ok=True)
+            job.number, job.state, job.attempt = self._next_number(), "queued", job.attempt + 1
+            job.submitted, job.started, job.ended = time.time(), None, None
+            job.pid = job.birth = job.exit_code = job.stop_asked = None
+            job.message = ""
+            self._save(job)
+        self._wake.set()
+        return dataclasses.replace(job)
+
+    def forget(self, job_id: str) -> None:
+        """Removes a job that is over from the list; its folders are the caller's business."""
+        with self._guard:
+            job = self._jobs[job_id]
+            if not job.over:
+                raise QueueError(f"{job.name} is {job.state}: stop it first")
+            self._path(self._jobs.pop(job_id)).unlink(missing_ok=True)
+
+    # -- files
+
+    def _next_number(self) -> int:
+        return max((job.number for job in self._jobs.values()), default=0) + 1
+
+    def _path(self, job: Job) -> Path:
+        return self.folder / f"{job.number:08d}-{job.id}.json"
+
+    def _save(self, job: Job) -> None:
+        temporary = self._path(job).with_suffix(".tmp")
+        temporary.write_text(json.dumps(dataclasses.asdict(job), indent=1), encoding="utf-8")
+        temporary.replace(self._path(job))
+
+    # -- the worker
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            with self._guard:
+                active = sorted((job for job in self._jobs.values() if not job.over), key=lambda job: job.number)
+                running = [job for job in active if job.state == "running"]
+                job = (running or active or [None])[0]
+            if job is None:
+                self._wake.wait(1.0)
+                self._wake.clear()
+            elif job.state == "running":
+                self._watch(job)
+            else:
+                self._launch(job)
+
+    def _launch(self, job: Job) -> None:
+        folder = self.project / job.folder
+        words = [sys.executable, str(self.project / job.argv[1]), *job.argv[2:]]
+        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
+        environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+        with self._guard:
+            if job.state != "queued":  # stopped in the meantime
+                return
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with open(folder / LOG, "ab") as log:
+                    self._process = subprocess.Popen(
+                        words,
+                        cwd=self.project,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+            except (OSError, ValueError) as error:
+                self._end(job, "failed", None, f"could not be started: {error}")
+                return
+            job.state, job.started, job.pid = "running", time.time(), self._process.pid
+            job.birth = birth_of(job.pid)
+            self._save(job)
+        self._watch(job)
+
+    def _watch(self, job: Job) -> None:
+        """Waits for a child, our own or an earlier server's, and forces a stop where nothing is worth finishing."""
+        own = self._process if self._process and self._process.pid == job.pid else None
+        forced = False
+        while not self._closing.is_set():
+            ended = own.poll() is not None if own else birth_of(job.pid or 0) != job.birth or job.birth is None
+            if ended:
+                self._judge(job, own.returncode if own else None)
+                self._process = None
+                return
+            if job.stop_asked and not forced and time.time() - job.stop_asked > FORCED:
+                forced = True
+                if read_json(self.project / job.folder / "status.json").get("stage") not in UNINTERRUPTED:
+                    self._signal(job, signal.SIGTERM)
+            if own is None:
+                self._closing.wait(POLL)
+            else:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    own.wait(POLL)
+
+    def _signal(self, job: Job, number: int) -> None:
+        """To the child's whole group, if it is still the process that was started."""
+        if job.pid and birth_of(job.pid) == job.birth:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(job.pid, number)
+
+    def _judge(self, job: Job, code: int | None) -> None:
+        """How a job ended: by its exit code, or by what it left in its folder when that was not seen."""
+        status = read_json(self.project / job.folder / "status.json")
+        earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
+        if earlier:  # what another attempt left; its process is a surer mark than a clock that may be set back
+            status = {}
+        if code is None:
+            code = status.get("exit_code")
+        message = str(status.get("message") or "")
+        if code in (0, CAME_BACK):
+            message = message or EXIT_WORDS.get(code, "")
+            state = "collapsed" if status.get("state") == "collapsed" else "finished"
+        elif job.stop_asked or code in (129, 130, 143):
+            state, message = "stopped", message or "stopped"
+        else:
+            state = "diverged" if code == 5 else "failed"
+            message = message or EXIT_WORDS.get(code, "the process ended without saying why")
+        with self._guard:
+            self._end(job, state, code, message)
+
+    def _end(self, job: Job, state: str, code: int | None, message: str) -> None:
+        job.state, job.exit_code, job.message, job.ended = state, code, message[:4000], time.time()
+        self._save(job)

@@ -1,0 +1,310 @@
+"""Follows a run while it writes: stage, share done, time left, curves, live answers, the end of its log.
+
+Files are read from where the last look ended, so that a look costs the same at the end of a long run as at its start;
+curves are thinned to 500 points and logs cut to 200 lines, which is what a browser draws without freezing.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results.page.jobs import LOG, Job, birth_of, has_checkpoint, read_json
+from results.report.runs import finite
+from results.report.words import duration
+
+SPLITS = {"forget": "should go", "retain": "should stay", "holdout": "never seen"}  # set: for people
+STAGES = {  # as the runner names them: (for people, share of a typical run's time)
+    "preparing": ("Reading the data", 2),
+    "loading": ("Loading the model", 6),
+    "checking retrained": ("Looking at the yardstick model", 2),
+    "searching": ("Trying out methods", 200),
+    "unlearning the teacher": ("Unlearning the teacher", 10),
+    "unlearning": ("Unlearning", 34),
+    "saving": ("Saving the model", 2),
+    "evaluating unlearned": ("Measuring after", 16),
+    "evaluating target": ("Measuring the model as it was", 16),
+    "evaluating retrained": ("Measuring the yardstick model", 10),
+    "reporting": ("Writing the report", 4),
+    "done": ("Done", 0),
+}
+STATES = {
+    "queued": "Waiting",
+    "running": "Running",
+    "finished": "Finished",
+    "failed": "Failed",
+    "stopped": "Stopped",
+    "diverged": "Broke down",
+    "collapsed": "Stopped at the limit",
+    "interrupted": "Interrupted",
+}
+LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
+
+
+def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
+    """The last lines of a run's log; a progress bar that redraws itself counts as one line."""
+    try:
+        with open(folder / LOG, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LOG_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    rows = [row.rstrip("\r").rpartition("\r")[2][:LINE_CHARACTERS] for row in text.split("\n")]
+    return "\n".join(rows[1 if size > LOG_BYTES else 0 :][-lines:]).strip("\n")
+
+
+def thinned(rows: list, most: int) -> list:
+    """At most `most` of the rows, evenly spread, first and last among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
+
+
+@dataclass
+class Trace:
+    """What metrics.jsonl has said so far, and how far it was read."""
+
+    offset: int = 0
+    inode: int = 0
+    steps: list[tuple] = field(default_factory=list)  # (step, forget loss, retain loss)
+    evaluations: list[dict] = field(default_factory=list)
+    first_answers: dict = field(default_factory=dict)
+    last_answers: dict = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def take(self, record: dict) -> None:
+        """Adds one line of the file; what has no number where one belongs is left out."""
+        kind, step = record.get("event"), finite(record.get("step"))
+        if step is None:
+            return
+        self.seconds += finite(record.get("seconds")) or 0.0
+        if kind == "step":
+            self.steps.append((int(step), finite(record.get("forget_loss")), finite(record.get("retain_loss"))))
+        elif kind == "evaluation":
+            self.evaluations.append(record)
+        elif kind == "answers" and isinstance(record.get("answers"), list):
+            self.first_answers = self.first_answers or record
+            self.last_answers = record
+        elif kind in ("best", "early_stop", "collapse", "scaled"):
+            self.events.append(str(record.get("message") or kind))
+
+
+class Watcher:
+    """Traces of the runs looked at lately, by folder; safe to use from several threads."""
+
+    def __init__(self, kept: int = 32):
+        self._kept, self._guard = kept, threading.Lock()
+        self._traces: OrderedDict[str, Trace] = OrderedDict()
+
+    def trace(self, folder: Path) -> Trace:
+        """The folder's trace, read up to its last whole line."""
+        path = folder / "metrics.jsonl"
+        with self._guard:
+            trace = self._traces.pop(str(folder), None) or Trace()
+            try:
+                about = path.stat()
+                if about.st_size < trace.offset or about.st_ino != trace.inode:
+                    trace = Trace(inode=about.st_ino)
+                with open(path, "rb") as file:
+                    file.seek(trace.offset)
+                    data = file.read()
+            except OSError:
+                data, trace = b"", Trace()
+            whole = data.rfind(b"\n") + 1  # the rest is a line being written
+            for line in data[:whole].split(b"\n"):
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(record, dict):
+                    trace.take(record)
+            trace.offset += whole
+            self._traces[str(folder)] = trace
+            while len(self._traces) > self._kept:
+                self._traces.popitem(last=False)
+            return trace
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a trace shows
+
+
+def probability_points(trace: Trace) -> list[tuple]:
+    """(step, answer probability, set) of the evaluation points, for the plot."""
+    points = []
+    for record in thinned(trace.evaluations, POINTS // len(SPLITS)):
+        for split in SPLITS:
+            value = finite((record.get(split) or {}).get("answer_probability"))
+            if value is not None:
+                points.append((int(record["step"]), value, SPLITS[split]))
+    return points
+
+
+def loss_points(trace: Trace) -> list[tuple]:
+    """(step, training loss, set) of the steps."""
+    points = []
+    for step, forget, retain in thinned(trace.steps, POINTS // 2):
+        pairs = (("forget", forget), ("retain", retain))
+        points += [(step, value, SPLITS[name]) for name, value in pairs if value is not None]
+    return points
+
+
+CURVE_HEADERS = ["Step", *(f"{name}: {what}" for name in SPLITS.values() for what in ("how likely", "loss"))]
+
+
+def curve_rows(trace: Trace) -> list[list]:
+    """The table beside the plot: one row per evaluation point, newest first."""
+    rows = []
+    for record in thinned(trace.evaluations, LOG_LINES)[::-1]:
+        row: list = [int(record["step"])]
+        for split in SPLITS:
+            seen = record.get(split) if isinstance(record.get(split), dict) else {}
+            for key in ("answer_probability", "loss"):
+                value = finite(seen.get(key))
+                row.append("–" if value is None else f"{value:.3f}")
+        rows.append(row)
+    return rows
+
+
+NO_QUESTION = "(what follows the first half of the text)"
+ANSWER_HEADERS = ["Asked", "Said before", "Says now", "To be forgotten"]
+
+
+def answer_rows(trace: Trace) -> list[list[str]]:
+    """Live answers to the first forget rows: at the first and at the latest evaluation point."""
+    rows = []
+    before = trace.first_answers.get("answers") or []
+    for number, now in enumerate(trace.last_answers.get("answers") or []):
+        first = before[number] if number < len(before) else {}
+        if isinstance(now, dict):
+            cells = (
+                now.get("prompt") or NO_QUESTION,
+                first.get("answer"),
+                now.get("answer"),
+                now.get("gold"),
+            )
+            rows.append(["" if cell is None else str(cell) for cell in cells])
+    return rows
+
+
+@dataclass
+class Progress:
+    """Where a job stands, for people."""
+
+    state: str
+    stage: str
+    share: float | None  # 0..1; None: nobody knows
+    detail: str
+    seconds_left: float | None = None
+
+
+def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: float | None = None) -> Progress:
+    """State, stage, share done and time left from the job, status.json and the trace.
+
+    `searched`: share of a search for a method that is done; None where nothing is searched.
+    """
+    if job.state == "queued":
+        waiting = "starts next" if not ahead else f"{ahead} job{'s' if ahead > 1 else ''} before this one"
+        return Progress("queued", "In the queue", 0.0, waiting)
+    status = read_json(folder / "status.json")
+    stage = str(status.get("stage") or "")
+    if job.kind == "evaluate":
+        stage = ""
+    words, _ = STAGES.get(stage, ("Measuring" if job.kind == "evaluate" else "Starting", 0))
+    step, total = finite(status.get("step")) or 0, finite(status.get("total_steps")) or 0
+    names = [name for name in STAGES if name != "searching" or searched is not None]
+    done = sum(STAGES[name][1] for name in names[: names.index(stage)]) if stage in names else 0
+    inside = step / total if stage == "unlearning" and total else searched or 0.0 if stage == "searching" else 0.0
+    share = (done + inside * STAGES.get(stage, ("", 0))[1]) / sum(STAGES[name][1] for name in names)
+    left = None
+    if stage == "unlearning" and step and total:
+        left = trace.seconds / step * (total - step)
+    detail = f"step {step:.0f} of {total:.0f}" if stage == "unlearning" and total else str(status.get("doing") or "")
+    if job.state == "stopped":  # the runner's own message is a command for the terminal
+        way = "Resume goes on from where it stopped" if has_checkpoint(folder) else "it can be started again"
+        return Progress("stopped", words, min(share, 0.99), way)
+    if job.over:
+        return Progress(
+            job.state, words, 1.0 if job.state in ("finished", "collapsed") else min(share, 0.99), job.message
+        )
+    if job.stop_asked:
+        detail = "stopping: the step in hand is finished first; press Stop again to leave at once"
+    return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
+
+
+def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "") -> str:
+    """The status card. Everything that comes from outside is escaped: this is the page's only markup of its own."""
+    escape = html.escape
+    took = (job.ended or now or time.time()) - job.started if job.started else None
+    facts = [escape(seen.detail)] if seen.detail else []
+    if seen.seconds_left is not None:
+        facts.append(f"about {duration(max(1.0, round(seen.seconds_left)))} of unlearning left")
+    if took is not None:
+        facts.append(f"{'took' if job.over else 'running for'} {duration(round(took))}")
+    if job.state in ("failed", "diverged") and job.exit_code is not None:
+        facts.append(f"exit code {job.exit_code}")
+    title = job.name if job.over or seen.state == "queued" else seen.stage
+    name = "" if title == job.name else job.name
+    percent = None if seen.share is None else round(100 * seen.share)
+    bar = '<progress aria-label="Progress">working</progress>'
+    if percent is not None:
+        bar = f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+    outcome = f'<p class="job-result"><strong>{escape(result)}</strong></p>' if result else ""
+    return (
+        f'<section class="job job-{escape(seen.state)}" role="status" aria-label="State of the job">'
+        f'<p class="job-head"><span class="badge">{escape(STATES.get(seen.state, seen.state))}</span>'
+        f"<strong>{escape(title)}</strong><span class='job-name'>{escape(name)}</span></p>"
+        f'{bar}<p class="job-facts">{" · ".join(facts)}</p>{outcome}</section>'
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# All runs
+
+
+RUN_HEADERS = ["State", "Run", "Method", "Model", "Began", "Took", "Verdict"]
+
+
+def run_folders(results_dir: Path) -> list[Path]:
+    """Folders that a runner has written to, up to two levels deep (several methods share a folder)."""
+    found = {path.parent for pattern in ("*/config.json", "*/*/config.json") for path in results_dir.glob(pattern)}
+    return sorted(
+        path for path in found if not any(part.startswith(".") for part in path.relative_to(results_dir).parts)
+    )
+
+
+def folder_state(folder: Path) -> str:
+    """State of a run that no job of this page belongs to."""
+    status = read_json(folder / "status.json")
+    state = str(status.get("state") or "")
+    if state == "running" and birth_of(status.get("pid") or 0) is None:
+        return "interrupted"
+    if not state and (folder / "report.html").exists():
+        return "finished"
+    return state if state in STATES else "interrupted"
+
+
+def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[str]:
+    """One row of the table of runs."""
+    config, status = read_json(folder / "config.json"), read_json(folder / "status.json")
+    began = (job and job.started) or finite(status.get("started"))
+    ended = (job and job.ended) or finite(status.get("updated"))
+    comparison = read_json(folder / "evaluation.json").get("comparison")
+    verdict = comparison.get("verdict") if isinstance(comparison, dict) else None
+    state = job.state if job else folder_state(folder)
+    return [
+        STATES.get(state, state) + (f" ({ahead} before it)" if ahead else ""),
+        name,
+        str(config.get("method") or (job and job.details.get("method")) or "–").replace("_", " "),
+        str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),
+        time.strftime("%d %b %H:%M", time.localtime(began)) if began else "–",
+        duration(round(ended - began)) if began and ended and ended > began and state != "running" else "–",
+        str(verdict or "–"),
+    ]

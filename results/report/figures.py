@@ -1,0 +1,419 @@
+"""Draws one run: narrow figures for phones too, in colours that colour-blind readers and grey print keep apart.
+
+Each `draw_*` function gives a `matplotlib.figure.Figure`, or None where the run has nothing to draw it from.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from results.report.runs import SPLITS, Run, curves, marks, per_row, per_subject, training
+from results.report.words import attack_label, doc, main_attack_rows
+
+WIDTH = 4.6  # inches: at 360 px a 9 pt letter is still 8 px high
+# Okabe & Ito's colours; every use has a marker, hatch or fill of its own beside the colour
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE, INK, GREY = "#0072B2", "#D55E00", "#CC79A7", "#222222", "#8A8A8A"
+SPLIT_STYLES = {  # colour, marker, line
+    "forget": (VERMILION, "o", "-"),
+    "retain": (BLUE, "s", "-"),
+    "holdout": (GREEN, "^", (0, (5, 1.5))),
+    "general": (PURPLE, "D", (0, (1.5, 1.5))),
+}
+ROLE_STYLES = {  # fill, edge, hatch
+    "target": ("#FFFFFF", "#555555", ""),
+    "unlearned": (SKY, "#1F5F86", ""),
+    "retrained": ("#F6D58A", "#8A5F00", "////"),
+}
+ROLE_NAMES = {"target": "before (target)", "unlearned": "after (unlearned)", "retrained": "retrained"}
+BARS = (  # the metrics of a before/after figure; the table has the others
+    "answer_probability", "paraphrase_probability", "accuracy", "exact_memorization", "extraction_strength",
+    "rouge_l_recall", "precision", "recall", "f1", "truth_ratio", "multiple_choice_accuracy", "refusal_rate",
+)  # fmt: skip
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#999999",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.handlelength": 2.2,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "figures",
+    "svg.fonttype": "path",
+    "text.usetex": False,
+    "axes.formatter.use_locale": False,
+    "axes.unicode_minus": True,
+    "figure.constrained_layout.use": True,
+}
+
+
+def save(figure, folder: Path, stem: str) -> None:
+    """Writes `<stem>.png` (150 dpi) and `<stem>.svg`, the same bytes for the same figure."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            path = folder / f"{stem}.{kind}"
+            temporary = folder / f".{stem}.tmp.{kind}"
+            figure.savefig(temporary, dpi=150, metadata=metadata)
+            temporary.replace(path)
+
+
+def styled(draw):
+    """A drawing function inside the house style, without touching matplotlib's global settings."""
+
+    def wrapped(*args, **kwargs):
+        import matplotlib
+
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    wrapped.__doc__, wrapped.__name__ = draw.__doc__, draw.__name__
+    return wrapped
+
+
+def new_figure(height: float, rows: int = 1, **kwargs):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, 1, **kwargs)
+
+
+def plain(text, longest: int = 26) -> str:
+    """User text as a label: no mathematics, no line breaks or control characters, not too long."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(text)).strip()
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    return text.replace("\\", "\\\\").replace("$", r"\$") if "$" in text else text
+
+
+def _legend_below(axes, columns: int, **kwargs):
+    handles, labels = kwargs.pop("pairs", None) or axes.get_legend_handles_labels()
+    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, kwargs.pop("drop", -0.17)), ncols=columns,
+                columnspacing=1.4, borderaxespad=0.2, **kwargs)  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One run
+
+
+@styled
+def draw_curves(run: Run):
+    """Answer probability of each set over the steps, with the start, the retrained model's level and what happened."""
+    from matplotlib.lines import Line2D
+
+    data = {split: curve for split, curve in curves(run).items() if np.isfinite(curve["answer_probability"]).any()}
+    if not data:
+        return None
+    figure, axes = new_figure(3.7)
+    levels = False
+    for split, curve in data.items():
+        colour, marker, line = SPLIT_STYLES[split]
+        axes.plot(
+            curve["step"],
+            curve["answer_probability"],
+            color=colour,
+            marker=marker,
+            linestyle=line,
+            label=f"{split} set",
+        )
+        axes.axhline(curve["answer_probability"][0], color=colour, linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=1)
+        level = run.value("retrained", split, "answer_probability")
+        if level is not None:
+            levels = True
+            axes.axhline(level, color=colour, linewidth=1.1, linestyle=(0, (6, 3)), alpha=0.75, zorder=1)
+    for number, (step, words) in enumerate(marks(run).items()):
+        axes.axvline(step, color="#666666", linewidth=0.9)
+        last = step > 0.6 * max(curve["step"].max() for curve in data.values())
+        axes.annotate(f" {', '.join(words)} ({step}) ", (step, 1.0 - 0.07 * number), xycoords=("data", "axes fraction"),
+                      ha="right" if last else "left", va="bottom", fontsize=8.5, color="#444444",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
+    axes.set(
+        xlabel="optimizer step",
+        ylabel="answer probability of the probe rows\n(forget set: down = more forgotten)",
+        ylim=(-0.03, 1.09),
+    )
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = axes.get_legend_handles_labels()
+    handles.append(Line2D([], [], color="#666666", linewidth=0.9, linestyle=(0, (1, 2.5))))
+    labels.append("at the start")
+    if levels:
+        handles.append(Line2D([], [], color="#666666", linewidth=1.1, linestyle=(0, (6, 3))))
+        labels.append("retrained model")
+    _legend_below(axes, 3, pairs=(handles, labels))
+    return figure
+
+
+def bar_table(run: Run, split: str) -> dict[str, dict[str, tuple[float | None, tuple | None]]]:
+    """{metric: {model: (value, interval)}} of a before/after figure: metrics of `BARS` that some model has."""
+    models = [model for model in ROLE_STYLES if model in run.models]
+    names = [name for name in BARS if any(run.value(model, split, name) is not None for model in models)]
+    return {
+        name: {model: (run.value(model, split, name), run.interval(model, split, name)) for model in models}
+        for name in names
+    }
+
+
+def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
+    """Horizontal bars, one group per entry of `table` {name: {model: (value, interval)}}, whiskers for intervals."""
+    models = [model for model in ROLE_STYLES if any(model in row for row in table.values())]
+    height = 0.8 / max(1, len(models))
+    for place, model in enumerate(models):
+        fill, edge, hatch = ROLE_STYLES[model]
+        y = np.arange(len(table)) - 0.4 + height * (place + 0.5)
+        cells = [row.get(model, (None, None)) for row in table.values()]
+        axes.barh(y, [cell[0] or 0.0 for cell in cells], height * 0.86, color=fill, edgecolor=edge, hatch=hatch,
+                  linewidth=0.9, label=ROLE_NAMES[model])  # fmt: skip
+        for where, (value, interval) in zip(y, cells):
+            if value is None:
+                axes.annotate(" not measured", (0, where), va="center", fontsize=7, color=GREY)
+            elif interval is not None:
+                axes.plot(interval, (where, where), color=INK, linewidth=1.0, marker="|", markersize=3.5)
+    axes.set_yticks(range(len(table)), labels)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+
+
+def arrow(metric: str, split: str) -> str:
+    """Where knowing the set moves a metric. The truth ratio is folded the other way on what should be unknown."""
+    turned = metric == "truth_ratio" and split in ("forget", "holdout")
+    return "↓" if (doc(metric).knowing == "lower") != turned else "↑"
+
+
+@styled
+def draw_bars(run: Run, split: str):
+    """Every metric of a set before, after and for the retrained model, with intervals; the loss on its own scale."""
+    table = bar_table(run, split)
+    losses = {model: (run.value(model, split, "loss"), run.interval(model, split, "loss")) for model in run.models}
+    has_loss = any(value is not None for value, _ in losses.values())
+    if not table and not has_loss:
+        return None
+    count = len(table)
+    figure, axes = new_figure(
+        0.95 + 0.44 * (count + has_loss) + 0.5 * has_loss,
+        1 + bool(has_loss and table),
+        height_ratios=[count, 1] if has_loss and table else None,
+        squeeze=False,
+    )
+    axes = axes[:, 0]
+    if table:
+        _grouped_bars(axes[0], table, [f"{doc(name).label} {arrow(name, split)}" for name in table])
+        axes[0].set_xlim(0, 1.02)
+        axes[0].set_xlabel("share, 0 to 1\n(↑ high, ↓ low = known)")
+    if has_loss:
+        _grouped_bars(axes[-1], {"loss": losses}, ["loss ↓"])
+        axes[-1].set_xlabel("nats per token")
+        axes[-1].set_xlim(left=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
+    return figure
+
+
+@styled
+def draw_scatter(run: Run):
+    """Each row's answer probability before and after: on the diagonal nothing changed, below it was forgotten."""
+    figure, axes = new_figure(4.3)
+    drawn = False
+    axes.plot((0, 1), (0, 1), color="#BBBBBB", linewidth=1.0, zorder=1)
+    for split in ("retain", "holdout", "forget"):
+        rows = per_row(run, split)
+        known = np.isfinite(rows["before"]) & np.isfinite(rows["after"])
+        if known.any():
+            drawn = True
+            colour, marker, _ = SPLIT_STYLES[split]
+            axes.scatter(rows["before"][known], rows["after"][known], s=22, color=colour, marker=marker, alpha=0.65,
+                         linewidths=0.5, edgecolors="white", label=f"{split} set ({known.sum()})",
+                         rasterized=known.sum() > 1000)  # fmt: skip
+    if not drawn:
+        return None
+    axes.set(xlabel="answer probability before", ylabel="answer probability after\n(lower = more forgotten)",
+             xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))  # fmt: skip
+    axes.annotate(
+        "unchanged",
+        (0.5, 0.5),
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+        va="bottom",
+        ha="center",
+        fontsize=8.5,
+        color="#777777",
+    )
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.2)
+    return figure
+
+
+def subject_table(run: Run, longest: int = 14) -> list[tuple[str, dict]]:
+    """(set, subject row) for the forget, then the retain subjects; of many, those of a set that changed most."""
+    found = []
+    for split in ("forget", "retain"):
+        rows = [row for row in per_subject(run, split) if row["before"] is not None and row["after"] is not None]
+        rows.sort(key=lambda row: row["after"] - row["before"])
+        found += [(split, row) for row in rows[:longest]]
+    return found
+
+
+@styled
+def draw_subjects(run: Run):
+    """Mean answer probability of each subject: hollow before, filled after, a tick where the retrained model is."""
+    from matplotlib.lines import Line2D
+
+    rows = subject_table(run)
+    if not rows:
+        return None
+    figure, axes = new_figure(1.15 + 0.245 * len(rows))
+    for place, (split, row) in enumerate(rows):
+        colour, marker, _ = SPLIT_STYLES[split]
+        axes.plot((row["before"], row["after"]), (place, place), color=colour, linewidth=1.4, alpha=0.55)
+        axes.plot(row["before"], place, marker=marker, color=colour, markerfacecolor="white", markersize=6)
+        axes.plot(row["after"], place, marker=marker, color=colour, markersize=6)
+        if row["retrained"] is not None:
+            axes.plot(row["retrained"], place, marker="|", color=INK, markersize=10, markeredgewidth=1.6)
+    axes.set_yticks(range(len(rows)), [plain(row["subject"]) for _, row in rows])
+    axes.set(
+        xlim=(-0.03, 1.03),
+        ylim=(len(rows) - 0.4, -0.6),
+        xlabel="mean answer probability of rows\n(forget: left = more forgotten)",
+    )
+    axes.grid(axis="y", visible=False)
+    splits = list(dict.fromkeys(split for split, _ in rows))
+    handles = [Line2D([], [], color=SPLIT_STYLES[s][0], marker=SPLIT_STYLES[s][1], linestyle="") for s in splits]
+    handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle=""))
+    names = [f"{split} set" for split in splits] + ["before"]
+    if any(row["retrained"] is not None for _, row in rows):
+        handles.append(Line2D([], [], color=INK, marker="|", markersize=10, markeredgewidth=1.6, linestyle=""))
+        names.append("retrained")
+    figure.legend(handles, names, loc="outside upper left", ncols=4, columnspacing=1.2, handlelength=1.2)
+    return figure
+
+
+@styled
+def draw_training(run: Run):
+    """Forget loss, retain loss and learning rate at every logged step."""
+    data = training(run)
+    parts = [name for name in ("forget_loss", "retain_loss") if np.isfinite(data[name]).any()]
+    parts = parts or [name for name in ("loss",) if np.isfinite(data[name]).any()]
+    if not parts:
+        return None
+    has_rate = np.isfinite(data["learning_rate"]).any()
+    figure, axes = new_figure(
+        3.1 + 1.1 * has_rate, 1 + has_rate, sharex=True, height_ratios=[2.6, 1][: 1 + has_rate], squeeze=False
+    )
+    axes = axes[:, 0]
+    styles = {
+        "forget_loss": (*SPLIT_STYLES["forget"], "forget loss"),
+        "retain_loss": (*SPLIT_STYLES["retain"], "retain loss"),
+        "loss": (INK, "", "-", "loss"),
+    }
+    few = len(data["step"]) <= 60
+    for name in parts:
+        colour, marker, line, text = styles[name]
+        axes[0].plot(
+            data["step"],
+            data[name],
+            color=colour,
+            marker=marker if few else "",
+            markersize=3,
+            linestyle=line,
+            label=text,
+            linewidth=1.4,
+        )
+    axes[0].set_ylabel("loss that is minimised")
+    axes[0].legend(loc="best", ncols=2)
+    if has_rate:
+        axes[1].plot(data["step"], data["learning_rate"], color=INK, linewidth=1.4)
+        axes[1].set_ylabel("learning rate")
+        axes[1].set_ylim(bottom=0)
+        axes[1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=False)
+    axes[-1].set_xlabel("optimizer step")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def attack_table(run: Run) -> dict[str, dict[str, tuple[float | None, None]]]:
+    """{label: {model: (value, None)}} of each attack's main number, as the bars show them."""
+    found = {}
+    for row in main_attack_rows(run):
+        name = (
+            plain(row["attack"].replace("_", " "), 24)
+            + "\n"
+            + plain(attack_label(row["metric"]).split(" of ")[0].split(" at ")[0], 24)
+        )
+        found[name] = {model: (row[model], None) for model in ROLE_STYLES if row[model] is not None}
+    return found
+
+
+@styled
+def draw_attacks(run: Run):
+    """The forget set under each attack, for all models under the same budget, beside the numbers without attack."""
+    table = attack_table(run)
+    if not table:
+        return None
+    unharmed = {
+        model: (run.value(model, "forget", "answer_probability"), run.interval(model, "forget", "answer_probability"))
+        for model in run.models
+    }
+    if any(value is not None for value, _ in unharmed.values()):
+        table = {"no attack\nanswer probability": unharmed, **table}
+    figure, axes = new_figure(1.2 + 0.5 * len(table))
+    _grouped_bars(axes, table, list(table))
+    axes.set_xlim(0, max(1.02, *(1.05 * value for row in table.values() for value, _ in row.values() if value)))
+    axes.set_xlabel("on the forget set, 0 to 1\n(right = more is known)")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
+    return figure
+
+
+def run_figures(run: Run) -> list[tuple[str, str, object]]:
+    """(stem, caption, figure) of all there is to draw for one run."""
+    whose = " Dashed: the retrained model on the whole set." if "retrained" in run.models else ""
+    drawn = [
+        (
+            "forgetting_curves",
+            "Answer probability over training. Forget should fall to where rows never seen are, retain "
+            f"should stay. Dotted: the start.{whose}",
+            draw_curves(run),
+        ),
+    ]
+    for split in SPLITS:
+        caption = f"The {split} set before and after; whiskers are 95 % intervals."
+        if split == "forget" and "retrained" in run.models:
+            caption += " The goal is the hatched bar, not zero."
+        drawn.append((f"before_after_{split}", caption, draw_bars(run, split)))
+    drawn += [
+        ("rows", "Every row before and after. On the line: unchanged. Below it: forgotten.", draw_scatter(run)),
+        ("subjects", "Change by subject: hollow before, filled after, tick where the retrained model is. Of many "
+         "subjects those that fell most.", draw_subjects(run)),
+        ("training", "What training minimised, and the learning rate.", draw_training(run)),
+        ("attacks", "The forget set under attack, every model with the same budget.", draw_attacks(run)),
+    ]  # fmt: skip
+    return [(stem, caption, figure) for stem, caption, figure in drawn if figure is not None]

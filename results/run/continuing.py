@@ -1,0 +1,283 @@
+"""Deletion requests come one after another: what a run takes over from the run it continues, and what it records.
+
+    config = inherited(given, problems)     # the model, the data and the settings of the run continued from
+    earlier = earlier_requests(config, notes)  # the forget sets of all runs before it, checked against their hashes
+    record(...)                             # the run's line in the ledger, and its receipt
+
+Earlier forget sets are found through the chain of runs: each config.json names its forget set and the run it continued
+from, each environment.json holds the hash of the rows it forgot. A set that is gone or changed is refused by name
+before a model is loaded, since rows that nobody holds can neither be kept forgotten nor tested.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import unlearning_algorithm as algorithm
+from data import preparation, sampling
+from data.preparation import DataError
+from models.requests import ledger, recorded, retest
+from models.requests.recorded import read_json
+from models.store import folders, loading
+from models.store.folders import PROJECT, RUNS, SAVED
+from results.run.run_folder import UsageError
+
+INHERITED = (
+    "method", "retain_data", "holdout_data", "general_data", "max_length", "attn_implementation", "use_peft", "lora_r",
+    "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "ledger",
+)  # fmt: skip
+DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "general", "earlier")}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The run continued from
+
+
+def found(name, beside: Path | None = None) -> Path:
+    """Where a path that a config.json names lies now: as it is, in the project, beside the run that names it, or among
+    the project's runs and saved models."""
+    path = Path(os.path.expanduser(str(name)))
+    places = [
+        path,
+        PROJECT / path,
+        *([beside.parent / path.name] if beside else []),
+        RUNS / path.name,
+        SAVED / path.name,
+    ]
+    return next((place for place in places if place.exists()), path)
+
+
+def why_not(run: Path) -> str | None:
+    """Why nothing can continue from this run, or None."""
+    if not run.is_dir() or not read_json(run / "config.json"):
+        return f"{run}: {'not the folder of a run' if run.exists() else 'no such folder'}; give a finished run's folder"
+    state = read_json(run / "status.json").get("state")
+    verdict = read_json(run / "evaluation.json").get("comparison", {}).get("verdict")
+    if state == "collapsed" or verdict == "COLLAPSED":
+        return f"{run} collapsed: its model lost its use. Continue from the run before it, with gentler settings"
+    if not (run / "report.html").exists() or not (run / "evaluation.json").exists():
+        again = f"finish it (--output_dir={run} --resume_from_checkpoint=latest) or name a finished one"
+        return f"{run} is not finished{f' ({state})' if state else ''}: {again}"
+    return None
+
+
+def inherited(given: dict, problems: list[str]) -> dict:
+    """The settings that --continue_from brings: its model and data, and its method with all that is set for it.
+
+    What is `given` wins, and a method of one's own brings its own defaults. Problems are collected.
+    """
+    run = found(given["continue_from"])
+    if problem := why_not(run):
+        problems.append(f"--continue_from {problem}")
+        return {}
+    before = read_json(run / "config.json")
+    if not (given.get("forget_data") or given.get("forget_text")):
+        problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
+    if given.get("method") == "retrain":
+        problems.append("--method retrain starts from the base model, so it continues from no run")
+    names = set(INHERITED)
+    if given.get("method") in (None, before.get("method")):
+        names |= {*algorithm.hyper_parameters(before.get("method", "npo")), "retain_loss"}
+    model = given.get("model_name_or_path") or _model_of(run, before, problems)
+    kept = {name: before[name] for name in names if before.get(name) not in (None, "")}
+    if kept.get("ledger", "none") != "none":
+        kept["ledger"] = str(found(kept["ledger"]))
+    return {**kept, "model_name_or_path": model}
+
+
+def _model_of(run: Path, config: dict, problems: list[str]) -> str:
+    """The model that a run saved, if it is still there."""
+    model = found(config.get("model_output_dir") or "", run)
+    whole = any((model / name).exists() for name in ("config.json", "adapter_config.json"))
+    if not (config.get("model_output_dir") and whole):
+        problems.append(
+            f"--continue_from {run}: its model {config.get('model_output_dir')} is gone; put it back, or name where it "
+            "lies now with --model_name_or_path"
+        )
+    return str(model)
+
+
+def check_model(config: dict, model_hash: str):
+    """Raises UsageError when the model to start from is not the one that the run continued from left."""
+    if not config.get("continue_from"):
+        return
+    run = found(config["continue_from"])
+    saved = read_json(run / ledger.RECEIPT).get("model_after")
+    if saved and saved != model_hash:
+        raise UsageError(
+            f"--continue_from {run}: {config['model_name_or_path']} is not the model that this run saved (hash "
+            f"{model_hash[:12]}, was {saved[:12]}): what was forgotten then may be known to it. Put the model back"
+        )
+
+
+def chain(run) -> list[Path]:
+    """The runs up to and with `run`, the first request first."""
+    runs: list[Path] = []
+    path: Path | None = found(run)
+    while path is not None:
+        if path.resolve() in [earlier.resolve() for earlier in runs]:
+            raise UsageError(f"--continue_from {path}: these runs continue from each other in a circle")
+        if runs and not (path / "config.json").exists():
+            raise UsageError(
+                f"{path}, which {runs[-1]} continued from, is gone: put the folder back, since what it unlearned is to "
+                "stay forgotten"
+            )
+        runs.append(path)
+        before = read_json(path / "config.json").get("continue_from")
+        path = found(before, path) if before else None
+    return runs[::-1]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The forget sets of the runs before
+
+
+@dataclass
+class Earlier:
+    """A request carried out before: its run, the hash of its rows, the rows (None: gone), what was measured then."""
+
+    run: Path
+    method: str
+    data_hash: str
+    examples: list | None
+    known: dict = field(default_factory=dict)  # forget metrics before it was unlearned
+    then: dict = field(default_factory=dict)  # and right after
+    unseen: dict = field(default_factory=dict)  # of rows never seen
+
+
+def earlier_requests(config: dict, notes: list) -> list[Earlier]:
+    """The requests that a run with `config` follows, the first one first; [] when it continues from none.
+
+    Raises DataError naming every forget set that is gone or has changed, unless --earlier_data is none: then these are
+    left out with a note.
+    """
+    if not config.get("continue_from"):
+        return []
+    elsewhere = {} if config["earlier_data"] == "none" else recorded.by_hash(config["earlier_data"])
+    requests, problems = [], []
+    for run in chain(config["continue_from"]):
+        wanted = recorded.forget_hash(run)
+        if not wanted:
+            continue  # it forgot nothing
+        before = read_json(run / "config.json")
+        rows, problem = elsewhere.get(wanted), None
+        if rows is None:
+            rows, problem = recorded.forget_rows(before, wanted)
+        if problem:
+            problems.append(f"the forget set of {run}, which is to stay forgotten: {problem}")
+        told = read_json(run / "evaluation.json").get("models", {})
+        known, then = (told.get(role, {}).get("forget", {}) for role in ("target", "unlearned"))
+        unseen = told.get("target", {}).get("holdout", {})
+        requests.append(Earlier(run, str(before.get("method")), wanted, rows, known, then, unseen))
+    if problems and config["earlier_data"] != "none":
+        cure = "Put it back there, name where it lies now with --earlier_data, or give --earlier_data none to go on "
+        raise DataError("\n".join([*problems, cure + "without it: it is then neither kept forgotten nor tested"]))
+    notes += [f"not kept forgotten and not tested: {problem}" for problem in problems]
+    return requests
+
+
+def rows_of(requests: list[Earlier]) -> list:
+    """All rows of the earlier requests that are there."""
+    return [row for request in requests for row in request.examples or ()]
+
+
+def without_earlier(requests: list[Earlier], retain: list, notes: list) -> list:
+    """The retain rows that no earlier request wants forgotten; those removed are counted in a note.
+
+    However many: a retain set that serves a whole sequence holds all that was ever asked to be forgotten.
+    """
+    kept, removed = preparation.remove_overlap(rows_of(requests), retain, True)
+    if removed:
+        notes.append(f"retain: {len(removed)} rows that an earlier request wants forgotten were removed")
+    return kept
+
+
+def measured_earlier(requests: list[Earlier], count: int) -> dict[str, list]:
+    """{"earlier_1": rows, ...}: the rows of each earlier request that are measured, `count` of them at most."""
+    return {f"earlier_{number}": sampling.spread(request.examples, count)
+            for number, request in enumerate(requests, 1) if request.examples}  # fmt: skip
+
+
+def retested(requests: list[Earlier], report: dict) -> list[dict]:
+    """A row per earlier request for evaluation.json: its numbers then, before and after this run, and the verdict."""
+    rows = []
+    for number, request in enumerate(requests, 1):
+        before, after = (report["models"][role].get(f"earlier_{number}", {}) for role in ("target", "unlearned"))
+        verdict, why = retest.verdict(request.known, request.then, after, request.unseen)
+        rows.append({"set": f"earlier_{number}", "run": str(request.run), "method": request.method,
+                     "data_hash": request.data_hash, "rows": len(request.examples or ()),
+                     "known": request.known, "then": request.then, "before": before, "after": after,
+                     "verdict": verdict, "why": why})  # fmt: skip
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The line in the ledger
+
+
+def ledger_path(config: dict) -> Path | None:
+    """Where the run's line goes; None for --ledger none."""
+    return None if config["ledger"] == "none" else Path(os.path.expanduser(config["ledger"]))
+
+
+def check_ledger(config: dict):
+    """Refuses a ledger that no line could be added to, before any work is done."""
+    if path := ledger_path(config):
+        if path.resolve() != folders.ledger_of(Path(config["output_dir"])).resolve():
+            print(f"note: this request is recorded in {path}", flush=True)
+        ledger.check_writable(path)
+
+
+def command_without_data(command, hashes: dict) -> str:
+    """The command of a run as the ledger may keep it: no text to forget, data named by hash and not by a path."""
+    shown = []
+    for word in map(str, command):
+        flag, equals, _ = word.partition("=")
+        split = DATA_FLAGS.get(flag.lstrip("-"))
+        if flag == "--forget_text":
+            split = "forget"
+        if equals and split:
+            word = f"{flag}=(sha256 {hashes[split][:12]})" if split in hashes else f"{flag}=(left out)"
+        shown.append(folders.portable(word))
+    return shlex.join(shown)
+
+
+def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: str, folder) -> None:
+    """Adds the run's line to the ledger and leaves its receipt in the run folder; nothing without a forget set.
+
+    The receipt is written first, with the request's id: a run that is killed in between and goes on later finds its
+    line by it, and adds no second one.
+    """
+    if "forget" not in sets.examples:
+        return
+    path, model_after = ledger_path(config), loading.model_hash(saved)
+    receipt = {"request": read_json(folder.path / ledger.RECEIPT).get("request") or secrets.token_hex(8)}
+    receipt |= {"data_hash": hashes["forget"], "model_after": model_after}
+    receipt["model_before"] = read_json(folder.path / "environment.json").get("model_hash")
+    folder.write_json(ledger.RECEIPT, receipt)
+    if path is None:
+        return
+    before = found(config["continue_from"]) if config.get("continue_from") else None
+    told = report["models"]
+    line = ledger.append(path, {
+        **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
+        "state": state, "verdict": str(report["comparison"].get("verdict")), "rows": len(sets.examples["forget"]),
+        "follows": read_json(before / ledger.RECEIPT).get("request") if before else None,
+        "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
+        "known": retest.chosen(told["target"].get("forget")), "then": retest.chosen(told["unlearned"].get("forget")),
+        "unseen": retest.chosen(told["target"].get("holdout")),
+        "command": command_without_data(config["command"], hashes),
+    })  # fmt: skip
+    folder.write_json(ledger.RECEIPT, {**receipt, "ledger": path.name, "line": line["line"], "hash": line["hash"]})
+    print(f"ledger: line {line['line']} of {path}, hash {line['hash']}", flush=True)
+
+
+def _run_name(run: Path, path: Path) -> str:
+    """The run folder as seen from the ledger, or its name alone where it does not lie beneath."""
+    run, above = run.resolve(), path.resolve().parent
+    above = RUNS if run.is_relative_to(RUNS) else above
+    return str(run.relative_to(above)) if run.is_relative_to(above) else run.name

@@ -1,0 +1,188 @@
+"""The card saved with an unlearned model, as the Hugging Face hub reads it: what was done, how far it got, its limits.
+
+A card goes wherever the model goes, so it holds nothing of what was to be forgotten and no path of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from results.report import words
+from results.report.pages import markdown_escape
+from results.report.runs import ROLES, SPLITS, Run
+from results.report.words import number
+
+CARD_METRICS = (
+    "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "rouge_l_recall", "precision",
+    "recall", "f1", "loss", "truth_ratio", "multiple_choice_accuracy",
+)  # fmt: skip
+PUT_TOGETHER = ("score", "forget_quality", "model_utility", "model_utility_target", "membership_auc",
+                "membership_auc_retrained", "privacy_leakage", "robustness")  # fmt: skip
+CONTENT_FLAGS = ("forget_text",)  # settings that hold what is to be forgotten itself
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def front_matter(text: str) -> dict[str, str]:
+    """The plain `key: value` lines between the dashes a card begins with; {} without them."""
+    found = re.match(r"---\n(.*?)\n---(\n|$)", text, re.DOTALL)
+    pairs = re.findall(r"^([\w-]+):[ \t]*(\S.*?)[ \t]*$", found[1], re.MULTILINE) if found else []
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def origin(model_name_or_path: str, project: Path) -> tuple[str | None, str | None]:
+    """(name on the hub of the model this one descends from, its licence), as far as local files tell.
+
+    Follows adapters and cards from folder to folder; a folder that names no origin ends the way without a base.
+    """
+    name, licence = str(model_name_or_path), None
+    for _ in range(5):
+        folder = next((path for path in (Path(name), project / name) if path.is_dir()), None)
+        if folder is None:
+            if not HUB_NAME.fullmatch(name):
+                return None, licence
+            copy = project / "models" / name.rsplit("/", 1)[-1]
+            facts = front_matter(_text(copy / "README.md"))
+            return name, licence or (facts.get("license") if facts.get("base_model") == name else None)
+        facts = front_matter(_text(folder / "README.md"))
+        licence = licence or facts.get("license")
+        try:
+            parent = json.loads(_text(folder / "adapter_config.json") or "{}").get("base_model_name_or_path")
+        except (ValueError, AttributeError):
+            parent = None
+        name = str(parent or facts.get("base_model") or "")
+        if not name:
+            return None, licence
+    return None, licence
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def portable_command(command) -> str:
+    """The command of a run without what is to be forgotten and with absolute paths cut to their last part."""
+    shown = []
+    for word in map(str, command):
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if flag.lstrip("-") in CONTENT_FLAGS:
+            value = "(the text to forget)"
+        else:
+            value = ",".join(map(_portable, value.split(",")))
+        shown.append(f"{flag}{equals}{value}")
+    return shlex.join(shown)
+
+
+def _portable(path: str) -> str:
+    if path.startswith("~") or any(kind(path).is_absolute() for kind in (PurePosixPath, PureWindowsPath)):
+        return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+    return path
+
+
+def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: str | None) -> str:
+    """The card in Markdown.
+
+    run: the run, read from its folder. method: its row of METHODS (name, paper, summary, known_failure). data_hashes:
+    {set: SHA-256}. base, licence: see `origin`.
+    """
+    adapter = bool(run.config.get("use_peft"))
+    parts = [
+        _front_matter(method.name, base, licence, adapter),
+        f"# {markdown_escape(run.name)}",
+        _what_was_done(run, method, data_hashes, base),
+        "## Verdict",
+        _verdict(run),
+        "## Before and after" + (", beside a model that never saw the forget set" * ("retrained" in run.models)),
+        _table(run),
+        _put_together(run),
+        "## Limits",
+        _limits(run, method),
+        "## How to load it",
+        _loading(adapter),
+    ]
+    command = run.config.get("command")
+    if isinstance(command, list) and command:
+        parts += ["## To repeat it", f"```\n{portable_command(command)}\n```"]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(method: str, base: str | None, licence: str | None, adapter: bool) -> str:
+    lines = [f"license: {licence}"] if licence else []
+    if base:
+        lines += [f"base_model: {base}", f"base_model_relation: {'adapter' if adapter else 'finetune'}"]
+    lines += [f"library_name: {'peft' if adapter else 'transformers'}", "pipeline_tag: text-generation", "tags:"]
+    lines += [f"- {tag}" for tag in ("unlearning", "machine-unlearning", method.replace("_", "-"))]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _what_was_done(run: Run, method, data_hashes: dict, base: str | None) -> str:
+    target = PurePosixPath(str(run.config.get("model_name_or_path", "a model")).replace("\\", "/")).name
+    text = f"`{target}`" + (f", which descends from `{base}`," if base and base.rsplit("/", 1)[-1] != target else "")
+    text += f" was made to forget a set of rows by `{method.name}` ({markdown_escape(method.paper)}): {method.summary}"
+    hashes = [f"{split} `{value}`" for split, value in data_hashes.items()]
+    text += f" Seed {run.config.get('seed')}."
+    if hashes:
+        text += f"\n\nThe rows are not in this card; SHA-256 of the sets: {', '.join(hashes)}."
+    return text
+
+
+def _verdict(run: Run) -> str:
+    sentence = words.headline(run)
+    lines = [f"**{markdown_escape(words.label(run))}**: {sentence}." if sentence else f"**{words.label(run)}**."]
+    for title, sentences in (("What was forgotten", words.forgotten(run)), ("What was kept", words.kept(run))):
+        lines.append(f"{title}:\n\n" + "\n".join(f"- {markdown_escape(text)}" for text in sentences))
+    return "\n\n".join(lines)
+
+
+def _table(run: Run) -> str:
+    models = [name for name in ROLES if name in run.models]
+    lines = [
+        "| set | metric | " + " | ".join(ROLES[name] for name in models) + " |",
+        "|---|---|" + "---|" * len(models),
+    ]
+    for split in SPLITS:
+        for metric in CARD_METRICS:
+            cells = []
+            for name in models:
+                value, interval = run.value(name, split, metric), run.interval(name, split, metric)
+                spread = f" [{number(interval[0])}, {number(interval[1])}]" if interval and value is not None else ""
+                cells.append(number(value) + spread)
+            if any(run.value(name, split, metric) is not None for name in models):
+                lines.append(f"| {split} | {metric} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n\nIn brackets: 95 % intervals."
+
+
+def _put_together(run: Run) -> str:
+    found = [(name, run.comparison.get(name)) for name in PUT_TOGETHER]
+    lines = []
+    for name, value in found:
+        if isinstance(value, float):
+            text, shows, _ = words.COMPARISON_DOCS[words.comparison_key(name)]
+            whose = next((f" of the {model}" for model in ("target", "retrained") if name.endswith(f"_{model}")), "")
+            lines.append(f"- {text}{whose}: {number(value)} ({markdown_escape(shows.rstrip('.'))})")
+    return "\n".join(lines)
+
+
+def _limits(run: Run, method) -> str:
+    found = [text.replace(" (listed below)", "") for text in words.not_achieved(run)]
+    found.append(f"A known failure of this method: {method.known_failure}.")
+    found.append("A model that answers as if it had never seen the rows may still hold them in its weights; no test "
+                 "proves absence.")  # fmt: skip
+    return "\n".join(f"- {markdown_escape(text)}" for text in found)
+
+
+def _loading(adapter: bool) -> str:
+    package, auto = ("peft", "AutoPeftModelForCausalLM") if adapter else ("transformers", "AutoModelForCausalLM")
+    imports = [f"from {package} import {auto}", "from transformers import AutoTokenizer"]
+    if not adapter:
+        imports = [f"from transformers import {auto}, AutoTokenizer"]
+    tokenizer = "the base model's folder or name" if adapter else "this folder"
+    return "\n".join([
+        "```python", *imports, "", f'model = {auto}.from_pretrained("this folder")',
+        f'tokenizer = AutoTokenizer.from_pretrained("{tokenizer}")', "```",
+    ])  # fmt: skip

@@ -1,0 +1,484 @@
+"""The settings of a run: one table from which flags, YAML keys, checks and `--help` follow, and how they resolve.
+
+A value on the command line wins over one in --config FILE.yaml, which wins over the method's default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib.util
+import math
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+from data import reading
+from models.requests import ledger
+from models.store import folders, loading, quantised
+from results.run import continuing
+from results.run.run_folder import UsageError
+
+BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
+TARGET, RETRAINED = "models/people-target", "models/people-retrained"
+AUTO = "auto"  # as --method: results/search/loop.py chooses the method and its settings
+AUTO_SUMMARY = "Searches methods and settings on rows of its own, runs the best within --utility_budget."
+# in this order, for little time is enough for the first ones only
+SEARCHED = ("profile_matching", "level_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")
+SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
+SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: the type of its value, the default (None: the method's), help, and what values are allowed."""
+
+    kind: type
+    default: object
+    help: str
+    group: str
+    choices: tuple = ()
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+
+
+def _run_options() -> dict[str, Option]:
+    data, model, run = "data", "model", "run"
+    return {
+        "forget_data": Option(
+            str, None, "what to forget: file, folder, hub data set, or 'none' (bundled people)", data
+        ),
+        "forget_text": Option(str, None, "what to forget, as text on the command line", data),
+        "retain_data": Option(str, None, "what to keep; several with commas (bundled)", data),
+        "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
+        "general_data": Option(str, None, "general knowledge to check (bundled)", data),
+        "earlier_data": Option(
+            str,
+            None,
+            "with --continue_from: where earlier forget sets lie now, or 'none' to go on without lost ones",
+            data,
+        ),
+        "max_length": Option(int, 512, "longest row in tokens", data, low=8),
+        "allow_overlap": Option(bool, False, "accept a retain set of which over a tenth is in the forget set", data),
+        "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
+        "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
+        "attn_implementation": Option(str, None, "attention: eager, sdpa, flash_attention_2", model),
+        "use_peft": Option(bool, False, "train a LoRA adapter instead of all weights", model),
+        "load_in_4bit": Option(bool, False, "with --use_peft: the base model in 4 bits (package bitsandbytes)", model),
+        "load_in_8bit": Option(bool, False, "with --use_peft: the base model in 8 bits (package bitsandbytes)", model),
+        "lora_r": Option(int, 16, "rank of the adapter", model, low=1),
+        "lora_alpha": Option(float, 32.0, "scale of the adapter: alpha / r", model, above=0),
+        "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
+        "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, with commas", model),
+        "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
+        "method": Option(
+            str, "profile_matching", "method, family, several with commas, all or auto: --list_methods", run
+        ),
+        "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
+        "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
+        "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
+        "model_output_dir": Option(str, None, "where the unlearned model goes (models/saved/<run name>)", run),
+        "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
+        "metrics": Option(str, "all", "metrics to compute, with commas", run),
+        "eval_rows": Option(int, 80, "rows of each set that are measured, evenly spread (0: all)", run, low=0),
+        "attacks": Option(str, "none", "attacks to run after unlearning, with commas, or all", run),
+        "logging_steps": Option(int, 1, "a line in metrics.jsonl every so many steps", run, low=1),
+        "save_steps": Option(int, 0, "a checkpoint every so many steps (0: only when stopped)", run, low=0),
+        "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
+        "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
+        "live_answers": Option(int, 2, "forget prompts answered at every evaluation point", run, low=0),
+    }
+
+
+def _search_options() -> dict[str, Option]:
+    share, duration, trials = SEARCH_DEFAULTS.values()
+    text = f"auto: time for the search and the winner's run, without attacks: 90s, 10m, 1h30m [{duration}]"
+    return {
+        "utility_budget": Option(float, None, f"auto: share of the target's utility to keep [{share}]", "search",
+                                 above=0, high=1),
+        "time_budget": Option(str, None, text, "search"),
+        "max_trials": Option(int, None, f"auto: trials at most [{trials}]", "search", low=1),
+    }  # fmt: skip
+
+
+_TRAINING_HELP = {
+    "learning_rate": ("AdamW's step size", {"above": 0}),
+    "num_train_epochs": ("passes over the forget set", {"above": 0}),
+    "max_steps": ("optimizer steps; above 0 it replaces num_train_epochs", {"low": -1}),
+    "per_device_train_batch_size": ("rows a forward pass", {"low": 1}),
+    "gradient_accumulation_steps": ("forward passes a step", {"low": 1}),
+    "auto_batch": ("on out of memory halve the rows a forward pass and go on; the effective batch stays", {}),
+    "warmup_steps": ("steps of linear warm-up", {"low": 0}),
+    "lr_scheduler_type": ("shape of the learning rate", {"choices": algorithm.LR_SCHEDULES}),
+    "weight_decay": ("pull toward zero, decoupled", {"low": 0}),
+    "max_grad_norm": ("gradient norm clipped at (0: off)", {"low": 0}),
+    "seed": ("of sampling, dropout, levels", {"low": 0, "high": 2**32 - 1}),
+    "dropout": ("sets the model's dropout while unlearning", {"low": 0, "high": 0.99}),
+    "forget_weight": ("factor of the forget loss", {"low": 0}),
+    "retain_weight": ("factor of the retain loss", {"low": 0}),
+    "earlier_weight": ("factor of the loss that keeps earlier requests forgotten", {"low": 0}),
+    "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
+    "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
+    "regularizer_weight": ("mu of the regulariser", {"low": 0}),
+    "update_scale": (
+        "factor on the whole change of the weights, at the end (below 1: forgets less, keeps more)",
+        {"above": 0, "high": 2},
+    ),
+    "level": (
+        "loss (nats per token) that counts as forgotten without a holdout set, at least 1 above the start",
+        {"above": 0},
+    ),
+    "early_stop": ("stop when the forget probe reaches the holdout level", {}),
+    "load_best_model_at_end": ("end in the best state seen, not the last (forgetting left + 5 x retain lost)", {}),
+    "collapse_guard": ("stop when the retain probe falls below this share of its start", {"low": 0, "high": 1}),
+    "eval_steps": ("steps between looks at the sets (0: a tenth of the run)", {"low": 0}),
+    "probe_rows": ("rows of each set in such a look, twice as many of the forget set", {"low": 1}),
+    "dtype": ("type to compute in; weights are kept in float32", {"choices": ("auto", "float32", "bfloat16")}),
+    "gradient_checkpointing": ("recompute activations to save memory", {}),
+    "retain_loss": ("what keeps the retain set", {"choices": tuple(algorithm.RETAIN_LOSSES)}),
+    "layer": (
+        "layer, from 0, that hidden_state, rmu and adaptive_rmu read (0: the end of the first quarter)",
+        {"low": 0},
+    ),
+    "sam_rho": ("radius of a sharpness-aware step on the forget gradient (0: off; published .01)", {"low": 0}),
+    "gradient_surgery": ("project the forget gradient off the retain gradient where they conflict", {}),
+    "beta": ("npo, simnpo, idk_dpo, idk_ap, altpo: how soon a forgotten row stops pulling", {"above": 0}),
+    "probability_power": ("wga: power of the token probability that weighs the ascent", {"low": 0}),
+    "saturation_power": ("satimp: power of the token probability", {"low": 0}),
+    "importance_power": ("satimp: power of 1 - the token probability", {"low": 0}),
+    "dual_learning_rate": ("pdu: step size of the retain weight", {"low": 0}),
+    "retain_loss_limit": ("pdu: retain loss that the weight holds (nats per token)", {"low": 0}),
+    "dual_warmup_epochs": ("pdu: epochs before the weight moves", {"low": 0}),
+    "task_scale": ("task_vector: how far to walk back, in lengths of the walk there", {"low": 0}),
+    "alternates_per_question": ("altpo: other answers sampled per question", {"low": 1}),
+    "reinforcement_epochs": ("whp: epochs of further training on the forget set", {"above": 0}),
+    "reinforcement_scale": ("whp: share of what it raises that is taken away", {"low": 0}),
+    "importance_rows": ("ewc: retain rows that the weights' importance is measured on", {"low": 1}),
+    "steering_coefficient": ("rmu: length of the vector steered to", {"low": 0}),
+    "steering_scale": ("adaptive_rmu: the same in lengths of the layer's own outputs", {"low": 0}),
+    "singular_directions": ("repselect: top directions of each gradient matrix to shrink", {"low": 1}),
+    "collapse": ("repselect: shrink them (soft) or take them out (hard)", {"choices": ("soft", "hard")}),
+    "kl_limit": ("repselect: divergence on generic text that ends the walk (nats per token)", {"above": 0}),
+    "max_step_epochs": ("scrub: epochs in which forget steps alternate with retain steps", {"low": 0}),
+    "token_share": ("shred: share of a row's answer tokens to forget, the least likely", {"above": 0, "high": 1}),
+    "teacher_epochs": ("undo: epochs of the method that unlearns the teacher", {"above": 0}),
+    "noise_share": ("undo: share of the weights replaced by noise", {"low": 0, "high": 1}),
+    "noise_scale": ("undo: size of the noise, in Xavier's", {"low": 0}),
+    "level_scale": ("profile_matching: factor on the losses matched (above 1: beyond rows never seen)", {"above": 0}),
+    "margin": ("simnpo: subtracted from beta x loss", {}),
+    "strength": ("undial, shred: nats taken from the true token", {"low": 0}),
+    "temperature": ("distillation: softens both sides", {"above": 0}),
+    "student_layers": ("distillation: layers of the student (0: half)", {"low": 0}),
+    "teacher_method": ("knowledge_distillation, undo: unlearn the teacher by this method first", {}),
+}
+
+
+def _training_options() -> dict[str, Option]:
+    values: dict[str, object] = {"retain_loss": ""}
+    for method in algorithm.METHODS.values():
+        values.update(method.defaults)
+    values.update(algorithm.TRAINING_DEFAULTS)
+    options = {}
+    for name, value in values.items():
+        text, limits = _TRAINING_HELP[name]
+        kind = float if value is None else type(value)
+        group = "training" if name in algorithm.TRAINING_DEFAULTS or name == "retain_loss" else "method"
+        options[name] = Option(kind, None, text, group, **limits)
+    return options
+
+
+OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
+COMMANDS = ("config", "debug", "list_methods", "plan", "help")  # flags that are no setting of a run
+
+
+def offered_methods() -> list[tuple[str, str, str]]:
+    """(name, family, summary) of all that --method takes; auto, of no family, first."""
+    return [(AUTO, "", AUTO_SUMMARY), *((m.name, m.family, m.summary) for m in algorithm.METHODS.values())]
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    lines = [f"  {name:24} {family:18} {summary}" for name, family, summary in offered_methods()]
+    metrics = [f"  {name}" for name in evaluation_metrics.METRICS]
+    parser = argparse.ArgumentParser(
+        prog="unlearning_script.py",
+        description=description,
+        epilog="methods:\n" + "\n".join(lines) + "\n\nmetrics:\n" + "\n".join(metrics),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", help="a YAML file of these settings")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what the run needs (memory, tokens, time) and end; nothing is fetched",
+    )
+    parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name, option in OPTIONS.items():
+        group = groups.setdefault(option.group, parser.add_argument_group(option.group))
+        default = "" if option.default in (None, False, "") else f" [{option.default}]"
+        extra = {"nargs": "?", "const": "true"} if option.kind is bool else {}
+        text = (option.help + default).replace("%", "%%")
+        group.add_argument(f"--{name}", help=text, metavar=_metavar(option), **extra)
+    return parser
+
+
+def _metavar(option: Option) -> str:
+    return "{" + ",".join(option.choices) + "}" if option.choices else option.kind.__name__.upper()
+
+
+def nearest(name: str, known) -> str:
+    """A hint for a misspelt name: the nearest ones, or all."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 3, 0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def parse(argv: list[str], description: str = "") -> argparse.Namespace:
+    """Flags as text, `=` or space between; unknown ones answered with the nearest names, all at once."""
+    known, rest = _parser(description).parse_known_args(argv)
+    names = [*OPTIONS, *COMMANDS]
+    problems = [
+        f"unknown flag {word.split('=')[0]}: {nearest(word.split('=')[0].lstrip('-'), names)}"
+        if word.startswith("--")
+        else f"unexpected argument {word!r}: every setting is given as --name value"
+        for word in rest
+    ]
+    if problems:
+        raise UsageError(problems)
+    return known
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Resolving a configuration
+
+
+def _converted(name: str, value, problems: list[str]):
+    """The value in the option's type, within its limits; problems are collected."""
+    option = OPTIONS[name]
+    if value is None or (isinstance(value, str) and option.kind is not str and value.lower() in ("", "none")):
+        return None
+    try:
+        value = _typed(option.kind, value)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        problems.append(
+            f"--{name} {shown(value)}: not {'true or false' if option.kind is bool else option.kind.__name__}"
+        )
+        return None
+    if option.choices and value not in option.choices:
+        problems.append(f"--{name} {shown(value)}: one of {', '.join(option.choices)}")
+    elif name == "max_steps" and value == 0:
+        problems.append("--max_steps 0: nothing would be unlearned; give a number of steps, or -1 for num_train_epochs")
+    elif option.kind is str and (flaw := reading.text_flaw(value)) not in (None, "is empty"):
+        problems.append(f"--{name} {shown(value)}: {flaw}")
+    elif option.kind in (int, float):
+        if option.low is not None and value < option.low:
+            problems.append(f"--{name} {shown(value)}: must be at least {option.low:g}")
+        if option.above is not None and value <= option.above:
+            problems.append(f"--{name} {shown(value)}: must be above {option.above:g}")
+        high = LARGEST if option.high is None and option.kind is int else option.high
+        if high is not None and value > high:
+            problems.append(f"--{name} {shown(value)}: must be at most {high:g}")
+        if isinstance(value, float) and not math.isfinite(value):  # a whole number may be too large to ask
+            problems.append(f"--{name} {value}: must be a finite number")
+    return value
+
+
+def _typed(kind: type, value):
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[str(value).lower()]
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise ValueError
+    if kind is int and isinstance(value, float) and value != int(value):
+        raise ValueError
+    return kind(value)
+
+
+LARGEST = 2**31 - 1  # whole numbers above it overflow somewhere, and nothing here is counted in billions
+
+
+def shown(value) -> str:
+    """A value for a message, short whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of too many digits
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= 80 else text[:76] + "..."
+
+
+def _method_name(name: str, problems: list[str]) -> str:
+    name = algorithm.FAMILY_DEFAULTS.get(name, name) if name not in algorithm.METHODS else name
+    if name not in algorithm.METHODS:
+        known = [AUTO, *algorithm.METHODS, *algorithm.FAMILY_DEFAULTS]
+        problems.append(f"unknown method {name!r}: {nearest(name, known)}")
+    return name
+
+
+def read_config_file(path: str) -> dict:
+    """The settings of a YAML file; unknown keys are problems."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"--config {path}: must be a table of settings, such as 'method: npo'")
+    problems = [f"{path}: unknown key {key!r}: {nearest(str(key), OPTIONS)}" for key in values if key not in OPTIONS]
+    if problems:
+        raise UsageError(problems)
+    return values
+
+
+def resolve(given: dict) -> dict:
+    """One run's whole configuration from what was given: checks everything, reports all problems at once."""
+    if isinstance(given.get("method"), str) and given["method"].strip() == AUTO:
+        return _resolve_auto(given)
+    problems = [f"--{name} is for --method auto" for name in SEARCH_DEFAULTS if given.get(name) is not None]
+    for name in given:
+        if name not in OPTIONS:
+            problems.append(f"unknown setting {shown(name)}: {nearest(str(name), OPTIONS)}")
+    given = {name: _converted(name, value, problems) for name, value in given.items() if name in OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.get("continue_from"):
+        given = {**continuing.inherited(given, problems), **given}
+    config = {name: option.default for name, option in OPTIONS.items() if option.group in ("data", "model", "run")}
+    config["method"] = _method_name(given.pop("method", config["method"]), problems)
+    problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
+    problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
+    if given.get("forget_data") and given.get("forget_text"):
+        problems.append("--forget_data and --forget_text: give one of them")
+    if given.get("forget_text") is not None and not given["forget_text"].strip():
+        problems.append("--forget_text is empty")
+    if problems:
+        raise UsageError(problems)
+    config.update(_paths(given, config["method"]))
+    config.update({name: value for name, value in given.items() if name not in config or value is not None})
+    method = algorithm.METHODS[config["method"]]
+    defaults = algorithm.hyper_parameters(method.name, loading.parameter_count(config["model_name_or_path"]))
+    training = {name: given.get(name, defaults.get(name)) for name in defaults}
+    config.update(training)
+    config["retain_loss"] = given.get("retain_loss", "") or method.retain
+    if config["retain_data"] == "none" and (method.needs_generic or config["retain_loss"] != "none"):
+        able = ", ".join(m.name for m in algorithm.METHODS.values() if not m.needs_retain)
+        problems.append(f"{method.name} needs retain rows, and --retain_data is none; these do without: {able}")
+    unused = sorted(name for name in given if OPTIONS[name].group == "method" and name not in defaults)
+    for name in unused:
+        problems.append(
+            f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.defaults)) or 'none'}"
+        )
+    problems += quantised.problems(config)
+    if config.get("teacher_method"):
+        config["teacher_method"] = _method_name(config["teacher_method"], problems)
+    if problems:
+        raise UsageError(problems)
+    _name_run(config)
+    return config
+
+
+def _resolve_auto(given: dict) -> dict:
+    """As `resolve`, for --method auto: what holds whichever method wins, training settings being a stand-in's."""
+    problems: list[str] = []
+    budgets = {name: given.get(name, default) for name, default in SEARCH_DEFAULTS.items()}
+    budgets = {name: _converted(name, value, problems) or SEARCH_DEFAULTS[name] for name, value in budgets.items()}
+    try:
+        seconds_of(budgets["time_budget"])
+    except UsageError as error:
+        problems.append(str(error))
+    if importlib.util.find_spec("optuna") is None:
+        problems.append("--method auto searches with optuna, which is not installed: pip install optuna")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
+    tried = searched(given)
+    shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
+    for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):
+        if not any(name in algorithm.hyper_parameters(method) for method in tried):
+            problems.append(f"--{name} is a setting of none of the methods that auto tries: {', '.join(tried)}")
+    rest = {name: value for name, value in given.items() if name in shared or name not in OPTIONS}
+    try:
+        config = resolve({**rest, "method": tried[0]})
+    except UsageError as error:
+        problems += str(error).splitlines()
+    if problems:
+        raise UsageError(problems)
+    named = {name: given.get(name) for name in ("output_dir", "model_output_dir")}
+    config.update(budgets, **named, method=AUTO)
+    _name_run(config)
+    return config
+
+
+def searched(given: dict) -> tuple[str, ...]:
+    """The methods that --method auto tries, the tool's default first."""
+    return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else SEARCHED
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of a duration such as 90s, 10m or 1h30m; UsageError with the cure for anything else."""
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", str(text).strip().lower())
+    seconds = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--time_budget {shown(text)}: give a duration above zero, such as 90s, 10m or 1h30m")
+    return seconds
+
+
+def _unknown_names(flag: str, value: str, known) -> list[str]:
+    names = [name.strip() for name in str(value).split(",") if name.strip()]
+    return [
+        f"--{flag}: unknown {name!r}: {nearest(name, known)}" for name in names if name not in (*known, "all", "none")
+    ]
+
+
+def _paths(given: dict, method: str) -> dict:
+    """Data and models where none were given: the bundled people belong together, or are left out together."""
+    own_data = bool(given.get("forget_data") or given.get("forget_text"))
+    bundled = not own_data and not given.get("retain_data")
+    if not own_data and algorithm.METHODS[method].forget is None and given.get("retain_data"):
+        own_data = bundled = False
+    model = given.get("model_name_or_path") or (loading.DEFAULT_BASE if method == "retrain" else TARGET)
+    return {
+        "forget_data": given.get("forget_data") or (None if own_data else BUNDLED["forget"]),
+        "retain_data": given.get("retain_data") or (BUNDLED["general_retain"] if own_data else BUNDLED["retain"]),
+        "holdout_data": given.get("holdout_data") or (BUNDLED["holdout"] if not own_data else None),
+        "general_data": given.get("general_data") or BUNDLED["general"],
+        "model_name_or_path": model,
+        "retrained_model": given.get("retrained_model") or (RETRAINED if bundled and model == TARGET else None),
+    }
+
+
+def _name_run(config: dict):
+    model = Path(config["model_name_or_path"].rstrip("/")).name
+    name = f"{model}-{config['method']}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if config["output_dir"]:
+        name = Path(config["output_dir"]).name or name
+    config["output_dir"] = os.path.expanduser(config["output_dir"] or folders.shown_path(folders.RUNS / name))
+    config["model_output_dir"] = os.path.expanduser(
+        config["model_output_dir"] or folders.shown_path(folders.SAVED / name)
+    )
+    config["run_name"] = name
+    config["ledger"] = config["ledger"] or str(_default_ledger(Path(config["output_dir"])))
+
+
+def _default_ledger(run: Path) -> Path:
+    """The project's ledger; a ledger that earlier runs left beside this run's folder goes on."""
+    beside = run.parent / ledger.NAME
+    return beside if beside.is_file() else Path(folders.shown_path(folders.ledger_of(run)))
+
+
+def command_line(given: dict) -> list[str]:
+    """The argument list that repeats a run: what was given, nothing that is a default."""
+    words = ["python", "unlearning_script.py"]
+    for name, value in given.items():
+        if value is not None and value is not False:
+            words += [f"--{name}"] if value is True else [f"--{name}={value}"]
+    return words

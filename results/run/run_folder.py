@@ -1,0 +1,363 @@
+"""The folder a run writes: lock, status, metrics as they happen, checkpoints, timing, environment."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from models.store import folders, loading
+from models.store.folders import PROJECT
+from models.training import together
+from results.run.memory import begin_peak, peak_gib
+
+
+class UsageError(ValueError):
+    """Flags or configuration that cannot be: every problem, one a line."""
+
+    exit_code = 2
+
+    def __init__(self, problems):
+        super().__init__("\n".join([problems] if isinstance(problems, str) else problems))
+
+
+class RunFolderError(ValueError):
+    """The run folder cannot be written (6) or is in use (7)."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class OutOfMemory(ValueError):
+    """Memory ran out; says which settings need less of it."""
+
+    exit_code = 6
+
+    def __init__(self, config: dict):
+        batch, length = config["per_device_train_batch_size"], config["max_length"]
+        super().__init__(
+            f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps makes up "
+            f"for it, and --auto_batch does it by itself) or --max_length (now {length}), or give "
+            "--gradient_checkpointing, --dtype=bfloat16 or --use_peft; what was saved before is whole"
+        )
+
+
+def say(text: str):
+    """A line for the person at the terminal."""
+    print(text, flush=True)
+
+
+class RunFolder:
+    """The folder a run writes: locked while it runs, status replaced whole, metrics appended as they happen."""
+
+    writes = True  # of several processes the main one alone
+
+    def __init__(self, config: dict):
+        self.path = Path(config["output_dir"])
+        self.started = time.time()
+        begin_peak()
+        self._began = time.perf_counter()  # durations are no business of a clock that may be set back
+        self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
+        self.seconds: dict[str, float] = {}
+        self._earlier_peak = 0.0
+        self._stage: tuple[str, float] | None = None
+        self._open(config)
+
+    def _open(self, config: dict):
+        finished = (self.path / "report.html").exists()
+        if finished and not config["overwrite_output_dir"]:
+            raise UsageError(
+                f"{self.path} holds a finished run: choose another --output_dir or give --overwrite_output_dir"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "figures").mkdir(exist_ok=True)
+            self.begun_before = (self.path / "run.lock").exists()
+            self._lock = open(self.path / "run.lock", "a+")  # noqa: SIM115 - held open: the lock lives as long as the process
+        except OSError as error:
+            raise RunFolderError(f"--output_dir {self.path}: {error.strerror}", 6) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "?"
+            raise RunFolderError(
+                f"{self.path} is in use by process {owner}: wait for it or choose another --output_dir", 7
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+        try:
+            check_model_folders(config, self.path)
+        except ValueError:
+            self.release()
+            raise
+        for kind in ("checkpoint-", TRIAL):
+            for name in {path.name.split(".")[1] for path in self.path.glob(f".{kind}*.*")}:
+                folders.tidy(self.path / name)
+        if config["resume_from_checkpoint"]:
+            return
+        stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json",
+                 "request.json"]  # fmt: skip
+        states = checkpoints(self.path)
+        if finished or config["method"] != "auto":  # a search that was killed goes on
+            stale += ["search.json", "search.db", "trials.csv"]
+            states += kept_trials(self.path)
+        for name in stale:
+            (self.path / name).unlink(missing_ok=True)
+        for old in states:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def write_json(self, name: str, value) -> Path:
+        """Replaces a file whole, so that no reader ever sees half of it."""
+        temporary = self.path / f".{name}.tmp"
+        text = json.dumps(folders.portable(value), indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        return temporary.replace(self.path / name)
+
+    def log(self, record: dict):
+        """Appends one object to metrics.jsonl."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def keep_until(self, step: int):
+        """Drops what metrics.jsonl holds of steps after `step`, and a half-written last line."""
+        path, kept = self.path / "metrics.jsonl", []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            with contextlib.suppress(ValueError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        path.write_text("".join(kept), encoding="utf-8")
+
+    def update(self, **changes):
+        """Changes status.json."""
+        self.status.update(changes, updated=time.time())
+        self.write_json("status.json", self.status)
+
+    def stage(self, name: str):
+        """Ends the stage in hand and begins the next one; its seconds go into timing.json."""
+        now = time.perf_counter()
+        if self._stage:
+            previous, began = self._stage
+            self.seconds[previous] = round(self.seconds.get(previous, 0) + now - began, 3)
+        self._stage = (name, now)
+        self.update(stage=name, doing="")
+        say(f"[{now - self._began:6.1f} s] {name}")
+
+    def spent(self) -> dict:
+        """Seconds by stage and in all, and the peak resident memory, GiB; of a resumed run what came before counts."""
+        now, seconds = time.perf_counter(), dict(self.seconds)
+        if self._stage:
+            name, began = self._stage
+            seconds[name] = round(seconds.get(name, 0) + now - began, 3)
+        peak = max(self._earlier_peak, round(peak_gib(), 3))
+        return {"seconds": seconds, "peak_memory_gib": peak, "total_seconds": round(now - self._began, 3)}
+
+    def spent_before(self, spent: dict):
+        """Counts what a checkpoint's run had `spent` when it was written."""
+        for name, seconds in spent["seconds"].items():
+            self.seconds[name] = round(self.seconds.get(name, 0) + seconds, 3)
+        self._began -= spent["total_seconds"]
+        self._earlier_peak = spent["peak_memory_gib"]
+
+    def write_timing(self):
+        """What the run has `spent` in the stages that have ended, as timing.json."""
+        self.write_json("timing.json", {**self.spent(), "seconds": self.seconds})
+
+    def release(self):
+        """Lets another run use the folder."""
+        with contextlib.suppress(OSError):
+            self._lock.truncate(0)
+            self._lock.close()
+
+
+def check_model_folders(config: dict, run: Path):
+    """Refuses a model_output_dir that cannot be written (6), or whose files are not this run's to replace (2)."""
+    written = [Path(config["model_output_dir"])]
+    if config["use_peft"] and config["merge_adapter"]:
+        written.append(Path(f"{written[0]}-merged"))
+    for target in written:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.rmdir(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            folders.tidy(target)
+            held = target.is_dir() and any(target.iterdir())
+        except OSError as error:
+            raise RunFolderError(f"--model_output_dir {target}: {error.strerror}", 6) from None
+        if target.exists() and not target.is_dir():
+            raise RunFolderError(f"--model_output_dir {target} is a file: name a folder", 6)
+        _check_sources(config, target)
+        ours = (target / loading.MANIFEST).is_file()
+        if held and not (ours and _may_replace(config, target, run)):
+            cure = ", or give --overwrite_output_dir to replace the model in it" if ours else ""
+            raise UsageError(f"--model_output_dir {target} holds files already: choose another{cure}")
+
+
+def _check_sources(config: dict, target: Path):
+    """The new model shall not replace, or lie in, a model that the run starts from or compares with."""
+    for name in ("model_name_or_path", "retrained_model"):
+        places = [Path(os.path.expanduser(config[name])), PROJECT / config[name]] if config[name] else []
+        source = next((path.resolve() for path in places if os.path.isdir(path)), None)
+        if source and (target.resolve().is_relative_to(source) or source.is_relative_to(target.resolve())):
+            raise UsageError(f"--model_output_dir {target} would write into --{name} {config[name]}: choose another")
+
+
+def _may_replace(config: dict, target: Path, run: Path) -> bool:
+    """Whether the user said so, or the same run left the model there and was not finished."""
+    if config["overwrite_output_dir"] or config["resume_from_checkpoint"]:
+        return True
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        before = json.loads((run / "config.json").read_text(encoding="utf-8"))["model_output_dir"]
+        return target.name.removesuffix("-merged") == Path(before).name.removesuffix("-merged")
+    return False
+
+
+def environment(data_hashes: dict, model_hash: str, device: str, processes: int = 1) -> dict:
+    """What a result depends on beside the configuration."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in ("torch", "transformers", "accelerate", "peft", "datasets", "scikit-learn", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    return {
+        "versions": versions,
+        "device": device,
+        "processes": processes,
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "commit": commit.stdout.strip() or None,
+        "data_hashes": data_hashes,
+        "model_hash": model_hash,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checkpoints
+
+# settings that may differ between a run and its continuation
+FREE_ON_RESUME = {
+    *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
+    *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
+    "auto_batch",
+}
+
+
+TRIAL = "trial-"  # the folder of the state in which a trial of --method auto has ended
+
+
+def write_state(target: Path, tensors: dict, values: dict, identity: dict, files: dict[str, str]):
+    """A run's state in a folder that is renamed into place whole, with further `files` by name.
+
+    Raises ModelError with exit code 6 when the disk is full or not writable.
+    """
+    with loading.new_folder(target, identity) as temporary:
+        _write_tensors(tensors, Path(temporary) / "state.safetensors")
+        for name, text in {"state.json": json.dumps(values), **files}.items():
+            (Path(temporary) / name).write_text(text, encoding="utf-8")
+
+
+def _write_tensors(tensors: dict, path: Path):
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
+    """checkpoint-<step> in the run folder: safetensors and JSON, renamed into place whole; old ones deleted.
+
+    The main process writes it; of a sharded run each its part, all before the manifest.
+    """
+    tensors, values = run.state()
+    target = folder.path / f"checkpoint-{run.step}"
+    if not (folder.writes or run.sharded):
+        return target
+    with contextlib.ExitStack() as stack:
+        temporary = stack.enter_context(loading.new_folder(target, identity)) if folder.writes else None
+        temporary = Path(together.agree(run.accelerator, temporary)[0]) if run.sharded else Path(temporary)
+        _write_tensors(tensors, temporary / _state_file(run))
+        if folder.writes:
+            values["spent"] = folder.spent()
+            (temporary / "state.json").write_text(json.dumps(values), encoding="utf-8")
+        if run.sharded:
+            together.agree(run.accelerator)
+    for old in checkpoints(folder.path)[limit:] if folder.writes else ():
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def _state_file(run) -> str:
+    rank = together.rank(run.accelerator) if run.sharded else 0
+    return f"state-{rank}.safetensors" if rank else "state.safetensors"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run folder, newest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    found = [path for path in found if not path.is_symlink()]  # a link may lead to what this run never wrote
+    return sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
+
+
+def kept_trials(folder: Path) -> list[Path]:
+    """The states of trials in a run folder."""
+    found = [path for path in folder.glob(f"{TRIAL}*") if path.name.removeprefix(TRIAL).isdigit()]
+    return [path for path in found if not path.is_symlink()]
+
+
+def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | None:
+    """The checkpoint to resume from: the newest whose manifest verifies; refuses one of another run.
+
+    None when none was asked for, and when the run in hand ended before its first one: then it begins anew.
+    """
+    asked = config["resume_from_checkpoint"]
+    if not asked:
+        return None
+    candidates = checkpoints(folder.path) if asked in ("latest", "true") else [Path(asked)]
+    if not candidates and folder.begun_before:
+        say("the run ended before its first checkpoint: it begins anew")
+        folder.keep_until(-1)
+        return None
+    for path in candidates:
+        problems = loading.verify_manifest(path) if path.is_dir() else [f"{path}: no such folder"]
+        if problems:
+            say(f"checkpoint {path} skipped: {problems[0]}")
+            continue
+        saved = json.loads((path / loading.MANIFEST).read_text(encoding="utf-8"))["identity"]
+        differing = sorted(
+            key for key in {*saved, *identity["identity"]} if saved.get(key) != identity["identity"].get(key)
+        )
+        if differing:
+            now = identity["identity"]
+            raise UsageError(
+                [f"{path} is of another run: {key} was {saved.get(key)!r}, is {now.get(key)!r}" for key in differing]
+            )
+        return path
+    raise UsageError(f"--resume_from_checkpoint {asked}: no whole checkpoint in {config['output_dir']}")
+
+
+def resume(run, path: Path, folder: RunFolder):
+    """Puts a checkpoint's state into a prepared run and cuts metrics.jsonl back to it."""
+    from safetensors.torch import load_file
+
+    values = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    if folder.writes and "spent" in values:
+        folder.spent_before(values["spent"])
+    run.load_state(load_file(path / _state_file(run)), values)
+    folder.keep_until(run.step)
+    say(f"resumed from {path} at step {run.step}")
+
+
+def identity_of(config: dict, hashes: dict, model_hash: str, processes: int | str = 1) -> dict:
+    """What must be equal for a checkpoint to be continued: configuration, data, model, rows of a step."""
+    settings = {name: value for name, value in config.items() if name not in FREE_ON_RESUME}
+    data = {f"data {name}": value for name, value in hashes.items()}
+    return {"identity": {**settings, **data, "model": model_hash, "processes": processes}}

@@ -1,0 +1,176 @@
+"""What --method auto tried, for the report: the trade-off as a figure, the table of trials, the winner's command.
+
+Reads search.json of a run folder. One that is missing means that nothing was searched; one that cannot be read is
+named among the run's problems.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+
+import numpy as np
+
+from models.scores.array_scores import harmonic_mean
+from results.report.comparison_figures import method_style, name_points
+from results.report.figures import INK, new_figure, plain, styled
+from results.report.pages import Code, Details, Figures, Heading, Paragraph, Table
+from results.report.runs import Run, finite, pareto_front
+from results.report.words import duration, number, percent
+
+SHOWN = 12  # trials in the open; the others are folded away
+STEM = "search_tradeoff"
+CAPTION = (
+    "What the trials of the search forgot and what they kept, on the search's own rows. Best is top right; the dashed "
+    "line joins those that no other beats in both. Ringed: the winner. Crosses: the methods' defaults. Small dots on a "
+    "line: the same trained weights with less or more of their change (--update_scale)."
+)
+
+
+def read_search(run: Run) -> dict:
+    """search.json of the run; {} where nothing was searched or it cannot be read."""
+    try:
+        found = json.loads((run.folder / "search.json").read_text(encoding="utf-8"))
+        trials = [trial for trial in found["trials"] if isinstance(trial, dict)]
+        return {**found, "trials": trials, "utility_budget": float(found["utility_budget"])}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        problem = f"search.json: not readable ({type(error).__name__})"
+        run.problems += [problem] if problem not in run.problems else []
+        return {}
+
+
+def _placed(trials) -> list[dict]:
+    """The trials, or looks at one, whose place in the figure is known: with "gone", the harmonic mean of forgetting and
+    privacy, and "kept"."""
+    found = []
+    for trial in trials if isinstance(trials, list) else ():
+        trial = trial if isinstance(trial, dict) else {}
+        values = [finite(trial.get(name)) for name in ("forgetting", "privacy")]
+        known = [value for value in values if value is not None]
+        if known and finite(trial.get("utility")) is not None:
+            found.append(
+                {**trial, "gone": harmonic_mean([max(0.0, value) for value in known]), "kept": finite(trial["utility"])}
+            )
+    return found
+
+
+@styled
+def draw_search(search: dict):
+    """How well each trial forgot against what it kept, with the front, the budget and the winner."""
+    trials = _placed(search.get("trials"))
+    if not trials:
+        return None
+    figure, axes = new_figure(4.3)
+    x, y = (np.array([trial[name] for trial in trials]) for name in ("gone", "kept"))
+    budget = search["utility_budget"]
+    looks = {id(trial): _placed(trial.get("looks")) for trial in trials}
+    every = [*y, *(look["kept"] for found in looks.values() for look in found)]
+    low, high = min(budget, *every), max(1.0, *every)
+    room = 0.09 * max(0.15, high - low)
+    axes.set(xlim=(-0.06, 1.06), ylim=(low - room, high + 1.5 * room))
+    axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
+    front = np.flatnonzero(pareto_front(x, y))
+    front = front[np.lexsort((-y[front], x[front]))]
+    steps_x, steps_y = [-1, *x[front], x[front][-1]], [y[front][0], *y[front], -10]
+    axes.step(steps_x, steps_y, where="pre", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1, scalex=False,
+              scaley=False)  # fmt: skip
+    for method in dict.fromkeys(str(trial.get("method")) for trial in trials):
+        colour, marker, _ = method_style(method)
+        mine = [trial for trial in trials if str(trial.get("method")) == method]
+        axes.scatter([t["gone"] for t in mine], [t["kept"] for t in mine], s=40, marker=marker, color=colour,
+                     edgecolors="white", linewidths=0.7, zorder=4, label=plain(method))  # fmt: skip
+        for trial in mine:  # the same weights with less or more of their change
+            axes.plot([look["gone"] for look in looks[id(trial)]], [look["kept"] for look in looks[id(trial)]],
+                      color=colour, marker=".", markersize=3.5, linewidth=0.7, alpha=0.7, zorder=2)  # fmt: skip
+    defaults = [trial for trial in trials if trial.get("default")]
+    defaults = [next((look for look in looks[id(trial)] if look.get("update_scale") == 1), trial) for trial in defaults]
+    axes.scatter([t["gone"] for t in defaults], [t["kept"] for t in defaults], s=14, marker="x", color=INK,
+                 linewidths=0.8, zorder=5)  # fmt: skip
+    axes.annotate(f"shaded: below the budget of {budget:g}", (0.01, 0.012), xycoords="axes fraction", va="bottom",
+                  fontsize=8, color="#555555")  # fmt: skip
+    axes.set(xlabel="forgetting and privacy on the search's rows\n(right = nearer to rows never seen)",
+             ylabel="share of the target's utility left\n(up = more kept)")  # fmt: skip
+    figure.legend(loc="outside upper left", ncols=3, columnspacing=1.1, handletextpad=0.1)
+    best = next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
+    if best:
+        axes.scatter(best["gone"], best["kept"], s=150, marker="o", facecolors="none", edgecolors=INK, linewidths=1.3,
+                     zorder=6)  # fmt: skip
+        corners = list(zip(steps_x, steps_y))
+        drawn = [box for (x0, y0), (x1, y1) in itertools.pairwise(corners)
+                 for box in ((x0, y1, x1, y1), (x0, min(y0, y1), x0, max(y0, y1)))]  # fmt: skip
+        points = {(seen["gone"], seen["kept"]) for found in (trials, *looks.values()) for seen in found}
+        drawn += [(*point, *point) for point in points - {(best["gone"], best["kept"])}]
+        name_points(figure, axes, [(f"winner: trial {best['number']}", best["gone"], best["kept"])], drawn)
+    return figure
+
+
+def search_figures(run: Run) -> list[tuple[str, str, object]]:
+    """(stem, caption, figure) of the search, none where there was none."""
+    figure = draw_search(read_search(run))
+    return [] if figure is None else [(STEM, CAPTION, figure)]
+
+
+def search_section(run: Run, drawn: dict) -> list:
+    """The report's section on the search; nothing where there was none."""
+    search = read_search(run)
+    if not search:
+        return []
+    trials = search["trials"]
+    blocks: list = [Heading("Search"), Paragraph(_told(search))]
+    blocks += [Figures([drawn[STEM]])] if STEM in drawn else []
+    command = search.get("winner_command")
+    if isinstance(command, list):
+        blocks += [Paragraph("The winner's command, which needs no search:"), Code(shlex.join(map(str, command)))]
+    order = sorted(trials, key=lambda trial: (trial.get("number") != search.get("winner"), not trial.get("within"),
+                                              -(finite(trial.get("score")) or 0.0)))  # fmt: skip
+    blocks += [_table(order[:SHOWN], "The winner first, then the others within the budget, the best score first.")]
+    if order[SHOWN:]:
+        blocks.append(Details(f"The other {len(order) - SHOWN} trials", [_table(order[SHOWN:], "")]))
+    return blocks
+
+
+def _told(search: dict) -> list:
+    trials = search["trials"]
+    given_up = sum(trial.get("state") != "complete" for trial in trials)
+    best = next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
+    budget, took = percent(search["utility_budget"]), duration(finite(search.get("seconds")))
+    text = f"{len(trials)} trials in {took}, {given_up} of them given up on the way. "
+    if best is None:
+        text += "None came to its end, so the default method was run with its defaults. "
+    elif best.get("within"):
+        text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
+        if best.get("told_apart"):
+            text += ", though a test tells it from a model that never saw the rows"
+        elif any(trial.get("told_apart") for trial in trials):
+            text += " and that a test does not tell from a model that never saw the rows"
+        text += ". "
+    else:
+        text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
+    text += (
+        "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, neither short "
+        "of it nor beyond), privacy (membership attacks) and utility, on rows of the search's own and never with the "
+        "evaluation's paraphrases and wrong answers; so it is not the score of the verdict above. Judged by: "
+    )
+    return [text, ("user", "; ".join(map(str, search.get("rows") or []))), "."]
+
+
+def _table(trials: list[dict], caption: str) -> Table:
+    columns = ("trial", "settings", "score", "forgetting", "privacy", "utility", "front", "time", "outcome")
+    rows = []
+    for trial in trials:
+        settings = trial.get("settings")
+        settings = settings if isinstance(settings, dict) else {}
+        said = [str(trial.get("method"))] + [f"{name} {value}" for name, value in settings.items()]
+        outcome = "within the budget" if trial.get("within") else "below the budget"
+        outcome += ", told apart from rows never seen" if trial.get("told_apart") else ""
+        outcome = outcome if trial.get("state") == "complete" else f"given up: {trial.get('why')}"
+        outcome += " (defaults)" if trial.get("default") else ""
+        rows.append([
+            str(trial.get("number")), [("user", ", ".join(said))],
+            *(number(finite(trial.get(name))) for name in ("score", "forgetting", "privacy", "utility")),
+            "yes" if trial.get("front") else "", duration(finite(trial.get("seconds"))), [("user", outcome)],
+        ])  # fmt: skip
+    return Table(columns, rows, words=2, caption=caption, tail=1)
