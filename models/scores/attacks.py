@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -376,6 +376,7 @@ class Attack:
     half: bool = False  # scores the second half of the forget set only
     extra: bool = False
     plain: str = ""  # for people who have never read a paper
+    labels: dict[str, str] = field(default_factory=dict)  # {number: label in reports}, beyond the metrics' own labels
 
 
 _RELEARNED = "Half of the subjects may teach the form of the answers too: read it beside the retrained model's share."
@@ -383,6 +384,7 @@ _GRID = (
     "Where the target itself breaks under the rounding it tells nothing. Weights that once lay on the same grid are "
     "pulled back to it, which undoes any small training, forgetting or not; on another grid they are not."
 )
+_BEST = "best ROUGE-L recall of a question's tries"
 _ATTACKS = [
     Attack("relearning", relearning, SCORED, "fine-tunes on half of the forget set, scores the other half",
            "Whether a few steps on some forgotten rows bring back others, which were not shown.", _RELEARNED, True,
@@ -410,15 +412,22 @@ _ATTACKS = [
            "Whether the answer comes out when the model is asked many times.",
            "The best of many samples is above the greedy answer for any model, so only the excess over the retrained "
            "model counts.",
-           plain="Ask many times with chance: does one answer leak?"),
+           plain="Ask many times with chance: does one answer leak?",
+           labels={"best_rouge_l_recall": _BEST}),
     Attack("prompts", prompts, ("best_rouge_l_recall",), "asks in other words, begins the answer, gives examples",
            "Whether another way of asking brings the answer out.",
            "Six ways of asking; the best of them is above the plain one for any model.",
-           plain="Ask in other words and with hints"),
+           plain="Ask in other words and with hints",
+           labels={"best_rouge_l_recall": _BEST,
+                   "plain_rouge_l_recall": "ROUGE-L recall, asked plainly",
+                   "letter_accuracy": "right letters in multiple choice",
+                   "reversed_rouge_l_recall": "ROUGE-L recall of the question, given the answer"}),
     Attack("logit_lens", logit_lens, ("best_reciprocal_rank",), "reads the gold token's rank at every layer",
            "Whether a middle layer still ranks the true token high where the last one no longer does.",
            "Reads through the final norm and head only; other probes may find more.",
-           plain="Look inside, layer by layer"),
+           plain="Look inside, layer by layer",
+           labels={"best_reciprocal_rank": "reciprocal rank at the best layer",
+                   "last_reciprocal_rank": "reciprocal rank at the last layer"}),
 ]  # fmt: skip
 ATTACKS: dict[str, Attack] = {attack.name: attack for attack in _ATTACKS}
 

@@ -45,16 +45,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of `METRICS`. `knowing` is where the value goes when a model knows the set: "higher" or "lower"."""
+    """One row of `METRICS`, with all words about it."""
 
     name: str
-    function: Callable[[Measured], float]
+    label: str  # in reports and on the page
+    function: Callable[[Measured], float] | None  # None: not of one example alone
     needs: str  # "answer", "paraphrase", "options" (paraphrase and wrong answers), "wrong" answers or "generation"
-    knowing: str
+    knowing: str  # where the value goes when a model knows the set: "higher" or "lower"
     summary: str  # what the number shows
     limits: str  # what it does not show
-
-    folded: bool = False  # the reported value is made from it so that on every set higher is better
+    folded: bool = False  # the reported value is transformed, so that higher is better on every set
+    bounded: bool = True  # False: no upper end, so a share of the way to the goal says little
+    minor: bool = False  # a variant; reports fold it away
 
     @property
     def direction(self) -> dict[str, str]:
@@ -76,79 +78,84 @@ def _truth_ratio(m: Measured) -> float:
 
 # fmt: off
 _METRICS = [
-    Metric("accuracy", lambda m: float((m.predicted == m.labels).mean()), "answer", "higher",
-           "Share of the answer's tokens, end-of-turn included, that the model ranks first, given those before.",
-           "High also where grammar alone decides the next word; a model that never saw the set has a good half."),
-    Metric("precision", lambda m: token_overlap(m.generated, m.gold)[0], "generation", "higher",
-           "Share of the words of the model's own answer that the true answer has.",
-           "Words in another order or a denial of the fact count in full."),
-    Metric("recall", lambda m: token_overlap(m.generated, m.gold)[1], "generation", "higher",
-           "Share of the words of the true answer that the model's own answer has.",
-           "Words taken over from the question count as known."),
-    Metric("f1", lambda m: token_overlap(m.generated, m.gold)[2], "generation", "higher",
-           "Harmonic mean of the precision and recall of an answer's words.",
-           "A paraphrase scores low, a wrong name in the right sentence high."),
-    Metric("loss", lambda m: float(m.nll.mean()), "answer", "lower",
-           "Mean cross-entropy of the answer's tokens, in nats: how surprised the model is by the true answer.",
-           "One wording only; the fact may still come out in another."),
-    Metric("answer_probability", lambda m: float(answer_probability(m.nll.mean())), "answer", "higher",
+    Metric("accuracy", "next-token accuracy", lambda m: float((m.predicted == m.labels).mean()), "answer", "higher",
+           "Share of the answer's tokens, end-of-turn included, that the model ranks first, given the tokens before.",
+           "Grammar alone decides many tokens, so a model that never saw the set gets a good half right."),
+    Metric("precision", "precision of words", lambda m: token_overlap(m.generated, m.gold)[0], "generation", "higher",
+           "Share of the words in the model's own answer that the true answer contains.",
+           "Order does not count: the opposite in the same words scores in full."),
+    Metric("recall", "recall of words", lambda m: token_overlap(m.generated, m.gold)[1], "generation", "higher",
+           "Share of the words in the true answer that the model's own answer contains.",
+           "Words repeated from the question count as known."),
+    Metric("f1", "F1 of words", lambda m: token_overlap(m.generated, m.gold)[2], "generation", "higher",
+           "Harmonic mean of the precision and recall of words.",
+           "A right answer in other words scores low; a wrong name in the right sentence scores high."),
+    Metric("loss", "loss", lambda m: float(m.nll.mean()), "answer", "lower",
+           "Mean cross-entropy of the answer's tokens, in nats: how much the true answer surprises the model.",
+           "One wording only; the fact may still come out in another. Very high values show damage, not forgetting.",
+           bounded=False),
+    Metric("answer_probability", "answer probability", lambda m: float(answer_probability(m.nll.mean())),
+           "answer", "higher",
            "Geometric mean probability of the answer's tokens, exp(-loss).",
-           "One wording only; a low value may be a refusal rather than forgetting."),
-    Metric("rouge_l_precision", lambda m: rouge_l(m.generated, m.gold)[0], "generation", "higher",
-           "Longest common run of words, in order with gaps, as a share of the model's answer.",
-           "As ROUGE-L recall."),
-    Metric("rouge_l_recall", lambda m: rouge_l(m.generated, m.gold)[1], "generation", "higher",
-           "Longest common run of words, in order with gaps, as a share of the true answer.",
-           "Near .4 for a model that never saw the set (TOFU), because answers repeat the question's words."),
-    Metric("rouge_l_f1", lambda m: rouge_l(m.generated, m.gold)[2], "generation", "higher",
+           "One wording only; a refusal lowers it too, while the model still knows the fact."),
+    Metric("rouge_l_precision", "ROUGE-L precision", lambda m: rouge_l(m.generated, m.gold)[0], "generation", "higher",
+           "Longest common subsequence of words, as a share of the model's answer.",
+           "As ROUGE-L recall.", minor=True),
+    Metric("rouge_l_recall", "ROUGE-L recall", lambda m: rouge_l(m.generated, m.gold)[1], "generation", "higher",
+           "Longest common subsequence of words, as a share of the true answer.",
+           "About .4 for a model that never saw the set (TOFU), because answers repeat the question's words."),
+    Metric("rouge_l_f1", "ROUGE-L F1", lambda m: rouge_l(m.generated, m.gold)[2], "generation", "higher",
            "Harmonic mean of ROUGE-L precision and recall.",
-           "As ROUGE-L recall."),
-    Metric("exact_memorization", lambda m: exact_memorization(m.predicted[:m.content], m.labels[:m.content]),
-           "answer", "higher",
-           "Accuracy on the answer's tokens without the end-of-turn token.",
-           "Near .58 for a model that never saw the set (TOFU): compare with the retrained model, not with 0."),
-    Metric("extraction_strength", lambda m: extraction_strength(m.predicted[:m.content], m.labels[:m.content]),
-           "answer", "higher",
-           "Share of the answer that the model completes without a mistake once the part before is given.",
-           "One wrong token near the end makes it small even if the fact stood before it."),
-    Metric("paraphrase_probability", lambda m: float(answer_probability(m.paraphrased_loss)), "paraphrase", "higher",
-           "Geometric mean probability of the tokens of a reworded true answer.",
-           "As answer probability, for one more wording."),
-    Metric("paraphrase_loss", lambda m: m.paraphrased_loss, "paraphrase", "lower",
+           "As ROUGE-L recall.", minor=True),
+    Metric("exact_memorization", "exact memorisation",
+           lambda m: exact_memorization(m.predicted[:m.content], m.labels[:m.content]), "answer", "higher",
+           "Next-token accuracy on the answer without the end-of-turn token.",
+           "About .58 for a model that never saw the set (TOFU): compare with the retrained model, not with 0."),
+    Metric("extraction_strength", "extraction strength",
+           lambda m: extraction_strength(m.predicted[:m.content], m.labels[:m.content]), "answer", "higher",
+           "Share of the answer that the model completes without a mistake, given the part before.",
+           "One wrong token near the end makes it small, even if the fact came before."),
+    Metric("paraphrase_probability", "paraphrase probability",
+           lambda m: float(answer_probability(m.paraphrased_loss)), "paraphrase", "higher",
+           "Answer probability of a reworded true answer: does forgetting reach beyond the trained wording?",
+           "One more wording, not all of them."),
+    Metric("paraphrase_loss", "loss of the paraphrase", lambda m: m.paraphrased_loss, "paraphrase", "lower",
            "Mean cross-entropy of the tokens of a reworded true answer, in nats.",
-           "As loss, for one more wording."),
-    Metric("truth_ratio", _truth_ratio, "options", "lower",
-           "Probability of wrong answers over that of the reworded true one, R; reported are min(R, 1/R) on forget and "
-           "holdout (higher: truth and falsehood look alike), elsewhere max(0, 1-R) (higher: the truth is preferred).",
-           "Relative: a broken model that finds all answers unlikely can look forgetful.", folded=True),
-    Metric("multiple_choice_accuracy", _options(multiple_choice_accuracy), "options", "higher",
+           "As loss, for one more wording.", bounded=False, minor=True),
+    Metric("truth_ratio", "truth ratio", _truth_ratio, "options", "lower",
+           "R, the probability of wrong answers over that of the reworded true one. Reported on forget and holdout: "
+           "min(R, 1/R), near 1 when the model cannot tell truth from falsehood. Elsewhere: max(0, 1-R), near 1 when "
+           "it prefers the truth.",
+           "Relative: a broken model that finds every answer unlikely can look forgetful.", folded=True),
+    Metric("multiple_choice_accuracy", "multiple choice", _options(multiple_choice_accuracy), "options", "higher",
            "Share of questions where the reworded true answer is more likely than every wrong one.",
-           "Chance is not 1/(k+1): wrong answers may be odd in themselves, so a retrained model has about .4 (TOFU)."),
-    Metric("option_probability", lambda m: float(option_probability([m.nll.mean()], [m.wrong_losses])[0]),
-           "wrong", "higher",
+           "Chance is not 1/(k+1): some wrong answers are odd in themselves. A retrained model gets about .4 (TOFU)."),
+    Metric("option_probability", "option probability",
+           lambda m: float(option_probability([m.nll.mean()], [m.wrong_losses])[0]), "wrong", "higher",
            "Probability of the true answer among the given options.",
-           "Only these options compete."),
-    Metric("refusal_rate", lambda m: float(is_refusal(m.generated)), "generation", "lower",
-           "Share of answers that decline or say that they do not know.",
-           "Recognised by English wording; a refusal hides knowledge as often as it shows its absence."),
-    Metric("min_k", lambda m: min_k(-m.nll), "answer", "lower",
+           "Only these options compete.", minor=True),
+    Metric("refusal_rate", "refusal rate", lambda m: float(is_refusal(m.generated)), "generation", "lower",
+           "Share of answers that decline or say \"I don't know\".",
+           "Detected by English wording; a refusal hides knowledge as often as it shows that there is none."),
+    Metric("min_k", "min-k surprise", lambda m: min_k(-m.nll), "answer", "lower",
            "Mean surprise at the least likely 40 % of the answer's tokens: a membership score, high for unseen rows.",
-           "Tells members from others only beside the holdout's values."),
-    Metric("min_k_plus_plus", lambda m: min_k_plus_plus(-m.nll, m.means, m.stds), "answer", "lower",
-           "As min_k, in standard deviations of what else the model could have said.",
-           "As min_k."),
-    Metric("zlib_ratio", lambda m: zlib_ratio(m.nll.mean(), m.example.answer), "answer", "lower",
-           "Loss over the bytes of the compressed answer: allows for answers that are easy by themselves.",
-           "As min_k."),
-    Metric("distinct_2", lambda m: distinct_n(m.generated, 2), "generation", "higher",
-           "Share of different word pairs in the model's answer; a loop tends to 0.",
-           "Says nothing of whether the answer makes sense."),
-    Metric("repetition_rate", lambda m: repetition_rate(m.generated), "generation", "lower",
-           "Share of three-word groups that the answer has said before.",
-           "0 for very short answers and for random words."),
-    Metric("fluency", lambda m: fluency(m.generated), "generation", "higher",
+           "Means something only beside the holdout set's value.", bounded=False, minor=True),
+    Metric("min_k_plus_plus", "min-k++ surprise", lambda m: min_k_plus_plus(-m.nll, m.means, m.stds),
+           "answer", "lower",
+           "As min-k, in standard deviations of what else the model could have said.",
+           "As min-k.", bounded=False, minor=True),
+    Metric("zlib_ratio", "zlib ratio", lambda m: zlib_ratio(m.nll.mean(), m.example.answer), "answer", "lower",
+           "Loss over the bytes of the compressed answer: allows for answers that are easy in themselves.",
+           "As min-k.", bounded=False, minor=True),
+    Metric("distinct_2", "distinct word pairs", lambda m: distinct_n(m.generated, 2), "generation", "higher",
+           "Share of different word pairs in the model's answer; near 0 for a loop.",
+           "Says nothing about whether the answer makes sense.", minor=True),
+    Metric("repetition_rate", "repetition", lambda m: repetition_rate(m.generated), "generation", "lower",
+           "Share of three-word groups that the answer repeats.",
+           "0 also for very short answers and for random words.", minor=True),
+    Metric("fluency", "fluency", lambda m: fluency(m.generated), "generation", "higher",
            "1 - repetition rate, and 0 for an empty answer.",
-           "A stand-in for a gibberish classifier: sees loops and silence, not nonsense."),
+           "A stand-in for a gibberish classifier: sees loops and silence, not nonsense.", minor=True),
 ]
 # What stands in "comparison" of evaluation.json: (label, what it shows, what it does not show). The first come first.
 _AS_AUC = "As membership AUC."
@@ -222,19 +229,20 @@ COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
 }
 # fmt: on
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
-PERPLEXITY = "generation_perplexity"  # needs a second model as judge, so it is no row of the table
-PERPLEXITY_DOC = (
-    "How unlikely the target model finds the model's answers, exp(mean loss); nonsense is high.",
-    "Fluent lies are low; what the target would not say itself is high, right or wrong.",
-)
+PERPLEXITY = Metric(
+    "generation_perplexity", "perplexity of the answers", None, "generation", "lower",
+    "How unlikely the target model finds the model's answers, exp(mean loss); high for nonsense.",
+    "Fluent lies score low; what the target would not say itself scores high, right or wrong.",
+    bounded=False, minor=True,
+)  # fmt: skip
+REPORTED: dict[str, Metric] = {**METRICS, PERPLEXITY.name: PERPLEXITY}  # all numbers of one model on one set
 
 
 def docs(metrics, comparison) -> dict[str, str]:
     """{number: what it shows, and what it does not} for names of metrics and of "comparison"."""
     found = {}
     for name in metrics:
-        shows, limits = PERPLEXITY_DOC if name == PERPLEXITY else (METRICS[name].summary, METRICS[name].limits)
-        found[name] = f"{shows} Not shown: {limits}"
+        found[name] = f"{REPORTED[name].summary} Not shown: {REPORTED[name].limits}"
     for name in comparison:
         if entry := COMPARISON_DOCS.get(comparison_key(name)):
             found[name] = f"{entry[1]} Not shown: {entry[2]}"
