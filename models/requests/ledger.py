@@ -96,17 +96,10 @@ def missing(path: str | Path) -> list[str]:
     path, found = Path(path), []
     held = {entry.get("hash") for entry in entries(path)}
     for receipt in sorted(found for depth in ("*", "*/*", "*/*/*") for found in path.parent.glob(f"{depth}/{RECEIPT}")):
-        said = _entry(_tolerant(receipt)) or {}
+        said = folders.read_json_or_empty(receipt)
         if said.get("ledger") == path.name and said.get("hash") and said["hash"] not in held:
             found.append(f"{path}: line {said.get('line')}, which {receipt.parent.name} wrote, is gone or changed")
     return found
-
-
-def _tolerant(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def check_writable(path: str | Path):

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from pathlib import Path
 
 from data import preparation
 from data.preparation import DataError
-from models.store.folders import PROJECT
+from models.store.folders import PROJECT, read_json_or_empty
 
 DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the folder of a ledger
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file; {} where there is none."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return value if isinstance(value, dict) else {}
-    return {}
 
 
 def read_all(sources: str, split: str, notes: list) -> list:
@@ -36,7 +26,7 @@ def read_all(sources: str, split: str, notes: list) -> list:
 
 def forget_hash(run: Path) -> str | None:
     """The hash of the rows that a run unlearned, as its environment.json tells; None for one that forgot nothing."""
-    hashes = read_json(run / "environment.json").get("data_hashes")
+    hashes = read_json_or_empty(run / "environment.json").get("data_hashes")
     return hashes.get("forget") if isinstance(hashes, dict) else None
 
 
@@ -70,6 +60,6 @@ def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
     for config in sorted(path for depth in DEPTHS for path in ledger.parent.glob(f"{depth}/config.json")):
         content = forget_hash(config.parent)
         if content in wanted and content not in found:
-            rows, _ = forget_rows(read_json(config), content)
+            rows, _ = forget_rows(read_json_or_empty(config), content)
             found.update({content: rows} if rows else {})
     return found

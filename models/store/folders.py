@@ -232,6 +232,14 @@ def read_json(path: Path) -> dict:
     return content
 
 
+def read_json_or_empty(path: Path) -> dict:
+    """The object in a JSON file; {} for a file that is missing, half-written or damaged."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
 def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300] or type(error).__name__

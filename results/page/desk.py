@@ -23,10 +23,10 @@ import unlearning_algorithm as algorithm
 from data import uploads
 from data.uploads import InputError
 from models.store import folders
-from models.store.folders import PROJECT, RUNS, SAVED
+from models.store.folders import PROJECT, RUNS, SAVED, read_json_or_empty
 from results.page import requests, watching
 from results.page.asking import Asker
-from results.page.jobs import Job, JobQueue, read_json
+from results.page.jobs import Job, JobQueue
 from results.report.runs import finite
 from results.run import continuing, options
 
@@ -119,9 +119,9 @@ class Desk:
 
     def _stranger(self, name: str, folder: Path) -> Job:
         """A run that was started in a terminal, as a job."""
-        status = read_json(folder / "status.json")
+        status = read_json_or_empty(folder / "status.json")
         state = watching.folder_state(folder)
-        command = read_json(folder / "config.json").get("command")
+        command = read_json_or_empty(folder / "config.json").get("command")
         argv = [str(word) for word in command] if isinstance(command, list) else []
         ended = None if state == "running" else finite(status.get("updated"))
         return Job(
@@ -336,7 +336,7 @@ class Desk:
     def attack(self, request, name, attacks) -> Job:
         """Queues attacks on the model that a run made, and on those before and beside it, on the run's own data."""
         name, folder, _ = self.run(request, name)
-        config = read_json(folder / "config.json")
+        config = read_json_or_empty(folder / "config.json")
         given = dict(zip(("target_model", "model_name_or_path"), self.both_models(request, name)))
         chosen = self._attacks(attacks)
         if not chosen:
@@ -416,7 +416,7 @@ class Desk:
     def both_models(self, request, name) -> list[str]:
         """The models before and after a run."""
         _, folder, _ = self.run(request, name)
-        config = read_json(folder / "config.json")
+        config = read_json_or_empty(folder / "config.json")
         return [
             self.model(request, os.path.expanduser(str(config.get(key) or "")), f"the run's model ({key})")
             for key in ("model_name_or_path", "model_output_dir")
@@ -425,7 +425,7 @@ class Desk:
     def model_folder(self, request, name) -> Path | None:
         """The folder of the model that a run made: a saved one that no other run starts from; or None."""
         _, folder, job = self.run(request, name)
-        named = (job and job.model_folder) or read_json(folder / "config.json").get("model_output_dir")
+        named = (job and job.model_folder) or read_json_or_empty(folder / "config.json").get("model_output_dir")
         if not isinstance(named, str) or not named:
             return None
         path = Path(os.path.realpath(PROJECT / os.path.expanduser(named)))
@@ -452,7 +452,7 @@ class Desk:
         found: dict[str, list[str]] = {}
         chosen = {os.path.realpath(self.run(request, name)[1]): name for name in names}
         for other, (folder, _) in self.runs(request).items():
-            before = read_json(folder / "config.json").get("continue_from")
+            before = read_json_or_empty(folder / "config.json").get("continue_from")
             name = chosen.get(os.path.realpath(continuing.found(before, folder))) if before else None
             if name and other not in names:
                 found.setdefault(name, []).append(other)

@@ -9,10 +9,10 @@ import shlex
 
 import unlearning_algorithm as algorithm
 from data.uploads import InputError
-from models.store.folders import PROJECT
+from models.store.folders import PROJECT, read_json_or_empty
 from results.page import plain_words, requests, trials, watching
 from results.page.desk import ADVANCED, Desk, folder_bytes, megabytes, offer
-from results.page.jobs import has_checkpoint, read_json
+from results.page.jobs import has_checkpoint
 from results.page.showing import (
     AUTO_BUDGET,
     BUDGET_INFO,
@@ -263,7 +263,7 @@ class Page:
     def _verdict(job, folder) -> str:
         """The verdict of a run or of a test that has one, in one line."""
         if job.over and (folder / "retest.json").is_file():
-            return requests.retest_told(read_json(folder / "retest.json"))
+            return requests.retest_told(read_json_or_empty(folder / "retest.json"))
         if not job.over or job.kind != "unlearn" or not (folder / "evaluation.json").is_file():
             return ""
         try:
@@ -320,7 +320,7 @@ class Page:
         return [
             verdict_html(run),
             examples_table(run, split),
-            gr.update(value=number_rows(read_json(folder / "evaluation.json"))),
+            gr.update(value=number_rows(read_json_or_empty(folder / "evaluation.json"))),
             [(offer(path), path.stem.replace("_", " ")) for path in figures],
             gr.update(value=offer(report) if report.is_file() else None, visible=report.is_file()),
             gr.update(value=f"Prepare the model as a zip{size}", visible=model is not None),
@@ -433,7 +433,7 @@ class Page:
         if not name:
             return [gr.skip()] * 3 + [gr.update(visible=False)]
         _, folder, _ = self.desk.run(request, name)
-        evaluation = read_json(folder / "evaluation.json")
+        evaluation = read_json_or_empty(folder / "evaluation.json")
         if not evaluation:
             raise RunError(f"{name} has no evaluation.json yet")
         try:

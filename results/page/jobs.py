@@ -21,6 +21,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.store.folders import read_json_or_empty
+
 LOG = "log.txt"
 ENDED = ("finished", "failed", "stopped", "diverged", "collapsed")
 EXIT_WORDS = {
@@ -86,15 +88,6 @@ class Job:
         return self.state in ENDED
 
 
-def read_json(path: Path) -> dict:
-    """The object in a file that may be missing, half written or damaged: then {}."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def birth_of(pid: int) -> int | None:
     """When a living process began, in ticks since boot (tells reused ids apart); None for a dead one or a zombie."""
     try:
@@ -144,7 +137,7 @@ class JobQueue:
             raise QueueError(f"another interface is already serving {self.folder.parent}: use that one") from None
         for path in sorted(self.folder.glob("*.json")):
             with contextlib.suppress(TypeError):  # a damaged file is left where it is, for a person to look at
-                job = Job(**read_json(path))
+                job = Job(**read_json_or_empty(path))
                 self._jobs[job.id] = job
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
@@ -296,7 +289,7 @@ class JobQueue:
                 return
             if job.stop_asked and not forced and time.time() - job.stop_asked > FORCED:
                 forced = True
-                if read_json(self.project / job.folder / "status.json").get("stage") not in UNINTERRUPTED:
+                if read_json_or_empty(self.project / job.folder / "status.json").get("stage") not in UNINTERRUPTED:
                     self._signal(job, signal.SIGTERM)
             if own is None:
                 self._closing.wait(POLL)
@@ -312,7 +305,7 @@ class JobQueue:
 
     def _judge(self, job: Job, code: int | None) -> None:
         """How a job ended: by its exit code, or by what it left in its folder when that was not seen."""
-        status = read_json(self.project / job.folder / "status.json")
+        status = read_json_or_empty(self.project / job.folder / "status.json")
         earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
         if earlier:  # what another attempt left; its process is a surer mark than a clock that may be set back
             status = {}

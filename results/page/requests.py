@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.requests import ledger, retest
 from models.requests.ledger import LedgerError
-from results.page.jobs import read_json
+from models.store.folders import read_json_or_empty
 
 REQUEST_HEADERS = ["Request", "When (UTC)", "Run", "Method", "Rows", "Verdict", "Goes on from", "Tested again"]
 NONE_YET = "No request is recorded here yet. Each finished run adds a line: when, how, with what result, never what."
@@ -23,7 +23,7 @@ def requests_of(path: Path, runs) -> list[dict]:
 def newest_retest(folders) -> dict:
     """The latest test of earlier requests among run folders; {} where there was none."""
     found = [path for folder in folders if (path := folder / "retest.json").is_file()]
-    return read_json(max(found, key=lambda path: path.stat().st_mtime)) if found else {}
+    return read_json_or_empty(max(found, key=lambda path: path.stat().st_mtime)) if found else {}
 
 
 def retest_told(report: dict) -> str:

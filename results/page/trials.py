@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from results.page.jobs import read_json
+from models.store.folders import read_json_or_empty
 from results.report.runs import finite
 from results.report.words import duration, percent
 
@@ -17,7 +17,7 @@ TRIAL_HEADERS = ["Trial", "Method", "Forgotten", "Rest that is kept", "Took", "O
 
 def search_of(folder: Path) -> dict:
     """search.json of a run folder; {} where nothing is searched."""
-    found = read_json(folder / "search.json")
+    found = read_json_or_empty(folder / "search.json")
     return found if isinstance(found.get("trials"), list) else {}
 
 

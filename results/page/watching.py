@@ -14,7 +14,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from results.page.jobs import LOG, Job, birth_of, has_checkpoint, read_json
+from models.store.folders import read_json_or_empty
+from results.page.jobs import LOG, Job, birth_of, has_checkpoint
 from results.report.runs import finite
 from results.report.words import duration
 
@@ -213,7 +214,7 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
     if job.state == "queued":
         waiting = "starts next" if not ahead else f"{ahead} job{'s' if ahead > 1 else ''} before this one"
         return Progress("queued", "In the queue", 0.0, waiting)
-    status = read_json(folder / "status.json")
+    status = read_json_or_empty(folder / "status.json")
     stage = str(status.get("stage") or "")
     if job.kind == "evaluate":
         stage = ""
@@ -282,7 +283,7 @@ def run_folders(results_dir: Path) -> list[Path]:
 
 def folder_state(folder: Path) -> str:
     """State of a run that no job of this page belongs to."""
-    status = read_json(folder / "status.json")
+    status = read_json_or_empty(folder / "status.json")
     state = str(status.get("state") or "")
     if state == "running" and birth_of(status.get("pid") or 0) is None:
         return "interrupted"
@@ -293,10 +294,10 @@ def folder_state(folder: Path) -> str:
 
 def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[str]:
     """One row of the table of runs."""
-    config, status = read_json(folder / "config.json"), read_json(folder / "status.json")
+    config, status = read_json_or_empty(folder / "config.json"), read_json_or_empty(folder / "status.json")
     began = (job and job.started) or finite(status.get("started"))
     ended = (job and job.ended) or finite(status.get("updated"))
-    comparison = read_json(folder / "evaluation.json").get("comparison")
+    comparison = read_json_or_empty(folder / "evaluation.json").get("comparison")
     verdict = comparison.get("verdict") if isinstance(comparison, dict) else None
     state = job.state if job else folder_state(folder)
     return [

@@ -21,9 +21,8 @@ import unlearning_algorithm as algorithm
 from data import preparation, sampling
 from data.preparation import DataError
 from models.requests import ledger, recorded, retest
-from models.requests.recorded import read_json
 from models.store import folders, loading
-from models.store.folders import PROJECT, RUNS, SAVED
+from models.store.folders import PROJECT, RUNS, SAVED, read_json_or_empty
 from results.run.run_folder import UsageError
 
 INHERITED = (
@@ -53,10 +52,10 @@ def found(name, beside: Path | None = None) -> Path:
 
 def why_not(run: Path) -> str | None:
     """Why nothing can continue from this run, or None."""
-    if not run.is_dir() or not read_json(run / "config.json"):
+    if not run.is_dir() or not read_json_or_empty(run / "config.json"):
         return f"{run}: {'not the folder of a run' if run.exists() else 'no such folder'}; give a finished run's folder"
-    state = read_json(run / "status.json").get("state")
-    verdict = read_json(run / "evaluation.json").get("comparison", {}).get("verdict")
+    state = read_json_or_empty(run / "status.json").get("state")
+    verdict = read_json_or_empty(run / "evaluation.json").get("comparison", {}).get("verdict")
     if state == "collapsed" or verdict == "COLLAPSED":
         return f"{run} collapsed: its model lost its use. Continue from the run before it, with gentler settings"
     if not (run / "report.html").exists() or not (run / "evaluation.json").exists():
@@ -74,7 +73,7 @@ def inherited(given: dict, problems: list[str]) -> dict:
     if problem := why_not(run):
         problems.append(f"--continue_from {problem}")
         return {}
-    before = read_json(run / "config.json")
+    before = read_json_or_empty(run / "config.json")
     if not (given.get("forget_data") or given.get("forget_text")):
         problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
     if given.get("method") == "retrain":
@@ -106,7 +105,7 @@ def check_model(config: dict, model_hash: str):
     if not config.get("continue_from"):
         return
     run = found(config["continue_from"])
-    saved = read_json(run / ledger.RECEIPT).get("model_after")
+    saved = read_json_or_empty(run / ledger.RECEIPT).get("model_after")
     if saved and saved != model_hash:
         raise UsageError(
             f"--continue_from {run}: {config['model_name_or_path']} is not the model that this run saved (hash "
@@ -127,7 +126,7 @@ def chain(run) -> list[Path]:
                 "stay forgotten"
             )
         runs.append(path)
-        before = read_json(path / "config.json").get("continue_from")
+        before = read_json_or_empty(path / "config.json").get("continue_from")
         path = found(before, path) if before else None
     return runs[::-1]
 
@@ -163,13 +162,13 @@ def earlier_requests(config: dict, notes: list) -> list[Earlier]:
         wanted = recorded.forget_hash(run)
         if not wanted:
             continue  # it forgot nothing
-        before = read_json(run / "config.json")
+        before = read_json_or_empty(run / "config.json")
         rows, problem = elsewhere.get(wanted), None
         if rows is None:
             rows, problem = recorded.forget_rows(before, wanted)
         if problem:
             problems.append(f"the forget set of {run}, which is to stay forgotten: {problem}")
-        told = read_json(run / "evaluation.json").get("models", {})
+        told = read_json_or_empty(run / "evaluation.json").get("models", {})
         known, then = (told.get(role, {}).get("forget", {}) for role in ("target", "unlearned"))
         unseen = told.get("target", {}).get("holdout", {})
         requests.append(Earlier(run, str(before.get("method")), wanted, rows, known, then, unseen))
@@ -255,9 +254,9 @@ def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: s
     if "forget" not in sets.examples:
         return
     path, model_after = ledger_path(config), loading.model_hash(saved)
-    receipt = {"request": read_json(folder.path / ledger.RECEIPT).get("request") or secrets.token_hex(8)}
+    receipt = {"request": read_json_or_empty(folder.path / ledger.RECEIPT).get("request") or secrets.token_hex(8)}
     receipt |= {"data_hash": hashes["forget"], "model_after": model_after}
-    receipt["model_before"] = read_json(folder.path / "environment.json").get("model_hash")
+    receipt["model_before"] = read_json_or_empty(folder.path / "environment.json").get("model_hash")
     folder.write_json(ledger.RECEIPT, receipt)
     if path is None:
         return
@@ -266,7 +265,7 @@ def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: s
     line = ledger.append(path, {
         **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
         "state": state, "verdict": str(report["comparison"].get("verdict")), "rows": len(sets.examples["forget"]),
-        "follows": read_json(before / ledger.RECEIPT).get("request") if before else None,
+        "follows": read_json_or_empty(before / ledger.RECEIPT).get("request") if before else None,
         "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
         "known": retest.chosen(told["target"].get("forget")), "then": retest.chosen(told["unlearned"].get("forget")),
         "unseen": retest.chosen(told["target"].get("holdout")),
