@@ -18,15 +18,12 @@ import dataclasses
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation
-from data.sampling import spread
-from models.requests import recorded
+from data import preparation
 from models.store import folders, loading
 from models.store.folders import PROJECT
 from models.training import together
@@ -34,7 +31,6 @@ from results.report.runs import read_run
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.options import (  # noqa: F401 - the settings are offered here
     AUTO,
-    BUNDLED,
     OPTIONS,
     RETRAINED,
     TARGET,
@@ -45,130 +41,11 @@ from results.run.options import (  # noqa: F401 - the settings are offered here
     resolve,
 )
 from results.run.run_folder import RunFolder, UsageError, say
+from results.run.sets import EVALUATED, Sets, encode_sets, read_sets, sample_counterexamples, show_rows
 from results.run.stopping import Stopped, StopSwitch, reporter
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The story
-
-
-@dataclass
-class Sets:
-    """The rows of a run: examples by split, what was noticed, and the encoded rows training sees."""
-
-    examples: dict
-    notes: list
-    measured: dict = dataclasses.field(default_factory=dict)  # the rows of each set that evaluation looks at
-    encoded: dict = dataclasses.field(default_factory=dict)
-    earlier: list = dataclasses.field(default_factory=list)  # requests that are to stay forgotten
-
-
-def read_sets(config: dict) -> Sets:
-    """Reads and checks every set; forget rows found in the retain set are removed from it and counted."""
-    notes, examples = [], {}
-    for split in ("forget", "retain", "holdout", "general"):
-        source = config[f"{split}_data"]
-        if split == "forget" and config["forget_text"]:
-            examples[split] = preparation.examples_from_text(config["forget_text"])
-        elif source and source != "none":
-            examples[split] = recorded.read_all(source, split, notes)
-    if "forget" not in examples and algorithm.METHODS[config["method"]].needs_forget:
-        raise UsageError(f"{config['method']} needs --forget_data or --forget_text")
-    _check_questions(config["method"], examples.get("forget", []))
-    if config["retain_data"] == BUNDLED["general_retain"]:
-        notes.append("retain: none given, so the bundled general retain set stands in")
-    earlier = continuing.earlier_requests(config, notes)
-    if rows := continuing.rows_of(earlier):
-        examples["earlier"] = rows
-    if rows and "retain" in examples:
-        examples["retain"] = continuing.without_earlier(earlier, examples["retain"], notes)
-    if "forget" in examples and "retain" in examples:
-        kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], config["allow_overlap"])
-        examples["retain"] = kept
-        if removed:
-            notes.append(f"retain: {len(removed)} rows that are in the forget set were removed")
-    looked_at = {split: rows for split, rows in examples.items() if split in measuring.EVALUATED}
-    measured = {split: spread(rows, config["eval_rows"]) for split, rows in looked_at.items()}
-    notes += [f"{split}: {len(rows)} of {len(examples[split])} rows are measured (--eval_rows)"
-              for split, rows in measured.items() if len(rows) < len(examples[split])]  # fmt: skip
-    measured |= continuing.measured_earlier(earlier, config["eval_rows"])
-    return Sets(examples, notes, measured, earlier=earlier)
-
-
-def _check_questions(name: str, forget):
-    """Refuses a forget set of raw text to a method that answers questions otherwise, naming those that take it."""
-    raw = next((example for example in forget if example.prompt is None), None)
-    if raw and not algorithm.METHODS[name].works_on_raw_text:
-        able = ", ".join(m.name for m in algorithm.METHODS.values() if m.works_on_raw_text and m.needs_forget)
-        raise UsageError(
-            f"{name} needs questions, and row {raw.line} of the forget set is raw text; these take it: {able}"
-        )
-
-
-def encode_sets(sets: Sets, tokenizer, config: dict):
-    """Tokenises what training and probes see; makes the examples of a data augmentation."""
-    method = algorithm.METHODS[config["method"]]
-    wanted = {name: sets.examples[name] for name in ("forget", "retain", "holdout", "earlier") if name in sets.examples}
-    if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
-        wanted["forget"] = augmentation.passages(sets.examples["forget"])
-    if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
-        general = recorded.read_all(BUNDLED["general_retain"], "general_retain", [])
-        general = spread(general, config["general_retain_rows"])
-        wanted["retain_probe"] = sets.examples["retain"]
-        both = [*sets.examples["retain"], *general]
-        gone = [*sets.examples.get("forget", []), *sets.examples.get("earlier", [])]
-        wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
-    for name, examples in wanted.items():
-        sets.encoded[name], report = preparation.encode_examples(tokenizer, examples, config["max_length"])
-        sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]
-    encode_counterexamples(sets, tokenizer, config)
-
-
-def encode_counterexamples(sets: Sets, tokenizer, config: dict, model=None):
-    """Counterexamples for the forget set and, where its loss asks for them, the retain set.
-
-    Without `model` those that need none; with it those that the target model itself must say.
-    """
-    retain = algorithm.RETAIN_LOSSES[config["retain_loss"]].augmentation
-    wanted = [
-        ("forget", "counterpart", algorithm.METHODS[config["method"]].augmentation, {}),
-        ("retain", "retain_counterpart", retain, {"count": 1}),
-    ]
-    for split, name, kind, options in wanted:
-        if not kind or augmentation.AUGMENTATIONS[kind].needs_model != (model is not None):
-            continue
-        examples = sets.examples[split]
-        if model is not None:
-            say(f"sampling {config['alternates_per_question']} other answers to each of {len(examples)} {split} rows")
-            examples = augmentation.passages(examples)
-            options = {"sample": sampler(model, tokenizer), "count": config["alternates_per_question"]}
-            options["tokens"] = lambda text: tokenizer(text, add_special_tokens=False).input_ids
-        made = augmentation.AUGMENTATIONS[kind].make(examples, config["seed"], **options)
-        sets.encoded[name], _ = made.encode(tokenizer, config["max_length"])
-        say(f"{name}: {len(made.examples)} examples, such as {made.examples[0].answer!r}")
-
-
-def sampler(model, tokenizer):
-    """sample(prompts, count, max_new_tokens, seed) -> `count` texts per prompt, by the model at temperature 1."""
-    from models.forward import generation
-
-    stop = {*preparation.end_of_turn(tokenizer), tokenizer.eos_token_id} - {None}
-
-    def start(example) -> list[int]:
-        if example.prompt is not None:
-            return preparation.encode_prompt(tokenizer, example)
-        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        return tokenizer(example.answer, add_special_tokens=False).input_ids or bos
-
-    def sample(prompts, count: int, max_new_tokens: int, seed: int) -> list[list[str]]:
-        return processes.team().from_main(lambda: drawn(prompts, count, max_new_tokens, seed))
-
-    def drawn(prompts, count: int, max_new_tokens: int, seed: int) -> list[list[str]]:
-        ids = [start(example) for example in prompts for _ in range(count)]
-        said = generation.generate(model, ids, [max_new_tokens] * len(ids), stop, temperature=1.0, seed=seed)
-        texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in said]
-        return [texts[i : i + count] for i in range(0, len(texts), count)]
-
-    return sample
 
 
 def show_configuration(config: dict, given: dict):
@@ -177,14 +54,6 @@ def show_configuration(config: dict, given: dict):
     for name, value in config.items():
         if value not in (None, "", False):
             say(f"  {'*' if name in given else ' '} {name} = {value}")
-
-
-def show_rows(sets: Sets, tokenizer, count: int = 2):
-    """Shows the first forget rows and which of their tokens carry loss."""
-    name = "forget" if "forget" in sets.encoded else "retain"
-    say(f"first {name} rows, [what carries loss]:")
-    for context, loss in preparation.preview(tokenizer, sets.encoded[name], count):
-        say(f"  {context!r} [{loss!r}]")
 
 
 def live_answers(model, tokenizer, examples, count: int) -> list[dict]:
@@ -294,7 +163,7 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
 def print_table(report: dict):
     """The before/after table, per split and metric."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
-    for split in measuring.EVALUATED:
+    for split in EVALUATED:
         rows = {name: report["models"][name].get(split, {}) for name in models}
         if not rows["target"]:
             continue
@@ -409,7 +278,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     switch.check()
     folder.stage("unlearning")
     with weights.computing_in(model, dtype):
-        encode_counterexamples(sets, tokenizer, config, model)
+        sample_counterexamples(sets, tokenizer, config, model)
     references = None
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(model, tokenizer, sets, config, folder, switch)
@@ -448,7 +317,7 @@ def _conclude(trained, tokenizer, sets, config, folder, switch, hashes, results,
     evaluations, attacked = results.evaluations, results.attacked
     report = evaluation_metrics.evaluation_json(evaluations, {name: value for name, value in attacked.items() if value})
     report["notes"].update({f"data_{number}": note for number, note in enumerate(sets.notes, 1)})
-    report["earlier"] = continuing.retested(sets.earlier, report)
+    report["earlier"] = sets.earlier.retested(report)
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", sets.measured, evaluations)
     write_cards(folder.path, config, hashes)

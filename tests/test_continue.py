@@ -15,7 +15,8 @@ from data.preparation import encode_examples
 from models.requests import ledger, retest
 from models.store import loading
 from results.run import continuing
-from unlearning_script import main, read_sets, resolve
+from results.run.sets import read_sets
+from unlearning_script import main, resolve
 
 PEOPLE = tiny_models.PEOPLE[:4]
 ENOUGH = ("--max_steps=40", "--eval_steps=10", "--learning_rate=2e-3", "--retain_weight=6", "--forget_weight=4",
@@ -257,7 +258,7 @@ def test_a_forget_set_that_moved_is_named_or_left_out(copied, tmp_path, capsys):
     flags = [flag.replace("request-4", "again") for flag in copied.next(4, "--max_steps=1", "--metrics=loss")]
     assert main(flags) == 3 and "--earlier_data" in capsys.readouterr().err
     config = resolve(dict(flag[2:].partition("=")[::2] for flag in flags if "=" in flag) | {"earlier_data": str(gone)})
-    assert [len(request.examples) for request in continuing.earlier_requests(config, [])] == [3, 3, 3]
+    assert [len(request.examples) for request in continuing.read(config).requests] == [3, 3, 3]
     assert main([*flags, "--earlier_data=none"]) == 0
     rows = json.loads((copied.folder / "again" / "evaluation.json").read_text())["earlier"]
     assert rows[0]["verdict"] == retest.UNTESTED and not rows[0]["after"] and rows[1]["after"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import transformers
 
-import unlearning_script
 from models.store import loading
 from results.run import plan, planning
+from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,8 +26,8 @@ def estimated(flags: list[str], **options) -> dict:
     """`planning.estimate` for the flags of a run."""
     config = resolve({word[2:].split("=", 1)[0]: word.split("=", 1)[1] for word in flags if "=" in word})
     folder = plan.local_folder(config["model_name_or_path"])
-    sets = unlearning_script.read_sets(config)
-    unlearning_script.encode_sets(sets, loading.load_tokenizer(folder), config)
+    sets = read_sets(config)
+    encode_sets(sets, loading.load_tokenizer(folder), config)
     return planning.estimate(config, plan.local_config(folder), sets.encoded, **options)
 
 

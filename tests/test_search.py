@@ -21,6 +21,7 @@ import analyze_results
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data import preparation
+from data.sampling import spread
 from data.wrong_answers import wrong_answers
 from models.store import loading
 from results.run import measuring, options
@@ -101,7 +102,7 @@ def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path
 def test_the_search_judges_by_rows_that_the_evaluation_does_not_measure():
     rows = tiny_models.facts() * 3
     rows = [preparation.Example(answer=f"{row.answer} {n}", prompt=row.prompt) for n, row in enumerate(rows)]
-    measured = unlearning_script.spread(rows, 80)
+    measured = spread(rows, 80)
     own = search_score.own_rows(rows, measured)
     assert len(own) >= search_score.ENOUGH and not {row.answer for row in own} & {row.answer for row in measured}
     few = rows[:20]  # all of them are measured: there are no others to judge by

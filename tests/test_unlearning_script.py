@@ -16,6 +16,7 @@ import unlearning_script
 from data.preparation import read_examples
 from models.store import loading
 from results.run import measuring
+from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,8 +177,8 @@ def test_general_rows_are_trained_on_beside_the_retain_set_but_not_those_to_forg
     flags = [flag for flag in world[1] if not flag.startswith("--forget_data")]
     given = dict(flag.lstrip("-").split("=", 1) for flag in [*flags, f"--forget_data={to_forget}"])
     config = resolve({**given, "method": "profile_matching", "general_retain_rows": 1000})
-    sets, tokenizer = unlearning_script.read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
-    unlearning_script.encode_sets(sets, tokenizer, config)
+    sets, tokenizer = read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
+    encode_sets(sets, tokenizer, config)
     own = len(sets.examples["retain"])
     assert len(sets.encoded["retain"]) == own + len(bundled) - 1
     assert (
@@ -188,7 +189,7 @@ def test_general_rows_are_trained_on_beside_the_retain_set_but_not_those_to_forg
 
 def encoded_without(sets, tokenizer, config):
     sets.encoded.clear()
-    unlearning_script.encode_sets(sets, tokenizer, {**config, "general_retain_rows": 0})
+    encode_sets(sets, tokenizer, {**config, "general_retain_rows": 0})
     return sets.encoded
 
 

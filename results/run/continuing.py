@@ -1,7 +1,7 @@
 """Deletion requests come one after another: what a run takes over from the run it continues, and what it records.
 
     config = inherited(given, problems)     # the model, the data and the settings of the run continued from
-    earlier = earlier_requests(config, notes)  # the forget sets of all runs before it, checked against their hashes
+    earlier = read(config)                  # the forget sets of all runs before it, checked against their hashes
     record(...)                             # the run's line in the ledger, and its receipt
 
 Earlier forget sets are found through the chain of runs: each config.json names its forget set and the run it continued
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
-from data import preparation, sampling
+from data import sampling
 from data.preparation import DataError
 from models.requests import ledger, recorded, retest
 from models.store import folders, loading
@@ -136,28 +136,59 @@ def chain(run) -> list[Path]:
 
 
 @dataclass
-class Earlier:
+class Request:
     """A request carried out before: its run, the hash of its rows, the rows (None: gone), what was measured then."""
 
     run: Path
     method: str
     data_hash: str
     examples: list | None
-    known: dict = field(default_factory=dict)  # forget metrics before it was unlearned
-    then: dict = field(default_factory=dict)  # and right after
-    unseen: dict = field(default_factory=dict)  # of rows never seen
+    known: dict  # forget metrics before it was unlearned
+    then: dict  # and right after
+    unseen: dict  # of rows never seen
 
 
-def earlier_requests(config: dict, notes: list) -> list[Earlier]:
-    """The requests that a run with `config` follows, the first one first; [] when it continues from none.
+@dataclass
+class Earlier:
+    """The requests that a run follows, the first one first, and notes on those whose rows are lost."""
 
-    Raises DataError naming every forget set that is gone or has changed, unless --earlier_data is none: then these are
-    left out with a note.
+    requests: list[Request] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list:
+        """All rows of the earlier requests that still exist."""
+        return [row for request in self.requests for row in request.examples or ()]
+
+    def measured(self, count: int) -> dict[str, list]:
+        """{"earlier_1": rows, ...}: at most `count` rows of each earlier request, for evaluation."""
+        return {f"earlier_{number}": sampling.spread(request.examples, count)
+                for number, request in enumerate(self.requests, 1) if request.examples}  # fmt: skip
+
+    def retested(self, report: dict) -> list[dict]:
+        """A row per request for evaluation.json: its numbers then, before and after this run, and the verdict."""
+        rows = []
+        for number, request in enumerate(self.requests, 1):
+            before, after = (report["models"][role].get(f"earlier_{number}", {}) for role in ("target", "unlearned"))
+            verdict, why = retest.verdict(request.known, request.then, after, request.unseen)
+            rows.append({"set": f"earlier_{number}", "run": str(request.run), "method": request.method,
+                         "data_hash": request.data_hash, "rows": len(request.examples or ()),
+                         "known": request.known, "then": request.then, "before": before, "after": after,
+                         "verdict": verdict, "why": why})  # fmt: skip
+        return rows
+
+
+def read(config: dict) -> Earlier:
+    """The requests that a run with `config` follows; none without --continue_from.
+
+    Raises DataError naming every forget set that is gone or has changed. With --earlier_data none these become notes.
     """
+    found = Earlier()
     if not config.get("continue_from"):
-        return []
-    elsewhere = {} if config["earlier_data"] == "none" else recorded.by_hash(config["earlier_data"])
-    requests, problems = [], []
+        return found
+    optional = config["earlier_data"] == "none"
+    elsewhere = {} if optional else recorded.by_hash(config["earlier_data"])
+    problems = []
     for run in chain(config["continue_from"]):
         wanted = recorded.forget_hash(run)
         if not wanted:
@@ -167,51 +198,16 @@ def earlier_requests(config: dict, notes: list) -> list[Earlier]:
         if rows is None:
             rows, problem = recorded.forget_rows(before, wanted)
         if problem:
-            problems.append(f"the forget set of {run}, which is to stay forgotten: {problem}")
-        told = read_json_or_empty(run / "evaluation.json").get("models", {})
-        known, then = (told.get(role, {}).get("forget", {}) for role in ("target", "unlearned"))
-        unseen = told.get("target", {}).get("holdout", {})
-        requests.append(Earlier(run, str(before.get("method")), wanted, rows, known, then, unseen))
-    if problems and config["earlier_data"] != "none":
-        cure = "Put it back there, name where it lies now with --earlier_data, or give --earlier_data none to go on "
-        raise DataError("\n".join([*problems, cure + "without it: it is then neither kept forgotten nor tested"]))
-    notes += [f"not kept forgotten and not tested: {problem}" for problem in problems]
-    return requests
-
-
-def rows_of(requests: list[Earlier]) -> list:
-    """All rows of the earlier requests that are there."""
-    return [row for request in requests for row in request.examples or ()]
-
-
-def without_earlier(requests: list[Earlier], retain: list, notes: list) -> list:
-    """The retain rows that no earlier request wants forgotten; those removed are counted in a note.
-
-    However many: a retain set that serves a whole sequence holds all that was ever asked to be forgotten.
-    """
-    kept, removed = preparation.remove_overlap(rows_of(requests), retain, True)
-    if removed:
-        notes.append(f"retain: {len(removed)} rows that an earlier request wants forgotten were removed")
-    return kept
-
-
-def measured_earlier(requests: list[Earlier], count: int) -> dict[str, list]:
-    """{"earlier_1": rows, ...}: the rows of each earlier request that are measured, `count` of them at most."""
-    return {f"earlier_{number}": sampling.spread(request.examples, count)
-            for number, request in enumerate(requests, 1) if request.examples}  # fmt: skip
-
-
-def retested(requests: list[Earlier], report: dict) -> list[dict]:
-    """A row per earlier request for evaluation.json: its numbers then, before and after this run, and the verdict."""
-    rows = []
-    for number, request in enumerate(requests, 1):
-        before, after = (report["models"][role].get(f"earlier_{number}", {}) for role in ("target", "unlearned"))
-        verdict, why = retest.verdict(request.known, request.then, after, request.unseen)
-        rows.append({"set": f"earlier_{number}", "run": str(request.run), "method": request.method,
-                     "data_hash": request.data_hash, "rows": len(request.examples or ()),
-                     "known": request.known, "then": request.then, "before": before, "after": after,
-                     "verdict": verdict, "why": why})  # fmt: skip
-    return rows
+            problems.append(f"the forget set of {run}, which must stay forgotten: {problem}")
+        models = read_json_or_empty(run / "evaluation.json").get("models", {})
+        known, then = (models.get(role, {}).get("forget", {}) for role in ("target", "unlearned"))
+        unseen = models.get("target", {}).get("holdout", {})
+        found.requests.append(Request(run, str(before.get("method")), wanted, rows, known, then, unseen))
+    if problems and not optional:
+        cure = "Put it back, give its new place with --earlier_data, or go on without it with --earlier_data none: "
+        raise DataError("\n".join([*problems, cure + "it is then neither kept forgotten nor tested"]))
+    found.notes = [f"not kept forgotten and not tested: {problem}" for problem in problems]
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

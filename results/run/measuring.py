@@ -17,7 +17,6 @@ from results.run import processes
 from results.run.run_folder import say
 
 EVALUATIONS = RUNS / ".evaluations"  # of unchanged models, found again by their hashes
-EVALUATED = ("forget", "retain", "holdout", "general")
 GLANCE = 8  # rows of a set that tell an unfit retrained model before the run
 
 

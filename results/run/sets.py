@@ -1,0 +1,171 @@
+"""The rows of a run: read and checked, then encoded, with the counterexamples that a method trains on.
+
+    sets = read_sets(config)                                # examples by split
+    encode_sets(sets, tokenizer, config)                    # token rows for training and its probes
+    sample_counterexamples(sets, tokenizer, config, model)  # those that the target model itself writes
+
+The first two need no model: --plan and --method auto call them too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import unlearning_algorithm as algorithm
+from data import augmentation, preparation
+from data.sampling import spread
+from models.requests import recorded
+from results.run import continuing, processes
+from results.run.options import BUNDLED
+from results.run.run_folder import UsageError, say
+
+EVALUATED = ("forget", "retain", "holdout", "general")
+
+
+@dataclass
+class Sets:
+    """Examples by split, the notes taken while reading, and the encoded rows that training sees."""
+
+    examples: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+    measured: dict = field(default_factory=dict)  # the rows of each set that are evaluated
+    encoded: dict = field(default_factory=dict)
+    earlier: continuing.Earlier = field(default_factory=continuing.Earlier)  # requests that must stay forgotten
+
+
+def read_sets(config: dict) -> Sets:
+    """Reads and checks every set. Rows to forget, of this or an earlier request, leave the retain set.
+
+    Raises UsageError when the method cannot use these sets, DataError for bad or missing data.
+    """
+    sets = Sets()
+    examples, notes = sets.examples, sets.notes
+    for split in EVALUATED:
+        source = config[f"{split}_data"]
+        if split == "forget" and config["forget_text"]:
+            examples[split] = preparation.examples_from_text(config["forget_text"])
+        elif source and source != "none":
+            examples[split] = recorded.read_all(source, split, notes)
+    _check_forget_set(config["method"], examples.get("forget"))
+    if config["retain_data"] == BUNDLED["general_retain"]:
+        notes.append("retain: none given, so the bundled general retain set is used")
+    sets.earlier = continuing.read(config)
+    notes += sets.earlier.notes
+    if sets.earlier.rows:
+        examples["earlier"] = sets.earlier.rows
+    _clean_retain_set(sets, config["allow_overlap"])
+    for split in [split for split in EVALUATED if split in examples]:
+        sets.measured[split] = spread(examples[split], config["eval_rows"])
+        if (count := len(sets.measured[split])) < len(examples[split]):
+            notes.append(f"{split}: {count} of {len(examples[split])} rows are measured (--eval_rows)")
+    sets.measured |= sets.earlier.measured(config["eval_rows"])
+    return sets
+
+
+def _check_forget_set(name: str, forget):
+    """Refuses a missing forget set, and raw text for a method that needs questions."""
+    method = algorithm.METHODS[name]
+    if forget is None and method.needs_forget:
+        raise UsageError(f"{name} needs --forget_data or --forget_text")
+    raw = next((example for example in forget or () if example.prompt is None), None)
+    if raw and not method.works_on_raw_text:
+        able = ", ".join(m.name for m in algorithm.METHODS.values() if m.works_on_raw_text and m.needs_forget)
+        raise UsageError(
+            f"{name} needs questions, and row {raw.line} of the forget set is raw text; these methods accept it: {able}"
+        )
+
+
+def _clean_retain_set(sets: Sets, allow_overlap: bool):
+    """Removes rows to forget from the retain set and notes how many."""
+    examples = sets.examples
+    if "retain" not in examples:
+        return
+    # any number may go here: one retain set may serve a whole sequence of requests
+    examples["retain"], removed = preparation.remove_overlap(sets.earlier.rows, examples["retain"], True)
+    if removed:
+        sets.notes.append(f"retain: {len(removed)} rows that an earlier request wants forgotten were removed")
+    if "forget" in examples:
+        kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], allow_overlap)
+        examples["retain"] = kept
+        if removed:
+            sets.notes.append(f"retain: {len(removed)} rows that are in the forget set were removed")
+
+
+def encode_sets(sets: Sets, tokenizer, config: dict):
+    """Tokenises what training and probes see, and the counterexamples that need no model."""
+    examples, method = sets.examples, algorithm.METHODS[config["method"]]
+    wanted = {name: examples[name] for name in ("forget", "retain", "holdout", "earlier") if name in examples}
+    if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
+        wanted["forget"] = augmentation.passages(examples["forget"])
+    if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
+        general = recorded.read_all(BUNDLED["general_retain"], "general_retain", [])
+        both = [*examples["retain"], *spread(general, config["general_retain_rows"])]
+        gone = [*examples.get("forget", []), *examples.get("earlier", [])]
+        wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
+        wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
+    for name, rows in wanted.items():
+        sets.encoded[name], report = preparation.encode_examples(tokenizer, rows, config["max_length"])
+        sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]
+    for split, name, kind, options in _augmentations(config):
+        if not kind.needs_model:
+            made = kind.make(examples[split], config["seed"], **options)
+            _encode_counterexamples(sets, name, made, tokenizer, config)
+
+
+def sample_counterexamples(sets: Sets, tokenizer, config: dict, model):
+    """Encodes the counterexamples that the target `model` itself has to write, where the method asks for them."""
+    count = config.get("alternates_per_question")
+    for split, name, kind, _ in _augmentations(config):
+        if kind.needs_model:
+            examples = sets.examples[split]
+            say(f"sampling {count} other answers to each of {len(examples)} {split} rows")
+            made = kind.make(
+                augmentation.passages(examples), config["seed"], sample=sampler(model, tokenizer), count=count,
+                tokens=lambda text: tokenizer(text, add_special_tokens=False).input_ids,
+            )  # fmt: skip
+            _encode_counterexamples(sets, name, made, tokenizer, config)
+
+
+def _augmentations(config: dict):
+    """(split, name of the encoded rows, augmentation, options) for the forget set and for the retain set, if wanted."""
+    forget = algorithm.METHODS[config["method"]].augmentation
+    retain = algorithm.RETAIN_LOSSES[config["retain_loss"]].augmentation
+    wanted = (("forget", "counterpart", forget, {}), ("retain", "retain_counterpart", retain, {"count": 1}))
+    return [(split, name, augmentation.AUGMENTATIONS[kind], options) for split, name, kind, options in wanted if kind]
+
+
+def _encode_counterexamples(sets: Sets, name: str, made, tokenizer, config: dict):
+    sets.encoded[name], _ = made.encode(tokenizer, config["max_length"])
+    say(f"{name}: {len(made.examples)} examples, such as {made.examples[0].answer!r}")
+
+
+def sampler(model, tokenizer):
+    """Returns sample(prompts, count, max_new_tokens, seed) -> `count` texts per prompt, by the model at temperature 1.
+
+    The main process samples for all.
+    """
+    from models.forward import generation
+
+    stop = {*preparation.end_of_turn(tokenizer), tokenizer.eos_token_id} - {None}
+
+    def start(example) -> list[int]:
+        if example.prompt is not None:
+            return preparation.encode_prompt(tokenizer, example)
+        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        return tokenizer(example.answer, add_special_tokens=False).input_ids or bos
+
+    def drawn(prompts, count: int, max_new_tokens: int, seed: int) -> list[list[str]]:
+        ids = [start(example) for example in prompts for _ in range(count)]
+        said = generation.generate(model, ids, [max_new_tokens] * len(ids), stop, temperature=1.0, seed=seed)
+        texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in said]
+        return [texts[i : i + count] for i in range(0, len(texts), count)]
+
+    return lambda *asked: processes.team().from_main(lambda: drawn(*asked))
+
+
+def show_rows(sets: Sets, tokenizer, count: int = 2):
+    """Prints the first forget rows and which of their tokens carry loss."""
+    name = "forget" if "forget" in sets.encoded else "retain"
+    say(f"first {name} rows, [what carries loss]:")
+    for context, loss in preparation.preview(tokenizer, sets.encoded[name], count):
+        say(f"  {context!r} [{loss!r}]")
