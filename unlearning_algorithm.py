@@ -29,8 +29,6 @@ import numpy as np
 from data.sampling import BatchStream, token_budget_batches
 from models.forward.answers import (  # noqa: F401 - all of it is offered here
     Answers,
-    FrozenHead,
-    Reference,
     answer_outputs,
     evaluating,
     join_batches,
@@ -38,6 +36,7 @@ from models.forward.answers import (  # noqa: F401 - all of it is offered here
     unwrapped,
 )
 from models.forward.layers import MethodError, chosen_layer
+from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
 from models.methods.losses import (  # noqa: F401 - all losses are offered here
     RETAIN_LOSSES,
     Context,
@@ -98,52 +97,6 @@ class Diverged(ValueError):
     exit_code = 5
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# References: the target model's frozen outputs, computed once
-
-
-def cache_reference(
-    model,
-    rows,
-    pad_token_id: int,
-    *,
-    distribution: bool = False,
-    layer: int | None = None,
-    batch_tokens: int = 4096,
-    accelerator=None,
-) -> Reference:
-    """One pass over `rows` that keeps what losses need of the model as it is: 4 bytes a row, or d values a token.
-
-    `distribution` keeps the head's input and a copy of the head, `layer` that layer's output and nothing else. Equals
-    a live second model (loss and gradient); checked on the first batch, because a head that does more than scaling
-    and soft-capping could not be rebuilt from its input. Several processes share the work; each gets all of it.
-    """
-    losses, kept = torch.zeros(len(rows)), None
-    offsets = np.concatenate([[0], np.cumsum(rows.answer_lengths)]).astype(np.int64)
-    head = FrozenHead(model) if distribution else None
-    with evaluating(model):
-        mine = together.share(accelerator, token_budget_batches(rows.lengths, batch_tokens))
-        for number, (indices, counts) in enumerate(mine):
-            answers = answer_outputs(model, rows.batch(indices, pad_token_id), layer=layer, logits=layer is None)
-            if head and not number and not torch.allclose(head(answers.hidden), answers.logits, rtol=1e-2, atol=1e-2):
-                name = type(unwrapped(model)).__name__
-                raise MethodError(f"the output head of {name} does more than this tool can rebuild; use npo or simnpo")
-            if counts and layer is None:
-                losses[torch.as_tensor(indices)] = answers.sequence_nll().float().cpu()
-            if distribution or layer is not None:
-                values = answers.activation if layer is not None else answers.hidden
-                kept = values.new_zeros(int(offsets[-1]), values.shape[-1]) if kept is None else kept
-                for index, piece in zip(indices, values.split(answers.lengths().long().tolist()) if counts else ()):
-                    kept[offsets[index] : offsets[index + 1]] = piece
-    if kept is not None:
-        device = kept.device
-        kept = together.summed(accelerator, kept)[0].to(device)
-    if layer is not None:
-        return Reference(offsets=offsets, activation=kept)
-    (losses,) = together.summed(accelerator, losses)
-    return Reference(losses, kept, offsets, head) if distribution else Reference(losses)
-
-
 def learning_rate_at(step: int, total: int, settings) -> float:
     """The learning rate of step `step` (from 0): linear warm-up, then constant, linear or cosine decay to zero."""
     if step < settings.warmup_steps:
@@ -159,47 +112,6 @@ def learning_rate_at(step: int, total: int, settings) -> float:
 
 
 LR_SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Probes: cheap looks at the sets during the run
-
-
-def token_losses(model, rows, pad_token_id: int, batch_tokens: int = 2048, accelerator=None) -> tuple[list, np.ndarray]:
-    """-log p per answer token, an array per row, nats, and next-token accuracy per row (N,); no gradient."""
-    offsets = np.concatenate([[0], np.cumsum(rows.answer_lengths)]).astype(np.int64)
-    losses, accuracy = torch.zeros(int(offsets[-1])), torch.zeros(len(rows), dtype=torch.float64)
-    with evaluating(model):
-        for indices, counts in together.share(accelerator, token_budget_batches(rows.lengths, batch_tokens)):
-            answers = answer_outputs(model, rows.batch(indices, pad_token_id))
-            if not counts:
-                continue
-            right = (answers.logits.max(-1).indices == answers.labels).float()  # argmax takes thrice as long
-            accuracy[indices] = (answers.per_row(right) / answers.lengths()).cpu().double()
-            pieces = answers.token_nll().float().cpu().split(answers.lengths().long().tolist())
-            for index, piece in zip(indices, pieces):
-                losses[offsets[index] : offsets[index + 1]] = piece
-    losses, accuracy = together.summed(accelerator, losses, accuracy)
-    return np.split(losses.numpy(), offsets[1:-1]), accuracy.numpy()
-
-
-def row_losses(model, rows, pad_token_id: int, accelerator=None):
-    """Mean answer-token loss per row (N,), nats, and next-token accuracy per row (N,); no gradient."""
-    losses, accuracy = token_losses(model, rows, pad_token_id, accelerator=accelerator)
-    return np.array([values.mean() for values in losses]), accuracy
-
-
-def probe(model, rows, pad_token_id: int, accelerator=None) -> dict:
-    """Mean loss (nats per token), mean answer probability exp(-l_i) and mean next-token accuracy of some rows."""
-    return _summary(*row_losses(model, rows, pad_token_id, accelerator))
-
-
-def _summary(losses, accuracy) -> dict:
-    return {
-        "loss": float(losses.mean()),
-        "answer_probability": float(np.exp(-losses).mean()),
-        "accuracy": float(accuracy.mean()),
-    }
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -341,7 +253,7 @@ class Unlearning:
         means = np.array([values.mean() for values in unseen])
         if unseen and "holdout_probe" not in self.rows:
             few = self._probed("holdout", holdout)
-            known["holdout"] = _summary(means[few], accuracy[few])
+            known["holdout"] = summary(means[few], accuracy[few])
         self.start = self._look(known)
         self.level = float(means.mean()) if unseen else self._stated_level()
         if method.draws:

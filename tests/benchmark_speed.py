@@ -53,7 +53,7 @@ PARTS = {  # ours with a name of a module of models/ replaced
     "attention apart for segments of unequal size": ("ours", "npo", {"packing": {"GROUP": 0}}),
     "a packed batch of any number of tokens": ("ours", "npo", {"packing": {"ROUND": 1}}),
     "the last feed-forward block at every position": ("ours", "npo", {"answers": {"narrowed": whole}}),
-    "the library's norms and rotary embeddings": ("ours", "npo", {"lean": {"lean_layers": whole}}),
+    "the library's norms and rotary embeddings": ("ours", "npo", {"cpu_paths": {"lean_layers": whole}}),
     "padded rows, the library's attention": ("ours", "npo", {"packing": {"supported": lambda model: False}}),
     "the optimizer in whole passes": ("ours", "npo", {"weights": {"PIECE": {"cpu": 2**40, "cuda": 2**40}}}),
 }
@@ -101,16 +101,16 @@ def plain_steps(model, rows, method: str, pad: int):
 def our_steps(model, rows, method: str, pad: int, settings: dict):
     """Yields the real tokens of each step of the project's loop."""
     import unlearning_algorithm as algorithm
-    from models.forward import answers, lean, packing
-    from models.store import loading
+    from models.forward import answers, cpu_paths, packing
+    from models.store import adapters
     from models.training import weights
 
     weights.keep_freed_memory()
-    for module in (answers, lean, packing, weights):
+    for module in (answers, cpu_paths, packing, weights):
         for part, value in settings.pop(module.__name__.split(".")[-1], {}).items():
             setattr(module, part, value)
     if settings.pop("use_peft", False):
-        model = loading.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
+        model = adapters.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
     settings = {"learning_rate": 1e-6, "per_device_train_batch_size": BATCH, "retain_rows_per_forget_row": 1.0,
                 "max_steps": 10_000, "eval_steps": 100_000, "probe_rows": 1, "early_stop": False,
                 "load_best_model_at_end": False, **settings}  # fmt: skip

@@ -12,7 +12,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models.forward import cross_entropy, lean, packing
+from models.forward import cpu_paths, packing
 from unlearning_algorithm import Answers, Context, Reference
 
 VOCABULARY = 53
@@ -153,7 +153,7 @@ def test_lean_norms_equal_the_models_own(dtype):
     upstream = torch.randn(2, 7, 32).to(dtype)
     own = module(hidden)
     expected = torch.autograd.grad(own, [hidden, module.weight], upstream)
-    with lean.lean_layers(model):
+    with cpu_paths.lean_layers(model):
         ours = module(hidden)
         assert ours.grad_fn.name() == "_RmsNormBackward"
         found = torch.autograd.grad(ours, [hidden, module.weight], upstream)
@@ -174,7 +174,7 @@ def test_lean_rotary_embeddings_equal_the_models_own(dtype):
     vectors = [torch.randn(1, heads, 7, 8).to(dtype).requires_grad_() for heads in (4, 2)]
     upstream = [torch.randn_like(part) for part in vectors]
     expected = own(*vectors, cos, sin)
-    with lean.lean_layers(tiny()):
+    with cpu_paths.lean_layers(tiny()):
         found = modeling_llama.apply_rotary_pos_emb(*vectors, cos, sin)
     assert modeling_llama.apply_rotary_pos_emb is own
     assert [part.grad_fn.name() for part in found] == ["_RotaryBackward"] * 2
@@ -188,11 +188,11 @@ def test_a_rotary_embedding_that_turns_otherwise_keeps_its_own():
     """Cohere turns neighbours against each other, not halves; that the losses are right the test above says."""
     model = tiny("cohere")
     own = sys.modules[type(model).__module__].apply_rotary_pos_emb
-    lean._equal.pop(own, None)
+    cpu_paths._equal.pop(own, None)
     first = encoded([np.array([5, 6])] * 2, [1, 1])  # position 0 alone is computed, where nothing turns
     for rows, known in ((first, None), (random_rows(), False)):
         answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
-        assert lean._equal.get(own) is known
+        assert cpu_paths._equal.get(own) is known
         torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
 
 
@@ -220,7 +220,7 @@ def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
     model = tiny("gemma2")  # (1 + weight) x / rms(x)
     hidden = torch.randn(2, 7, 32).requires_grad_()
     own = model.model.norm(hidden)
-    with lean.lean_layers(model):
+    with cpu_paths.lean_layers(model):
         found = model.model.norm(hidden)
     assert found.grad_fn.name() != "_RmsNormBackward"
     torch.testing.assert_close(found, own, rtol=0, atol=0)
@@ -229,17 +229,17 @@ def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("piece", [1, 3 * 17, 1 << 20])
 def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch):
-    monkeypatch.setattr(cross_entropy, "PIECE", piece)
+    monkeypatch.setattr(cpu_paths, "PIECE", piece)
     torch.manual_seed(0)
     logits = (5 * torch.randn(7, 17)).to(dtype).requires_grad_()
     labels, weight = torch.randint(0, 17, (7,)), torch.randn(7)
     plain = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
     (expected,) = torch.autograd.grad((plain * weight).sum(), logits)
-    ours = cross_entropy.token_nll(logits, labels)
+    ours = cpu_paths.token_nll(logits, labels)
     (found,) = torch.autograd.grad((ours * weight).sum(), logits)
     torch.testing.assert_close(ours, plain, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found, expected, rtol=1e-5 if dtype == torch.float32 else 1e-2, atol=1e-6)
-    assert cross_entropy.token_nll(logits[:0], labels[:0]).shape == (0,)
+    assert cpu_paths.token_nll(logits[:0], labels[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize(("cost", "most"), [(0, 10**9), (100, 10**9), (10**9, 10**9), (10**9, 1), (10**9, 2_000)])

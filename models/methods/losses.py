@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from models.forward.answers import Answers, Reference
+from models.forward.answers import Answers
+from models.forward.reference import Reference
 from models.store.on_first_use import F, torch
 
 

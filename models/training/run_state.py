@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.forward.answers import Reference
+from models.forward.reference import Reference
 
 
 def state(run) -> tuple[dict, dict]:

@@ -15,8 +15,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from models.forward.answers import unwrapped
-from models.forward.layers import MethodError
-from models.store.loading import decoder_layers
+from models.forward.layers import MethodError, decoder_layers
 from models.training import together
 from models.training.weights import FlatAdamW
 
