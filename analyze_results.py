@@ -16,7 +16,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from models.store.folders import RUNS, old_runs
+from models.store.paths import RUNS, old_runs
 from results.report import earlier, pages, words
 from results.report.comparison import compare_runs, group_runs, rank
 from results.report.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict

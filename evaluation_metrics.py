@@ -88,7 +88,7 @@ from models.scores.verdict import (
     same_model,
     scores,
 )
-from models.store import folders
+from models.store import folders, paths
 
 __all__ = [
     "ATTACKS",
@@ -654,7 +654,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     _add_perplexities(args, found, sets)
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
-    report["notes"].update({f"data_{number}": folders.portable(note) for number, note in enumerate(notes, 1)})
+    report["notes"].update({f"data_{number}": paths.portable(note) for number, note in enumerate(notes, 1)})
     if args.benchmark:
         table = _benchmark_table(args, found, own, report["notes"])
         report["benchmark"] = {"name": args.benchmark, "models": table}

@@ -24,8 +24,9 @@ import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
-from models.store import folders, loading
-from models.store.folders import PROJECT
+from models.forward.layers import decoder_layers, truncate_layers
+from models.store import adapters, folders, loading, saving
+from models.store.paths import PROJECT
 from models.training import together
 from results.report.runs import read_run
 from results.run import continuing, measuring, model_card, processes, run_folder
@@ -128,7 +129,7 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
     """The smaller student and its teacher's cached answers: the target, unlearned first when asked, then cut down."""
     from models.training import weights
 
-    layers = len(loading.decoder_layers(model))
+    layers = len(decoder_layers(model))
     if config["teacher_method"]:
         folder.stage("unlearning the teacher")
         defaults = algorithm.hyper_parameters(config["teacher_method"], model.num_parameters())
@@ -157,7 +158,7 @@ def build_student(model, tokenizer, sets: Sets, config: dict, folder: RunFolder,
     if count > layers:
         raise UsageError(f"--student_layers {count}: the teacher has {layers}")
     keep = [round(i * (layers - 1) / max(1, count - 1)) for i in range(count)]
-    return loading.truncate_layers(model, keep), references
+    return truncate_layers(model, keep), references
 
 
 def print_table(report: dict):
@@ -260,7 +261,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
         say(f"note: {note}")
     show_rows(sets, tokenizer)
     if config["use_peft"]:
-        loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
+        adapters.check_lora_modules(loading.weights_folder(config["model_name_or_path"]), config["lora_target_modules"])
     model_hash = loading.model_hash(config["model_name_or_path"])
     continuing.check_model(config, model_hash)
     identity = run_folder.identity_of(config, hashes, model_hash, us.layout)
@@ -284,7 +285,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
         model, references = build_student(model, tokenizer, sets, config, folder, switch)
     if config["use_peft"]:
         torch.manual_seed(config["seed"])  # the adapter begins with random matrices: the same ones in every process
-        model = loading.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
+        model = adapters.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
                                  target_modules=config["lora_target_modules"])  # fmt: skip
     run = algorithm.Unlearning(
         model, sets.encoded, config["method"], config, pad_token_id=tokenizer.pad_token_id,
@@ -338,11 +339,11 @@ def save(model, tokenizer, config: dict, dtype) -> Path:
     """The unlearned model (with --use_peft the adapter, and the merged model on request) under model_output_dir."""
     target, card = config["model_output_dir"], "Measured next; the card follows.\n"
     if not config["use_peft"]:
-        return loading.save_model(model, tokenizer, target, card)
+        return saving.save_model(model, tokenizer, target, card)
     # in the type it was computed and is measured in: half the size, the same answers
-    saved = loading.save_adapter(model, target, config["model_name_or_path"], card, str(dtype).removeprefix("torch."))
+    saved = saving.save_adapter(model, target, config["model_name_or_path"], card, str(dtype).removeprefix("torch."))
     if config["merge_adapter"]:
-        loading.save_model(copy.deepcopy(model).merge_and_unload(), tokenizer, f"{target}-merged", card)
+        saving.save_model(copy.deepcopy(model).merge_and_unload(), tokenizer, f"{target}-merged", card)
     return saved
 
 
@@ -414,7 +415,7 @@ def planned(config: dict) -> str:
     try:
         tokenizer = loading.load_tokenizer(folder or "")
         encode_sets(sets, tokenizer, {**config, "method": planning.planned_method(config)})
-    except loading.ModelError:
+    except folders.ModelError:
         planning.encode_roughly(sets)
     us = processes.launched(), processes.sharded()
     return planning.report(config, found, sets.encoded, sets.notes, *us)

@@ -23,7 +23,7 @@ from typing import Any
 
 import unlearning_algorithm as algorithm
 from data.reading import SUFFIXES
-from models.store.folders import PROJECT, RUNS
+from models.store.paths import PROJECT, RUNS
 from results.page import page_style, plain_words, tabs, trials, watching
 from results.page.desk import ADVANCED, SOURCES, UNTYPED, Desk
 from results.page.events import TICK, Page, named

@@ -11,7 +11,8 @@ import json
 from data.bundled.make_bundled_data import SCORES, general_candidates
 from data.preparation import Example
 from evaluation_metrics import evaluate_model
-from models.store.loading import DEFAULT_BASE, load_model
+from models.store.default_model import DEFAULT_BASE
+from models.store.loading import load_model
 
 METRIC = "multiple_choice_accuracy"
 

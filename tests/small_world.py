@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tiny_models
 
-from models.store import loading
+from models.store import saving
 
 
 class World:
@@ -67,8 +67,8 @@ def build(folder: Path) -> World:
     sets = {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:], "general": everyone[24:30]}
     target, tokenizer, _ = tiny_models.make_tiny([*sets["forget"], *sets["retain"]])
     retrained, _, _ = tiny_models.make_tiny(sets["retain"])
-    loading.save_model(target, tokenizer, world.target, "a card")
-    loading.save_model(retrained, tokenizer, world.retrained, "a card")
+    saving.save_model(target, tokenizer, world.target, "a card")
+    saving.save_model(retrained, tokenizer, world.retrained, "a card")
     for name, rows in sets.items():
         write_rows(world.data[name], rows)
     return world

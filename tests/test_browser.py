@@ -33,7 +33,7 @@ def room(tmp_path_factory):
     import torch
     from tiny_models import facts, make_tiny
 
-    from models.store.loading import save_model
+    from models.store.saving import save_model
 
     folder = tmp_path_factory.mktemp("page")
     known = facts(("ada", "bor"))

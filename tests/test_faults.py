@@ -19,7 +19,7 @@ import pytest
 import small_world
 import tiny_models
 
-from models.store import loading
+from models.store import folders, loading
 from models.store.folders import file_hash, verify_manifest
 from results.page import jobs
 from results.run import run_folder
@@ -115,12 +115,12 @@ def test_resuming_with_other_settings_data_or_model_is_refused_with_the_differen
 @pytest.mark.hardening(54)
 def test_a_linked_checkpoint_is_not_followed(tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    loading.write_manifest(tmp_path / "elsewhere")
+    folders.write_manifest(tmp_path / "elsewhere")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint-9").symlink_to(tmp_path / "elsewhere")
     assert run_folder.checkpoints(tmp_path / "run") == [] and not jobs.has_checkpoint(tmp_path / "run")
     (tmp_path / "run" / "checkpoint-8").mkdir()
-    loading.write_manifest(tmp_path / "run" / "checkpoint-8")
+    folders.write_manifest(tmp_path / "run" / "checkpoint-8")
     assert jobs.has_checkpoint(tmp_path / "run")
 
 

@@ -34,21 +34,14 @@ from transformers import (
     T5Config,
 )
 
-from models.store import folders, loading
-from models.store.loading import (
-    DEFAULT_BASE,
-    ModelError,
-    add_lora,
-    decoder_layers,
-    load_model,
-    model_hash,
-    save_adapter,
-    save_model,
-    screen_config,
-    truncate_layers,
-    verify_manifest,
-    write_manifest,
-)
+from models.forward.layers import decoder_layers, truncate_layers
+from models.store import folders, loading, saving
+from models.store.adapters import add_lora
+from models.store.default_model import DEFAULT_BASE
+from models.store.folders import ModelError, verify_manifest, write_manifest
+from models.store.loading import load_model, model_hash
+from models.store.saving import save_adapter, save_model
+from models.store.screening import screen_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
@@ -615,7 +608,8 @@ def test_a_merged_adapter_leaves_nothing_of_its_base_in_memory(tmp_path):
 
 def test_adapter_over_adapter_and_relative_base(tmp_path, monkeypatch):
     foreign_folder(tmp_path / "base")
-    monkeypatch.setattr(loading, "PROJECT", tmp_path)
+    for module in (loading, saving):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     first = trained_adapter(load_model("base", progress=silent)[0])
     save_adapter(first, tmp_path / "first", str(tmp_path / "base"), "")
     assert json.loads((tmp_path / "first" / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"

@@ -361,7 +361,7 @@ def test_update_scale_multiplies_the_whole_change_of_the_weights(scale):
 
 
 def test_update_scale_of_an_adapter_scales_the_product():
-    from models.store.loading import add_lora
+    from models.store.adapters import add_lora
 
     found = []
     for scale in (1.0, 0.5):
@@ -380,7 +380,7 @@ def test_update_scale_of_a_student_is_refused():
 
 
 def test_task_vector_of_an_adapter_negates_the_product():
-    from models.store.loading import add_lora
+    from models.store.adapters import add_lora
 
     model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
     unlearning = prepared("task_vector", model=model, task_scale=1.0)

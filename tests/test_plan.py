@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from models.store import loading
+from models.store import adapters, default_model, loading, saving
 from results.run import plan, planning
 from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
@@ -43,17 +43,17 @@ def test_it_reads_no_weight_asks_nobody_and_writes_nothing(small, tmp_path, caps
 
 
 def test_the_default_model_is_planned_before_it_is_fetched(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loading, "DEFAULT_FOLDER", tmp_path / "not-here")
-    monkeypatch.setattr(loading, "default_model", lambda *_: pytest.fail("it was fetched"))
+    monkeypatch.setattr(default_model, "FOLDER", tmp_path / "not-here")
+    monkeypatch.setattr(default_model, "fetch", lambda *_: pytest.fail("it was fetched"))
     assert "134,515,008" in planned(capsys, "--forget_text=Ada lives in Lund.", "--method=npo",
-                                    f"--model_name_or_path={loading.DEFAULT_BASE}")  # fmt: skip
+                                    f"--model_name_or_path={default_model.DEFAULT_BASE}")  # fmt: skip
 
 
 def test_its_sizes_are_those_of_the_fetched_model():
-    if not loading.DEFAULT_FOLDER.is_dir():
+    if not default_model.FOLDER.is_dir():
         pytest.skip("the default model has not been fetched")
     ours = plan.shape_of(transformers.AutoConfig.for_model(**plan.DEFAULT_CONFIG))
-    theirs = plan.shape_of(plan.local_config(loading.DEFAULT_FOLDER))
+    theirs = plan.shape_of(plan.local_config(default_model.FOLDER))
     assert ours == theirs
 
 
@@ -79,7 +79,7 @@ def test_counts_are_those_of_the_model_and_of_the_loop(small, tmp_path):
     model, _ = loading.load_model(small.target)
     assert found["shape"].parameters == sum(p.numel() for p in model.parameters())
     assert found["steps"] == 6 and found["shape"].frozen == 0
-    adapter = loading.add_lora(model, r=16)
+    adapter = adapters.add_lora(model, r=16)
     trained = sum(p.numel() for p in adapter.parameters() if p.requires_grad)
     assert estimated([*flags, "--use_peft=true"])["shape"].trainable == trained
 
@@ -150,7 +150,7 @@ def random_model(folder: Path, tokenizer_of, hidden: int, layers: int) -> Path:
         num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=512, tie_word_embeddings=True,
         eos_token_id=0, pad_token_id=0, bos_token_id=None,
     )  # fmt: skip
-    loading.save_model(LlamaForCausalLM(config), tokenizer, folder, "a card")
+    saving.save_model(LlamaForCausalLM(config), tokenizer, folder, "a card")
     return folder
 
 

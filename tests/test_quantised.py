@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from models.store import loading, quantised
+from models.store import adapters, folders, loading, quantised
 from results.run.options import resolve
 from results.run.run_folder import UsageError
 from unlearning_script import main
@@ -37,7 +37,7 @@ def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))["models"]
     losses = [report[name]["forget"]["loss"] for name in ("target", "unlearned")]
     assert losses[1] > 2 * losses[0]
-    adapter = loading.read_json(tmp_path / "run-model" / "adapter_config.json")
+    adapter = folders.read_json(tmp_path / "run-model" / "adapter_config.json")
     assert adapter["peft_type"] == "LORA"
     assert loading.load_model(tmp_path / "run-model")[0].num_parameters() == loading.parameter_count(small.target)
 
@@ -53,7 +53,7 @@ def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
     assert not matrix.is_floating_point() and matrix.numel() * 8 // 64 // 128 in (4, 8)
     assert model.get_output_embeddings().weight.dtype == torch.float32
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    wrapped = loading.add_lora(model, r=4)
+    wrapped = adapters.add_lora(model, r=4)
     optimizer = weights.FlatAdamW(wrapped, compute_dtype=torch.bfloat16)
     with weights.computing_in(model, torch.bfloat16):
         ids = torch.arange(3, 20)[None]
@@ -87,7 +87,7 @@ def test_gradients_pass_through_the_rounded_layers(small, bits, likeness):
     gradients = []
     for model in (rounded, plain):
         torch.manual_seed(1)
-        model = loading.add_lora(model, r=4)
+        model = adapters.add_lora(model, r=4)
         for name, p in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(p, std=0.1)

@@ -23,7 +23,7 @@ import unlearning_script
 from data import preparation
 from data.sampling import spread
 from data.wrong_answers import wrong_answers
-from models.store import loading
+from models.store import folders, loading
 from results.run import measuring, options
 from results.run.run_folder import UsageError
 from results.search import loop as search
@@ -316,7 +316,7 @@ def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch
 
 
 def no_room(target, *rest):
-    raise loading.ModelError(f"cannot write {target}: No space left on device; nothing was replaced", 6)
+    raise folders.ModelError(f"cannot write {target}: No space left on device; nothing was replaced", 6)
 
 
 @needs_optuna

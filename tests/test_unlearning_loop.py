@@ -9,7 +9,7 @@ from test_losses import plain_losses, random_rows, tiny
 
 import unlearning_algorithm as algorithm
 from data.sampling import BatchStream, epoch_batches, token_budget_batches
-from models.store.loading import add_lora
+from models.store.adapters import add_lora
 from models.training import weights
 
 PAD = 2

@@ -14,7 +14,7 @@ import tiny_models
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data.preparation import read_examples
-from models.store import loading
+from models.store import folders, loading, saving
 from results.run import measuring
 from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
@@ -41,8 +41,8 @@ def world(tmp_path_factory):
     forget, retain, holdout = everyone[:6], everyone[6:24], everyone[24:]
     target, tokenizer, _ = tiny_models.make_tiny([*forget, *retain])
     retrained, _, _ = tiny_models.make_tiny(retain)
-    loading.save_model(target, tokenizer, folder / "target", "a card")
-    loading.save_model(retrained, tokenizer, folder / "retrained", "a card")
+    saving.save_model(target, tokenizer, folder / "target", "a card")
+    saving.save_model(retrained, tokenizer, folder / "retrained", "a card")
     sets = {"forget": forget, "retain": retain, "holdout": holdout}
     flags = [f"--{name}_data={write_rows(folder / f'{name}.jsonl', rows)}" for name, rows in sets.items()]
     general = write_rows(folder / "general.jsonl", holdout[:6])
@@ -346,7 +346,7 @@ def wait_for_step(folder, step, process):
 
 
 def weights_hash(folder):
-    return loading.file_hash(next(Path(f"{folder}-model").glob("*.safetensors")))
+    return folders.file_hash(next(Path(f"{folder}-model").glob("*.safetensors")))
 
 
 @pytest.mark.hardening(48, 50)

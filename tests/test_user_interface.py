@@ -140,7 +140,7 @@ def test_both_models_answer_and_the_one_that_knows_finds_the_answer_likelier(tmp
     import torch
     from tiny_models import facts, make_tiny
 
-    from models.store.loading import save_model
+    from models.store.saving import save_model
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the models are too small to share among cores
     threads = torch.get_num_threads()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+
+from models.store.folders import ModelError, quiet
 
 
 class MethodError(ValueError):
@@ -15,10 +18,53 @@ FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 
 
 def decoder_layers(model):
-    """The decoder's layers of a Hugging Face causal LM, an nn.ModuleList."""
-    from models.store import loading
+    """The decoder's layers of a Hugging Face causal LM, an nn.ModuleList, whatever the family calls it."""
+    return model.get_submodule(_layers_name(model))
 
-    return loading.decoder_layers(model)
+
+def _layers_name(model) -> str:
+    import torch
+
+    count = model.config.get_text_config().num_hidden_layers
+    found = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == count
+    ]
+    if not found:
+        raise ModelError(f"{type(model).__name__}: no list of {count} layers found in it")
+    # a list of experts may have the same length; the decoder's layers hold more weights and are less deeply nested
+    return max(found, key=lambda item: (sum(p.numel() for p in item[1].parameters()), -item[0].count(".")))[0]
+
+
+def truncate_layers(model, keep: list[int]):
+    """A smaller model of the same family: copies of the layers `keep` (ascending indices) and of everything else."""
+    import torch
+
+    name = _layers_name(model)
+    count = len(model.get_submodule(name))
+    if not keep or list(keep) != sorted(set(keep)) or keep[0] < 0 or keep[-1] >= count:
+        raise ModelError(f"layers to keep: {list(keep)} are not ascending indices below {count}", 2)
+    config = copy.deepcopy(model.config)
+    text = config.get_text_config()
+    for key, value in list(vars(text).items()):  # per-layer lists, layer_types for example
+        if isinstance(value, (list, tuple)) and len(value) == count and key != "architectures":
+            setattr(text, key, type(value)(value[i] for i in keep))
+    text.num_hidden_layers = len(keep)
+    places = {old: new for new, old in enumerate(keep)}
+    state = {}
+    for key, tensor in model.state_dict().items():
+        if key.startswith(name + "."):
+            old, _, rest = key[len(name) + 1 :].partition(".")
+            if int(old) not in places:
+                continue
+            key = f"{name}.{places[int(old)]}.{rest}"
+        state[key] = tensor
+    with torch.random.fork_rng(), quiet():  # discarded initial weights must not advance the run's random state
+        student = type(model)._from_config(config, dtype=model.dtype)
+    student.load_state_dict(state)
+    student.generation_config = copy.deepcopy(model.generation_config)
+    return student.to(model.device).train(model.training)
 
 
 def chosen_layer(model, layer: int) -> int:

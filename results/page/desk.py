@@ -22,8 +22,9 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import uploads
 from data.uploads import InputError
-from models.store import folders
-from models.store.folders import PROJECT, RUNS, SAVED, read_json_or_empty
+from models.store import paths
+from models.store.folders import read_json_or_empty
+from models.store.paths import PROJECT, RUNS, SAVED
 from results.page import requests, watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue
@@ -71,7 +72,7 @@ class Desk:
         self.models = Path(models_dir or SAVED)
         own = dict.fromkeys([PROJECT / "models", self.models, self.results, PROJECT / "data"])
         # runs that were written before results/runs
-        self.old = folders.old_runs(PROJECT / "results") if self.results == RUNS else []
+        self.old = paths.old_runs(PROJECT / "results") if self.results == RUNS else []
         self.roots = [*own, *(Path(root).resolve() for root in roots)]
         self.accounts = tuple(accounts)
         self.watcher = watching.Watcher()
@@ -384,7 +385,7 @@ class Desk:
 
     def ledger(self, request) -> Path:
         """The ledger of a person's requests: with accounts, each but the first has one of their own."""
-        path = folders.ledger_of(self.results / "run")
+        path = paths.ledger_of(self.results / "run")
         if self._first(request):
             return path
         return path.parent / f"ledger-{hashlib.sha256(str(self.owner(request)).encode()).hexdigest()[:12]}.jsonl"
@@ -430,7 +431,7 @@ class Desk:
             return None
         path = Path(os.path.realpath(PROJECT / os.path.expanduser(named)))
         inside = path.is_relative_to(self.models.resolve()) and path != self.models.resolve()
-        inside = inside or (folder in self.old and path.parent == PROJECT / "models" and folders.is_model(path))
+        inside = inside or (folder in self.old and path.parent == PROJECT / "models" and paths.is_model(path))
         return path if inside and path.is_dir() and path.name not in PROTECTED_MODELS else None
 
     def zip_model(self, request, name) -> str:

@@ -9,7 +9,8 @@ import shlex
 
 import unlearning_algorithm as algorithm
 from data.uploads import InputError
-from models.store.folders import PROJECT, read_json_or_empty
+from models.store.folders import read_json_or_empty
+from models.store.paths import PROJECT
 from results.page import plain_words, requests, trials, watching
 from results.page.desk import ADVANCED, Desk, folder_bytes, megabytes, offer
 from results.page.jobs import has_checkpoint

@@ -21,8 +21,9 @@ import unlearning_algorithm as algorithm
 from data import sampling
 from data.preparation import DataError
 from models.requests import ledger, recorded, retest
-from models.store import folders, loading
-from models.store.folders import PROJECT, RUNS, SAVED, read_json_or_empty
+from models.store import loading, paths
+from models.store.folders import read_json_or_empty
+from models.store.paths import PROJECT, RUNS, SAVED
 from results.run.run_folder import UsageError
 
 INHERITED = (
@@ -222,7 +223,7 @@ def ledger_path(config: dict) -> Path | None:
 def check_ledger(config: dict):
     """Refuses a ledger that no line could be added to, before any work is done."""
     if path := ledger_path(config):
-        if path.resolve() != folders.ledger_of(Path(config["output_dir"])).resolve():
+        if path.resolve() != paths.ledger_of(Path(config["output_dir"])).resolve():
             print(f"note: this request is recorded in {path}", flush=True)
         ledger.check_writable(path)
 
@@ -237,7 +238,7 @@ def command_without_data(command, hashes: dict) -> str:
             split = "forget"
         if equals and split:
             word = f"{flag}=(sha256 {hashes[split][:12]})" if split in hashes else f"{flag}=(left out)"
-        shown.append(folders.portable(word))
+        shown.append(paths.portable(word))
     return shlex.join(shown)
 
 

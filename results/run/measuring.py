@@ -11,8 +11,8 @@ import evaluation_metrics
 from data import preparation
 from data.sampling import spread
 from models.store import loading, quantised
-from models.store.folders import PROJECT, RUNS
 from models.store.on_first_use import weights
+from models.store.paths import PROJECT, RUNS
 from results.run import processes
 from results.run.run_folder import say
 

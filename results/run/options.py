@@ -19,7 +19,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import reading
 from models.requests import ledger
-from models.store import folders, loading, quantised
+from models.store import default_model, loading, paths, quantised
 from results.run import continuing
 from results.run.run_folder import UsageError
 
@@ -445,7 +445,7 @@ def _paths(given: dict, method: str) -> dict:
     bundled = not own_data and not given.get("retain_data")
     if not own_data and algorithm.METHODS[method].forget is None and given.get("retain_data"):
         own_data = bundled = False
-    model = given.get("model_name_or_path") or (loading.DEFAULT_BASE if method == "retrain" else TARGET)
+    model = given.get("model_name_or_path") or (default_model.DEFAULT_BASE if method == "retrain" else TARGET)
     return {
         "forget_data": given.get("forget_data") or (None if own_data else BUNDLED["forget"]),
         "retain_data": given.get("retain_data") or (BUNDLED["general_retain"] if own_data else BUNDLED["retain"]),
@@ -461,9 +461,9 @@ def _name_run(config: dict):
     name = f"{model}-{config['method']}-{time.strftime('%Y%m%d-%H%M%S')}"
     if config["output_dir"]:
         name = Path(config["output_dir"]).name or name
-    config["output_dir"] = os.path.expanduser(config["output_dir"] or folders.shown_path(folders.RUNS / name))
+    config["output_dir"] = os.path.expanduser(config["output_dir"] or paths.shown_path(paths.RUNS / name))
     config["model_output_dir"] = os.path.expanduser(
-        config["model_output_dir"] or folders.shown_path(folders.SAVED / name)
+        config["model_output_dir"] or paths.shown_path(paths.SAVED / name)
     )
     config["run_name"] = name
     config["ledger"] = config["ledger"] or str(_default_ledger(Path(config["output_dir"])))
@@ -472,7 +472,7 @@ def _name_run(config: dict):
 def _default_ledger(run: Path) -> Path:
     """The project's ledger; a ledger that earlier runs left beside this run's folder goes on."""
     beside = run.parent / ledger.NAME
-    return beside if beside.is_file() else Path(folders.shown_path(folders.ledger_of(run)))
+    return beside if beside.is_file() else Path(paths.shown_path(paths.ledger_of(run)))
 
 
 def command_line(given: dict) -> list[str]:

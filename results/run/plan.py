@@ -11,8 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.store import loading
-from models.store.folders import PROJECT, ModelError, quiet, read_json
+from models.store import adapters, default_model
+from models.store.folders import ModelError, quiet, read_json
+from models.store.paths import PROJECT
 from models.store.screening import screen_config_file
 
 GIB = 2**30
@@ -77,7 +78,7 @@ def local_folder(name_or_path) -> Path | None:
     name = str(name_or_path)
     for _ in range(8):
         place = _place(name)
-        if place is None and name == loading.DEFAULT_BASE:
+        if place is None and name == default_model.DEFAULT_BASE:
             return None
         if place is None:
             raise ModelError(
@@ -95,8 +96,8 @@ def _place(name: str) -> Path | None:
     for path in (Path(os.path.expanduser(name)), PROJECT / name):
         if path.is_dir():
             return path
-    if name == loading.DEFAULT_BASE:
-        return loading.DEFAULT_FOLDER if loading.DEFAULT_FOLDER.is_dir() else None
+    if name == default_model.DEFAULT_BASE:
+        return default_model.FOLDER if default_model.FOLDER.is_dir() else None
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -122,7 +123,7 @@ def shape_of(config, *, lora: dict | None = None, trainable=None) -> Shape:
         matrices = sum(m.weight.numel() for m in linear)
         inner = max((m.out_features for m in linear), default=4 * text.hidden_size)
         if lora:
-            wrapped = loading.add_lora(model, r=lora["r"], target_modules=lora["target_modules"])
+            wrapped = adapters.add_lora(model, r=lora["r"], target_modules=lora["target_modules"])
             chosen = [p for p in wrapped.parameters() if p.requires_grad]
         else:
             chosen = trainable(model) if trainable else list(model.parameters())

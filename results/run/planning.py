@@ -15,7 +15,8 @@ import numpy as np
 import unlearning_algorithm as algorithm
 from models.forward import packing
 from models.forward.layers import chosen_layer
-from models.store.folders import PROJECT, quiet
+from models.store.folders import quiet
+from models.store.paths import PROJECT
 from results.run import plan
 from results.run.run_folder import UsageError
 

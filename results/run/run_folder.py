@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from models.store import folders, loading
-from models.store.folders import PROJECT
+from models.store import folders, paths
+from models.store.paths import PROJECT
 from models.training import together
 from results.run.memory import begin_peak, peak_gib
 
@@ -119,7 +119,7 @@ class RunFolder:
     def write_json(self, name: str, value) -> Path:
         """Replaces a file whole, so that no reader ever sees half of it."""
         temporary = self.path / f".{name}.tmp"
-        text = json.dumps(folders.portable(value), indent=1, ensure_ascii=False)
+        text = json.dumps(paths.portable(value), indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
         return temporary.replace(self.path / name)
 
@@ -195,7 +195,7 @@ def check_model_folders(config: dict, run: Path):
         if target.exists() and not target.is_dir():
             raise RunFolderError(f"--model_output_dir {target} is a file: name a folder", 6)
         _check_sources(config, target)
-        ours = (target / loading.MANIFEST).is_file()
+        ours = (target / folders.MANIFEST).is_file()
         if held and not (ours and _may_replace(config, target, run)):
             cure = ", or give --overwrite_output_dir to replace the model in it" if ours else ""
             raise UsageError(f"--model_output_dir {target} holds files already: choose another{cure}")
@@ -260,7 +260,7 @@ def write_state(target: Path, tensors: dict, values: dict, identity: dict, files
 
     Raises ModelError with exit code 6 when the disk is full or not writable.
     """
-    with loading.new_folder(target, identity) as temporary:
+    with folders.new_folder(target, identity) as temporary:
         _write_tensors(tensors, Path(temporary) / "state.safetensors")
         for name, text in {"state.json": json.dumps(values), **files}.items():
             (Path(temporary) / name).write_text(text, encoding="utf-8")
@@ -282,7 +282,7 @@ def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
     if not (folder.writes or run.sharded):
         return target
     with contextlib.ExitStack() as stack:
-        temporary = stack.enter_context(loading.new_folder(target, identity)) if folder.writes else None
+        temporary = stack.enter_context(folders.new_folder(target, identity)) if folder.writes else None
         temporary = Path(together.agree(run.accelerator, temporary)[0]) if run.sharded else Path(temporary)
         _write_tensors(tensors, temporary / _state_file(run))
         if folder.writes:
@@ -327,11 +327,11 @@ def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | N
         folder.keep_until(-1)
         return None
     for path in candidates:
-        problems = loading.verify_manifest(path) if path.is_dir() else [f"{path}: no such folder"]
+        problems = folders.verify_manifest(path) if path.is_dir() else [f"{path}: no such folder"]
         if problems:
             say(f"checkpoint {path} skipped: {problems[0]}")
             continue
-        saved = json.loads((path / loading.MANIFEST).read_text(encoding="utf-8"))["identity"]
+        saved = json.loads((path / folders.MANIFEST).read_text(encoding="utf-8"))["identity"]
         differing = sorted(
             key for key in {*saved, *identity["identity"]} if saved.get(key) != identity["identity"].get(key)
         )

@@ -27,8 +27,8 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
 from data.sampling import spread
-from models.store import loading
-from models.store.folders import PROJECT
+from models.store import adapters, folders, loading
+from models.store.paths import PROJECT
 from results.run import measuring, processes, run_folder
 from results.run.options import BUNDLED, UsageError, command_line, resolve, searched, seconds_of
 from results.run.run_folder import FREE_ON_RESUME, say
@@ -97,7 +97,7 @@ def choose(config: dict, given: dict, folder, switch, read_sets, encode_sets) ->
     if config["retrained_model"]:  # what would end the winner's run is said now
         evaluation_metrics.refuse_target_as_retrained(config["model_name_or_path"], config["retrained_model"])
     if config["use_peft"]:
-        loading.check_lora_modules(config["model_name_or_path"], config["lora_target_modules"])
+        adapters.check_lora_modules(loading.weights_folder(config["model_name_or_path"]), config["lora_target_modules"])
     identity = {name: value for name, value in {**given, "utility_budget": config["utility_budget"]}.items()
                 if name not in FREE}  # fmt: skip
     identity |= {f"data {split}": preparation.data_hash(rows) for split, rows in sets.examples.items()}
@@ -134,7 +134,7 @@ def earlier(folder: Path, identity: dict) -> dict:
 def going_on(folder: Path, winner: int | None) -> dict:
     """What lets the winner's run go on from where its trial ended, by flag name; {} where its state was not kept."""
     kept = folder / f"{run_folder.TRIAL}{winner}"
-    if not kept.is_dir() or loading.verify_manifest(kept):
+    if not kept.is_dir() or folders.verify_manifest(kept):
         return {}
     shutil.copyfile(kept / RECORDS, folder / "metrics.jsonl")
     return {"resume_from_checkpoint": str(kept)}
@@ -280,7 +280,7 @@ class Search:
         if config["use_peft"]:
             torch.manual_seed(config["seed"])  # as in the winner's run: the adapter begins with random matrices
             names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
-            model = loading.add_lora(model, **{name.removeprefix("lora_"): config[name] for name in names})
+            model = adapters.add_lora(model, **{name.removeprefix("lora_"): config[name] for name in names})
         whole = {**config, "update_scale": 1.0}  # the change is scaled when it has been made
         run = algorithm.Unlearning(model, rows, config["method"], whole, pad_token_id=self.tokenizer.pad_token_id)
         self.records = []
@@ -392,7 +392,7 @@ class Search:
         before = run_folder.kept_trials(self.folder.path)
         try:
             run_folder.write_state(target, *self.state, identity, {RECORDS: records})
-        except loading.ModelError as error:
+        except folders.ModelError as error:
             say(f"note: {error}; if trial {number} wins, it is trained once more")
             return
         for old in before:

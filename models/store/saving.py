@@ -1,0 +1,97 @@
+"""Saves models and LoRA adapters as safetensors, with configs, tokenizer, card and manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+from pathlib import Path
+
+from models.store.folders import ModelError, listed, new_folder, quiet
+from models.store.paths import PROJECT
+
+
+def save_model(model, tokenizer, folder, card: str, generation_config=None, dtype: str | None = None) -> Path:
+    """Writes a complete model folder (safetensors, configs, tokenizer, chat template, card, manifest) or nothing.
+
+    `dtype` None keeps the model's own. Raises ModelError: exit code 5 for non-finite weights, 6 when the disk refuses.
+    """
+    import torch
+
+    state = model.state_dict()
+    _refuse_non_finite(state, folder)
+    with new_folder(folder) as temporary, quiet(), _valid_generation_config(model, generation_config):
+        wanted = getattr(torch, dtype) if dtype else None
+        if wanted and wanted != model.dtype:
+            model.save_pretrained(temporary, state_dict=_cast(state, wanted))
+        else:
+            model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        _edit_json(temporary / "config.json", {"dtype": dtype} if dtype else {})
+        _edit_json(temporary / "tokenizer_config.json", {})
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+    return Path(folder)
+
+
+def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | None = None) -> Path:
+    """Writes a LoRA adapter folder over `base_name` (DEFAULT_BASE, a hub name or a folder), or nothing at all."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    base = Path(base_name)
+    if base.is_absolute() and base.is_relative_to(PROJECT):
+        base_name = base.relative_to(PROJECT).as_posix()  # so that the adapter works wherever the project lies
+    elif base.is_absolute():  # seen from the adapter: both may move together, and no machine's path is passed on
+        base_name = os.path.relpath(base, Path(folder).absolute())
+    trainable = {name: p for name, p in peft_model.named_parameters() if "lora_" in name or "modules_to_save" in name}
+    _refuse_non_finite(trainable, folder)
+    with new_folder(folder) as temporary, quiet():
+        # embeddings "auto" asks the hub for the base model's vocabulary
+        peft_model.save_pretrained(str(temporary), safe_serialization=True, save_embedding_layers=False)
+        if dtype:
+            file = temporary / "adapter_model.safetensors"
+            save_file(_cast(load_file(file), getattr(torch, dtype)), file, metadata={"format": "pt"})
+        _edit_json(temporary / "adapter_config.json", {"base_model_name_or_path": base_name})
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+    return Path(folder)
+
+
+def _refuse_non_finite(state: dict, folder):
+    bad = [name for name, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if bad:
+        raise ModelError(f"not saved to {folder}: weights are not finite (NaN or infinity) in {listed(bad)}", 5)
+
+
+def _cast(state: dict, dtype) -> dict:
+    """The state in another type; tensors that share memory (tied embeddings) still do, so they are stored once."""
+    done = {}
+    for tensor in state.values():
+        key = (tensor.data_ptr(), tuple(tensor.shape))
+        if key not in done:
+            done[key] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    return {name: done[(tensor.data_ptr(), tuple(tensor.shape))] for name, tensor in state.items()}
+
+
+@contextlib.contextmanager
+def _valid_generation_config(model, generation_config):
+    """The model with a generation config that transformers agrees to save, for as long as it is saved."""
+    own = model.generation_config
+    config = copy.deepcopy(generation_config or own)
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        config.do_sample = True  # published configs set temperature without it, and saving refuses them
+    model.generation_config = config
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+def _edit_json(path: Path, changes: dict):
+    """Removes what tells about this machine, then applies `changes`."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("_name_or_path", "_model_name_or_path", "name_or_path", "local_files_only", "is_local"):
+        content.pop(key, None)
+    path.write_text(json.dumps({**content, **changes}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
