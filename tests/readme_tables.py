@@ -1,10 +1,13 @@
-"""Writes README.md's tables from the code, results/examples and tests/measured, between `<!-- x -->` marks.
+"""Writes the tables of all READMEs, each between two comments that name it.
 
-python tests/readme_tables.py
+    python tests/readme_tables.py
+
+Numbers come from results/examples and tests/measured, words from the tables of the code, file lists from docstrings.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import functools
 import json
@@ -13,9 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import auto_against_default  # noqa: E402
 import measured  # noqa: E402
@@ -24,45 +25,123 @@ import rivals  # noqa: E402
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
 
-SHOWN = ("accuracy", "answer_probability", "extraction_strength", "exact_memorization", "rouge_l_recall", "f1", "loss",
-         "truth_ratio")  # fmt: skip
+READMES = ("README.md", "data/README.md", "models/README.md", "results/README.md", "results/examples/README.md",
+           "tests/README.md")  # fmt: skip
+EXAMPLES = ROOT / "results" / "examples"
+DEFAULT_RUN = EXAMPLES / "default_run" / "evaluation.json"
+COMPARISON = EXAMPLES / "comparison" / "comparison.csv"
+REQUESTS = EXAMPLES / "requests" / "requests.json"
+WRITTEN = ("runs", "saved", "examples", "measured")  # folders that hold results, not modules
+
+
+def table(head, rows) -> str:
+    """A Markdown table of texts."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def decimals(value) -> str:
+    """A number with three decimals, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def named(comparison: dict, names) -> str:
+    """Those numbers and words of a comparison that exist, each after its name."""
+    shown = {name: value for name in names if (value := comparison.get(name)) is not None}
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in shown.items())  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From the code
+
+
+def modules(folder: str) -> list[Path]:
+    """The modules of a folder, room by room, `__init__.py` first."""
+    rooms = [path for path in (ROOT / folder).iterdir() if path.is_dir() and path.name not in WRITTEN]
+    found = [*(ROOT / folder).glob("*.py"), *(path for room in rooms for path in room.rglob("*.py"))]
+    return sorted(found, key=lambda path: (path.parent, path.name != "__init__.py", path.name))
+
+
+def first_line(path: Path) -> str:
+    """The first line of a module's docstring, as a cell of a table."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "-"
+    return text.splitlines()[0].replace("|", "\\|")
+
+
+def files_table(folder: str) -> str:
+    """The rooms and modules of a folder, each with the first line of its docstring."""
+    rows = []
+    for path in modules(folder):
+        name = path.relative_to(ROOT / folder)
+        if name.name != "__init__.py":
+            rows.append([f"[`{name.as_posix()}`]({name.as_posix()})", first_line(path)])
+        elif name.parent.parts:
+            rows.append([f"**`{name.parent.as_posix()}/`**", f"**{first_line(path)}**"])
+    return table(["file", "holds"], rows)
 
 
 def methods_table() -> str:
-    """Methods by family, with their papers and known failures."""
-    lines = ["| method | family | what it does | known failure | paper |", "|---|---|---|---|---|"]
-    for family in algorithm.FAMILIES:
-        for method in algorithm.METHODS.values():
-            if method.family == family:
-                star = " (family default)" if algorithm.FAMILY_DEFAULTS[family] == method.name else ""
-                cells = [f"`{method.name}`{star}", family, method.summary, method.known_failure, method.paper]
-                lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """A table per family: what each method does, when to use it, how it fails, its paper."""
+    parts = []
+    for family, text in algorithm.FAMILIES.items():
+        rows = [[f"`{m.name}`", m.summary, m.use_when, m.known_failure, m.paper]
+                for m in algorithm.METHODS.values() if m.family == family]  # fmt: skip
+        parts.append(f"**`{family}`**: {text}. The family's default is `{algorithm.FAMILY_DEFAULTS[family]}`.")
+        parts.append(table(["method", "what it does", "use it when", "known failure", "paper"], rows))
+    return "\n\n".join(parts)
 
 
 def metrics_table() -> str:
-    """Metrics with what each shows."""
-    lines = ["| metric | what it shows |", "|---|---|"]
-    lines += [f"| `{metric.name}` | {metric.summary} |" for metric in evaluation_metrics.METRICS.values()]
-    return "\n".join(lines)
+    """Metrics with what each shows and does not show."""
+    rows = [[f"`{metric.name}`", metric.summary, metric.limits] for metric in evaluation_metrics.METRICS.values()]
+    return table(["metric", "what it shows", "what it does not show"], rows)
+
+
+def attack_list() -> str:
+    """Attacks with what each does, shows and does not show."""
+    rows = [[f"`{attack.name}`", attack.summary, attack.shows, attack.limits]
+            for attack in evaluation_metrics.ATTACKS.values()]  # fmt: skip
+    return table(["attack", "what it does", "what it shows", "what it does not show"], rows)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From kept runs
 
 
 def results_table() -> str:
-    """The default run's numbers, from results/examples/default_run."""
-    report = json.loads((ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text(encoding="utf-8"))
+    """The default run's numbers."""
+    report = json.loads(DEFAULT_RUN.read_text(encoding="utf-8"))
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
-    lines = ["| set | metric | " + " | ".join(models) + " |", "|---|---|" + "---|" * len(models)]
+    metrics = ("accuracy", "answer_probability", "extraction_strength", "exact_memorization", "rouge_l_recall", "f1",
+               "loss", "truth_ratio")  # fmt: skip
+    rows = []
     for split in ("forget", "retain", "holdout", "general"):
-        for metric in (*SHOWN, *(("multiple_choice_accuracy",) if split == "general" else ())):
+        for metric in (*metrics, *(("multiple_choice_accuracy",) if split == "general" else ())):
             values = [report["models"][name].get(split, {}).get(metric) for name in models]
             if any(value is not None for value in values):
-                cells = ["-" if value is None else f"{value:.3f}" for value in values]
-                lines.append(f"| {split} | {metric} | " + " | ".join(cells) + " |")
-    comparison = report["comparison"]
-    wanted = ("forget_quality", "forget_quality_statistic", "forget_quality_n", "model_utility", "membership_auc",
-              "privacy_leakage", "verdict", "weakest_part")  # fmt: skip
-    told = [f"{name} {shown(comparison[name])}" for name in wanted if comparison.get(name) is not None]
-    return "\n".join([*lines, "", "Against the retrained model: " + ", ".join(told) + "."])
+                rows.append([split, metric, *map(decimals, values)])
+    told = named(report["comparison"], ("forget_quality", "forget_quality_statistic", "forget_quality_n",
+                 "model_utility", "membership_auc", "privacy_leakage", "verdict", "weakest_part"))  # fmt: skip
+    return f"{table(['set', 'metric', *models], rows)}\n\nAgainst the retrained model: {told}."
+
+
+def attacks_table() -> str:
+    """What the attacks found on the default run's models."""
+    report = json.loads(DEFAULT_RUN.read_text(encoding="utf-8"))
+    rows = []
+    for name, models in report.get("attacks", {}).items():
+        attack = evaluation_metrics.ATTACKS[name]
+        metric = attack.judged[0]
+        shares = report.get("recovery", {}).get(name, {}).get(metric, {})
+        values = [models.get(model, {}).get(metric) for model in ("target", "unlearned", "retrained")]
+        values += [shares.get(model) for model in ("unlearned", "retrained")]
+        rows.append([f"`{name}`", attack.summary, metric, *map(decimals, values)])
+    if not rows:
+        return "The run in `results/examples/default_run/` was made without attacks."
+    head = ["attack", "what it does", "number", "target", "unlearned", "retrained", "recovery", "of retrained"]
+    told = named(report["comparison"], ("robustness", "robust_score", "verdict"))
+    return f"{table(head, rows)}\n\nPut together: {told}. {report['notes']['robustness']}."
 
 
 COMPARED = {  # column of the table: column of comparison.csv
@@ -71,87 +150,54 @@ COMPARED = {  # column of the table: column of comparison.csv
     "model utility, of target's": "model_utility_share", "membership AUC": "membership_auc", "score": "score",
     "seconds": "seconds", "peak memory, GiB": "peak_memory_gib",
 }  # fmt: skip
-COMPARISON = ROOT / "results" / "examples" / "comparison" / "comparison.csv"
 
 
 def comparison_table(path: Path = COMPARISON) -> str:
-    """One row per method or setting of a comparison, means over its seeds, the best two-sided score first."""
+    """A row per method or setting of a comparison, means over its seeds, the best two-sided score first."""
     if not path.exists():
         return ""
+    groups: dict[str, list[dict]] = {}
     with open(path, newline="", encoding="utf-8") as file:
-        groups: dict[str, list[dict]] = {}
         for row in csv.DictReader(file):
             groups.setdefault(row["group"], []).append(row)
 
-    def mean(rows, column):
-        values = [float(row[column]) for row in rows if row.get(column)]
+    def mean(runs, column):
+        values = [float(run[column]) for run in runs if run.get(column)]
         return sum(values) / len(values) if values else None
 
-    def verdict(rows):
-        found = [row["verdict"] for row in rows]
-        return ", ".join(
-            word if len(set(found)) == 1 else f"{word} {found.count(word)}x" for word in dict.fromkeys(found)
-        )
-
-    lines = ["Methods side by side, the best two-sided score first (`results/examples/comparison/`):", ""]
-    lines += ["| method | " + " | ".join(COMPARED) + " | verdict |", "|---" * (len(COMPARED) + 2) + "|"]
-    for group, rows in sorted(groups.items(), key=lambda item: -(mean(item[1], "score") or -1)):
-        name = rows[0]["method"]
-        name = f"`{name}`" + (f" ({group.split(' (', 1)[1]}" if " (" in group else "")
-        values = [mean(rows, column) for column in COMPARED.values()]
-        cells = ["-" if value is None else f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values]
-        lines.append(f"| {name}{f', {len(rows)} seeds' if len(rows) > 1 else ''} | " + " | ".join(cells)
-                     + f" | {verdict(rows)} |")  # fmt: skip
-    return "\n".join(lines)
-
-
-REQUESTS = ROOT / "results" / "examples" / "requests" / "requests.json"
+    rows = []
+    for group, runs in sorted(groups.items(), key=lambda item: -(mean(item[1], "score") or -1)):
+        name = f"`{runs[0]['method']}`" + (f" ({group.split(' (', 1)[1]}" if " (" in group else "")
+        values = [mean(runs, column) for column in COMPARED.values()]
+        cells = [f"{value:.0f}" if value is not None and value >= 10 else decimals(value) for value in values]
+        found = [run["verdict"] for run in runs]
+        verdicts = [word if len({*found}) == 1 else f"{word} {found.count(word)}x" for word in dict.fromkeys(found)]
+        rows.append([name + (f", {len(runs)} seeds" if len(runs) > 1 else ""), *cells, ", ".join(verdicts)])
+    title = "Methods side by side, the best two-sided score first (`results/examples/comparison/`):"
+    return f"{title}\n\n{table(['method', *COMPARED, 'verdict'], rows)}"
 
 
 def requests_table(path: Path = REQUESTS) -> str:
-    """One row per deletion request of `tests/four_requests.py`: when asked, right after, and on the last model."""
+    """A row per deletion request of `tests/four_requests.py`: when asked, right after, and on the last model."""
     if not path.exists():
         return "`python tests/four_requests.py`: not measured yet."
     told = json.loads(path.read_text(encoding="utf-8"))
-    head = ["request", "answer probability: when asked", "right after", "on the last model", "retrained model"]
-    head += ["extraction strength: when asked", "right after", "on the last model", "retrained model", "re-test"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    head = ["request", "answer probability: when asked", "right after", "on the last model", "retrained model",
+            "extraction strength: when asked", "right after", "on the last model", "retrained model",
+            "re-test"]  # fmt: skip
+    rows = []
     for row in told["requests"]:
         values = [row[when].get(metric) for metric in ("answer_probability", "extraction_strength")
                   for when in ("known", "then", "now", "retrained")]  # fmt: skip
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        lines.append("| " + " | ".join([str(row["line"]), *cells, f"{row['verdict']}: {row['why']}"]) + " |")
+        rows.append([str(row["line"]), *map(decimals, values), f"{row['verdict']}: {row['why']}"])
     kept = [f"{split} {before['answer_probability']:.3f} to {after['answer_probability']:.3f}"
             for split, (before, after) in told["kept"].items()]  # fmt: skip
-    return "\n".join([*lines, "", "Answer probability of the other sets, before the first and after the last request: "
-                      + ", ".join(kept) + "."])  # fmt: skip
+    others = "Answer probability of the other sets, before the first and after the last request"
+    return f"{table(head, rows)}\n\n{others}: {', '.join(kept)}."
 
 
-def attacks_table() -> str:
-    """What the attacks found on the default run's models, from results/examples/default_run."""
-    report = json.loads((ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text(encoding="utf-8"))
-    lines = ["| attack | what it does | number | target | unlearned | retrained | recovery | of retrained |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for name, models in report.get("attacks", {}).items():
-        attack = evaluation_metrics.ATTACKS[name]
-        metric = attack.judged[0]
-        shares = report.get("recovery", {}).get(name, {}).get(metric, {})
-        values = [models.get(model, {}).get(metric) for model in ("target", "unlearned", "retrained")]
-        values += [shares.get(model) for model in ("unlearned", "retrained")]
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        lines.append(f"| `{name}` | {attack.summary} | {metric} | " + " | ".join(cells) + " |")
-    if len(lines) == 2:
-        return "The run that `results/examples/default_run/` holds was made without attacks."
-    comparison = report["comparison"]
-    told = [f"{name} {shown(comparison[name])}" for name in ("robustness", "robust_score", "verdict")
-            if comparison.get(name) is not None]  # fmt: skip
-    return "\n".join([*lines, "", "Put together: " + ", ".join(told) + ". " + report["notes"]["robustness"] + "."])
-
-
-def shown(value) -> str:
-    """A number with three digits, a word as it is."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
+# ---------------------------------------------------------------------------------------------------------------------
+# All tables
 
 MEASURED = {
     "speed": "python tests/benchmark_speed.py", "parts": "python tests/benchmark_speed.py --parts",
@@ -160,21 +206,24 @@ MEASURED = {
        for name in ("evaluation", "growth", "preparation", "startup")},
 }  # fmt: skip
 TABLES = {
-    "methods": methods_table, "metrics": metrics_table, "results": results_table, "attacks": attacks_table,
-    "comparison": comparison_table, "rivals": rivals.rivals_table, "requests": requests_table,
-    "search": auto_against_default.search_table,
+    "methods": methods_table, "metrics": metrics_table, "attack list": attack_list,
+    "results": results_table, "attacks": attacks_table, "requests": requests_table,
+    "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
+    **{f"files of {folder}": functools.partial(files_table, folder)
+       for folder in ("data", "models", "results", "tests")},
 }  # fmt: skip
 
 
 def filled(text: str) -> str:
-    """README.md with every table written anew."""
-    for name, table in TABLES.items():
-        block = f"<!-- {name} -->\n{table()}\n<!-- /{name} -->"
+    """A README with every marked table written anew."""
+    for name in re.findall(r"^<!-- /([\w ]+) -->$", text, re.MULTILINE):
+        block = f"<!-- {name} -->\n{TABLES[name]()}\n<!-- /{name} -->"
         text = re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in READMES:
+        page = ROOT / name
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
