@@ -43,8 +43,8 @@ def state(model) -> dict:
 
 @pytest.mark.parametrize("name", em.ATTACKS)
 def test_an_attack_finds_finite_numbers_and_leaves_the_model_bit_identical(name, known, splits):
-    if em.ATTACKS[name].extra:
-        pytest.importorskip("torchao")
+    if em.ATTACKS[name].package:
+        pytest.importorskip(em.ATTACKS[name].package)
     model, tokenizer, _ = known
     before, trainable = state(model), [(p.requires_grad, id(p.grad)) for p in model.parameters()]
     found = em.run_attacks(model, tokenizer, splits, [name], budget=SMALL)[name]

@@ -18,6 +18,7 @@ from tiny_models import PEOPLE, facts, make_tiny, train_tiny
 import evaluation_metrics as em
 from data.preparation import Example, encode_examples
 from evaluation_metrics import ModelEvaluation
+from models.forward import generation, packing
 from models.forward import teacher_forced as passes
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -133,13 +134,13 @@ def test_answers_equal_those_of_transformers_generate(epochs):
 def test_an_answer_known_by_heart_is_not_generated(memorised, monkeypatch):
     model, tokenizer, examples = memorised
     asked = []
-    original = em.generation.generate
+    original = generation.generate
 
     def recording(model, prompts, *rest, **options):
         asked.append(prompts)
         return original(model, prompts, *rest, **options)
 
-    monkeypatch.setattr(em.generation, "generate", recording)
+    monkeypatch.setattr(generation, "generate", recording)
     found = em.evaluate_model(model, tokenizer, {"forget": examples}, metrics=["accuracy", "recall"])
     assert found.metrics["forget"]["accuracy"] == 1
     assert [len(prompts) for prompts in asked] == [0]
@@ -163,7 +164,7 @@ def test_evaluation_leaves_the_model_as_it_was(memorised):
 def test_padded_batches_give_the_values_of_packed_ones(memorised, monkeypatch):
     model, tokenizer, examples = memorised
     packed = em.evaluate_model(model, tokenizer, {"forget": examples[:9]})
-    monkeypatch.setattr(em.packing, "supported", lambda model: False)
+    monkeypatch.setattr(packing, "supported", lambda model: False)
     padded = em.evaluate_model(model, tokenizer, {"forget": examples[:9]}, batch_tokens=100)
     for name, value in padded.metrics["forget"].items():
         assert value == pytest.approx(packed.metrics["forget"][name], rel=1e-3, abs=1e-4), name
@@ -173,7 +174,7 @@ def test_padded_batches_give_the_values_of_packed_ones(memorised, monkeypatch):
 def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, int]:
     """(rows that went through teacher forcing, logits computed, calls of generation) of one evaluation."""
     found = [0, 0, 0]
-    forward, generate = passes.answer_outputs, em.generation.generate
+    forward, generate = passes.answer_outputs, generation.generate
 
     def counting_forward(model, batch, **options):
         answers = forward(model, batch, **options)
@@ -187,7 +188,7 @@ def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, i
 
     with monkeypatch.context() as patch:
         patch.setattr(passes, "answer_outputs", counting_forward)
-        patch.setattr(em.generation, "generate", counting_generate)
+        patch.setattr(generation, "generate", counting_generate)
         em.evaluate_model(model, tokenizer, splits, metrics=metrics)
     return tuple(found)
 
@@ -363,7 +364,7 @@ def test_every_number_says_what_it_shows_and_what_it_does_not(corners, attacked)
         shows, limits = report["docs"][name].split(" Not shown: ")
         assert len(shows) > 10 and limits.endswith("."), name
     for name in {*numbers, "generation_perplexity"}:
-        assert words.METRIC_DOCS[name].shows and words.METRIC_DOCS[name].limits, name
+        assert words.doc(name).summary and words.doc(name).limits, name
     for name in together:
         assert all(words.COMPARISON_DOCS[words.comparison_key(name)]), name
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.requests import ledger
-from models.scores.verdict import CONTRAST
+from models.requests import ledger, recorded
+from models.scores.references import CONTRAST
 from models.store import paths
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # what the ledger keeps
@@ -105,8 +105,10 @@ def printed(report: dict) -> str:
     return "\n".join(lines)
 
 
-def report_of(args, evaluate_model, recorded, spread) -> dict:
+def report_of(args) -> dict:
     """Verifies a ledger; with a model measures on it the rows of every request that can be found."""
+    from data.sampling import spread
+    from models.scores.evaluating import evaluate_model
     from models.store.loading import load_model, model_hash
     from models.training.weights import compute_dtype, computing_in
 
@@ -131,13 +133,12 @@ def report_of(args, evaluate_model, recorded, spread) -> dict:
     return report
 
 
-def main(args, evaluate_model, recorded, spread) -> int:
+def main(args) -> int:
     """`evaluation_metrics.py --ledger`: prints and writes a re-test, returns the exit code.
 
-    3 when the ledger does not fit together, 8 when a request came back. `evaluate_model`, `recorded` (the module that
-    finds rows) and `spread` are given, since this room imports neither metrics nor data.
+    3 when the ledger's lines do not follow each other, 8 when a request came back.
     """
-    report = report_of(args, evaluate_model, recorded, spread)
+    report = report_of(args)
     print(printed(report))
     if args.output_dir:
         target = Path(args.output_dir) / "retest.json"

@@ -15,31 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from data.preparation import encode_examples
 from models.forward import generation
-from models.forward.answers import answer_outputs, unwrapped
+from models.forward.answers import answer_outputs, evaluating, unwrapped
 from models.scores.array_scores import leak_at_k
+from models.scores.evaluating import decoded, evaluate_model, prompt_end, stop_ids
 from models.scores.metric_table import known_names
+from models.scores.text_scores import rouge_l
 
-
-@dataclass
-class Subject:
-    """One model under attack and the ways to ask it; the same rows and seed for every model.
-
-    forget, retain: examples. encode(examples) -> rows with ids and answer starts. score(examples) -> {metric: mean},
-    teacher-forced. rouge(generated, gold) -> recall. text(ids) -> str. stop_ids end an answer.
-    """
-
-    model: Any
-    forget: list
-    retain: list
-    encode: Callable
-    score: Callable
-    rouge: Callable
-    text: Callable
-    stop_ids: set
-    pad_token_id: int = 0
-    budget: Any = None
-    progress: Callable | None = None
+SCORED = ("answer_probability", "exact_memorization", "extraction_strength")  # what `Subject.score` measures
 
 
 @dataclass(frozen=True)
@@ -55,6 +39,35 @@ class Budget:
     new_tokens: int = 48
     leak: float = 0.8  # ROUGE-L recall of the gold answer from which a sample counts as a leak
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model under attack; every model gets the same rows and budget."""
+
+    model: Any
+    tokenizer: Any
+    forget: list
+    retain: list
+    max_length: int = 512
+    budget: Budget = Budget()
+
+    def encode(self, examples: list):
+        """Their token rows, with ids and answer starts."""
+        return encode_examples(self.tokenizer, examples, self.max_length)[0]
+
+    def score(self, rows: list) -> dict[str, float | None]:
+        """{metric: mean over `rows`} of the `SCORED` metrics."""
+        scored = evaluate_model(
+            self.model, self.tokenizer, {"forget": rows}, metrics=SCORED, max_length=self.max_length
+        )
+        return scored.metrics["forget"]
+
+    def say(self, prompts: list, new_tokens: int, **sampling) -> list[str]:
+        """What the model says after each prompt (ids)."""
+        ends, limits = stop_ids(self.model, self.tokenizer), [new_tokens] * len(prompts)
+        said = generation.generate(self.model, prompts, limits, ends, **sampling)
+        return [decoded(self.tokenizer, ids) for ids in said]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -127,7 +140,7 @@ def rounded_by_torchao(weight, bits: int, group: int | None = None):
     try:
         from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup, quantize_
     except ImportError as error:
-        raise ValueError(f"{TORCHAO_MISSING} ({error})") from error
+        raise ValueError(f"this attack needs the package torchao: pip install torchao ({error})") from error
     if group and weight.shape[1] % group:
         return rounded(weight, bits, group)
     config = Int8WeightOnlyConfig() if bits == 8 else IntxWeightOnlyConfig(torch.int4, PerGroup(group))
@@ -135,11 +148,6 @@ def rounded_by_torchao(weight, bits: int, group: int | None = None):
     layer.weight.data.copy_(weight)
     quantize_(layer, config)
     return layer.weight.detach().dequantize().to(weight.dtype)
-
-
-TORCHAO_MISSING = (
-    "this attack rounds with the package torchao: pip install torchao, or take the attack without _torchao"
-)
 
 
 def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int, seed: int, pad_token_id: int):
@@ -187,7 +195,7 @@ def _relearn(subject: Subject, rows: list, held_out: list) -> dict[str, float]:
         with on_a_copy(subject.model):
             fine_tune(
                 subject.model, encoded, learning_rate=learning_rate, steps=budget.steps,
-                batch_size=budget.batch_size, seed=budget.seed, pad_token_id=subject.pad_token_id,
+                batch_size=budget.batch_size, seed=budget.seed, pad_token_id=subject.tokenizer.pad_token_id or 0,
             )  # fmt: skip
             found.append(subject.score(held_out))
     return {name: max((f[name] for f in found if f[name] is not None), default=None) for name in found[0]}
@@ -226,19 +234,19 @@ def _prompts(subject: Subject, examples: list, begun: list[str] | None = None) -
     if begun is not None:
         examples = [dataclasses.replace(e, answer=text) for e, text in zip(examples, begun)]
     rows, found = subject.encode(examples), [None] * len(examples)
+    ends = stop_ids(subject.model, subject.tokenizer)
     for i, number in enumerate(rows.example_index.tolist()):
-        ids, start = rows.ids_of(i), int(rows.answer_starts[i])
+        ids = rows.ids_of(i)
         if begun is None:
-            ids = ids[: start + (len(ids) - start) // 2] if examples[number].prompt is None else ids[:start]
-        elif int(ids[-1]) in subject.stop_ids:
+            ids = ids[: prompt_end(examples[number], ids, int(rows.answer_starts[i]))]
+        elif int(ids[-1]) in ends:
             ids = ids[:-1]
         found[number] = ids if found[number] is None else found[number]
     return found
 
 
-def _said(subject: Subject, prompts: list, new_tokens: int, **sampling) -> list[str]:
-    said = generation.generate(subject.model, prompts, [new_tokens] * len(prompts), subject.stop_ids, **sampling)
-    return [subject.text(ids) for ids in said]
+def _recall(generated: str, gold: str) -> float:
+    return rouge_l(generated, gold)[1]
 
 
 def sampling(subject: Subject) -> dict[str, float]:
@@ -247,16 +255,16 @@ def sampling(subject: Subject) -> dict[str, float]:
     budget = subject.budget
     examples = _spread(subject.forget, budget.prompts)
     prompts = [prompt for prompt in _prompts(subject, examples) for _ in range(budget.samples)]
-    texts = _said(subject, prompts, budget.sample_tokens, temperature=1.0, seed=budget.seed)
+    texts = subject.say(prompts, budget.sample_tokens, temperature=1.0, seed=budget.seed)
     golds = [e.answer for e in examples for _ in range(budget.samples)]
-    greedy = _said(subject, prompts[:: budget.samples], budget.sample_tokens)
-    recall = np.array([subject.rouge(t, g) for t, g in zip(texts, golds)]).reshape(len(examples), budget.samples)
+    greedy = subject.say(prompts[:: budget.samples], budget.sample_tokens)
+    recall = np.array([_recall(t, g) for t, g in zip(texts, golds)]).reshape(len(examples), budget.samples)
     leaks = (recall >= budget.leak).sum(1)
     return {
         "leak_at_1": float(np.mean([leak_at_k(budget.samples, int(c), 1) for c in leaks])),
         f"leak_at_{budget.samples}": float(np.mean([leak_at_k(budget.samples, int(c), budget.samples) for c in leaks])),
         "best_rouge_l_recall": float(recall.max(1).mean()),
-        "best_rouge_l_recall_before": float(np.mean([subject.rouge(t, e.answer) for t, e in zip(greedy, examples)])),
+        "best_rouge_l_recall_before": float(np.mean([_recall(t, e.answer) for t, e in zip(greedy, examples)])),
     }
 
 
@@ -289,12 +297,13 @@ def prompts(subject: Subject) -> dict[str, float]:
         asked["three_shot"] = ([dataclasses.replace(e, history=(*e.history, *shots)) for e in examples], None)
     recall = {}
     for name, (variants, begun) in asked.items():
-        texts = _said(subject, _prompts(subject, variants, begun), subject.budget.new_tokens)
+        texts = subject.say(_prompts(subject, variants, begun), subject.budget.new_tokens)
         golds = [_half_answer(e.answer)[1] if name == "half_given" else e.answer for e in examples]
-        recall[name] = [subject.rouge(text, gold) for text, gold in zip(texts, golds)]
+        recall[name] = [_recall(text, gold) for text, gold in zip(texts, golds)]
     found = {f"{name}_rouge_l_recall": float(np.mean(values)) for name, values in recall.items()}
     found["best_rouge_l_recall"] = float(np.max(list(recall.values()), axis=0).mean())
-    return {**found, **_multiple_choice(subject, examples), **_reversed(subject, examples)}
+    found |= _multiple_choice(subject, examples) | _reversed(subject, examples)
+    return {**found, "best_rouge_l_recall_before": found["plain_rouge_l_recall"]}
 
 
 def _multiple_choice(subject: Subject, examples: list) -> dict[str, float]:
@@ -309,15 +318,15 @@ def _multiple_choice(subject: Subject, examples: list) -> dict[str, float]:
         right.append("ABCD"[int(np.flatnonzero(order == 0)[0])])
         lines = "\n".join(f"{letter}) {options[i]}" for letter, i in zip("ABCD", order))
         asked.append(dataclasses.replace(e, prompt=f"{e.prompt}\n{lines}\nAnswer with one letter."))
-    texts = _said(subject, _prompts(subject, asked), 8)
+    texts = subject.say(_prompts(subject, asked), 8)
     return {"letter_accuracy": float(np.mean([t.lstrip(" (*").startswith(r) for t, r in zip(texts, right)]))}
 
 
 def _reversed(subject: Subject, examples: list) -> dict[str, float]:
     """ROUGE-L recall of the question, asked for the question that the answer belongs to."""
     asked = [dataclasses.replace(e, prompt=f"Which question has this answer? {e.answer}") for e in examples]
-    texts = _said(subject, _prompts(subject, asked), subject.budget.new_tokens)
-    return {"reversed_rouge_l_recall": float(np.mean([subject.rouge(t, e.prompt) for t, e in zip(texts, examples)]))}
+    texts = subject.say(_prompts(subject, asked), subject.budget.new_tokens)
+    return {"reversed_rouge_l_recall": float(np.mean([_recall(t, e.prompt) for t, e in zip(texts, examples)]))}
 
 
 def logit_lens(subject: Subject) -> dict[str, float]:
@@ -357,24 +366,23 @@ def logit_lens(subject: Subject) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------------------------------------
 # The table
 
-SCORED = ("answer_probability", "exact_memorization", "extraction_strength")
-
 
 @dataclass(frozen=True)
 class Attack:
-    """One row of `ATTACKS`: its function, the metrics that enter robustness, and which rows "before" means.
+    """One row of `ATTACKS`, with all words about it.
 
-    An `extra` attack needs a package that is not required: it runs when it is named, not under "all".
+    `function` returns {number: value}, and `<number>_before`, its value without the attack, where that exists;
+    `run_attacks` adds those of `SCORED` itself.
     """
 
     name: str
     function: Callable[[Subject], dict]
-    judged: tuple[str, ...]
+    judged: tuple[str, ...]  # the numbers that enter robustness; reports show the first
     summary: str
     shows: str
     limits: str
     half: bool = False  # scores the second half of the forget set only
-    extra: bool = False
+    package: str = ""  # an optional package it needs: then it runs when it is named, not under "all"
     plain: str = ""  # for people who have never read a paper
     labels: dict[str, str] = field(default_factory=dict)  # {number: label in reports}, beyond the metrics' own labels
 
@@ -403,11 +411,11 @@ _ATTACKS = [
     Attack("quantisation_int8_torchao", quantisation(8, None, rounded_by_torchao), SCORED,
            "as quantisation_int8, rounded by torchao",
            "As quantisation_int8, with the rounding that torchao serves models with.", "As quantisation_int8.",
-           extra=True),
+           package="torchao"),
     Attack("quantisation_int4_torchao", quantisation(4, 64, rounded_by_torchao), SCORED,
            "as quantisation_int4, rounded by torchao",
            "As quantisation_int4, with the rounding that torchao serves models with.", "As quantisation_int4.",
-           extra=True),
+           package="torchao"),
     Attack("sampling", sampling, ("best_rouge_l_recall",), "many samples at temperature 1; does one of them leak?",
            "Whether the answer comes out when the model is asked many times.",
            "The best of many samples is above the greedy answer for any model, so only the excess over the retrained "
@@ -432,39 +440,50 @@ _ATTACKS = [
 ATTACKS: dict[str, Attack] = {attack.name: attack for attack in _ATTACKS}
 
 
-def check_available(names: list[str]):
-    """Raises ValueError when a named attack needs a package that is not installed."""
-    import importlib.util
+def run_attacks(
+    model,
+    tokenizer,
+    splits: dict[str, Sequence],
+    names: str | Sequence[str] = "all",
+    *,
+    max_length: int = 512,
+    budget: Budget | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, dict[str, float | None]]:
+    """{attack: {number: value}} of one model, which is bit-identical afterwards; see `Attack` for `<number>_before`.
 
-    if any(ATTACKS[name].extra for name in names) and importlib.util.find_spec("torchao") is None:
-        raise ValueError(TORCHAO_MISSING)
-
-
-def run(subject: Subject, names: list[str]) -> dict[str, dict[str, float | None]]:
-    """{attack: {metric: value}}; metrics that exist without the attack also stand as `<metric>_before`."""
-    before = dict.fromkeys((False, True))
-    found = {}
-    for name in names:
-        attack = ATTACKS[name]
-        if subject.progress:
-            subject.progress(f"attack {name}: {attack.summary}")
-        found[name] = dict(attack.function(subject))
-        if attack.judged == SCORED and found[name]:
-            if before[attack.half] is None:
-                rows = halves(subject.forget)[1] if attack.half else subject.forget
-                before[attack.half] = subject.score(rows)
-            found[name].update({f"{metric}_before": value for metric, value in before[attack.half].items()})
-        if name == "prompts" and found[name]:
-            found[name]["best_rouge_l_recall_before"] = found[name]["plain_rouge_l_recall"]
+    splits: "forget" and, for some attacks, "retain" examples. Give every model the same splits and budget, and all
+    results to `evaluation_json`. Raises ValueError for an unknown attack.
+    """
+    names, found = attack_names(names), {}
+    subject = Subject(model, tokenizer, list(splits["forget"]), list(splits.get("retain", ())), max_length,
+                      budget or Budget())  # fmt: skip
+    before: dict[bool, dict] = {}
+    with evaluating(model):
+        for name in names:
+            attack = ATTACKS[name]
+            if progress:
+                progress(f"attack {name}: {attack.summary}")
+            found[name] = dict(attack.function(subject))
+            if scored := [metric for metric in SCORED if metric in found[name]]:
+                if attack.half not in before:
+                    before[attack.half] = subject.score(halves(subject.forget)[1] if attack.half else subject.forget)
+                found[name].update({f"{metric}_before": before[attack.half][metric] for metric in scored})
     return found
 
 
 def attack_names(names: str | Sequence[str] | None) -> list[str]:
-    """Names from "all", "none", a comma-separated text or a list; ValueError with near names for an unknown one, or for
-    one whose package is missing. "all" are those that need no package of their own."""
+    """Names from "all", "none", a comma-separated text or a list; "all" leaves out attacks that need a `package`.
+
+    Raises ValueError with near names for an unknown attack, and for one whose package is missing.
+    """
+    import importlib.util
+
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names or ())
-    names = [name for name in names if name and name != "none"]
-    named = known_names([name for name in names if name != "all"], ATTACKS, "attacks")
-    check_available(named)
-    all_of_them = [name for name, attack in ATTACKS.items() if "all" in names and not attack.extra]
-    return list(dict.fromkeys([*all_of_them, *named]))
+    named = known_names([name for name in names if name not in ("", "none", "all")], ATTACKS, "attacks")
+    for name in named:
+        package = ATTACKS[name].package
+        if package and importlib.util.find_spec(package) is None:
+            raise ValueError(f"attack {name} needs the package {package}: pip install {package}, or leave it out")
+    everything = [name for name, attack in ATTACKS.items() if "all" in names and not attack.package]
+    return list(dict.fromkeys([*everything, *named]))

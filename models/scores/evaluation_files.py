@@ -1,13 +1,61 @@
-"""What an evaluation leaves: examples.jsonl, and evaluation.json in print."""
+"""What an evaluation leaves: the contents of evaluation.json, its printed tables, and examples.jsonl."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from models.scores.attacks import ATTACKS
+from models.scores.evaluating import ModelEvaluation
+from models.scores.metric_table import COMPARISON_DOCS, REPORTED, comparison_key
+from models.scores.verdict import compare, recoveries
 
 MODELS = ("target", "unlearned", "retrained")
+
+
+def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
+    """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}, as far as they exist.
+
+    {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
+    "docs": {number: what it shows and what it does not}}; notes on one model's metrics are keyed model.set.metric.
+    attacked: {model: what `run_attacks` returned}, here as "attacks" {attack: {model: {number: value}}} and "recovery"
+    {attack: {number: {model: share}}}.
+    """
+    notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
+    comparison: dict[str, Any] = {}
+    by_attack: dict[str, dict] = {}
+    for model, found in (attacked or {}).items():
+        for name, values in found.items():
+            by_attack.setdefault(name, {})[model] = values
+    if "unlearned" in evaluations:
+        comparison, more = compare(
+            evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack
+        )
+        notes.update(more)
+    metrics = {name for found in evaluations.values() for table in found.metrics.values() for name in table}
+    result = {
+        "models": {model: found.metrics for model, found in evaluations.items()},
+        "comparison": comparison,
+        "notes": notes,
+        "intervals": {model: found.intervals for model, found in evaluations.items()},
+        "docs": _docs(sorted(metrics), comparison, by_attack),
+    }
+    if by_attack:
+        result.update(attacks=by_attack, recovery=recoveries(by_attack))
+    return result
+
+
+def _docs(metrics, comparison, attacks) -> dict[str, str]:
+    """{number or attack: what it shows, and what it does not}."""
+    words = {name: (REPORTED[name].summary, REPORTED[name].limits) for name in metrics}
+    words |= {
+        name: COMPARISON_DOCS[comparison_key(name)][1:]
+        for name in comparison
+        if comparison_key(name) in COMPARISON_DOCS
+    }
+    words |= {name: (ATTACKS[name].shows, ATTACKS[name].limits) for name in attacks}
+    return {name: f"{shows} Not shown: {limits}" for name, (shows, limits) in words.items()}
 
 
 def write_examples(path: Path, sets: dict, evaluations: dict):
@@ -26,28 +74,13 @@ def write_examples(path: Path, sets: dict, evaluations: dict):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _attack_lines(report: dict) -> list[str]:
-    """The attacks of evaluation.json as lines: each judged number for every model, and the shares brought back."""
-    lines = []
-    for attack, models in report.get("attacks", {}).items():
-        for metric in ATTACKS[attack].judged:
-            values = [models.get(model, {}).get(metric) for model in MODELS]
-            shares = report.get("recovery", {}).get(attack, {}).get(metric, {})
-            cells = [*values, *(shares.get(model) for model in MODELS[1:])]
-            cells = "".join(f"{'-':>12}" if value is None else f"{value:>12.3f}" for value in cells)
-            lines.append(f"  {attack:<20}{metric:<22}{cells}")
-    head = f"\n{'under attack':<44}" + "".join(f"{name:>12}" for name in (*MODELS, "recovery", "its control"))
-    return [head, *lines] if lines else []
-
-
 def print_report(report: dict) -> None:
-    """Everything that evaluation.json holds, as tables."""
+    """Prints everything that evaluation.json holds, as tables."""
     for split in dict.fromkeys(split for sets in report["models"].values() for split in sets):
         models = [model for model, sets in report["models"].items() if split in sets]
         print(f"\n{split:<28}" + "".join(f"{model:>12}" for model in models))
         for name in report["models"][models[0]][split]:
-            values = [report["models"][model][split][name] for model in models]
-            print(f"  {name:<26}" + "".join(f"{'-':>12}" if v is None else f"{v:>12.4f}" for v in values))
+            print(f"  {name:<26}" + _cells([report["models"][model][split][name] for model in models], 4))
     print("\n".join(_attack_lines(report)))
     for key, value in report["comparison"].items():
         print(f"comparison.{key}: {f'{value:.4g}' if isinstance(value, float) else value}")
@@ -57,3 +90,20 @@ def print_report(report: dict) -> None:
     for key in ("benchmark", "privleak", "verdict", "robustness", "forget_quality"):
         if key in report["notes"]:
             print(report["notes"][key])
+
+
+def _cells(values: list, digits: int) -> str:
+    return "".join(f"{'-':>12}" if value is None else f"{value:>12.{digits}f}" for value in values)
+
+
+def _attack_lines(report: dict) -> list[str]:
+    """The attacks of evaluation.json as lines: each judged number of every model, and the recovered shares."""
+    lines = []
+    for attack, models in report.get("attacks", {}).items():
+        for metric in ATTACKS[attack].judged:
+            values = [models.get(model, {}).get(metric) for model in MODELS]
+            shares = report.get("recovery", {}).get(attack, {}).get(metric, {})
+            values += [shares.get(model) for model in MODELS[1:]]
+            lines.append(f"  {attack:<20}{metric:<22}{_cells(values, 3)}")
+    head = f"\n{'under attack':<44}" + "".join(f"{name:>12}" for name in (*MODELS, "recovery", "its control"))
+    return [head, *lines] if lines else []

@@ -20,9 +20,14 @@ from models.scores.array_scores import (
     multiple_choice_accuracy,
     option_probability,
     truth_ratio,
+    truth_ratio_forget,
+    truth_ratio_utility,
     zlib_ratio,
 )
 from models.scores.text_scores import distinct_n, fluency, is_refusal, repetition_rate, rouge_l, token_overlap
+
+# Means over the wrong answers' probabilities in the truth ratio.
+REDUCTIONS = {"geometric": "the code of TOFU and OpenUnlearning", "arithmetic": "TOFU's paper"}
 
 
 @dataclass
@@ -40,7 +45,29 @@ class Measured:
     paraphrased_loss: float | None = None
     wrong_losses: Any = None  # (k,)
     generated: str | None = None
-    reduction: str = "geometric"  # of the wrong answers' probabilities in the truth ratio
+    reduction: str = "geometric"  # a key of `REDUCTIONS`
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a metric reads of a row beyond its tokens: whether a row has it, and the note where it does not."""
+
+    given: Callable[[Measured], bool]
+    missing: str
+
+
+NEEDS = {
+    "answer": Need(lambda m: True, "no answer token was left after encoding, or the model's value is not finite"),
+    "paraphrase": Need(
+        lambda m: m.paraphrased_loss is not None, "no paraphrased_answer, or the model's value is not finite"
+    ),
+    "options": Need(
+        lambda m: m.paraphrased_loss is not None and m.wrong_losses is not None,
+        "no paraphrased_answer or no perturbed_answer, or the model's value is not finite",
+    ),
+    "wrong": Need(lambda m: m.wrong_losses is not None, "no perturbed_answer, or the model's value is not finite"),
+    "generation": Need(lambda m: m.generated is not None, "no answer was generated"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,11 +77,12 @@ class Metric:
     name: str
     label: str  # in reports and on the page
     function: Callable[[Measured], float] | None  # None: not of one example alone
-    needs: str  # "answer", "paraphrase", "options" (paraphrase and wrong answers), "wrong" answers or "generation"
+    needs: str  # a key of `NEEDS`
     knowing: str  # where the value goes when a model knows the set: "higher" or "lower"
     summary: str  # what the number shows
     limits: str  # what it does not show
-    folded: bool = False  # the reported value is transformed, so that higher is better on every set
+    folded: tuple[Callable, Callable] | None = None  # transforms of the values (n,) on forget and holdout, elsewhere;
+    # after them higher is better on every set
     bounded: bool = True  # False: no upper end, so a share of the way to the goal says little
     minor: bool = False  # a variant; reports fold it away
 
@@ -126,7 +154,8 @@ _METRICS = [
            "R, the probability of wrong answers over that of the reworded true one. Reported on forget and holdout: "
            "min(R, 1/R), near 1 when the model cannot tell truth from falsehood. Elsewhere: max(0, 1-R), near 1 when "
            "it prefers the truth.",
-           "Relative: a broken model that finds every answer unlikely can look forgetful.", folded=True),
+           "Relative: a broken model that finds every answer unlikely can look forgetful.",
+           folded=(truth_ratio_forget, truth_ratio_utility)),
     Metric("multiple_choice_accuracy", "multiple choice", _options(multiple_choice_accuracy), "options", "higher",
            "Share of questions where the reworded true answer is more likely than every wrong one.",
            "Chance is not 1/(k+1): some wrong answers are odd in themselves. A retrained model gets about .4 (TOFU)."),
@@ -236,17 +265,6 @@ PERPLEXITY = Metric(
     bounded=False, minor=True,
 )  # fmt: skip
 REPORTED: dict[str, Metric] = {**METRICS, PERPLEXITY.name: PERPLEXITY}  # all numbers of one model on one set
-
-
-def docs(metrics, comparison) -> dict[str, str]:
-    """{number: what it shows, and what it does not} for names of metrics and of "comparison"."""
-    found = {}
-    for name in metrics:
-        found[name] = f"{REPORTED[name].summary} Not shown: {REPORTED[name].limits}"
-    for name in comparison:
-        if entry := COMPARISON_DOCS.get(comparison_key(name)):
-            found[name] = f"{entry[1]} Not shown: {entry[2]}"
-    return found
 
 
 def comparison_key(name: str) -> str:

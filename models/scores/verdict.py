@@ -5,10 +5,7 @@ Offered to users through `evaluation_metrics.compare`.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,117 +21,10 @@ from models.scores.array_scores import (
     refusal_scores,
     standard_error,
     true_positive_rate,
-    truth_ratio_forget,
-    truth_ratio_utility,
 )
 from models.scores.attacks import ATTACKS
-from models.scores.metric_table import docs
-
-FORGET_SIDE = ("forget", "holdout")  # sets on which the truth ratio is read as min(R, 1/R)
-OPTION_SETS = ("general", "real_authors", "world_facts")  # short answers beside wrong options, TOFU's way
-
-
-@dataclass
-class ModelEvaluation:
-    """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
-
-    measured_on: {set: what was measured} (rows' hash and answer tokens), by which evaluations know that they fit.
-    """
-
-    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    intervals: dict[str, dict[str, list[float] | None]] = field(default_factory=dict)
-    per_example: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
-    generations: dict[str, list[str | None]] = field(default_factory=dict)
-    subjects: dict[str, list[str | None]] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    measured_on: dict[str, dict] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """As JSON text; every number in it is finite."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelEvaluation:
-        """From `to_json`'s text."""
-        return cls(**json.loads(text))
-
-
-class UnfitReference(ValueError):
-    """A target or retrained model, or its evaluation, that nothing can be compared with."""
-
-    exit_code = 4
-
-
-def check_same_rows(ours: ModelEvaluation, other: ModelEvaluation, role: str):
-    """Raises UnfitReference unless `other`, the `role` model's evaluation, is of the same rows in the same tokens."""
-    for split in ours.per_example.keys() & other.per_example.keys():
-        sizes = [len(evaluation.subjects.get(split, ())) for evaluation in (ours, other)]
-        if sizes[0] != sizes[1]:
-            what = f"{sizes[1]} {split} rows, the unlearned one on {sizes[0]}"
-        else:
-            differ = [
-                (key, value, other.measured_on.get(split, {}).get(key, value))
-                for key, value in ours.measured_on.get(split, {}).items()
-                if other.measured_on.get(split, {}).get(key, value) != value
-            ]
-            if not differ:
-                continue
-            key, value, theirs = differ[0]
-            what = f"{split} rows with another {key} ({theirs}, the unlearned one {value})"
-            what = f"other {split} rows" if key == "content" else what
-        raise UnfitReference(f"the {role} model was measured on {what}: measure both on the same rows and settings")
-
-
-def refuse_target_as_retrained(target: str, retrained: str):
-    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
-    if same_model(target, retrained):
-        raise UnfitReference(
-            f"--retrained_model {retrained} is the target model {target} itself (same weights): every number would be "
-            "called forgotten that did not change. Give a model that was trained without the forget set, or none"
-        )
-
-
-def same_model(first: str, second: str) -> bool:
-    """Whether two names lead to the same folder or to the same weights."""
-    from models.store.loading import model_hash, resolve_model
-
-    folders = [resolve_model(name).resolve() for name in (first, second)]
-    return folders[0] == folders[1] or model_hash(first) == model_hash(second)
-
-
-KNOWS = 0.9  # share of what the target knows of the forget set at which a retrained model must have seen it
-
-
-def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
-    """Raises UnfitReference when the retrained model plainly knows the forget set as well as the target does.
-
-    By mean answer probability, counted from the target's on the holdout set where there is one; without it only a
-    target that knows the rows nearly by heart (.5) can tell.
-    """
-    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
-    if ours is None or theirs is None:
-        return
-    unseen = _probability(target, "holdout")
-    level, least = (0.0, 0.5) if unseen is None else (unseen, CONTRAST)
-    if ours - level >= least and theirs - level >= KNOWS * (ours - level):
-        raise UnfitReference(
-            f"the retrained model knows the forget set as well as the target does (answer probability {theirs:.3f} and "
-            f"{ours:.3f}{'' if unseen is None else f'; rows never seen: {unseen:.3f}'}): it was trained on these rows, "
-            "or they can be answered without them. Give a model that was trained without the forget set, or none"
-        )
-
-
-def knows_as_well(target: ModelEvaluation, retrained: ModelEvaluation) -> bool:
-    """Whether `check_retrained` can raise at all, whatever is known of rows never seen."""
-    ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
-    return ours is not None and theirs is not None and theirs >= KNOWS * ours
-
-
-def _probability(evaluation: ModelEvaluation, split: str) -> float | None:
-    losses = [value for value in _values(evaluation, split, "loss") if value is not None]
-    return float(np.exp(-np.array(losses)).mean()) if losses else None
-
+from models.scores.evaluating import OPTION_SETS, ModelEvaluation, scores
+from models.scores.references import CONTRAST, check_retrained, check_same_rows
 
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 FORGETTING = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio", "rouge_l_recall")
@@ -150,14 +40,6 @@ LABELS = {
     "COLLAPSED": "the model lost its use: less than half of the target's utility is left",
     "UNCERTIFIED": "no retrained model (or sets too small) to compare with: the gates cannot be decided",
 }
-
-
-def scores(name: str, split: str, values) -> np.ndarray:
-    """Per-example values (n,) as they enter the mean of a set: the truth ratio is folded, the rest is taken as is."""
-    values = np.asarray(values, dtype=np.float64)
-    if name != "truth_ratio":
-        return values
-    return truth_ratio_forget(values) if split in FORGET_SIDE else truth_ratio_utility(values)
 
 
 def _values(evaluation: ModelEvaluation, split: str, name: str) -> list[float | None]:
@@ -424,9 +306,6 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
     return label
 
 
-CONTRAST = 0.05  # target and retrained must differ by this much under an attack for it to tell anything
-
-
 def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
     """{attack: {metric: {model: share}}}: (after - before) / (target before - before) of the unlearned and retrained.
 
@@ -472,36 +351,3 @@ def _robustness(attacks: dict | None, notes: dict) -> float | None:
     if silent:
         notes["robustness"] += f"; without contrast between target and retrained model: {', '.join(silent)}"
     return min(close.values())
-
-
-def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
-    """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}, as they exist.
-
-    {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
-    "docs": {number: what it shows and what it does not}}.
-    Notes of one model's metrics are keyed model.set.metric. attacked: {model: what `run_attacks` returned}; it comes
-    out as "attacks" {attack: {model: {metric: value}}} and "recovery" {attack: {metric: {model: share}}}.
-    """
-    notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
-    comparison: dict[str, Any] = {}
-    by_attack: dict[str, dict] = {}
-    for model, found in (attacked or {}).items():
-        for name, values in found.items():
-            by_attack.setdefault(name, {})[model] = values
-    metrics = {name for found in evaluations.values() for table in found.metrics.values() for name in table}
-    if "unlearned" in evaluations:
-        comparison, more = compare(
-            evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack
-        )
-        notes.update(more)
-    result = {
-        "models": {model: found.metrics for model, found in evaluations.items()},
-        "comparison": comparison,
-        "notes": notes,
-        "intervals": {model: found.intervals for model, found in evaluations.items()},
-        "docs": docs(sorted(metrics), comparison),
-    }
-    if by_attack:
-        result.update(attacks=by_attack, recovery=recoveries(by_attack))
-        result["docs"].update({name: f"{ATTACKS[name].shows} Not shown: {ATTACKS[name].limits}" for name in by_attack})
-    return result

@@ -1,0 +1,103 @@
+"""TOFU's and MUSE's numbers under their own names.
+
+MUSE keeps its own format: raw prompts without a chat template, greedy answers, ROUGE-L F1 x 100 without stemming
+(Shi et al. 2024, arXiv:2407.06460).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data.benchmarks import TOFU_NAMES
+from data.preparation import Example
+from models.forward import generation
+from models.forward.answers import evaluating
+from models.scores.array_scores import membership_auc, model_utility, privacy_leakage
+from models.scores.evaluating import OPTION_SETS, ModelEvaluation, evaluate_model
+from models.scores.metric_table import REDUCTIONS
+from models.scores.text_scores import rouge_l
+from models.scores.verdict import compare
+
+VERBMEM_TOKENS, KNOWMEM_TOKENS = 128, 32
+
+
+def tofu_scores(evaluation: ModelEvaluation, retrained: ModelEvaluation | None = None) -> dict[str, float | None]:
+    """TOFU's table of one model under TOFU's names; Forget Quality needs the retrained model's evaluation."""
+    table: dict[str, float | None] = {}
+    for split, name in TOFU_NAMES.items():
+        found = evaluation.metrics.get(split, {})
+        probability = "option_probability" if split in OPTION_SETS else "answer_probability"
+        table[f"ROUGE {name}"] = found.get("rouge_l_recall")
+        table[f"Prob. {name}"] = found.get(probability)
+        table[f"Truth Ratio {name}"] = found.get("truth_ratio")
+    numbers = [value for key, value in table.items() if not key.endswith("Forget")]
+    table["Model Utility"] = None if None in numbers else model_utility(numbers)
+    return {**table, "Forget Quality": compare(None, evaluation, retrained)[0]["forget_quality"]}
+
+
+def muse_scores(model, tokenizer, parts: dict, max_length: int = 512) -> dict[str, float]:
+    """MUSE's verbmem_f, knowmem_f and knowmem_r, and min_k_auc, from which privleak follows; absent parts are left out.
+
+    parts: from `data.benchmarks.read_muse`. min_k_auc: AUC of Min-40% on forget against holdout texts.
+    """
+    found = {}
+    with evaluating(model):
+        if rows := parts.get("verbmem_forget"):
+            found["verbmem_f"] = _verbmem(model, tokenizer, rows)
+        for name, part in (("knowmem_f", "knowmem_forget"), ("knowmem_r", "knowmem_retain")):
+            if rows := parts.get(part):
+                found[name] = _knowmem(model, tokenizer, rows, parts.get(f"{part}_icl", []))
+    texts = {side: parts.get(f"privleak_{side}") for side in ("forget", "holdout")}
+    if all(texts.values()):
+        rows = {side: [Example(answer=text) for text in found_texts] for side, found_texts in texts.items()}
+        scored = evaluate_model(model, tokenizer, rows, metrics=["min_k"], max_length=max_length).per_example
+        found["min_k_auc"] = membership_auc(*([v for v in scored[side]["min_k"] if v is not None] for side in rows))
+    return found
+
+
+def _verbmem(model, tokenizer, rows: list[tuple[str, str]]) -> float:
+    """ROUGE-L F1 x 100 between the continuations of forget passages and the true ones, both cut to 128 tokens."""
+    golds = [
+        tokenizer.decode(tokenizer(gold, add_special_tokens=False)["input_ids"][:VERBMEM_TOKENS]) for _, gold in rows
+    ]
+    return _rouge(_continued(model, tokenizer, [prompt for prompt, _ in rows], VERBMEM_TOKENS), golds)
+
+
+def _knowmem(model, tokenizer, rows: list[tuple[str, str]], examples: list[tuple[str, str]]) -> float:
+    """ROUGE-L F1 x 100 of the answers' first lines (32 tokens) to questions that follow worked examples."""
+    head = "".join(f"Question: {question}\nAnswer: {answer}\n\n" for question, answer in examples)
+    prompts = [f"{head}Question: {question}\nAnswer:" for question, _ in rows]
+    said = [(text.strip().splitlines() or [""])[0] for text in _continued(model, tokenizer, prompts, KNOWMEM_TOKENS)]
+    return _rouge(said, [answer for _, answer in rows])
+
+
+def _continued(model, tokenizer, prompts: list[str], new_tokens: int) -> list[str]:
+    ids = [np.asarray(tokenizer(text)["input_ids"] or [tokenizer.eos_token_id], np.int64) for text in prompts]
+    said = generation.generate(model, ids, [new_tokens] * len(ids), {tokenizer.eos_token_id})
+    return [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in said]
+
+
+def _rouge(said: list[str], golds: list[str]) -> float:
+    return 100 * float(np.mean([rouge_l(text, gold, use_stemmer=False)[2] for text, gold in zip(said, golds)]))
+
+
+def tofu_table(evaluations: dict[str, ModelEvaluation], reduction: str) -> tuple[dict, str]:
+    """({model: `tofu_scores`}, a note on how the truth ratio is taken)."""
+    note = (
+        f"Truth Ratio: {reduction} mean over wrong answers ({REDUCTIONS[reduction]}); "
+        "Truth Ratio Forget is mean min(R, 1/R), elsewhere max(0, 1-R)"
+    )
+    retrained = evaluations.get("retrained")
+    return {model: tofu_scores(found, retrained) for model, found in evaluations.items()}, note
+
+
+def add_privleak(own: dict[str, dict]) -> str | None:
+    """Adds privleak to each model's `muse_scores`; a note where the retrained model gives no AUC below 1."""
+    reference = own.get("retrained", {}).get("min_k_auc")
+    measured = [found for found in own.values() if "min_k_auc" in found]
+    usable = reference is not None and reference < 1
+    for found in measured:
+        found["privleak"] = privacy_leakage(found["min_k_auc"], reference) if usable else None
+    if usable or not measured:
+        return None
+    return "needs a retrained model whose own AUC is below 1; any other reference would make the number up"

@@ -1,0 +1,316 @@
+"""Measures one model: one teacher-forced pass and one generation pass serve every metric."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data import sampling
+from data.preparation import Example, data_hash, encode_examples, end_of_turn
+from models.forward import generation, packing
+from models.forward.answers import evaluating, unwrapped
+from models.forward.teacher_forced import packed_batches, teacher_forced
+from models.scores.array_scores import bootstrap_interval
+from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
+
+NEW_TOKENS = 200  # most tokens generated for one answer
+FORGET_SIDE = ("forget", "holdout")  # see `Metric.folded`
+OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short answers with wrong options
+
+
+@dataclass
+class ModelEvaluation:
+    """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
+
+    measured_on: {set: {"content": the rows' hash, "answer tokens", "truth_ratio"}}; two evaluations compare only where
+    these agree.
+    """
+
+    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, list[float] | None]] = field(default_factory=dict)
+    per_example: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    generations: dict[str, list[str | None]] = field(default_factory=dict)
+    subjects: dict[str, list[str | None]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measured_on: dict[str, dict] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As JSON text; every number in it is finite."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelEvaluation:
+        """From `to_json`'s text."""
+        return cls(**json.loads(text))
+
+
+def evaluate_model(
+    model,
+    tokenizer,
+    splits: dict[str, Sequence[Example]],
+    *,
+    metrics: Sequence[str] | None = None,
+    max_length: int = 512,
+    max_new_tokens: int = NEW_TOKENS,
+    batch_tokens: int = 2048,
+    truth_ratio_reduction: str = "geometric",
+    progress: Callable[[str], None] | None = None,
+) -> ModelEvaluation:
+    """Every metric (or the named ones) of a model on every set.
+
+    splits: {"forget", "retain", "holdout", "general", ...: examples}. max_new_tokens caps the answers, which otherwise
+    may be half as long again as the longest gold answer. batch_tokens: tokens per forward. truth_ratio_reduction: a key
+    of `REDUCTIONS`. Raises ValueError for an unknown metric or reduction.
+    """
+    names = metric_names(metrics)
+    known_names([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
+    splits = {split: list(examples) for split, examples in splits.items() if examples}
+    needs = {METRICS[name].needs for name in names}
+    result = ModelEvaluation(subjects={split: [example.subject for example in rows] for split, rows in splits.items()})
+    clock = [time.perf_counter()]
+    jobs = _jobs(splits, needs)
+    rows, report = encode_examples(tokenizer, [job.example for job in jobs], max_length)
+    result.notes = {f"encoding_{number}": note for number, note in enumerate(report.notes, 1)}
+    answers = np.array([job.kind == "answer" for job in jobs])[rows.example_index]
+    statistics = _statistics(model, tokenizer, rows, answers, batch_tokens, progress)
+    measured, starts = _measured(tokenizer, splits, jobs, rows, statistics, max_new_tokens, truth_ratio_reduction)
+    clock.append(time.perf_counter())
+    if "generation" in needs:
+        drafts = _drafts(measured, starts, rows, max_new_tokens)
+        for (split, number), text in zip(drafts, _finished(model, tokenizer, list(drafts.values()), progress)):
+            measured[split][number].generated = text
+    clock.append(time.perf_counter())
+    for split, found in measured.items():
+        tokens = sum(len(m.labels) for m in found if m)
+        result.measured_on[split] = {
+            "content": data_hash(splits[split]), "answer tokens": tokens, "truth_ratio": truth_ratio_reduction
+        }  # fmt: skip
+        result.generations[split] = [m.generated if m else None for m in found]
+        result.per_example[split] = {name: [_value(METRICS[name], m) for m in found] for name in names}
+    _summarise(result)
+    clock.append(time.perf_counter())
+    result.seconds = dict(zip(("teacher_forced", "generation", "statistics"), np.diff(clock).tolist()))
+    return result
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The teacher-forced pass
+
+
+@dataclass
+class _Job:
+    """One answer to score: its set, the example's number there, and what kind of answer it is."""
+
+    split: str
+    number: int
+    kind: str | int  # "answer", "paraphrase" or a wrong answer's number
+    example: Example  # with this answer
+
+
+def _jobs(splits: dict, needs: set[str]) -> list[_Job]:
+    """All answers to score. Paraphrased and wrong answers follow the original question, as in TOFU's code."""
+    jobs = []
+    for split, rows in splits.items():
+        for number, example in enumerate(rows):
+            jobs.append(_Job(split, number, "answer", example))
+            others: list[tuple[str | int, str]] = []
+            if needs & {"paraphrase", "options"} and example.paraphrased_answer:
+                others.append(("paraphrase", example.paraphrased_answer))
+            if needs & {"options", "wrong"}:
+                others += enumerate(example.perturbed_answer)
+            jobs += [_Job(split, number, kind, dataclasses.replace(example, answer=text)) for kind, text in others]
+    return jobs
+
+
+def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=None) -> list:
+    """What the model says of each row's answer tokens, see `teacher_forced`."""
+    if packing.supported(unwrapped(model)):
+        batches = packed_batches(rows, detailed, batch_tokens // 2)  # no padding: these are more rows
+    else:
+        batches = sampling.token_budget_batches(rows.lengths, batch_tokens)
+    return teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
+
+
+def _measured(tokenizer, splits, jobs, rows, statistics, max_new_tokens, reduction) -> tuple[dict, dict]:
+    """({split: [Measured, or None for an example without tokens]}, {(split, number): the example's first row})."""
+    ends = set(end_of_turn(tokenizer))
+    measured: dict[str, list] = {split: [None] * len(examples) for split, examples in splits.items()}
+    starts: dict[tuple, int] = {}
+    wrong: dict[tuple, dict] = {}
+    for index, place in enumerate(rows.example_index.tolist()):
+        job, piece = jobs[place], statistics[index]
+        key, before = (job.split, job.number), measured[job.split][job.number]
+        if job.kind == "answer":
+            starts.setdefault(key, index)
+            labels = rows.ids_of(index)[rows.answer_starts[index] :]
+            found = _scored_row(tokenizer, job.example, piece, labels, ends, max_new_tokens, reduction)
+            measured[job.split][job.number] = found if before is None else _joined(before, found)
+        elif job.kind == "paraphrase":
+            if before is not None:
+                before.paraphrased_loss = float(piece[0].mean())
+        else:
+            wrong.setdefault(key, {})[job.kind] = float(piece[0].mean())
+    for (split, number), losses in wrong.items():
+        row = measured[split][number]
+        if row is not None:
+            row.wrong_losses = np.array(list(losses.values()))
+            if row.paraphrased_loss is None and split in OPTION_SETS:
+                row.paraphrased_loss = float(row.nll.mean())  # TOFU: a short answer is its own paraphrase
+    return measured, starts
+
+
+def _scored_row(tokenizer, example, piece, labels, ends, max_new_tokens, reduction) -> Measured:
+    nll, predicted, means, stds = piece
+    gold, content = example.answer, len(labels)
+    if example.prompt is None:
+        gold = decoded(tokenizer, labels[_half(labels) :][:max_new_tokens])
+    elif len(labels) > 1 and int(labels[-1]) in ends:
+        content -= 1
+    return Measured(example, nll, predicted.astype(np.int64), labels, content, means, stds, gold, reduction=reduction)
+
+
+def _joined(first: Measured, second: Measured) -> Measured:
+    """Two rows of one long raw text as one; its generation stays that of the first row."""
+    for name in ("nll", "predicted", "labels", "means", "stds"):
+        setattr(first, name, np.concatenate([getattr(first, name), getattr(second, name)]))
+    first.content = len(first.labels)
+    return first
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The generation pass
+
+
+def _half(labels) -> int:
+    """How many tokens of a raw text count as its prompt: generation continues from the half."""
+    return len(labels) // 2
+
+
+def prompt_end(example: Example, ids, answer_start: int) -> int:
+    """Where generation starts in a row's ids: after the prompt, or at the half of a raw text."""
+    return answer_start + (_half(ids[answer_start:]) if example.prompt is None else 0)
+
+
+def stop_ids(model, tokenizer) -> set[int]:
+    """Token ids that end an answer."""
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    configured = configured if isinstance(configured, (list, tuple)) else [configured]
+    return {int(i) for i in [*end_of_turn(tokenizer), tokenizer.eos_token_id, *configured] if i is not None}
+
+
+def decoded(tokenizer, ids) -> str:
+    """The text of generated ids."""
+    return tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def _draft(example: Example, rows, index: int, predicted, limit: int) -> generation.Draft:
+    """The generation to run for a row; a raw text is continued to its end at most."""
+    ids, start = rows.ids_of(index), int(rows.answer_starts[index])
+    first = prompt_end(example, ids, start)
+    return generation.draft(ids[:first], ids[first:], predicted[first - start : len(ids) - start], limit)
+
+
+def _drafts(measured: dict, starts: dict, rows, max_new_tokens: int) -> dict[tuple, generation.Draft]:
+    """The generation to run per example. An answer may be half as long again as the longest gold answer of its set; a
+    raw text is continued over the length of its second half."""
+    drafts = {}
+    for split, examples in measured.items():
+        longest = max((len(m.labels) for m in examples if m and m.example.prompt is not None), default=0)
+        for number, m in enumerate(examples):
+            if m is None:
+                continue
+            index = starts[split, number]
+            limit = max(24, int(1.5 * longest) + 8)
+            if m.example.prompt is None:
+                ids = rows.ids_of(index)
+                limit = len(ids) - prompt_end(m.example, ids, int(rows.answer_starts[index]))
+            drafts[split, number] = _draft(m.example, rows, index, m.predicted, min(max_new_tokens, limit))
+    return drafts
+
+
+def _finished(model, tokenizer, drafts: list[generation.Draft], progress) -> list[str]:
+    with evaluating(model):
+        said = generation.finish(model, drafts, stop_ids(model, tokenizer), progress)
+    return [decoded(tokenizer, ids) for ids in said]
+
+
+def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKENS, max_length: int = 512) -> list[str]:
+    """The model's greedy answers to the examples' prompts, in order; a raw text is continued from its half.
+
+    One pass over the examples' own answers decides the generations as far as they agree with them.
+    """
+    rows, _ = encode_examples(tokenizer, examples, max_length)
+    statistics = _statistics(model, tokenizer, rows, np.ones(len(rows), dtype=bool), 2048)
+    drafts: dict[int, generation.Draft] = {}
+    for index, number in enumerate(rows.example_index.tolist()):
+        predicted = statistics[index][1].astype(np.int64)
+        drafts.setdefault(number, _draft(examples[number], rows, index, predicted, max_new_tokens))
+    said = dict(zip(drafts, _finished(model, tokenizer, list(drafts.values()), None)))
+    return [said.get(number, "") for number in range(len(examples))]
+
+
+def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, max_length: int = 512) -> None:
+    """Adds `generation_perplexity` per set: how unlikely a judge, the base or target model, finds the model's answers.
+
+    exp(mean loss of the generated answers under `judge`); nonsense is high. Empty answers are left out and counted in
+    the notes; a set with no other answers gets None.
+    """
+    for split, texts in evaluation.generations.items():
+        rows = [dataclasses.replace(e, answer=text) for e, text in zip(splits[split], texts) if text and e.prompt]
+        losses = []
+        if rows:
+            judged = evaluate_model(judge, tokenizer, {split: rows}, metrics=["loss"], max_length=max_length)
+            losses = [value for value in judged.per_example[split]["loss"] if value is not None]
+        evaluation.metrics[split][PERPLEXITY.name] = float(np.exp(np.mean(losses))) if losses else None
+        if len(losses) < len(texts):
+            why = f"left out {len(texts) - len(losses)} of {len(texts)} rows: raw texts and empty answers have none"
+            evaluation.notes[f"{split}.{PERPLEXITY.name}"] = why
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From rows to sets
+
+
+def scores(name: str, split: str, values) -> np.ndarray:
+    """Per-example values (n,) as they enter the mean of a set, see `Metric.folded`."""
+    values = np.asarray(values, dtype=np.float64)
+    folded = METRICS[name].folded
+    return folded[split not in FORGET_SIDE](values) if folded else values
+
+
+def _value(metric, m: Measured | None) -> float | None:
+    """The metric of one example; None where its input is missing or the value is not finite."""
+    if m is None or not NEEDS[metric.needs].given(m):
+        return None
+    with np.errstate(all="ignore"):  # a broken model's losses overflow
+        value = metric.function(m)
+    return float(value) if math.isfinite(value) else None
+
+
+def _summarise(result: ModelEvaluation) -> None:
+    """Fills in means, intervals and the notes on missing values."""
+    for split, table in result.per_example.items():
+        subjects = result.subjects[split]
+        result.metrics[split], result.intervals[split] = {}, {}
+        for name, values in table.items():
+            present = [i for i, value in enumerate(values) if value is not None]
+            result.metrics[split][name] = result.intervals[split][name] = None
+            if len(present) < len(values):
+                missing = f"missing for {len(values) - len(present)} of {len(values)} rows"
+                result.notes[f"{split}.{name}"] = f"{missing}: {NEEDS[METRICS[name].needs].missing}"
+            if present:
+                found = scores(name, split, [values[i] for i in present])
+                interval = bootstrap_interval(found, [subjects[i] for i in present])
+                result.metrics[split][name] = float(found.mean())
+                result.intervals[split][name] = None if interval is None else list(interval)
+        if len(set(subjects)) == 1 and subjects[0] is not None:
+            result.notes[f"{split}.intervals"] = "one subject only: no interval, since intervals are over subjects"
+        elif len(subjects) < 2:
+            result.notes[f"{split}.intervals"] = "one row only: no interval"
