@@ -1,18 +1,18 @@
-"""Unlearning of language models: losses, the METHODS table and the loop, as a generator of step records.
+"""Unlearning of language models: the loop, as a generator of step records.
 
-Vocabulary, the field's own: the *target model* is the model before unlearning; the *forget set* is what it shall
-forget; the *retain set* is what it shall keep; the *holdout set* holds rows of the same kind that it never saw; the
-*reference* is the target model's frozen outputs; the *retrained model*, trained without the forget set, is the gold
-standard that judges a run and never steers it; a *student* is a smaller model.
+Vocabulary: the *target model* is the model before unlearning; the *forget set* is what it should forget; the *retain
+set* is what it should keep; the *holdout set* holds rows of the same kind that it never saw; the *reference* is the
+target model's frozen outputs; the *retrained model*, trained without the forget set, is the gold standard that judges a
+run and never steers it; a *student* is a smaller model.
 
     total = forget_weight * forget_loss + retain_weight * retain_loss + regularizer
 
 A forget loss is a pure function from `Answers` (logits at the positions that predict answer tokens) to one value per
-token or per row; a method is such a function plus one row in `METHODS`. The loop reduces: it divides the sum by the
-number of tokens or rows of the whole effective batch, so that a batch of 1 accumulated 8 times is a batch of 8.
+token or per row. A method is such a function (models/methods/losses.py) plus one row in `METHODS`
+(models/methods/table.py). The loop reduces: it divides the sum by the number of tokens or rows of the whole effective
+batch, so that a batch of 1 accumulated 8 times equals a batch of 8.
 
-The table and the losses live in `models.methods`, outputs at answer positions in `models.forward`, operations on the
-flat weights in `models.training`; all are offered here. No files, no prints, no tokenizer.
+The loop writes no files, prints nothing and knows no tokenizer.
 """
 
 from __future__ import annotations
@@ -20,126 +20,29 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 
-from data.sampling import BatchStream, token_budget_batches
-from models.forward.answers import (  # noqa: F401 - all of it is offered here
-    Answers,
-    answer_outputs,
-    evaluating,
-    join_batches,
-    split_rows,
-    unwrapped,
-)
+from models.forward.answers import answer_outputs, evaluating, join_batches, split_rows, unwrapped  # noqa: F401
 from models.forward.layers import MethodError, chosen_layer
 from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
-from models.methods.losses import (  # noqa: F401 - all losses are offered here
-    RETAIN_LOSSES,
-    Context,
-    RetainLoss,
-    answer_preservation,
-    ce_u,
-    demoted,
-    draw_levels,
-    draw_profiles,
-    generic_prediction,
-    gradient_ascent,
-    kl_divergence,
-    label_divergence,
-    least_likely,
-    level_matching,
-    logit_flattening,
-    max_entropy,
-    nll,
-    npo,
-    place_profiles,
-    preference,
-    profile_matching,
-    reference_divergence_ascent,
-    retain_distillation,
-    retain_divergence,
-    retain_hidden_state,
-    retain_kl,
-    retain_nll_and_kl,
-    rmu,
-    satimp,
-    shred,
-    simnpo,
-    soft_cross_entropy,
-    stay_forgotten,
-    undial,
-    weighted_ascent,
-    wga,
-)
-from models.methods.table import (  # noqa: F401 - the table is offered here
-    FAMILIES,
-    FAMILY_DEFAULTS,
-    METHODS,
-    REGULARIZERS,
-    SMALL_MODEL,
-    TRAINING_DEFAULTS,
-    Method,
-    Phase,
-    hyper_parameters,
-)
+from models.methods.losses import RETAIN_LOSSES, draw_levels, stay_forgotten
+from models.methods.table import FAMILIES, FAMILY_DEFAULTS, METHODS, REGULARIZERS, Method, hyper_parameters  # noqa: F401
 from models.store.on_first_use import sharded, torch, weights
-from models.training import run_state, smaller, together
-from models.training.terms import Term, pair_rows
+from models.training import together
+from models.training.stages import Stage, planned_stages
+from models.training.step import Term, learning_rate_at, load_run_state, pair_rows, run_state, until_it_fits
+
+CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
+UNTOUCHED = 1e9  # the criterion of the untouched target
 
 
 class Diverged(ValueError):
-    """Training produced a loss, gradient or weight that is not finite, or is about to; nothing was stepped."""
+    """A loss, gradient or weight is not finite, or is about to be; no step was taken."""
 
     exit_code = 5
-
-
-def learning_rate_at(step: int, total: int, settings) -> float:
-    """The learning rate of step `step` (from 0): linear warm-up, then constant, linear or cosine decay to zero."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    share = (step - settings.warmup_steps) / max(1, total - settings.warmup_steps)
-    shape = {
-        "constant": 1.0,
-        "constant_with_warmup": 1.0,
-        "linear": 1 - share,
-        "cosine": (1 + math.cos(math.pi * share)) / 2,
-    }
-    return settings.learning_rate * shape[settings.lr_scheduler_type]
-
-
-LR_SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The loop
-
-CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
-EARLIER_SHARE = 0.5  # rows of earlier requests beside each forget row of a step
-UNTOUCHED = 1e9  # the criterion's stand-in for the target as it came
-
-
-@dataclass
-class Stage:
-    """A stretch of a run at work: the terms of `method` from step `first` for `steps` steps, then `then`."""
-
-    method: Method
-    settings: SimpleNamespace
-    first: int
-    steps: int
-    per_epoch: int
-    forget: BatchStream | None
-    kept: BatchStream | None
-    earlier: BatchStream | None
-    then: Callable | None
-
-    @property
-    def retain(self) -> RetainLoss:
-        """The retain term."""
-        return RETAIN_LOSSES[getattr(self.settings, "retain_loss", None) or self.method.retain]
 
 
 class Unlearning:
@@ -148,10 +51,11 @@ class Unlearning:
     `rows`: sets by name, each with `.lengths`, `.answer_lengths`, `.take(indices)`, `.batch(indices, pad_token_id)`:
     "forget" and "retain"; optional "holdout" (levels, stopping), "counterpart" (examples of the augmentation; their
     `example_index` names the forget example they answer), "retain_counterpart" (the same for retain examples),
-    "generic" (text that shall not change), "earlier" (rows of earlier requests, which shall stay forgotten),
-    "retain_probe" (retain rows to look at, where "retain" holds others too).
-    `settings`: see `TRAINING_DEFAULTS` and the method's own. The caller may
-    stop between any two records; `close()` gives the model its weights back.
+    "generic" (text that must not change), "earlier" (rows of earlier requests, which must stay forgotten),
+    "retain_probe" (the retain rows to probe, when "retain" holds others too).
+    `settings`: see models/methods/settings.py and the method's row.
+    The caller may stop between any two records; `close()` gives the model its weights back. Raises `MethodError` for
+    rows, models or settings that do not fit the method.
     """
 
     def __init__(
@@ -166,87 +70,109 @@ class Unlearning:
         references=None,
     ):
         self.method = METHODS[method] if isinstance(method, str) else method
-        retain = RETAIN_LOSSES[settings.get("retain_loss") or self.method.retain]
-        self.settings = SimpleNamespace(**{**retain.defaults, **hyper_parameters(self.method.name), **settings})
+        chosen = {**hyper_parameters(self.method.name), **settings}
+        chosen["retain_loss"] = chosen["retain_loss"] or self.method.retain
+        self.settings = SimpleNamespace(**{**RETAIN_LOSSES[chosen["retain_loss"]].defaults, **chosen})
         self.model, self.rows, self.pad = model, dict(rows), pad_token_id
         self.references = dict(references or {})
         self.accelerator = accelerator
+        self._world, self._rank = together.count(accelerator), together.rank(accelerator)
         self.step, self.best, self.levels, self.ended = 0, None, None, None
         self.anchor, self.importance, self.layer, self.finished = None, None, None, False
         self.context, self.partners, self.products, self.frozen = {}, {}, set(), []
-        self.sharded = together.count(accelerator) > 1 and sharded.wanted(accelerator)
-        self.cut, self.news = 1, []  # micro-batches for each that was asked for; records to be yielded
+        self.sharded = self._world > 1 and sharded.wanted(accelerator)
+        self.cut, self.news = 1, []  # micro-batches for each one asked for; records waiting to be yielded
         self._check()
+        self._pair()
 
     # -- preparation
 
     def _check(self):
+        """Raises for rows, models and settings that the method cannot run on."""
+        method, settings, name = self.method, self.settings, self.method.name
         if self.sharded:
-            sharded.refuse(self.method, self.settings)
-        learning_rate = self.settings.learning_rate
-        if not learning_rate <= 1:
+            sharded.refuse(method, settings)
+        if not settings.learning_rate <= 1:
             raise Diverged(
-                f"learning rate {learning_rate:g}: one AdamW step moves every weight by about that much, so the model "
-                "would be destroyed at step 1; nothing was changed. Use 1e-6 to 1e-3"
+                f"learning rate {settings.learning_rate:g}: one AdamW step moves every weight by about that much and "
+                "would destroy the model at step 1; nothing was changed. Use 1e-6 to 1e-3"
             )
-        retain = RETAIN_LOSSES[getattr(self.settings, "retain_loss", None) or self.method.retain]
+        retain = RETAIN_LOSSES[settings.retain_loss]
         needed = {
-            "forget": self.method.needs_forget,
-            "retain": retain.function or (self.method.needs_generic and not len(self.rows.get("generic") or ())),
-            "counterpart": self.method.augmentation,
+            "forget": method.needs_forget,
+            "retain": retain.function or (method.needs_generic and not len(self.rows.get("generic") or ())),
+            "counterpart": method.augmentation,
             "retain_counterpart": retain.augmentation,
         }
-        missing = [name for name, wanted in needed.items() if wanted and not len(self.rows.get(name) or ())]
+        missing = [each for each, wanted in needed.items() if wanted and not len(self.rows.get(each) or ())]
         if missing:
-            raise MethodError(f"{self.method.name} needs {' and '.join(missing)} rows")
-        if self.method.student and self.settings.update_scale != 1:
-            raise MethodError(f"{self.method.name}: a student has no target to go back to: leave --update_scale out")
-        if self.method.full_weights_only and any("lora_" in name for name, _ in self.model.named_parameters()):
-            raise MethodError(f"{self.method.name} edits the weights themselves: not possible with --use_peft")
+            raise MethodError(f"{name} needs {' and '.join(missing)} rows")
+        if method.student and settings.update_scale != 1:
+            raise MethodError(f"{name}: a student has no target to go back to; leave --update_scale out")
+        if method.full_weights_only and any("lora_" in each for each, _ in self.model.named_parameters()):
+            raise MethodError(f"{name} edits the weights themselves, so it does not run with --use_peft")
+
+    def _pair(self):
+        """Puts a partner row beside each row of a pairwise loss; drops rows without one."""
         if self.method.pairwise:
             self.rows["counterpart"], partner_of = pair_rows(self.rows["counterpart"], self.rows["forget"])
             self.partners["counterpart"] = ("forget", partner_of)
-        if retain.augmentation:
+        if RETAIN_LOSSES[self.settings.retain_loss].augmentation:
             self.rows["retain"], partner_of = pair_rows(self.rows["retain"], self.rows["retain_counterpart"])
             self.partners["retain"] = ("retain_counterpart", partner_of)
         if not all(len(partner_of) for _, partner_of in self.partners.values()):
             raise MethodError(f"{self.method.name}: no counterexample belongs to any of the rows")
 
-    @property
-    def trained(self):
-        """The rows the forget loss is computed on: the forget set, or what an augmentation put in its place."""
-        return self.rows[self.method.trained_set]
+    def plan(self):
+        """Fixes the stages, their batches and the number of steps from the settings."""
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.stages = planned_stages(self.method, self.settings, self.rows, self._world, parameters)
+        last = self.stages[-1]
+        self.total_steps, self.steps_per_epoch = last.first + last.steps, last.per_epoch
+        self.eval_steps = self.settings.eval_steps or max(1, math.ceil(self.total_steps / 10))
+        self._enter(self.stages[0])
 
     def prepare(self):
-        """Casts the weights, caches references and levels, looks at every set once."""
+        """Casts the weights, caches references and levels, probes every set once."""
         settings, method = self.settings, self.method
-        device = next(self.model.parameters()).device
         self.plan()
         if any("activation" in need for _, need in self._needs()):
             self.layer = chosen_layer(unwrapped(self.model), settings.layer)
         if method.trainable:
             self._freeze_all_but(method.trainable(unwrapped(self.model), self.layer))
-        # a sharpness-aware step is smaller than what bfloat16 can tell apart
-        dtype = weights.compute_dtype("float32" if settings.sam_rho else settings.dtype, device)
-        chosen = {"weight_decay": settings.weight_decay, "compute_dtype": dtype}
-        if self.sharded:
-            chosen |= {"accelerator": self.accelerator, "frozen": self.frozen}
-        optimizer = sharded.ShardedAdamW if self.sharded else weights.FlatAdamW
-        self.optimizer = optimizer(self.model, **chosen)
+        self._make_optimizer()
         if settings.dropout is not None:
             weights.set_dropout(self.model, settings.dropout)
         if settings.gradient_checkpointing:
             # inputs must require gradients, or checkpointed layers under frozen embeddings silently train nothing
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             self.model.enable_input_require_grads()
-        self._cache_references()
+        for name, need in sorted(self._needs()):
+            if name and need and name not in self.references:
+                self.references[name] = self.cache(self.rows[name], need)
         regularized = method.regularizer != "none" and settings.regularizer_weight
         if method.needs_anchor or regularized or settings.update_scale != 1:
             self.anchor = self.optimizer.snapshot()
         if regularized:
             self.importance = REGULARIZERS[method.regularizer](self)
+        self._first_look()
+        if method.before:
+            method.before(self)
+
+    def _make_optimizer(self):
+        settings, device = self.settings, next(self.model.parameters()).device
+        # bfloat16 cannot resolve a sharpness-aware step
+        dtype = weights.compute_dtype("float32" if settings.sam_rho else settings.dtype, device)
+        chosen = {"weight_decay": settings.weight_decay, "compute_dtype": dtype}
+        if self.sharded:
+            chosen |= {"accelerator": self.accelerator, "frozen": self.frozen}
+        optimizer = sharded.ShardedAdamW if self.sharded else weights.FlatAdamW
+        self.optimizer = optimizer(self.model, **chosen)
+
+    def _first_look(self):
+        """The start of every set, the level that counts as forgotten, and the levels of rows to match."""
+        method, holdout = self.method, self.rows.get("holdout")
         self._probe_rows = self._choose_probe_rows()
-        holdout = self.rows.get("holdout")
         unseen, known = [], {}
         if holdout is not None and len(holdout):
             unseen, accuracy = token_losses(self.model, holdout, self.pad, accelerator=self.accelerator)
@@ -258,15 +184,13 @@ class Unlearning:
         self.level = float(means.mean()) if unseen else self._stated_level()
         if method.draws:
             unseen = means if method.draws is draw_levels else unseen
-            levels = method.draws(unseen, len(self.rows["forget"]), self.level, settings.seed)
-            self.levels = levels * getattr(settings, "level_scale", 1.0)
-        if method.before:
-            method.before(self)
+            levels = method.draws(unseen, len(self.rows["forget"]), self.level, self.settings.seed)
+            self.levels = levels * getattr(self.settings, "level_scale", 1.0)
 
     def _stated_level(self) -> float:
-        """`level`, or what stands clearly above the start where the forget rows already begin near it or beyond.
+        """`level`, but at least `CLEARLY_ABOVE` the start of the forget rows.
 
-        A text the model finds unlikely from the first would otherwise count as forgotten before it is touched.
+        Otherwise a text that the model finds unlikely from the start would count as forgotten before any step.
         """
         begins = self.start["forget"]["loss"] if "forget" in self.start else -math.inf
         return max(self.settings.level, begins + CLEARLY_ABOVE)
@@ -278,7 +202,7 @@ class Unlearning:
             p.requires_grad = False
 
     def _needs(self) -> set[tuple[str, str]]:
-        """(set, what of the target is needed on its rows) over all stages."""
+        """(set, what the losses need of the target on its rows) over all stages."""
         needs = set()
         for stage in self.stages:
             if stage.forget:
@@ -292,31 +216,16 @@ class Unlearning:
                 needs.add(("earlier", "sequence"))
         return needs
 
-    def _cache_references(self):
-        for name, need in sorted(self._needs()):
-            if name and need and name not in self.references:
-                self.references[name] = self.cache(self.rows[name], need)
-
     def cache(self, rows, need: str) -> Reference:
-        """What `need` names of the model's outputs on `rows`, as it is now."""
+        """What `need` names of the model's present outputs on `rows`."""
         layer = self.layer if need == "activation" else None
         distribution = need == "distribution"
         return cache_reference(
             self.model, rows, self.pad, distribution=distribution, layer=layer, accelerator=self.accelerator
         )
 
-    def mean_divergence(self, rows, reference: Reference) -> float:
-        """tok KL(reference || theta) on `rows`, nats."""
-        total, tokens = 0.0, 0
-        with evaluating(self.model):
-            for indices in token_budget_batches(rows.lengths, 4096):
-                answers = answer_outputs(self.model, rows.batch(indices, self.pad))
-                values = retain_kl(answers, Context(reference), self.settings)
-                total, tokens = total + float(values.sum()), tokens + len(values)
-        return total / tokens
-
     def keep(self, name: str, reference: Reference):
-        """A reference made during the run: a checkpoint holds it, since a resumed run cannot make it again."""
+        """Keeps a reference made during the run; checkpoints hold it, because a resumed run cannot make it again."""
         self.references[name] = reference
         self.products.add(name)
 
@@ -324,76 +233,26 @@ class Unlearning:
         chosen = {}
         for name in ("forget", "retain", "holdout", "earlier"):
             rows = self.rows.get(f"{name}_probe", self.rows.get(name))
-            if rows is None or not len(rows):
-                continue
-            chosen[name] = rows.take(self._probed(name, rows))
+            if rows is not None and len(rows):
+                chosen[name] = rows.take(self._probed(name, rows))
         return chosen
 
     def _probed(self, name: str, rows):
-        """Which rows of a set are looked at; more of the forget set, which decides when to stop."""
+        """The rows of a set to probe; more of the forget set, because it decides when to stop."""
         order = np.random.default_rng([self.settings.seed, 11]).permutation(len(rows))
         return np.sort(order[: self.settings.probe_rows * (2 if name == "forget" else 1)])
 
-    def plan(self):
-        """Fixes the stages, their batches and the number of steps from the settings."""
-        settings, self.stages = self.settings, []
-        for phase in self.method.phases:
-            method = phase.method(settings)
-            count = sum(p.numel() for p in self.model.parameters())
-            own = hyper_parameters(method.name, count) if method.name in METHODS else {}
-            own = {name: own[name] for name in own if name in {**method.defaults, **method.small}}
-            own |= {"retain_loss": method.retain, "num_train_epochs": getattr(settings, phase.epochs)}
-            own = {**vars(settings), **own}
-            self._add_stage(method, SimpleNamespace(**own), phase.then)
-        self._add_stage(self.method, settings, None)
-        self.total_steps = self.stages[-1].first + self.stages[-1].steps
-        self.steps_per_epoch = self.stages[-1].per_epoch
-        self.eval_steps = settings.eval_steps or max(1, math.ceil(self.total_steps / 10))
-        self._enter(self.stages[0])
-
-    def _add_stage(self, method: Method, settings, then: Callable | None):
-        size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps * self._world
-        forget = kept = earlier = None
-        if method.forget:
-            forget = BatchStream(self.rows[method.trained_set].answer_lengths, size, settings.seed)
-            size = max(1, round(size * settings.retain_rows_per_forget_row))
-        if RETAIN_LOSSES[getattr(settings, "retain_loss", None) or method.retain].function:
-            kept = BatchStream(self.rows["retain"].answer_lengths, size, settings.seed + 1)
-        # not where the weights are walked back at the end: what holds a row there would let it come back
-        if (
-            len(self.rows.get("earlier") or ())
-            and settings.earlier_weight
-            and not (method.update or self.method.finish)
-        ):
-            size = max(1, round((forget or kept).batch_size * EARLIER_SHARE))
-            earlier = BatchStream(self.rows["earlier"].answer_lengths, size, settings.seed + 2)
-        per_epoch = 1 if method.update else (forget or kept).per_epoch * method.steps_per_batch
-        first = self.stages[-1].first + self.stages[-1].steps if self.stages else 0
-        steps = math.ceil(settings.num_train_epochs * per_epoch)
-        if settings.max_steps > 0:  # shared by the stages, the rest to the last
-            share = max(1, settings.max_steps // (len(self.method.phases) + 1))
-            steps = share if then else max(1, settings.max_steps - first)
-        self.stages.append(Stage(method, settings, first, steps, per_epoch, forget, kept, earlier, then))
+    # -- one step
 
     def _enter(self, stage: Stage):
         self.stage, self.retain_weight = stage, stage.settings.retain_weight
 
     def _advance(self):
-        """Goes on to the next stage where the one in hand is over."""
+        """Enters the next stage when the current one is over."""
         if self.step == self.stage.first + self.stage.steps and self.stage is not self.stages[-1]:
             self.stage.then(self)
             self.optimizer.reset()
             self._enter(self.stages[self.stages.index(self.stage) + 1])
-
-    @property
-    def _world(self) -> int:
-        return together.count(self.accelerator)
-
-    @property
-    def _rank(self) -> int:
-        return together.rank(self.accelerator)
-
-    # -- one step
 
     def _terms(self, number: int) -> list[Term]:
         """The terms of the stage's step `number`."""
@@ -425,28 +284,24 @@ class Unlearning:
         return Term(name, rows, indices, count, loss, context, self.stage.settings, self.rows.get(partner), partner_of)
 
     def _micro_batches(self, rows, indices) -> Iterator[np.ndarray]:
-        """This process's share of an effective batch, cut for memory, rows of like length together."""
+        """This process's share of an effective batch, cut to fit memory, rows of similar length together."""
         mine = indices[np.argsort(rows.lengths[indices], kind="stable")][self._rank :: self._world]
         parts = max(1, math.ceil(len(mine) / self._rows_at_once(len(indices))))
         return (part for part in np.array_split(mine, parts) if len(part))
 
+    def _rows_at_once(self, effective: int) -> int:
+        return max(1, math.ceil(effective / (self.settings.gradient_accumulation_steps * self.cut) / self._world))
+
     def _groups(self, terms) -> list[tuple]:
-        """([the rows of each term], 1) for every pass of a step; 0: only keeps sharded processes in step."""
+        """([the rows of each term], weight) of every forward pass; weight 0 only keeps sharded processes in step."""
         groups = [(group, 1) for group in itertools.zip_longest(
             *(self._micro_batches(term.rows, term.indices) for term in terms)
         )]  # fmt: skip
-        if self.sharded:  # the first process has the most rows, and a forward pass needs everybody
+        if self.sharded:  # the first process has the most rows, and a forward pass needs every process
             shares = ((math.ceil(len(t.indices) / self._world), self._rows_at_once(len(t.indices))) for t in terms)
             most = max(math.ceil(share / rows) for share, rows in shares)
             groups += [((terms[0].indices[:1], *[None] * (len(terms) - 1)), 0)] * (most - len(groups))
         return groups
-
-    def _rows_at_once(self, effective: int) -> int:
-        return max(1, math.ceil(effective / (self.settings.gradient_accumulation_steps * self.cut) / self._world))
-
-    def _accumulate(self, terms) -> dict:
-        """Gradients of all terms into the optimizer, in smaller pieces where memory does not last (`auto_batch`)."""
-        return smaller.until_it_fits(self, terms) if self.settings.auto_batch else self._backward(terms)
 
     def _backward(self, terms) -> dict:
         """Gradients of all terms into the optimizer; the reduced losses by name. Terms share their forward passes."""
@@ -467,8 +322,23 @@ class Unlearning:
         self.optimizer.gather()
         return losses
 
+    def _accumulate(self, terms) -> dict:
+        """`_backward`, in smaller micro-batches when memory runs out (`auto_batch`)."""
+        return until_it_fits(self, terms) if self.settings.auto_batch else self._backward(terms)
+
+    def _reduce(self, losses: dict):
+        """Sums gradients and losses over the processes: each held its rows' share of the same denominators."""
+        if self._world == 1:
+            return
+        together.agree(self.accelerator)
+        for grad in () if self.sharded else self.optimizer.parts():  # a sharded backward pass has summed already
+            grad.copy_(self.accelerator.reduce(grad, "sum"))
+        if losses:
+            values = torch.tensor([losses[name] for name in losses], device=self.accelerator.device)
+            losses.update(zip(losses, self.accelerator.reduce(values, "sum").tolist()))
+
     def _gradients(self, terms) -> dict:
-        """The step's gradient into the optimizer: one joint pass, or the terms apart where a flag compares them."""
+        """The step's gradient into the optimizer: one joint pass, or the terms apart when a flag compares them."""
         settings = self.settings
         apart = (settings.sam_rho or settings.gradient_surgery) and any(term.name == "forget" for term in terms)
         if not apart:
@@ -511,7 +381,7 @@ class Unlearning:
         return value
 
     def _optimize(self) -> dict:
-        """One AdamW step on the stage's terms; refused when loss or gradient is not finite."""
+        """One AdamW step on the stage's terms. Raises `Diverged` when loss or gradient is not finite."""
         stage = self.stage
         number, settings = self.step - stage.first, stage.settings
         self.model.train()
@@ -522,24 +392,19 @@ class Unlearning:
         norm = self.optimizer.grad_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(
-                f"step {self.step + 1}: loss {loss:g}, gradient norm {norm:g}: not finite, so the step was not taken; "
-                "the last good state is kept. Lower --learning_rate or --forget_weight"
+                f"step {self.step + 1}: loss {loss:g}, gradient norm {norm:g}: not finite, so the step was not taken "
+                "and the last good state is kept. Lower --learning_rate or --forget_weight"
             )
         clip = settings.max_grad_norm
         rate = learning_rate_at(number, stage.steps, settings)
         self.optimizer.step(rate, min(1.0, clip / (norm + 1e-6)) if clip else 1.0)
-        return {
-            "losses": losses,
-            "loss": loss,
-            "norm": norm,
-            "rate": rate,
-            "tokens": sum(term.tokens for term in terms),
-        }
+        tokens = sum(term.tokens for term in terms)
+        return {"losses": losses, "loss": loss, "norm": norm, "rate": rate, "tokens": tokens}
 
     def _train_step(self) -> dict:
         self._advance()
         started, method = time.perf_counter(), self.stage.method
-        # dropout: other rows, other noise; a resumed run draws the same
+        # each process draws its own dropout noise, and a resumed run draws the same
         self.dropout_seed = (self.settings.seed * 1_000_003 + self.step) * self._world + self._rank
         torch.manual_seed(self.dropout_seed)
         done = method.update(self) if method.update else self._optimize()
@@ -560,21 +425,10 @@ class Unlearning:
             "seconds": round(seconds, 4),
         }
 
-    def _reduce(self, losses: dict):
-        """Sums gradients and losses over the processes: each held its rows' share of the same denominators."""
-        if self._world == 1:
-            return
-        together.agree(self.accelerator)
-        for grad in () if self.sharded else self.optimizer.parts():  # a sharded backward pass has added them up
-            grad.copy_(self.accelerator.reduce(grad, "sum"))
-        if losses:
-            values = torch.tensor([losses[name] for name in losses], device=self.accelerator.device)
-            losses.update(zip(losses, self.accelerator.reduce(values, "sum").tolist()))
-
     # -- evaluation points
 
     def _look(self, known=()) -> dict:
-        """The probe of each set; of `known` ones what is known."""
+        """The probe of each set, except those in `known`."""
         return {
             name: known[name] if name in known else probe(self.model, rows, self.pad, self.accelerator)
             for name, rows in self._probe_rows.items()
@@ -583,10 +437,9 @@ class Unlearning:
     def criterion(self, seen: dict) -> float:
         """What the best state minimises: the share still to forget (or over-forgotten) + 5 x the retain share lost.
 
-        |L - l_f| / (L - l_f0) + 5 max(0, 1 - p_r / p_r0), + 5 max(0, l_e0 - l_e) / (L - l_f0) where there are earlier
-        requests, whose return weighs as much as what is lost, with L the mean loss of the holdout rows under the target
-        model (or `level`), l_f the forget probe's loss, p_r the retain probe's answer probability, l_e the loss of
-        the earlier requests' probe, 0 at the start.
+        |L - l_f| / (L - l_f0) + 5 max(0, 1 - p_r / p_r0), and with earlier requests + 5 max(0, l_e0 - l_e) /
+        (L - l_f0). L is the mean loss of the holdout rows under the target model (or `level`), l_f the forget probe's
+        loss, p_r the retain probe's answer probability, l_e the loss of the earlier requests' probe; 0: at the start.
         """
         gap = max(self.level - self.start["forget"]["loss"], 0.1)
         left = abs(self.level - seen["forget"]["loss"]) / gap
@@ -596,9 +449,8 @@ class Unlearning:
     def _retain_lost(self, seen: dict) -> float:
         if "retain" not in seen:
             return 0.0
-        return max(
-            0.0, 1 - seen["retain"]["answer_probability"] / max(self.start["retain"]["answer_probability"], 1e-12)
-        )
+        start = max(self.start["retain"]["answer_probability"], 1e-12)
+        return max(0.0, 1 - seen["retain"]["answer_probability"] / start)
 
     def _evaluation_record(self, seen: dict, started: float) -> dict:
         epoch = round(self.step / self.steps_per_epoch, 4)
@@ -606,17 +458,17 @@ class Unlearning:
                 "seconds": round(time.perf_counter() - started, 4)}  # fmt: skip
 
     def _judge(self, seen: dict) -> dict | None:
-        """Keeps the best state; a record when the run shall end here."""
+        """Keeps the best state; returns a record if the run ends here."""
         if not (self.method.guarded and "forget" in seen) or (self.step and self.stage is not self.stages[-1]):
             return None
         if self._retain_lost(seen) > 1 - self.settings.collapse_guard:
             kept = f", the state of step {self.best[1]} is kept" if self.best else ""
             message = f"the retain probe fell below {self.settings.collapse_guard:.0%} of its start: stopped{kept}"
             return {"event": "collapse", "step": self.step, "message": message}
-        # the untouched target is kept against a collapse alone: who asks to unlearn is not to get it back in silence
+        # the untouched target is kept only in case of a collapse: never return it silently
         score = self.criterion(seen) if self.step else UNTOUCHED
         if self.settings.load_best_model_at_end and (self.best is None or score < self.best[0]):
-            held = self.best and self.best[2]  # written over: a second copy would be the largest thing in memory
+            held = self.best and self.best[2]  # overwritten: a second copy would be the largest thing in memory
             self.best = (score, self.step, self.optimizer.snapshot(held))
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
             loss = seen["forget"]["loss"]
@@ -624,6 +476,8 @@ class Unlearning:
             message = f"the forget rows' loss {loss:.3f} reached the level {self.level:.3f} {whose}"
             return {"event": "early_stop", "step": self.step, "message": message}
         return None
+
+    # -- the loop
 
     def steps(self) -> Iterator[dict]:
         """Trains; yields step, evaluation, early_stop, collapse, best and scaled records; ends in the best state."""
@@ -639,7 +493,7 @@ class Unlearning:
             if self.step % self.eval_steps == 0 or self.step == self.total_steps or self.ended:
                 started = time.perf_counter()
                 seen = self._look()
-                self.ended = self.ended or self._judge(seen)  # before the record: a checkpoint there holds it
+                self.ended = self.ended or self._judge(seen)  # before the record, so that a checkpoint there holds it
                 yield self._evaluation_record(seen, started)
                 if self.ended:
                     yield self.ended
@@ -648,30 +502,24 @@ class Unlearning:
             self.method.finish(self)
             yield self._evaluation_record(self._look(), started)
         if self.best is not None:
-            score, step, snapshot = self.best
+            score, number, snapshot = self.best
             self.optimizer.restore(snapshot)
-            message = f"kept the state of step {step}: forgetting left + 5 x retain lost = {score:.3f}, the least"
+            message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, the least"
             if score == UNTOUCHED:
                 message = "kept the state of step 0, the target itself: nothing was unlearned"
-            yield {"event": "best", "step": step, "message": message}
+            yield {"event": "best", "step": number, "message": message}
         if self.settings.update_scale != 1:  # weights between target and unlearned (arXiv:2109.01903), or beyond
             self.optimizer.extrapolate(self.anchor, self.settings.update_scale)
-            message = f"the whole change of the weights was multiplied by {self.settings.update_scale:g}"
+            message = f"multiplied the whole change of the weights by {self.settings.update_scale:g}"
             yield {"event": "scaled", "step": self.step, "message": message}
 
-    # -- checkpoints
-
-    def state(self) -> tuple[dict, dict]:
-        """(tensors by name, values that fit JSON): what a resumed run needs beside the target model and the data."""
-        return run_state.state(self)
-
-    def load_state(self, tensors: dict, values: dict):
-        """Continues where `state` was taken; call after `prepare()` on the same target model, data and settings."""
-        run_state.load_state(self, tensors, values)
+    state, load_state = run_state, load_run_state  # for checkpoints
 
     def close(self):
-        """Gives the model plain weights of its own type, from the fp32 master; of a sharded one `model` is then the
-        whole in the main process, None in the others."""
+        """Gives the model plain weights of its own type, from the fp32 master.
+
+        After a sharded run `model` is the whole model in the main process and None in the others.
+        """
         self.model.eval()
         whole = self.optimizer.release()
         self.model = whole if self.sharded else self.model
@@ -683,10 +531,10 @@ class Unlearning:
 def unlearn(
     model, rows: dict, method: str = "profile_matching", settings: dict | None = None, **options
 ) -> Iterator[dict]:
-    """Unlearns in place: a generator of step records; when it ends, the model holds the best state in its own type.
+    """Unlearns in place: a generator of step records. At its end the model holds the best state in its own type.
 
     `rows` {"forget", "retain", "holdout"}: encoded sets; `settings` override the method's defaults; options:
-    `pad_token_id`, `accelerator`, `references`. Raises `Diverged` before a step that is not finite would be taken.
+    `pad_token_id`, `accelerator`, `references`. Raises `Diverged` before a step that would not be finite.
     """
     run = Unlearning(model, rows, method, settings or {}, **options)
     run.prepare()

@@ -13,7 +13,10 @@ import transformers
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
 from models.forward import cpu_paths, packing
-from unlearning_algorithm import Answers, Context, Reference
+from models.forward.answers import Answers
+from models.forward.reference import Reference
+from models.methods import losses
+from models.methods.losses import Context
 
 VOCABULARY = 53
 
@@ -94,13 +97,13 @@ def tiny(name="llama", seed=0):
 
 def plain_losses(model, rows):
     """The oracle: one row at a time, logits everywhere, the model's own forward."""
-    losses = []
+    found = []
     for i in range(len(rows)):
         ids = torch.tensor(rows.ids_of(i), dtype=torch.long)
         logits = model(input_ids=ids[None]).logits[0, :-1]
         start = int(rows.answer_starts[i])
-        losses.append(F.cross_entropy(logits[start - 1 :].float(), ids[start:], reduction="sum"))
-    return torch.stack(losses)
+        found.append(F.cross_entropy(logits[start - 1 :].float(), ids[start:], reduction="sum"))
+    return torch.stack(found)
 
 
 # -- outputs at answer positions
@@ -318,7 +321,7 @@ def test_join_and_split_are_inverse():
 
 def test_npo_at_the_reference_is_two_over_beta_ln_2_and_its_gradient_is_ascent():
     answers = random_answers()
-    values = algorithm.npo(answers, Context(own_reference(answers)), settings(beta=0.5))
+    values = losses.npo(answers, Context(own_reference(answers)), settings(beta=0.5))
     torch.testing.assert_close(values, torch.full((3,), 2 / 0.5 * math.log(2)))
     torch.testing.assert_close(gradient(values.sum(), answers), gradient(-answers.sequence_nll().sum(), answers))
 
@@ -326,7 +329,7 @@ def test_npo_at_the_reference_is_two_over_beta_ln_2_and_its_gradient_is_ascent()
 def test_npo_gradient_is_weighted_ascent():
     answers, beta = random_answers(), 0.3
     reference = Reference(answers.sequence_nll().detach() - torch.tensor([1.0, -2.0, 0.5]))
-    values = algorithm.npo(answers, Context(reference), settings(beta=beta))
+    values = losses.npo(answers, Context(reference), settings(beta=beta))
     ratio = torch.exp(-(answers.sequence_nll() - reference.nll)).detach()  # pi / pi_ref
     weight = 2 * ratio**beta / (ratio**beta + 1)
     expected = gradient(-(weight * answers.sequence_nll()).sum(), answers)
@@ -336,21 +339,21 @@ def test_npo_gradient_is_weighted_ascent():
 def test_npo_with_small_beta_is_gradient_ascent():
     answers = random_answers()
     reference = Reference(answers.sequence_nll().detach() + 1)
-    values = algorithm.npo(answers, Context(reference), settings(beta=1e-5))
+    values = losses.npo(answers, Context(reference), settings(beta=1e-5))
     expected = gradient(-answers.sequence_nll().sum(), answers)
     torch.testing.assert_close(gradient(values.sum(), answers), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_simnpo_with_small_beta_is_ascent_on_sequence_means():
     answers = random_answers()
-    values = algorithm.simnpo(answers, Context(), settings(beta=1e-5))
+    values = losses.simnpo(answers, Context(), settings(beta=1e-5))
     expected = gradient(-answers.sequence_mean().sum(), answers)
     torch.testing.assert_close(gradient(values.sum(), answers), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_simnpo_margin_is_not_multiplied_by_beta():
     answers = random_answers()
-    values = algorithm.simnpo(answers, Context(), settings(beta=0.5, margin=1.5))
+    values = losses.simnpo(answers, Context(), settings(beta=0.5, margin=1.5))
     expected = -2 / 0.5 * F.logsigmoid(0.5 * answers.sequence_mean() - 1.5)
     torch.testing.assert_close(values, expected)
     assert not torch.allclose(values, -2 / 0.5 * F.logsigmoid(0.5 * (answers.sequence_mean() - 1.5)))
@@ -358,7 +361,7 @@ def test_simnpo_margin_is_not_multiplied_by_beta():
 
 def test_undial_strength_zero_is_the_reference_entropy_without_gradient():
     answers = random_answers()
-    values = algorithm.undial(answers, Context(own_reference(answers)), settings(strength=0.0))
+    values = losses.undial(answers, Context(own_reference(answers)), settings(strength=0.0))
     log_p = answers.logits.log_softmax(-1)
     torch.testing.assert_close(values, -(log_p.exp() * log_p).sum(-1))
     assert float(gradient(values.sum(), answers).abs().max()) < 1e-6
@@ -372,12 +375,12 @@ def test_undial_closed_form_for_the_true_token():
     teacher = (reference.logits(answers) - strength * F.one_hot(answers.labels, VOCABULARY)).softmax(-1)
     torch.testing.assert_close(teacher.gather(1, answers.labels[:, None]).squeeze(1), pushed)
     expected = -(teacher * answers.logits.log_softmax(-1)).sum(-1)
-    torch.testing.assert_close(algorithm.undial(answers, Context(reference), settings(strength=strength)), expected)
+    torch.testing.assert_close(losses.undial(answers, Context(reference), settings(strength=strength)), expected)
 
 
 def test_retain_kl_is_zero_without_gradient_at_the_reference():
     answers = random_answers()
-    values = algorithm.retain_kl(answers, Context(own_reference(answers)), settings())
+    values = losses.retain_kl(answers, Context(own_reference(answers)), settings())
     assert float(values.abs().max()) < 1e-5
     assert float(gradient(values.sum(), answers).abs().max()) < 1e-6
 
@@ -386,36 +389,34 @@ def test_retain_kl_uses_log_probabilities_not_raw_logits():
     """MUSE's KL took raw logits over the vocabulary: a constant added to them must change nothing."""
     answers = random_answers()
     reference = own_reference(random_answers(seed=1))
-    values = algorithm.retain_kl(answers, Context(reference), settings())
+    values = losses.retain_kl(answers, Context(reference), settings())
     reference.hidden = reference.hidden + 7.0
-    torch.testing.assert_close(
-        values, algorithm.retain_kl(answers, Context(reference), settings()), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(values, losses.retain_kl(answers, Context(reference), settings()), rtol=1e-4, atol=1e-5)
     assert (values > 0).all()
 
 
 def test_distillation_from_oneself_is_the_nll_alone():
     answers = random_answers()
-    values = algorithm.retain_distillation(answers, Context(own_reference(answers)), settings())
+    values = losses.retain_distillation(answers, Context(own_reference(answers)), settings())
     torch.testing.assert_close(values, answers.token_nll(), rtol=1e-4, atol=1e-5)
 
 
 def test_level_matching_stops_at_the_level_and_pulls_back_beyond_it():
     answers = random_answers()
     means = answers.sequence_mean().detach()
-    at = algorithm.level_matching(answers, Context(levels=means.clone()), settings())
+    at = losses.level_matching(answers, Context(levels=means.clone()), settings())
     assert float(at.abs().max()) < 1e-9 and float(gradient(at.sum(), answers).abs().max()) < 1e-6
-    above = algorithm.level_matching(answers, Context(levels=means - 1), settings())
+    above = losses.level_matching(answers, Context(levels=means - 1), settings())
     down = gradient(above.sum(), answers)
     torch.testing.assert_close(down, gradient((2 * answers.sequence_mean()).sum(), answers), rtol=1e-4, atol=1e-6)
 
 
 def test_levels_are_the_holdout_losses_and_seeded():
-    losses = np.array([1.0, 2.0, 3.0])
-    levels = algorithm.draw_levels(losses, 7, 2.3, seed=1)
+    unseen = np.array([1.0, 2.0, 3.0])
+    levels = losses.draw_levels(unseen, 7, 2.3, seed=1)
     assert sorted(levels[:3].tolist()) == [1.0, 2.0, 3.0] and sorted(levels[3:6].tolist()) == [1.0, 2.0, 3.0]
-    torch.testing.assert_close(levels, algorithm.draw_levels(losses, 7, 2.3, seed=1))
-    without = algorithm.draw_levels(None, 4000, 2.0, seed=1)
+    torch.testing.assert_close(levels, losses.draw_levels(unseen, 7, 2.3, seed=1))
+    without = losses.draw_levels(None, 4000, 2.0, seed=1)
     assert abs(float(without.mean()) - 2.0) < 0.02 and abs(float(without.std()) - 0.2) < 0.02
 
 
@@ -439,7 +440,7 @@ def method_values(method, model, rows, indices, references, levels):
 def test_losses_do_not_see_padding_or_order(method):
     model, rows = tiny(), random_rows()
     references = [algorithm.cache_reference(tiny(seed=s), rows, 2, distribution=True) for s in (1, 2)]
-    levels = (method.draws or algorithm.draw_levels)([], len(rows), 2.0, 0)
+    levels = (method.draws or losses.draw_levels)([], len(rows), 2.0, 0)
     together = method_values(method, model, rows, [0, 1, 2, 3, 4, 5], references, levels)
     alone = torch.cat([method_values(method, model, rows, [i], references, levels) for i in range(6)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
@@ -471,13 +472,13 @@ def test_a_reference_stays_frozen_while_the_model_trains():
 
 
 def profile_gap(answers, profiles):
-    return algorithm.profile_matching(answers, Context(levels=profiles), settings())
+    return losses.profile_matching(answers, Context(levels=profiles), settings())
 
 
 def test_profile_matching_is_zero_at_its_levels_and_huber_beside_them():
     answers = random_answers((4, 2))
-    losses = answers.token_nll().detach()
-    levels = torch.stack([losses[:4], F.pad(losses[4:], (0, 2), value=99.0)])
+    nll = answers.token_nll().detach()
+    levels = torch.stack([nll[:4], F.pad(nll[4:], (0, 2), value=99.0)])
     torch.testing.assert_close(profile_gap(answers, levels), torch.zeros(2), rtol=0, atol=1e-6)
     moved = profile_gap(answers, levels + 0.5)
     torch.testing.assert_close(moved, torch.full((2,), 0.5 * 0.25), rtol=1e-3, atol=1e-5)
@@ -492,15 +493,15 @@ def test_profile_matching_pulls_no_token_harder_than_ascent():
 def test_profiles_are_laid_on_tokens_by_rarity():
     forget = encoded([np.array([5, 6, 7, 6, 20, 8, 2])], [3])
     retain = encoded([np.array([5, 8, 2]), np.array([5, 2])], [1, 1])
-    levels = algorithm.place_profiles(torch.tensor([[0.0, 1.0, 2.0, 3.0]]), forget, retain)
+    levels = losses.place_profiles(torch.tensor([[0.0, 1.0, 2.0, 3.0]]), forget, retain)
     assert levels.tolist() == [[0.0, 3.0, 2.0, 1.0]]  # in the prompt; never in retain; once; twice
 
 
 def test_profiles_are_quantiles_of_holdout_rows():
     rows = [np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 5.0])]
-    profiles = algorithm.draw_profiles(rows, 4, 2.3, seed=1)
+    profiles = losses.draw_profiles(rows, 4, 2.3, seed=1)
     assert profiles.shape == (4, 64) and (profiles.diff(dim=1) >= 0).all()
     means = sorted(profiles.mean(1).tolist())
     assert means == pytest.approx([1.5, 1.5, 5.0, 5.0], abs=0.02)
-    without = algorithm.draw_profiles([], 3, 2.0, seed=1)
+    without = losses.draw_profiles([], 3, 2.0, seed=1)
     assert without.mean().item() == pytest.approx(2.0, rel=0.05)

@@ -14,10 +14,12 @@ from test_unlearning_loop import FAST, LOOPED, PAD, distance, rows_for, run
 
 import unlearning_algorithm as algorithm
 from models.forward import packing
+from models.forward.answers import Answers
 from models.forward.layers import MethodError, chosen_layer, decoder_layers
-from models.methods import hooks
+from models.forward.reference import Reference
+from models.methods import hooks, losses
+from models.methods.losses import Context
 from models.training import weights
-from unlearning_algorithm import Answers, Context, Reference
 
 
 def zero(values) -> bool:
@@ -51,10 +53,10 @@ def nudge(unlearning, size=0.02):
 @pytest.mark.parametrize(("power", "other"), [(0.0, "ascent"), (1.0, "satimp"), (2.5, "satimp")])
 def test_wga_without_power_is_ascent_and_satimp_without_importance_is_wga(power, other):
     answers = random_answers()
-    values = algorithm.wga(answers, Context(), words(probability_power=power))
+    values = losses.wga(answers, Context(), words(probability_power=power))
     expected = -answers.token_nll()
     if other == "satimp":
-        expected = algorithm.satimp(answers, Context(), words(saturation_power=power, importance_power=0.0))
+        expected = losses.satimp(answers, Context(), words(saturation_power=power, importance_power=0.0))
     torch.testing.assert_close(values, expected)
     torch.testing.assert_close(gradient(values.sum(), answers), gradient(expected.sum(), answers))
 
@@ -62,14 +64,14 @@ def test_wga_without_power_is_ascent_and_satimp_without_importance_is_wga(power,
 def test_weighted_ascent_takes_no_gradient_through_its_weight():
     answers = random_answers()
     p = torch.exp(-answers.token_nll().detach())
-    values = algorithm.satimp(answers, Context(), words(saturation_power=5.0, importance_power=0.1))
+    values = losses.satimp(answers, Context(), words(saturation_power=5.0, importance_power=0.1))
     expected = -(p**5 * (1 - p) ** 0.1 * answers.token_nll())
     torch.testing.assert_close(gradient(values.sum(), answers), gradient(expected.sum(), answers))
 
 
 def test_ce_u_gradient_sums_to_zero_over_the_vocabulary_and_pushes_the_label_down():
     answers = random_answers()
-    pull = gradient(algorithm.ce_u(answers, Context(), words()).sum(), answers)
+    pull = gradient(losses.ce_u(answers, Context(), words()).sum(), answers)
     assert zero(pull.sum(-1))
     torch.testing.assert_close(pull.gather(1, answers.labels[:, None]).squeeze(1), torch.exp(-answers.token_nll()))
 
@@ -77,31 +79,31 @@ def test_ce_u_gradient_sums_to_zero_over_the_vocabulary_and_pushes_the_label_dow
 def test_undial_of_itself_with_infinite_strength_is_ce_u():
     answers = random_answers()
     context = Context(own_reference(answers))
-    ours = algorithm.undial(answers, context, words(strength=1e4))
-    theirs = algorithm.ce_u(answers, Context(), words())
+    ours = losses.undial(answers, context, words(strength=1e4))
+    theirs = losses.ce_u(answers, Context(), words())
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradient(ours.sum(), answers), gradient(theirs.sum(), answers))
 
 
 def test_max_entropy_is_not_negative_and_zero_for_flat_logits_alone():
     answers = random_answers()
-    assert (algorithm.max_entropy(answers, Context(), words()) > 0.1).all()
+    assert (losses.max_entropy(answers, Context(), words()) > 0.1).all()
     even = flat(answers)
-    values = algorithm.max_entropy(even, Context(), words())
+    values = losses.max_entropy(even, Context(), words())
     assert float(values.detach().abs().max()) < 1e-5 and zero(gradient(values.sum(), even))
 
 
 def test_pdu_is_zero_for_flat_logits_and_does_not_see_a_shift():
     answers = random_answers()
-    values = algorithm.logit_flattening(answers, Context(), words())
+    values = losses.logit_flattening(answers, Context(), words())
     shifted = dataclasses.replace(answers, logits=answers.logits + 7.0)
-    torch.testing.assert_close(values, algorithm.logit_flattening(shifted, Context(), words()), rtol=1e-4, atol=1e-4)
-    assert (values > 0).all() and zero(algorithm.logit_flattening(flat(answers), Context(), words()))
+    torch.testing.assert_close(values, losses.logit_flattening(shifted, Context(), words()), rtol=1e-4, atol=1e-4)
+    assert (values > 0).all() and zero(losses.logit_flattening(flat(answers), Context(), words()))
 
 
 def test_scrub_max_step_is_minus_the_retain_divergence():
     answers, context = random_answers(), Context(own_reference(random_answers(seed=1)))
-    up, down = (f(answers, context, words()) for f in (algorithm.reference_divergence_ascent, algorithm.retain_kl))
+    up, down = (f(answers, context, words()) for f in (losses.reference_divergence_ascent, losses.retain_kl))
     torch.testing.assert_close(up, -down)
 
 
@@ -109,25 +111,25 @@ def test_jsd_to_a_label_equals_the_general_one_and_is_bounded_by_ln_2():
     answers = random_answers()
     certain = own_reference(answers)
     certain.hidden = 60.0 * F.one_hot(answers.labels, VOCABULARY)
-    closed = algorithm.label_divergence(answers, Context(), words())
-    general = algorithm.retain_divergence(answers, Context(certain), words())
+    closed = losses.label_divergence(answers, Context(), words())
+    general = losses.retain_divergence(answers, Context(certain), words())
     torch.testing.assert_close(closed, general, rtol=1e-4, atol=1e-5)
     assert (closed >= 0).all() and (closed <= math.log(2) + 1e-6).all()
 
 
 def test_jsd_is_symmetric_and_zero_without_gradient_at_the_reference():
     one, other = random_answers(), random_answers(seed=1)
-    there = algorithm.retain_divergence(one, Context(own_reference(other)), words())
-    back = algorithm.retain_divergence(other, Context(own_reference(one)), words())
+    there = losses.retain_divergence(one, Context(own_reference(other)), words())
+    back = losses.retain_divergence(other, Context(own_reference(one)), words())
     torch.testing.assert_close(there, back)
-    own = algorithm.retain_divergence(one, Context(own_reference(one)), words())
+    own = losses.retain_divergence(one, Context(own_reference(one)), words())
     assert zero(own) and zero(gradient(own.sum(), one))
 
 
 def test_shred_chooses_the_least_likely_share_of_each_row():
     answers = random_answers((20, 7, 1))
     nll = answers.token_nll().detach()
-    chosen = algorithm.least_likely(nll, answers, 0.15)
+    chosen = losses.least_likely(nll, answers, 0.15)
     assert answers.per_row(chosen.float()).tolist() == [3, 2, 1]
     for row in range(3):
         here = answers.row == row
@@ -137,10 +139,10 @@ def test_shred_chooses_the_least_likely_share_of_each_row():
 def test_shred_of_itself_pulls_at_the_chosen_tokens_alone():
     answers = random_answers((20, 7, 1))
     reference = own_reference(answers)
-    values = algorithm.shred(answers, Context(reference), words(strength=10.0))
-    chosen = algorithm.least_likely(answers.token_nll().detach(), answers, 0.15)
+    values = losses.shred(answers, Context(reference), words(strength=10.0))
+    chosen = losses.least_likely(answers.token_nll().detach(), answers, 0.15)
     assert zero(values[~chosen]) and zero(gradient(values.sum(), answers)[~chosen])
-    undial = algorithm.undial(answers, Context(reference), words(strength=10.0))
+    undial = losses.undial(answers, Context(reference), words(strength=10.0))
     torch.testing.assert_close(
         gradient(values.sum(), answers)[chosen], gradient(undial.sum(), answers)[chosen], rtol=1e-4, atol=1e-6
     )
@@ -149,15 +151,15 @@ def test_shred_of_itself_pulls_at_the_chosen_tokens_alone():
 def test_whp_without_scale_is_the_reference_and_takes_away_what_was_reinforced():
     answers = random_answers()
     reference, reinforced = own_reference(answers), own_reference(random_answers(seed=1))
-    values = algorithm.generic_prediction(
+    values = losses.generic_prediction(
         answers, Context(reference, reinforced=reinforced), words(reinforcement_scale=0.0)
     )
     assert zero(gradient(values.sum(), answers))
     base = answers.logits.detach()
     raised = base + 4.0 * F.one_hot(answers.labels, VOCABULARY)
     reinforced.hidden = raised
-    values = algorithm.generic_prediction(answers, Context(reference, reinforced=reinforced), words())
-    expected = algorithm.undial(answers, Context(reference), words(strength=4.0))
+    values = losses.generic_prediction(answers, Context(reference, reinforced=reinforced), words())
+    expected = losses.undial(answers, Context(reference), words(strength=4.0))
     torch.testing.assert_close(values, expected)
 
 
@@ -171,7 +173,7 @@ def pair():
 
 def test_preference_at_the_reference_is_two_over_beta_ln_2_and_its_gradient_lifts_the_chosen():
     chosen, rejected, context = pair()
-    values = algorithm.preference(chosen, context, words(beta=0.3))
+    values = losses.preference(chosen, context, words(beta=0.3))
     torch.testing.assert_close(values, torch.full((2,), 2 / 0.3 * math.log(2)))
     torch.testing.assert_close(gradient(values.sum(), chosen), gradient(chosen.sequence_nll().sum(), chosen))
     torch.testing.assert_close(gradient(values.sum(), rejected), gradient(-rejected.sequence_nll().sum(), rejected))
@@ -181,12 +183,12 @@ def test_preference_of_an_answer_over_itself_has_no_gradient():
     answers = random_answers()
     reference = Reference(answers.sequence_nll().detach() - 1)
     context = Context(reference, None, answers, reference)
-    assert zero(gradient(algorithm.preference(answers, context, words()).sum(), answers))
+    assert zero(gradient(losses.preference(answers, context, words()).sum(), answers))
 
 
 def test_answer_preservation_falls_as_the_answer_gains_on_the_refusal():
     answers, refusal = random_answers((3, 2)), random_answers((2, 2), seed=1)
-    values = algorithm.answer_preservation(answers, Context(partner=refusal), words(beta=0.5))
+    values = losses.answer_preservation(answers, Context(partner=refusal), words(beta=0.5))
     expected = -1 / 0.5 * F.logsigmoid(0.5 * (refusal.sequence_nll() - answers.sequence_nll()))
     torch.testing.assert_close(values, expected)
 
@@ -197,7 +199,7 @@ def test_answer_preservation_falls_as_the_answer_gains_on_the_refusal():
 def steered(lengths, hidden, control):
     answers = random_answers(lengths)
     answers.activation = hidden
-    return algorithm.rmu(answers, Context(control=control), words())
+    return losses.rmu(answers, Context(control=control), words())
 
 
 def test_rmu_is_zero_at_the_control_vector_and_c_squared_over_d_at_zero():
@@ -467,7 +469,7 @@ def test_repselect_keeps_the_last_weights_within_its_budget():
     unlearning = prepared("repselect")
     for (_, ours), values in zip(model.named_parameters(), unlearning.model.parameters(), strict=True):
         values.data.copy_(ours)
-    assert unlearning.mean_divergence(unlearning.generic, unlearning.generic_reference) <= 1e-3
+    assert hooks.mean_divergence(unlearning, unlearning.generic, unlearning.generic_reference) <= 1e-3
 
 
 # -- references: cached equals live, loss and gradient
@@ -511,8 +513,8 @@ def test_cached_reference_gives_the_loss_and_gradient_of_a_live_second_model(met
                 unlearning.references[name] = Live(tiny(), rows, unlearning.layer)
         nudge(unlearning)
         unlearning.optimizer.zero_grad()
-        losses = [unlearning._accumulate(unlearning._terms(number)) for number in range(2)]
-        results.append((losses, unlearning.optimizer.take_grads()))
+        found = [unlearning._accumulate(unlearning._terms(number)) for number in range(2)]
+        results.append((found, unlearning.optimizer.take_grads()))
     (cached, ours), (alive, theirs) = results
     for a, b in zip(cached, alive, strict=True):
         assert a == pytest.approx(b, rel=1e-6, abs=1e-6)

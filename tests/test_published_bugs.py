@@ -14,8 +14,10 @@ from test_unlearning_loop import FAST, PAD, rows_for
 
 import unlearning_algorithm as algorithm
 from models.forward import packing
+from models.forward.reference import Reference
 from models.methods import hooks
-from unlearning_algorithm import Context, Reference
+from models.methods.losses import Context, npo
+from models.training.step import pair_rows
 
 
 def forget_loss_by_hand(value, rows, model):
@@ -130,7 +132,7 @@ def test_npo_uses_log_probabilities_not_raw_logits():
     answers = random_answers()
     reference = Reference(answers.sequence_nll().detach() - 1)
     shifted = dataclasses.replace(answers, logits=answers.logits + 5.0)
-    values, other = (algorithm.npo(a, Context(reference), words()) for a in (answers, shifted))
+    values, other = (npo(a, Context(reference), words()) for a in (answers, shifted))
     torch.testing.assert_close(values, other, rtol=1e-4, atol=1e-4)
 
 
@@ -138,7 +140,7 @@ def test_preference_pairs_each_refusal_with_the_labels_of_its_own_question():
     """TOFU's dpo used labels that it had not defined."""
     rows = {name: random_rows(count, seed) for name, count, seed in (("counterpart", 6, 3), ("forget", 3, 0))}
     rows["counterpart"].example_index = np.array([2, 0, 7, 1, 0, 2])  # 7: its forget row was dropped
-    kept, partner_of = algorithm.pair_rows(rows["counterpart"], rows["forget"])
+    kept, partner_of = pair_rows(rows["counterpart"], rows["forget"])
     assert partner_of.tolist() == [2, 0, 1, 0, 2] and len(kept) == 5
     rows["retain"] = random_rows(4, 1)
     unlearning = prepared("idk_dpo", rows=rows, per_device_train_batch_size=5)

@@ -11,6 +11,7 @@ import unlearning_algorithm as algorithm
 from data.sampling import BatchStream, epoch_batches, token_budget_batches
 from models.store.adapters import add_lora
 from models.training import weights
+from models.training.step import LR_SCHEDULES, learning_rate_at
 
 PAD = 2
 FAST = {
@@ -433,10 +434,10 @@ def test_token_budget_holds_and_loses_nothing():
     assert all(len(b) * lengths[b].max() <= 256 for b in batches if len(b) > 1)
 
 
-@pytest.mark.parametrize("shape", algorithm.LR_SCHEDULES)
+@pytest.mark.parametrize("shape", LR_SCHEDULES)
 def test_learning_rate_warms_up_and_ends_where_it_should(shape):
     chosen = type("S", (), {"learning_rate": 1.0, "warmup_steps": 4, "lr_scheduler_type": shape})
-    rates = [algorithm.learning_rate_at(step, 20, chosen) for step in range(20)]
+    rates = [learning_rate_at(step, 20, chosen) for step in range(20)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert rates[-1] == pytest.approx(1.0 if shape.startswith("constant") else 0.0, abs=0.07)
 

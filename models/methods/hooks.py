@@ -1,23 +1,24 @@
-"""What the few methods do that are more than their terms: hooks that the loop calls with itself as `run`.
+"""Hooks of the few methods that are more than their terms; the loop calls them with itself as `run`.
 
-Of the run they use `settings`, `rows`, `model`, `pad`, `layer`, `optimizer`, `stage`, `step`, `steps_per_epoch`,
-`anchor` (the target's weights) and `cache`; they leave `context`, `retain_weight`, `ended` and kept references behind.
+They read `settings`, `rows`, `model`, `pad`, `layer`, `optimizer`, `stage`, `step`, `steps_per_epoch`, `anchor` (the
+target's weights) and `cache` of the run; they set its `context`, `retain_weight`, `ended` and kept references.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from data.sampling import token_budget_batches
 from models.forward.answers import answer_outputs, evaluating, unwrapped
 from models.forward.layers import feed_forward_matrices, output_matrices
-from models.methods.losses import place_profiles
+from models.methods.losses import kl_divergence, place_profiles
 from models.store.on_first_use import torch, weights
 
 
 def dual_ascent(run, losses: dict):
     """pdu: retain weight <- max(0, weight + dual_learning_rate (L_retain - retain_loss_limit)), once a step.
 
-    Held for the first `dual_warmup_epochs`. Published code stepped it once per micro-batch.
+    Fixed for the first `dual_warmup_epochs`. Published code stepped it once per micro-batch.
     """
     settings = run.settings
     if run.step > settings.dual_warmup_epochs * run.steps_per_epoch:
@@ -26,7 +27,7 @@ def dual_ascent(run, losses: dict):
 
 
 def in_turns(number: int, per_epoch: int, settings) -> tuple[int | None, int | None]:
-    """scrub: a max step on forget rows, then a min step on retain rows; min steps alone after `max_step_epochs`."""
+    """scrub: a max step on forget rows, then a min step on retain rows; only min steps after `max_step_epochs`."""
     batch, turn = divmod(number, 2)
     if number >= settings.max_step_epochs * per_epoch:
         return None, number
@@ -34,7 +35,7 @@ def in_turns(number: int, per_epoch: int, settings) -> tuple[int | None, int | N
 
 
 def steering_direction(size: int, seed: int):
-    """u (d,): a random direction with entries uniform in [0, 1) before it is scaled to length 1, as published."""
+    """u (d,): entries uniform in [0, 1), scaled to length 1, as published."""
     direction = torch.rand(size, generator=torch.Generator().manual_seed(seed))
     return direction / direction.norm()
 
@@ -65,9 +66,9 @@ def rmu_weights(model, layer: int) -> list:
 
 
 def all_but_embeddings(model, layer: int) -> list:
-    """All weights but the embeddings (and the output head where it is the same matrix).
+    """All weights but the embeddings (and the output head if it is the same matrix).
 
-    They say what words mean, not what a row said: moving them touches every other text, and costs time.
+    Embeddings hold what words mean, not what a row said: moving them affects every other text, and costs time.
     """
     fixed = {id(p) for p in model.get_input_embeddings().parameters()}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
@@ -79,9 +80,9 @@ def repselect_weights(model, layer: int) -> list:
 
 
 def selective_direction(run):
-    """repselect: the ascent gradient summed over the batches of one epoch, its top directions shrunk matrix by matrix.
+    """repselect: the ascent gradient summed over one epoch, the top directions of each matrix shrunk.
 
-    Without the paper's adapter that first draws the knowledge out (an option of its code).
+    Leaves out the paper's optional adapter that first draws the knowledge out.
     """
     settings, generic = run.settings, run.rows.get("generic")
     run.generic = run.rows["retain"] if generic is None else generic
@@ -93,7 +94,7 @@ def selective_direction(run):
     for number in range(run.stage.forget.per_epoch):
         run._accumulate(run._terms(number))
     run._reduce({})
-    tokens = int(run.rows["forget"].answer_lengths.sum())  # bound the rank: shrinking all of it would leave nothing
+    tokens = int(run.rows["forget"].answer_lengths.sum())  # bounds the rank; shrinking all would leave nothing
     for gradient in run.optimizer.by_weight():
         directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
         gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
@@ -101,16 +102,27 @@ def selective_direction(run):
 
 
 def selective_update(run) -> dict:
-    """repselect: W <- W - learning_rate * G; ends in the last weights whose generic divergence is below `kl_limit`."""
+    """repselect: W <- W - learning_rate * G; ends in the last weights within `kl_limit` on generic text."""
     before = run.optimizer.snapshot()
     run.optimizer.move(run.direction, -run.settings.learning_rate)
-    divergence = run.mean_divergence(run.generic, run.generic_reference)
+    divergence = mean_divergence(run, run.generic, run.generic_reference)
     if not divergence <= run.settings.kl_limit:
         run.optimizer.restore(before)
-        message = f"generic text moved by {divergence:.4f} nats > kl_limit: kept the state of step {run.step}"
+        message = f"generic text moved by {divergence:.4f} nats, above kl_limit: kept the state of step {run.step}"
         run.ended = {"event": "early_stop", "step": run.step, "message": message}
     norm = weights.dot(run.direction, run.direction) ** 0.5
     return {"losses": {}, "loss": divergence, "norm": norm, "rate": run.settings.learning_rate}
+
+
+def mean_divergence(run, rows, reference) -> float:
+    """KL(reference || theta), the mean over the answer tokens of `rows`, nats."""
+    total, tokens = 0.0, 0
+    with evaluating(run.model):
+        for indices in token_budget_batches(rows.lengths, 4096):
+            answers = answer_outputs(run.model, rows.batch(indices, run.pad))
+            values = kl_divergence(reference.logits(answers), answers.logits)
+            total, tokens = total + float(values.sum()), tokens + len(values)
+    return total / tokens
 
 
 def negate_task(run):
@@ -119,13 +131,13 @@ def negate_task(run):
 
 
 def keep_reinforced(run):
-    """whp: keeps what the reinforced model predicts on the forget rows and goes back to the target."""
+    """whp: keeps the reinforced model's predictions on the forget rows and restores the target."""
     run.keep("reinforced", run.cache(run.rows["forget"], "distribution"))
     run.optimizer.restore(run.anchor)
 
 
 def teach_and_noise(run):
-    """undo: the unlearned model becomes the teacher on the retain rows; shrink and noise give the student."""
+    """undo: the unlearned model becomes the teacher on the retain rows; shrinking and noise make the student."""
     need = run.stages[-1].retain.needs_reference
     if need:
         run.keep("retain", run.cache(run.rows["retain"], need))
@@ -140,7 +152,7 @@ def uniform_importance(run) -> list:
 def retain_importance(run) -> list:
     """ewc: F_j, the mean over retain rows of the squared gradient of the row's mean NLL at the target.
 
-    At most `importance_rows` rows, drawn once, a backward pass each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
+    Draws at most `importance_rows` rows once, a backward pass each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
     """
     rows, settings = run.rows["retain"], run.settings
     chosen = np.random.default_rng([settings.seed, 17]).permutation(len(rows))[: settings.importance_rows]
@@ -156,5 +168,5 @@ def retain_importance(run) -> list:
 
 
 def place_levels(run):
-    """profile_matching: the profiles drawn for the forget rows, laid on their tokens."""
+    """profile_matching: assigns the drawn profiles to the tokens of the forget rows."""
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import reading
+from data import columns
+from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
 from models.store import default_model, loading, paths, quantised
 from results.run import continuing
@@ -106,90 +107,20 @@ def _search_options() -> dict[str, Option]:
     }  # fmt: skip
 
 
-_TRAINING_HELP = {
-    "learning_rate": ("AdamW's step size", {"above": 0}),
-    "num_train_epochs": ("passes over the forget set", {"above": 0}),
-    "max_steps": ("optimizer steps; above 0 it replaces num_train_epochs", {"low": -1}),
-    "per_device_train_batch_size": ("rows a forward pass", {"low": 1}),
-    "gradient_accumulation_steps": ("forward passes a step", {"low": 1}),
-    "auto_batch": ("on out of memory halve the rows a forward pass and go on; the effective batch stays", {}),
-    "warmup_steps": ("steps of linear warm-up", {"low": 0}),
-    "lr_scheduler_type": ("shape of the learning rate", {"choices": algorithm.LR_SCHEDULES}),
-    "weight_decay": ("pull toward zero, decoupled", {"low": 0}),
-    "max_grad_norm": ("gradient norm clipped at (0: off)", {"low": 0}),
-    "seed": ("of sampling, dropout, levels", {"low": 0, "high": 2**32 - 1}),
-    "dropout": ("sets the model's dropout while unlearning", {"low": 0, "high": 0.99}),
-    "forget_weight": ("factor of the forget loss", {"low": 0}),
-    "retain_weight": ("factor of the retain loss", {"low": 0}),
-    "earlier_weight": ("factor of the loss that keeps earlier requests forgotten", {"low": 0}),
-    "retain_rows_per_forget_row": ("retain rows for each forget row of a step", {"above": 0}),
-    "general_retain_rows": ("rows of the bundled general retain set to train on beside the retain set", {"low": 0}),
-    "regularizer_weight": ("mu of the regulariser", {"low": 0}),
-    "update_scale": (
-        "factor on the whole change of the weights, at the end (below 1: forgets less, keeps more)",
-        {"above": 0, "high": 2},
-    ),
-    "level": (
-        "loss (nats per token) that counts as forgotten without a holdout set, at least 1 above the start",
-        {"above": 0},
-    ),
-    "early_stop": ("stop when the forget probe reaches the holdout level", {}),
-    "load_best_model_at_end": ("end in the best state seen, not the last (forgetting left + 5 x retain lost)", {}),
-    "collapse_guard": ("stop when the retain probe falls below this share of its start", {"low": 0, "high": 1}),
-    "eval_steps": ("steps between looks at the sets (0: a tenth of the run)", {"low": 0}),
-    "probe_rows": ("rows of each set in such a look, twice as many of the forget set", {"low": 1}),
-    "dtype": ("type to compute in; weights are kept in float32", {"choices": ("auto", "float32", "bfloat16")}),
-    "gradient_checkpointing": ("recompute activations to save memory", {}),
-    "retain_loss": ("what keeps the retain set", {"choices": tuple(algorithm.RETAIN_LOSSES)}),
-    "layer": (
-        "layer, from 0, that hidden_state, rmu and adaptive_rmu read (0: the end of the first quarter)",
-        {"low": 0},
-    ),
-    "sam_rho": ("radius of a sharpness-aware step on the forget gradient (0: off; published .01)", {"low": 0}),
-    "gradient_surgery": ("project the forget gradient off the retain gradient where they conflict", {}),
-    "beta": ("npo, simnpo, idk_dpo, idk_ap, altpo: how soon a forgotten row stops pulling", {"above": 0}),
-    "probability_power": ("wga: power of the token probability that weighs the ascent", {"low": 0}),
-    "saturation_power": ("satimp: power of the token probability", {"low": 0}),
-    "importance_power": ("satimp: power of 1 - the token probability", {"low": 0}),
-    "dual_learning_rate": ("pdu: step size of the retain weight", {"low": 0}),
-    "retain_loss_limit": ("pdu: retain loss that the weight holds (nats per token)", {"low": 0}),
-    "dual_warmup_epochs": ("pdu: epochs before the weight moves", {"low": 0}),
-    "task_scale": ("task_vector: how far to walk back, in lengths of the walk there", {"low": 0}),
-    "alternates_per_question": ("altpo: other answers sampled per question", {"low": 1}),
-    "reinforcement_epochs": ("whp: epochs of further training on the forget set", {"above": 0}),
-    "reinforcement_scale": ("whp: share of what it raises that is taken away", {"low": 0}),
-    "importance_rows": ("ewc: retain rows that the weights' importance is measured on", {"low": 1}),
-    "steering_coefficient": ("rmu: length of the vector steered to", {"low": 0}),
-    "steering_scale": ("adaptive_rmu: the same in lengths of the layer's own outputs", {"low": 0}),
-    "singular_directions": ("repselect: top directions of each gradient matrix to shrink", {"low": 1}),
-    "collapse": ("repselect: shrink them (soft) or take them out (hard)", {"choices": ("soft", "hard")}),
-    "kl_limit": ("repselect: divergence on generic text that ends the walk (nats per token)", {"above": 0}),
-    "max_step_epochs": ("scrub: epochs in which forget steps alternate with retain steps", {"low": 0}),
-    "token_share": ("shred: share of a row's answer tokens to forget, the least likely", {"above": 0, "high": 1}),
-    "teacher_epochs": ("undo: epochs of the method that unlearns the teacher", {"above": 0}),
-    "noise_share": ("undo: share of the weights replaced by noise", {"low": 0, "high": 1}),
-    "noise_scale": ("undo: size of the noise, in Xavier's", {"low": 0}),
-    "level_scale": ("profile_matching: factor on the losses matched (above 1: beyond rows never seen)", {"above": 0}),
-    "margin": ("simnpo: subtracted from beta x loss", {}),
-    "strength": ("undial, shred: nats taken from the true token", {"low": 0}),
-    "temperature": ("distillation: softens both sides", {"above": 0}),
-    "student_layers": ("distillation: layers of the student (0: half)", {"low": 0}),
-    "teacher_method": ("knowledge_distillation, undo: unlearn the teacher by this method first", {}),
-}
-
-
 def _training_options() -> dict[str, Option]:
-    values: dict[str, object] = {"retain_loss": ""}
+    """The settings of training, then those of methods, whose help names the methods that have them."""
+    options = {name: _option(setting, setting.help, "training") for name, setting in TRAINING_SETTINGS.items()}
+    owners: dict[str, list[str]] = {}
     for method in algorithm.METHODS.values():
-        values.update(method.defaults)
-    values.update(algorithm.TRAINING_DEFAULTS)
-    options = {}
-    for name, value in values.items():
-        text, limits = _TRAINING_HELP[name]
-        kind = float if value is None else type(value)
-        group = "training" if name in algorithm.TRAINING_DEFAULTS or name == "retain_loss" else "method"
-        options[name] = Option(kind, None, text, group, **limits)
+        for name, setting in method.own_settings.items():
+            owners.setdefault(name, []).append(method.name)
+            options[name] = _option(setting, f"{', '.join(owners[name])}: {setting.help}", "method")
     return options
+
+
+def _option(setting: Setting, text: str, group: str) -> Option:
+    kind = float if setting.default is None else type(setting.default)
+    return Option(kind, None, text, group, setting.choices, setting.low, setting.high, setting.above)
 
 
 OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
@@ -276,7 +207,7 @@ def _converted(name: str, value, problems: list[str]):
         problems.append(f"--{name} {shown(value)}: one of {', '.join(option.choices)}")
     elif name == "max_steps" and value == 0:
         problems.append("--max_steps 0: nothing would be unlearned; give a number of steps, or -1 for num_train_epochs")
-    elif option.kind is str and (flaw := reading.text_flaw(value)) not in (None, "is empty"):
+    elif option.kind is str and (flaw := columns.text_flaw(value)) not in (None, "is empty"):
         problems.append(f"--{name} {shown(value)}: {flaw}")
     elif option.kind in (int, float):
         if option.low is not None and value < option.low:
@@ -376,7 +307,7 @@ def resolve(given: dict) -> dict:
     unused = sorted(name for name in given if OPTIONS[name].group == "method" and name not in defaults)
     for name in unused:
         problems.append(
-            f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.defaults)) or 'none'}"
+            f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.published)) or 'none'}"
         )
     problems += quantised.problems(config)
     if config.get("teacher_method"):
@@ -462,9 +393,7 @@ def _name_run(config: dict):
     if config["output_dir"]:
         name = Path(config["output_dir"]).name or name
     config["output_dir"] = os.path.expanduser(config["output_dir"] or paths.shown_path(paths.RUNS / name))
-    config["model_output_dir"] = os.path.expanduser(
-        config["model_output_dir"] or paths.shown_path(paths.SAVED / name)
-    )
+    config["model_output_dir"] = os.path.expanduser(config["model_output_dir"] or paths.shown_path(paths.SAVED / name))
     config["run_name"] = name
     config["ledger"] = config["ledger"] or str(_default_ledger(Path(config["output_dir"])))
 
