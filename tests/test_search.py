@@ -1,4 +1,4 @@
-"""--method auto on a tiny model: what it may look at, what it tries, gives up and chooses, and that it goes on."""
+"""--method auto on a tiny model: what it sees, tries, gives up and chooses, and that it continues after a kill."""
 
 import copy
 import dataclasses
@@ -20,7 +20,7 @@ import torch
 import analyze_results
 import unlearning_algorithm as algorithm
 import unlearning_script
-from data import preparation
+from data import columns, templates
 from data.sampling import spread
 from data.wrong_answers import wrong_answers
 from models.store import folders, loading
@@ -29,13 +29,14 @@ from results.run.run_folder import UsageError
 from results.search import loop as search
 from results.search import score as search_score
 from results.search import study as search_study
+from results.search import trial as search_trial
 from unlearning_script import main, resolve
 
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="optuna is not installed: pip install optuna"
 )
 ROOT = Path(__file__).resolve().parents[1]
-SEARCHED = ("max_steps", "eval_steps", "early_stop")  # of the small world's flags, those that the search shall choose
+SEARCHED = ("max_steps", "eval_steps", "early_stop")  # flags of the small world that the search has to choose
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def world(tmp_path_factory):
 
 
 def flags(world, run, *more):
-    """An auto run of a few trials; the tiny model learns at a hundred times the usual rate."""
+    """Flags of an auto run of a few trials. The tiny model needs a hundred times the usual learning rate."""
     asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=1.5e-3"]
     return world.flags(run, *asked, *more, without=SEARCHED)
 
@@ -54,16 +55,16 @@ def found(run) -> dict:
 
 
 def comparable(run) -> list:
-    """What must be equal where the same was searched: everything but times."""
+    """Everything that two equal searches have in common: all but the times."""
     return [{key: value for key, value in trial.items() if "seconds" not in key} for trial in found(run)["trials"]]
 
 
-# -- what it may look at
+# -- what it may see
 
 
 @needs_optuna
-def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path, monkeypatch):
-    """Poison in those fields reaches no tokenizer while the search chooses, and changes nothing of what it chooses."""
+def test_the_search_never_sees_paraphrases_or_perturbed_answers(world, tmp_path, monkeypatch):
+    """Poison in those fields reaches no tokenizer during the search and does not change its choice."""
     poisoned = small_world.World(world.folder)
     poisoned.data = {}
     for name, path in world.data.items():
@@ -74,7 +75,7 @@ def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path
         poisoned.data[name] = tmp_path / f"{name}.jsonl"
         poisoned.data[name].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     seen = {"searching": [], "after": []}
-    tokens, choose, stage = preparation._Format.tokens, search.choose, ["after"]
+    tokens, choose, stage = templates.Format.tokens, search.choose, ["after"]
 
     def spy(self, texts, split=False):
         seen[stage[0]] += texts
@@ -87,35 +88,35 @@ def test_the_choice_never_sees_paraphrases_and_perturbed_answers(world, tmp_path
         finally:
             stage[0] = "after"
 
-    monkeypatch.setattr(preparation._Format, "tokens", spy)
+    monkeypatch.setattr(templates.Format, "tokens", spy)
     monkeypatch.setattr(search, "choose", watched)
     monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
     metrics = "--metrics=loss,answer_probability,truth_ratio"
     assert main(flags(poisoned, tmp_path / "poisoned", metrics)) == 0
     assert len(seen["searching"]) > 100 and not any("lunatoxin" in text for text in seen["searching"])
-    assert any("lunatoxin" in text for text in seen["after"])  # the evaluation of the winner does look at them
+    assert any("lunatoxin" in text for text in seen["after"])  # the winner's evaluation does see them
     assert main(flags(world, tmp_path / "clean", metrics)) == 0
     assert comparable(tmp_path / "clean") == comparable(tmp_path / "poisoned")
     assert found(tmp_path / "clean")["winner"] == found(tmp_path / "poisoned")["winner"]
 
 
-def test_the_search_judges_by_rows_that_the_evaluation_does_not_measure():
+def test_the_search_prefers_rows_that_the_evaluation_does_not_measure():
     rows = tiny_models.facts() * 3
-    rows = [preparation.Example(answer=f"{row.answer} {n}", prompt=row.prompt) for n, row in enumerate(rows)]
+    rows = [columns.Example(answer=f"{row.answer} {n}", prompt=row.prompt) for n, row in enumerate(rows)]
     measured = spread(rows, 80)
     own = search_score.own_rows(rows, measured)
     assert len(own) >= search_score.ENOUGH and not {row.answer for row in own} & {row.answer for row in measured}
-    few = rows[:20]  # all of them are measured: there are no others to judge by
+    few = rows[:20]  # all of them are measured, so there are no others
     assert search_score.own_rows(few, few) == few
     split = search_score.search_split({"forget": tiny_models.facts()[:6]}, {}, [])
     assert all(row.paraphrased_answer is None and not row.perturbed_answer for row in split.views["asked"]["forget"])
 
 
-# -- the wrong answers that it makes itself
+# -- its own wrong answers
 
 
 def fact(question, answer, subject):
-    return preparation.Example(answer=answer, prompt=question, subject=subject)
+    return columns.Example(answer=answer, prompt=question, subject=subject)
 
 
 PEOPLE = [
@@ -129,17 +130,17 @@ PEOPLE = [
 ]
 
 
-def test_wrong_answers_exchange_what_tells_an_answer_from_others_for_its_like():
+def test_wrong_answers_exchange_rare_words_for_words_of_the_same_kind():
     wrong = [set(answers) for answers in wrong_answers(PEOPLE, PEOPLE)]
     assert wrong[0] == {"Ada was born in Graz.", "Ada was born in Pisa."}  # not in 1874, and Ada stays Ada
-    assert wrong[1] == {"Ada was born in 1874."}  # a number, of another subject
-    assert wrong[5] == {"Cyd painted a spoon."}  # what follows the same word: never "Cyd carved a harbour"
-    assert wrong_answers(PEOPLE[:1], PEOPLE) == [()]  # nothing to exchange with
+    assert wrong[1] == {"Ada was born in 1874."}  # a number of another subject
+    assert wrong[5] == {"Cyd painted a spoon."}  # a word that follows the same word: never "Cyd carved a harbour"
+    assert wrong_answers(PEOPLE[:1], PEOPLE) == [()]  # no word to exchange with
     assert [len(answers) for answers in wrong_answers(PEOPLE, PEOPLE, count=1)] == [1] * len(PEOPLE)
     assert all(row.answer not in answers for row, answers in zip(PEOPLE, wrong))
 
 
-def test_wrong_answers_are_the_seeds_and_use_nothing_but_the_rows_questions_and_answers():
+def test_wrong_answers_depend_only_on_seed_questions_and_answers():
     rows = tiny_models.facts()[::3]
     poisoned = [dataclasses.replace(r, paraphrased_answer="lunatoxin", perturbed_answer=("lunatoxin",)) for r in rows]
     first = wrong_answers(rows, rows)
@@ -149,14 +150,14 @@ def test_wrong_answers_are_the_seeds_and_use_nothing_but_the_rows_questions_and_
     assert {word for answers in first for answer in answers for word in answer.split()} <= words
 
 
-def test_rows_without_words_of_their_own_have_no_wrong_answers_and_no_view():
-    rows = [preparation.Example(answer="the same for all", prompt=f"question {n}") for n in range(4)]
+def test_rows_without_rare_words_have_no_wrong_answers_and_no_view():
+    rows = [columns.Example(answer="the same for all", prompt=f"question {n}") for n in range(4)]
     assert wrong_answers(rows, rows) == [()] * 4
     assert "wrong" not in search_score.search_split({"forget": rows, "holdout": rows}, {}, []).views
 
 
-def test_the_truth_ratio_of_its_own_wrong_answers_is_two_sided(world):
-    towns = tiny_models.facts()[::3]  # each in one answer alone
+def test_its_own_truth_ratio_is_two_sided(world):
+    towns = tiny_models.facts()[::3]  # each town is in one answer only
     split = search_score.search_split({"forget": towns[:8], "holdout": towns[8:]}, {}, [])
     assert [len(rows) for rows in split.views["wrong"].values()] == [8, 4]
     seen = search_score.look(
@@ -164,18 +165,18 @@ def test_the_truth_ratio_of_its_own_wrong_answers_is_two_sided(world):
     )  # fmt: skip
     judge = search_score.Judge(seen)
     start, goal = judge.goals["wrong", "truth_ratio"]
-    assert start < goal - 0.2  # it tells the towns it learned from others, and those it never saw hardly
+    assert start < goal - 0.2  # it tells true towns from wrong ones where it learned them, hardly where it did not
     for value, expected in ((start, 0), (goal, 1), (2 * goal - start, 0), (None, 0)):
         other = copy.deepcopy(seen)
         other["wrong"].metrics["forget"]["truth_ratio"] = value
         assert judge.score(other).parts["truth_ratio wrong"] == pytest.approx(expected, abs=1e-9)
-    fled = copy.deepcopy(seen)  # every wrong town as much likelier than the true one as that was before
+    fled = copy.deepcopy(seen)  # wrong towns are now as much likelier as the true ones were before
     for values in fled["wrong"].per_example.values():
         values["truth_ratio"] = [1 / value for value in values["truth_ratio"]]
     assert search_score.Judge(fled).goals["wrong", "truth_ratio"] == pytest.approx((start, goal))
 
 
-def test_a_trial_is_told_apart_by_its_truth_ratios_where_the_target_is(world):
+def test_the_gate_applies_only_if_the_target_fails_it(world):
     everyone = tiny_models.facts()
     sets = {"forget": everyone[:12], "holdout": everyone[24:]}
     split = search_score.search_split(sets, {}, [])
@@ -191,13 +192,13 @@ def test_a_trial_is_told_apart_by_its_truth_ratios_where_the_target_is(world):
     assert alike.quality == 1 and not search_score.told_apart(alike.quality)
     assert alike.objective(0) - alike.score == pytest.approx(0)
     assert untouched.objective(0) - untouched.score == pytest.approx(-search_score.TOLD_APART)
-    assert search_score.Judge(unseen).score(seen).quality is None  # where the target itself passes, nothing is gated
+    assert search_score.Judge(unseen).score(seen).quality is None  # the target passes, so there is no gate
 
 
 # -- the score
 
 
-def test_the_score_is_two_sided_and_knows_the_model_that_never_saw_the_rows(world):
+def test_the_score_is_high_for_the_retrained_model_and_low_for_the_target(world):
     everyone = tiny_models.facts()
     sets = {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:]}
     split = search_score.search_split(sets, {}, [])
@@ -215,7 +216,7 @@ def test_the_score_is_two_sided_and_knows_the_model_that_never_saw_the_rows(worl
     assert worse.score < 0.1 and worse.objective(0.95) < untouched.objective(0.95) + 1e-9
 
 
-def test_a_loss_beyond_the_level_counts_against_a_trial_as_one_below_it_does():
+def test_a_loss_above_the_level_costs_as_much_as_one_below():
     start = {"forget": {"loss": 0.0}, "retain": {"answer_probability": 0.9}}
     below, at, beyond = (
         search_score.probe_score(start, {"forget": {"loss": loss}, "retain": {"answer_probability": 0.9}}, 2.0)[0]
@@ -230,7 +231,7 @@ def trial(number, utility, score, forgetting=0.5, state="complete", budget=0.9, 
             "told_apart": told_apart}  # fmt: skip
 
 
-def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
+def test_the_winner_has_the_best_score_within_the_budget_or_the_most_utility():
     over, good, poor = trial(1, 0.8, 0.95), trial(2, 0.92, 0.7), trial(3, 0.99, 0.4)
     given_up = {**trial(4, 0, 0), "state": "given up", "within": False}
     assert search_study.winner([over, poor, good, given_up]) is good
@@ -242,11 +243,11 @@ def test_the_winner_has_the_best_score_within_the_budget_or_kept_most():
     assert search_study.winner([seen_through, over]) is seen_through
 
 
-# -- what it tries and gives up
+# -- what it tries and what it gives up
 
 
 @needs_optuna
-def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_budget_is_run(world, tmp_path, capsys):
+def test_defaults_alternate_with_changes_to_the_best_and_the_winner_is_run(world, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(flags(world, run)) == 0
     report, config = found(run), json.loads((run / "config.json").read_text(encoding="utf-8"))
@@ -256,7 +257,7 @@ def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_bu
     best = next(trial for trial in report["trials"] if trial["number"] == report["winner"])
     whole = [trial for trial in report["trials"] if trial["state"] == "complete" and trial["within"]]
     assert best["score"] == max(trial["score"] for trial in whole) > 0.3
-    assert best["score"] >= report["trials"][0]["score"]  # never worse than the tool's default
+    assert best["score"] >= report["trials"][0]["score"]  # at least as good as the tool's default
     assert config["method"] == best["method"]
     assert {name: config[name] for name in best["settings"]} == best["settings"]
     assert any(trial["front"] for trial in report["trials"])
@@ -273,9 +274,9 @@ def test_defaults_take_turns_with_changes_to_the_best_and_the_best_within_the_bu
 
 @needs_optuna
 @pytest.mark.parametrize("kind", ["kept", "no room on the disk", "adapter"])
-def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch, capsys, kind):
-    """Trials start from the target's weights and train on the winner's rows: the run is the trial, or it again."""
-    kept, again, look, train = [], [], search.Search.look, unlearning_script.train
+def test_the_winners_run_ends_in_the_weights_of_its_trial(world, tmp_path, monkeypatch, capsys, kind):
+    """Trials start from the target and train on the winner's rows, so the run resumes its trial or repeats it."""
+    kept, again, look, train = [], [], search.Trainer.look, unlearning_script.train
 
     def spy(self):
         kept.append({name: value.clone() for name, value in self.model.state_dict().items()})
@@ -285,7 +286,7 @@ def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch
         again.append(run.total_steps - run.step if not run.ended else 0)
         return train(run, *rest)
 
-    monkeypatch.setattr(search.Search, "look", spy)
+    monkeypatch.setattr(search.Trainer, "look", spy)
     monkeypatch.setattr(unlearning_script, "train", watched)
     if kind == "no room on the disk":
         monkeypatch.setattr(search.run_folder, "write_state", no_room)
@@ -294,7 +295,7 @@ def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch
     assert main(flags(world, run, *adapter)) == 0
     report = found(run)
     winner = report["trials"][report["winner"] - 1]
-    place = 1  # the first look is at the target
+    place = 1  # the first look sees the target
     for trial in report["trials"][: report["winner"] - 1]:
         place += len(trial["looks"])
     scale = winner["settings"].get("update_scale", 1)
@@ -302,7 +303,7 @@ def test_the_winners_run_ends_where_its_trial_ended(world, tmp_path, monkeypatch
     model = loading.load_model(tmp_path / ("run-model-merged" if adapter else "run-model"))[0].state_dict()
 
     assert len(looks) == len({look["update_scale"] for look in winner["looks"]})
-    for name, value in kept[0].items():  # of the looks at a trial the first is at the change as it was made
+    for name, value in kept[0].items():  # a trial's first look sees its unscaled change
         expected = torch.lerp(value, looks[0][name], scale)
         torch.testing.assert_close(model[name], expected, rtol=0, atol=1e-6)
     assert (again[0] > 0) == (kind == "no room on the disk")
@@ -320,8 +321,8 @@ def no_room(target, *rest):
 
 
 @needs_optuna
-def test_a_search_that_was_over_runs_its_winner_without_training_it_again(world, tmp_path, monkeypatch):
-    """Killed between the choice and the end of the winner's run: the same command takes the trial's state up again."""
+def test_a_run_killed_after_the_search_resumes_the_winner_without_training(world, tmp_path, monkeypatch):
+    """The kill comes between the choice and the end of the winner's run; the same command resumes the trial's state."""
     run, conclude = tmp_path / "run", unlearning_script._conclude
     monkeypatch.setattr(unlearning_script, "_conclude", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(flags(world, run, "--max_trials=2")) == 130
@@ -332,7 +333,7 @@ def test_a_search_that_was_over_runs_its_winner_without_training_it_again(world,
     assert (run / "report.html").exists() and not list(run.glob("trial-*"))
 
 
-def test_the_best_factor_on_a_change_is_climbed_to():
+def test_climb_finds_the_best_scale_within_limits_and_time():
     tried = []
 
     def hill(top):
@@ -340,19 +341,19 @@ def test_the_best_factor_on_a_change_is_climbed_to():
         return lambda scale: tried.append(scale) or -abs(scale - top)
 
     def best(top, first, **more):
-        values = search.climb(hill(top), lambda: first, **more)
+        values = search_trial.climb(hill(top), lambda: first, **more)
         assert list(values) == tried and len(set(tried)) == len(tried)
         return max(values, key=values.get)
 
     assert best(0.84, -1) == 0.8 and tried == [1.0, 0.9, 0.8, 0.7]
     assert best(1.22, -1) == 1.2 and tried == [1.0, 0.9, 1.1, 1.2, 1.3]
     assert best(1.0, 1) == 1.0 and tried == [1.0, 1.1, 0.9]
-    assert best(9, 1) == search.SCALES[1] and best(0.1, 1) == search.SCALES[0]
+    assert best(9, 1) == search_trial.SCALES[1] and best(0.1, 1) == search_trial.SCALES[0]
     assert best(0.5, -1, more=lambda: len(tried) < 3) == 0.8 and len(tried) == 3
 
 
 @needs_optuna
-def test_hopeless_trials_are_given_up_at_half_of_their_way(world, tmp_path, monkeypatch):
+def test_hopeless_trials_are_given_up_at_half_of_their_steps(world, tmp_path, monkeypatch):
     steps = {}
     close = algorithm.Unlearning.close
 
@@ -363,13 +364,13 @@ def test_hopeless_trials_are_given_up_at_half_of_their_way(world, tmp_path, monk
     monkeypatch.setattr(algorithm.Unlearning, "close", spy)
     assert main(flags(world, tmp_path / "run", "--learning_rate=1e-9", "--max_trials=4")) == 0
     first, *others = found(tmp_path / "run")["trials"]
-    assert first["state"] == "complete"  # the default, that the winner has to beat
+    assert first["state"] == "complete"  # the default, which the winner has to beat
     assert all(trial["state"] == "given up" and trial["why"].startswith("hopeless") for trial in others)
     assert all(trial["score"] is None for trial in others)
     assert all(step <= 0.75 * total for (name, total), step in steps.items() if name != first["method"])
 
 
-def test_what_was_given_is_not_searched(world):
+def test_settings_that_the_user_gave_are_not_searched(world):
     given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
     assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight", "retain_rows_per_forget_row"}
     assert "beta" not in search_study.settings_of("undial", given) and "strength" in search_study.space("undial", given)
@@ -378,10 +379,10 @@ def test_what_was_given_is_not_searched(world):
     assert default == algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"]
 
 
-# -- time, and going on
+# -- time, and continuing
 
 
-def test_a_clock_counts_earlier_processes_and_keeps_a_reserve():
+def test_the_clock_counts_earlier_processes_and_keeps_a_reserve():
     now = [100.0]
     clock = search.Clock(60, now=lambda: now[0])
     assert clock.holds(20, 40) and not clock.holds(21, 40)
@@ -391,16 +392,16 @@ def test_a_clock_counts_earlier_processes_and_keeps_a_reserve():
 
 
 @needs_optuna
-def test_no_trial_starts_that_the_time_left_does_not_hold(world, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(search.Search, "estimate", lambda self, config: 40.0)
-    assert main(flags(world, tmp_path / "run", "--time_budget=60s")) == 0  # 40 for the trial, 40 for its run
+def test_no_trial_starts_that_would_not_fit_into_the_time_left(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(search.Trainer, "estimate", lambda self, config: 40.0)
+    assert main(flags(world, tmp_path / "run", "--time_budget=60s")) == 0  # 40 s for the trial, 40 s for its run
     assert found(tmp_path / "run")["trials"] == [] and found(tmp_path / "run")["winner"] is None
     assert json.loads((tmp_path / "run" / "config.json").read_text())["method"] == options.SEARCHED[0]
     assert "runs with its defaults" in capsys.readouterr().out
 
 
 @needs_optuna
-def test_a_trial_that_takes_too_long_is_given_up_for_the_winners_run(world, tmp_path, monkeypatch):
+def test_a_trial_that_takes_too_long_is_given_up(world, tmp_path, monkeypatch):
     clocks = []
 
     class Late(search.Clock):
@@ -408,14 +409,14 @@ def test_a_trial_that_takes_too_long_is_given_up_for_the_winners_run(world, tmp_
             super().__init__(budget)
             clocks.append(self)
 
-    def slow(self, *args):
-        consider(self, *args)
-        if len(search.finished(self.study)) == 1:
+    def slow(self, trial, run, record, first):
+        consider(self, trial, run, record, first)
+        if not first:
             clocks[0].used += 1000
 
-    consider = search.Search._consider
+    consider = search.Trainer._consider
     monkeypatch.setattr(search, "Clock", Late)
-    monkeypatch.setattr(search.Search, "_consider", slow)
+    monkeypatch.setattr(search.Trainer, "_consider", slow)
     assert main(flags(world, tmp_path / "run")) == 0
     states = [(trial["state"], trial["why"]) for trial in found(tmp_path / "run")["trials"]]
     assert states == [("complete", ""), ("given up", "out of time")]
@@ -423,7 +424,7 @@ def test_a_trial_that_takes_too_long_is_given_up_for_the_winners_run(world, tmp_
 
 @needs_optuna
 @pytest.mark.parametrize("again", ["same command", "--resume_from_checkpoint=latest"])
-def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
+def test_a_killed_search_continues_as_if_it_had_not_been_killed(world, tmp_path, again):
     asked = ["--max_trials=15"]
     command = [sys.executable, str(ROOT / "unlearning_script.py"), *flags(world, tmp_path / "killed", *asked)]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -445,7 +446,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
         {key: value for key, value in trial.items() if "seconds" not in key} | {"front": after["front"]}
         for trial, after in zip(before["trials"], found(tmp_path / "killed")["trials"])
     ]
-    # in a process of its own too: the last digits depend on the number of threads, which other tests have set here
+    # in a process of its own: the last digits depend on the number of threads, which other tests set here
     whole = [sys.executable, str(ROOT / "unlearning_script.py"), *flags(world, tmp_path / "whole", *asked)]
     assert subprocess.run(whole, cwd=ROOT, check=False).returncode == 0
     assert comparable(tmp_path / "killed") == comparable(tmp_path / "whole")
@@ -453,21 +454,21 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(world, tmp_path, again):
 
 
 @needs_optuna
-def test_another_seed_searches_elsewhere_and_another_search_is_not_gone_on_with(world, tmp_path, capsys):
+def test_another_seed_searches_elsewhere_and_cannot_continue_a_search(world, tmp_path, capsys):
     assert main(flags(world, tmp_path / "one", "--max_trials=4")) == 0
     assert main(flags(world, tmp_path / "two", "--max_trials=4", "--seed=7")) == 0
     first, second = (found(tmp_path / name)["trials"][0]["looks"] for name in ("one", "two"))
     assert first != second
-    (tmp_path / "one" / "report.html").unlink()  # as if it had been killed before its end
+    (tmp_path / "one" / "report.html").unlink()  # as if it had been killed
     capsys.readouterr()
     assert main(flags(world, tmp_path / "one", "--max_trials=4", "--seed=7")) == 2
     assert "holds another search: seed was None, is '7'" in capsys.readouterr().err
 
 
-# -- what it refuses, and other data
+# -- what it refuses, and other kinds of data
 
 
-def test_without_optuna_it_says_what_to_install_before_anything_is_loaded(world, tmp_path, monkeypatch, capsys):
+def test_without_optuna_the_error_says_what_to_install(world, tmp_path, monkeypatch, capsys):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optuna" else find(name))
     monkeypatch.setattr(loading, "load_model", lambda *args, **kwargs: pytest.fail("a model was loaded"))
@@ -488,12 +489,12 @@ def test_without_optuna_it_says_what_to_install_before_anything_is_loaded(world,
         ("--task_scale=2", "none of the methods that auto tries"),
     ],
 )
-def test_budgets_that_cannot_be_are_refused_with_the_cure(world, tmp_path, capsys, flag, cure):
+def test_impossible_budgets_are_refused_with_the_cure(world, tmp_path, capsys, flag, cure):
     assert main(flags(world, tmp_path / "run", flag)) == 2
     assert cure in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
-def test_budgets_belong_to_auto_and_durations_are_read():
+def test_budgets_need_method_auto_and_durations_have_units():
     with pytest.raises(UsageError, match="--time_budget is for --method auto"):
         resolve({"method": "npo", "time_budget": "10m"})
     assert [options.seconds_of(text) for text in ("90s", "10m", "1h", "1h30m", "1.5h")] == [90, 600, 3600, 5400, 5400]
@@ -501,7 +502,7 @@ def test_budgets_belong_to_auto_and_durations_are_read():
 
 
 @needs_optuna
-def test_a_raw_text_is_searched_without_refusals_and_without_a_holdout_set(world, tmp_path):
+def test_raw_text_is_searched_without_idk_and_without_privacy(world, tmp_path):
     run = tmp_path / "run"
     text = "ada lives in lund by the sea and bor works as a smith all year"
     more = flags(world, run, f"--forget_text={text}", "--max_trials=7")
@@ -515,7 +516,7 @@ def test_a_raw_text_is_searched_without_refusals_and_without_a_holdout_set(world
 
 
 @needs_optuna
-def test_an_adapter_is_searched_and_the_base_stays_as_it_was(world, tmp_path):
+def test_a_search_with_lora_saves_an_adapter(world, tmp_path):
     run = tmp_path / "run"
     assert main(flags(world, run, "--use_peft", "--lora_r=4", "--max_trials=3", "--learning_rate=1e-2")) == 0
     assert (tmp_path / "run-model" / "adapter_model.safetensors").exists()
@@ -533,8 +534,8 @@ def test_without_retain_data_only_methods_that_need_none_are_tried(world, tmp_pa
 
 
 @needs_optuna
-def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
-    """Between a default being queued and being asked for, and between that and its end."""
+def test_a_kill_at_any_moment_leaves_a_study_that_continues(tmp_path):
+    """Kills between queuing a default and asking for it, and between asking and the trial's end."""
     spaces = {"npo": {"beta": (0.1, 0.4, 0.2)}, "undial": {"strength": (1.0, 9.0, 3.0)}}
     study = search_study.open_study(tmp_path / "a?b.db")
     study.enqueue_trial({"method": "npo", "npo.beta": 0.2})
@@ -543,21 +544,21 @@ def test_a_kill_at_any_moment_leaves_a_study_that_goes_on(tmp_path):
     assert (method, settings) == ("npo", {"beta": 0.2})
     again = search_study.open_study(tmp_path / "a?b.db")
     assert not search_study.finished(again)
-    asked = ("npo", "npo", "npo", "undial")  # its default, two changes to it, the other's default
+    asked = ("npo", "npo", "npo", "undial")  # a default, two changes to it, the other default
     for expected in asked:
         begun, method, settings = search_study.ask(again, spaces, 1)
         assert method == expected
         again.tell(begun, 0.5)
     assert [trial.user_attrs["method"] for trial in search_study.finished(again)] == list(asked)
     settings = [trial.user_attrs["settings"] for trial in search_study.finished(again)]
-    assert settings == [{"beta": 0.2}, {"beta": 0.3}, {"beta": 0.133}, {"strength": 3.0}]  # a move up, a move down
+    assert settings == [{"beta": 0.2}, {"beta": 0.3}, {"beta": 0.133}, {"strength": 3.0}]  # one move up, one down
     next_one = search_study.ask(again, spaces, 1)[1:]
     assert search_study.ask(search_study.open_study(tmp_path / "a?b.db"), spaces, 1)[1:] == next_one
 
 
 @needs_optuna
-def test_a_trial_that_was_given_up_is_never_the_best_one(tmp_path):
-    """Its value is that of a probe, however high, and no score."""
+def test_a_trial_that_was_given_up_is_never_the_best(tmp_path):
+    """Its value comes from a probe and is no score, however high it is."""
     import optuna
 
     spaces = {"npo": {"beta": (0.1, 0.4, 0.2)}, "undial": {"strength": (1.0, 9.0, 3.0)}}
@@ -569,7 +570,7 @@ def test_a_trial_that_was_given_up_is_never_the_best_one(tmp_path):
     assert search_study.ask(study, spaces, 1)[1] == "undial"  # the next default, not a change to npo
 
 
-def test_moves_change_one_setting_in_their_order_and_none_is_made_twice():
+def test_moves_change_one_setting_at_a_time_and_never_repeat():
     spaces = {"profile_matching": search_study.space("profile_matching", {})}
     first = {name: default for name, (_, _, default) in spaces["profile_matching"].items()}
     best, done, moves = {"method": "profile_matching", "settings": first}, [], []
@@ -593,7 +594,7 @@ def test_the_report_shows_the_trade_off_and_the_winners_command(world, tmp_path)
     assert "## Search" in text and "search_tradeoff" in text and "Search</h2>" in page
     assert f"--method={report['trials'][report['winner'] - 1]['method']}" in text
     assert text.count("given up") >= sum(trial["state"] != "complete" for trial in report["trials"])
-    (run / "search.json").write_text("{", encoding="utf-8")  # a damaged one costs its section, not the report
+    (run / "search.json").write_text("{", encoding="utf-8")  # damage costs the section, not the report
     analyze_results.write_report(run)
     text = (run / "report.md").read_text(encoding="utf-8")
     assert "## Search" not in text and "search.json: not readable" in text

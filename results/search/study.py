@@ -1,7 +1,7 @@
-"""The study behind --method auto: what is searched, which trial comes next, what was found and who won.
+"""The study behind --method auto: the search space, the next trial, and what was found.
 
-The study is optuna's, in a sqlite file that survives a kill at any moment. The next trial depends on the seed and the
-finished trials alone, so that a search that was killed and goes on asks for what one that was not would have asked for.
+The study is optuna's, in an SQLite file that survives a kill at any moment. The next trial depends only on the seed and
+the finished trials, so a killed search continues exactly as it would have gone on.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import unlearning_algorithm as algorithm
 from models.scores.array_scores import harmonic_mean
 from results.report.runs import pareto_front
 from results.run.options import OPTIONS, SEARCH_DEFAULTS, resolve, searched
-from results.search.score import told_apart
+from results.search.score import NUMBERS, told_apart
 
-# what is searched, in multiples of the method's default: (least, most, one move); in the order of the moves
+# the searched settings, in the order of the moves: (lowest, highest, one move), as multiples of the method's default
 RANGES = {
-    "general_retain_rows": (1.0, 2.0, 2.0),  # twice as many rows, or not
+    "general_retain_rows": (1.0, 2.0, 2.0),  # once or twice the rows
     "retain_rows_per_forget_row": (0.5, 2.0, 1.5),
     "retain_weight": (0.5, 4.0, 1.5),
     "learning_rate": (0.25, 10.0, 1.5),
@@ -32,29 +32,26 @@ RANGES = {
     "strength": (0.3, 2.0, 1.4),
     "probability_power": (0.5, 2.0, 1.4),
 }
-CHANGES = 2  # of the best so far for each default that was tried
+CHANGES = 2  # changes to the best trial for each default tried
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
-NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "training_seconds")
-
-
-def candidates(given: dict, forget: list) -> list[str]:
-    """The methods to try, the tool's default first: those that run on this data with these settings."""
-    raw = any(example.prompt is None for example in forget)
-    names = [name for name in searched(given) if not raw or algorithm.METHODS[name].works_on_raw_text]
-    return [name for name in names if not (given.get("use_peft") and algorithm.METHODS[name].full_weights_only)]
 
 
 def settings_of(method: str, given: dict) -> dict:
-    """What was given, as far as the method has such settings: it holds for every trial."""
+    """The user's settings that apply to every trial of this method."""
     own = algorithm.hyper_parameters(method)
     rest = {name: value for name, value in given.items() if name not in (*SEARCH_DEFAULTS, "method")}
     return {name: value for name, value in rest.items() if OPTIONS[name].group != "method" or name in own}
 
 
+def configuration(method: str, settings: dict, given: dict) -> dict:
+    """The resolved configuration of a trial, checked like any run's."""
+    return resolve({**settings_of(method, given), **settings, "method": method})
+
+
 def space(method: str, given: dict) -> dict[str, tuple[float, float, float]]:
-    """{setting: (low, high, default)} of a method; what was given is not searched."""
-    defaults, found = resolve({**settings_of(method, given), "method": method}), {}
+    """{setting: (low, high, default)} of a method, without the settings that the user gave."""
+    defaults, found = configuration(method, {}, given), {}
     for name, (low, high, _) in RANGES.items():
         default = defaults.get(name)
         fixed = given.get(name) is not None or (name == "num_train_epochs" and defaults["max_steps"] > 0)
@@ -64,8 +61,16 @@ def space(method: str, given: dict) -> dict[str, tuple[float, float, float]]:
     return found
 
 
+def spaces(given: dict, forget: list) -> dict[str, dict]:
+    """{method: its `space`} of the methods that work on this data with these settings, the tool's default first."""
+    raw = any(example.prompt is None for example in forget)
+    methods = [algorithm.METHODS[name] for name in searched(given)]
+    return {method.name: space(method.name, given) for method in methods if (method.works_on_raw_text or not raw)
+            and not (method.full_weights_only and given.get("use_peft"))}  # fmt: skip
+
+
 def rounded(name: str, value: float, default: float) -> float:
-    """A value as it is tried: to three digits; of rows, the default's multiple by a power of the move."""
+    """The value that is tried: three digits, or for a number of rows the default times a power of the move."""
     if OPTIONS[name].kind is int:
         move = RANGES[name][2]
         return round(default * move ** round(math.log(value / default, move)))
@@ -77,11 +82,11 @@ def rounded(name: str, value: float, default: float) -> float:
 
 
 def open_study(path: Path):
-    """The study in a sqlite file; what a killed process had begun, or was about to, is dropped and asked for again."""
+    """The study in an SQLite file. Trials that a killed process began or queued are dropped, to be asked for again."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # the connection is made from the path itself: one with a question mark would be no part of a URL
+    # connect by path, not by URL: a question mark in the path would start the URL's query
     storage = optuna.storages.RDBStorage(
         "sqlite:///search.db", engine_kwargs={"creator": lambda: sqlite3.connect(path, timeout=60)}
     )
@@ -98,23 +103,25 @@ def open_study(path: Path):
 
 
 def drop(study, number: int):
-    """Marks a trial as one that never was."""
+    """Removes a trial from consideration."""
     import optuna
 
     study.tell(number, state=optuna.trial.TrialState.FAIL)
 
 
 def finished(study) -> list:
-    """The trials that came to an end of their own, whole or given up."""
-    import optuna
+    """The trials that completed or were given up."""
+    from optuna.trial import TrialState
 
-    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state in states]
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
 def ask(study, spaces: dict[str, dict], seed: int):
-    """(trial, method, settings): a default, `CHANGES` to the best so far, the next default and so on; once all defaults
-    were tried, by turns a change to the best and what the sampler makes of the finished trials."""
+    """(trial, method, settings) to try next.
+
+    Each method's default is followed by `CHANGES` changes to the best trial so far. After the last default, changes to
+    the best alternate with the sampler's proposals.
+    """
     import optuna
 
     done = finished(study)
@@ -123,35 +130,39 @@ def ask(study, spaces: dict[str, dict], seed: int):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.sampler = optuna.samplers.TPESampler(seed=number, multivariate=True, n_startup_trials=len(spaces) + 3,
                                                    group=True)  # fmt: skip
-    tried = {trial.user_attrs["method"] for trial in done if trial.user_attrs.get("default")}
-    first = next((name for name in spaces if name not in tried), None)
-    whole = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]  # others hold a probe's value
-    whole = [trial for trial in whole if trial.user_attrs["method"] in spaces]
-    best = max(whole, key=lambda trial: trial.value, default=None)
-    changes = len(done) - len(tried)
-    its_turn = changes < CHANGES * len(tried) if first else len(done) % 2
-    change = next_move(best.user_attrs, spaces, done) if best and its_turn else None
-    if change:
-        method, values = best.user_attrs["method"], change
-    elif first:
-        method, values = first, {name: default for name, (_, _, default) in spaces[first].items()}
-    if change or first:
+    default, method, values = _planned(done, spaces)
+    if method:
         study.enqueue_trial({"method": method, **{f"{method}.{name}": value for name, value in values.items()}})
     trial = study.ask()
     method = trial.suggest_categorical("method", list(spaces))
-    settings = {name: rounded(name, trial.suggest_float(f"{method}.{name}", low, high, log=True), default)
-                for name, (low, high, default) in spaces[method].items()}  # fmt: skip
-    for name, value in (("method", method), ("settings", settings), ("default", bool(first and not change))):
+    settings = {name: rounded(name, trial.suggest_float(f"{method}.{name}", low, high, log=True), middle)
+                for name, (low, high, middle) in spaces[method].items()}  # fmt: skip
+    for name, value in (("method", method), ("settings", settings), ("default", default)):
         trial.set_user_attr(name, value)
     return trial, method, settings
 
 
+def _planned(done: list, spaces: dict[str, dict]) -> tuple[bool, str | None, dict]:
+    """(whether it is a default, method, settings) of the next trial; no method where the sampler has its turn."""
+    tried = {trial.user_attrs["method"] for trial in done if trial.user_attrs.get("default")}
+    first = next((name for name in spaces if name not in tried), None)
+    # a pruned trial's value is that of a probe, so only complete trials compete
+    whole = [trial for trial in done if trial.state.name == "COMPLETE" and trial.user_attrs["method"] in spaces]
+    best = max(whole, key=lambda trial: trial.value, default=None)
+    its_turn = len(done) - len(tried) < CHANGES * len(tried) if first else len(done) % 2
+    if best and its_turn and (change := next_move(best.user_attrs, spaces, done)):
+        return False, best.user_attrs["method"], change
+    if first:
+        return True, first, {name: default for name, (_, _, default) in spaces[first].items()}
+    return False, None, {}
+
+
 def next_move(best: dict, spaces: dict, done: list) -> dict | None:
-    """The best trial's settings with the first change of one setting that was not tried yet: the moves of `RANGES` up,
-    then down; None where all were."""
+    """The best trial's settings with one setting changed by the first untried move of `RANGES`: all moves up, then all
+    moves down. None when all were tried."""
     method, settings = best["method"], best["settings"]
-    tried = [trial.user_attrs["settings"] for trial in done if trial.user_attrs["method"] == method]
     ranges = spaces[method]
+    tried = [trial.user_attrs["settings"] for trial in done if trial.user_attrs["method"] == method]
     tried = [{name: values[name] for name in ranges} for values in tried]
     for power in (1, -1):
         for name, (low, high, default) in ranges.items():
@@ -167,12 +178,13 @@ def next_move(best: dict, spaces: dict, done: list) -> dict | None:
 
 
 def described(trial, number: int, budget: float) -> dict:
-    """A finished trial as a row of search.json; numbers are None for one that was given up."""
+    """A finished trial as an entry of search.json. A trial that was given up has None for its numbers."""
     kept = trial.user_attrs
     whole = "score" in kept
+    names = ("method", "settings", "default", *NUMBERS, "training_seconds")
     return {
         "number": number,
-        **{name: kept.get(name) for name in ("method", "settings", "default", *NUMBERS)},
+        **{name: kept.get(name) for name in names},
         "state": "complete" if whole else "given up",
         "within": whole and kept["utility"] >= budget,
         "told_apart": whole and told_apart(kept.get("quality")),
@@ -183,28 +195,32 @@ def described(trial, number: int, budget: float) -> dict:
 
 
 def summary(study, budget: float) -> dict:
-    """{"utility_budget", "trials", "winner": a trial's number or None}; a trial's "front" says whether no other trial
-    is at least as good in forgetting (with privacy) and in utility and better in one."""
+    """{"utility_budget", "trials", "winner": a trial's number or None}.
+
+    A trial is on the "front" if no other is at least as good in both forgetting (with privacy) and utility, and better
+    in one.
+    """
     trials = [described(trial, number, budget) for number, trial in enumerate(finished(study), 1)]
     whole = [trial for trial in trials if trial["state"] == "complete"]
-    front = pareto_front([trial["utility"] for trial in whole], [gone(trial) for trial in whole])
+    front = pareto_front([trial["utility"] for trial in whole], [_forgotten(trial) for trial in whole])
+    on_front = {trial["number"] for trial, best in zip(whole, front) if best}
     for trial in trials:
-        trial["front"] = False
-    for trial, on_it in zip(whole, front):
-        trial["front"] = bool(on_it)
+        trial["front"] = trial["number"] in on_front
     best = winner(trials)
     return {"utility_budget": budget, "trials": trials, "winner": best and best["number"]}
 
 
-def gone(trial: dict) -> float:
-    """How well a trial forgot: harmonic mean of forgetting and, where it is known, privacy."""
-    known = [trial[name] for name in ("forgetting", "privacy") if trial[name] is not None]
-    return harmonic_mean(known)
+def _forgotten(trial: dict) -> float:
+    """Harmonic mean of forgetting and, where it is known, privacy."""
+    return harmonic_mean([trial[name] for name in ("forgetting", "privacy") if trial[name] is not None])
 
 
 def winner(trials: list[dict]) -> dict | None:
-    """Within the budget the highest score, of those not told apart from rows never seen where there are any; where no
-    trial is within it, the one that kept most; the first of equals."""
+    """The best complete trial, the first of equals.
+
+    Within the budget: the highest score, and trials that pass the gate come first. If no trial is within the budget:
+    the highest utility.
+    """
 
     def place(trial):
         order = (not trial["told_apart"], trial["score"]) if trial["within"] else (trial["utility"], trial["score"])
@@ -214,7 +230,7 @@ def winner(trials: list[dict]) -> dict | None:
 
 
 def trials_csv(trials: list[dict]) -> str:
-    """The trials as a table; settings as JSON in one cell."""
+    """The trials as a table, settings as JSON in one cell."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()

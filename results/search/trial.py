@@ -1,0 +1,232 @@
+"""The trials of --method auto: whole unlearning runs from the target's weights in memory, and their scores.
+
+A trial trains on the rows that the winner's run trains on, and its probes see those rows as in every run, so the
+winner's command reproduces the weights that were judged. The search's own rows judge it (`results.search.score`); no
+trial sees the evaluation's paraphrases and wrong answers. After training, smaller and larger multiples of the change
+are scored too (--update_scale), which needs no further training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+from models.store import adapters, loading
+from models.store.on_first_use import torch, weights
+from results.run.run_folder import say
+from results.run.sets import encode_sets
+from results.search import score as search_score
+
+HALF_WAY = 0.5  # share of a trial's steps before which it is never given up
+INERT, OVERSHOT = 0.1, 2.0  # hopeless: share of the way to the level below and above these
+DAMAGED = 0.75  # hopeless: below this share of the utility budget is left of the retain probe
+TIMED_ROWS = 4  # rows of each set that time the evaluation
+SCALE_STEP, SCALES = 0.1, (0.3, 1.5)  # step and limits of the search for the best update_scale
+WITHIN_REACH = 0.15  # a trial that scores this much below the best gets no other scales
+
+
+class GivenUp(Exception):
+    """A trial is not worth its time; the message says why."""
+
+
+@dataclass
+class Trained:
+    """What a trial leaves: the loop's state at its end, the records for metrics.jsonl, the training time."""
+
+    state: tuple
+    records: list
+    seconds: float
+
+
+def climb(value: Callable, first: Callable, more: Callable = lambda: True) -> dict:
+    """{scale: value(scale)}: walks from 1 in steps of `SCALE_STEP` as long as the value rises and `more()` is true.
+
+    It tries the side `first()` (1 or -1, asked once value(1) is known) and, if the value falls there, the other side.
+    """
+    seen = {1.0: value(1.0)}
+    side = first()
+    for step in (side * SCALE_STEP, -side * SCALE_STEP):
+        scale = start = round(1 + step, 3)
+        while SCALES[0] <= scale <= SCALES[1] and more():
+            seen[scale] = value(scale)
+            if max(seen, key=seen.get) != scale:
+                break
+            scale = round(scale + step, 3)
+        if scale != start:
+            break
+    return seen
+
+
+class Trainer:
+    """The target in memory: trains trials from its weights, scores them, and estimates how long they take."""
+
+    def __init__(self, config: dict, given: dict, sets, split: search_score.SearchSplit, switch):
+        self.config, self.given, self.split, self.switch = config, given, split, switch
+        bare = {name: [search_score.bare(row) for row in rows] for name, rows in sets.examples.items()}
+        self.rows = dataclasses.replace(sets, examples=bare, measured={}, encoded={}, notes=[])
+        self.encoded, self.per_token = {}, {}
+        began, path = time.monotonic(), config["model_name_or_path"]
+        self.tokenizer = loading.load_tokenizer(path)
+        self.model, _ = loading.load_model(
+            path, dtype="float32", attn_implementation=config["attn_implementation"], progress=say
+        )
+        self.kept = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.dtype = weights.compute_dtype(config["dtype"], self.model.device)
+        self.load_seconds = time.monotonic() - began
+        self.judge = search_score.Judge(self.look(), config["level"])
+        self.look_seconds = time.monotonic() - began - self.load_seconds
+
+    def look(self) -> dict:
+        """What the search sees of the model in its present state."""
+        with weights.computing_in(self.model, self.dtype):
+            return search_score.look(self.model, self.tokenizer, self.split, self.config["max_length"])
+
+    # -- time
+
+    def evaluation_seconds(self, measured: dict) -> float:
+        """Roughly how long the final evaluation of the `measured` rows takes.
+
+        Times a few own rows, whose true answers stand in for paraphrases and for as many wrong answers.
+        """
+        few = {
+            split: [dataclasses.replace(row, paraphrased_answer=row.answer,
+                                        perturbed_answer=(row.answer,) * len(rows[0].perturbed_answer))
+                    for row in self.split.views["asked"][split][:TIMED_ROWS]]
+            for split, rows in measured.items()
+            if rows and self.split.views["asked"].get(split)
+        }  # fmt: skip
+        names = self.config["metrics"]
+        names = None if names == "all" else [name.strip() for name in names.split(",")]
+        began = time.monotonic()
+        with weights.computing_in(self.model, self.dtype):
+            evaluation_metrics.evaluate_model(
+                self.model, self.tokenizer, few, metrics=names, max_length=self.config["max_length"]
+            )
+        share = sum(map(len, measured.values())) / sum(map(len, few.values()))
+        return (time.monotonic() - began) * share
+
+    def training_rows(self, config: dict) -> dict:
+        """The encoded rows of a trial, for training and probes: those of a run with this configuration."""
+        key = (algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"])
+        if key not in self.encoded:
+            rows = dataclasses.replace(self.rows, encoded={}, notes=[])
+            encode_sets(rows, self.tokenizer, config)
+            self.encoded[key] = rows.encoded
+        return self.encoded[key]
+
+    def tokens(self, config: dict) -> float:
+        """The tokens that a trial reads if nothing ends it early."""
+        rows = self.training_rows(config)
+        forget = rows[algorithm.METHODS[config["method"]].trained_set]
+        batch = config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
+        steps = math.ceil(config["num_train_epochs"] * math.ceil(len(forget) / batch))
+        each = min(batch, len(forget)) * float(forget.lengths.mean())
+        if config["retain_loss"] != "none":
+            each += batch * config["retain_rows_per_forget_row"] * float(rows["retain"].lengths.mean())
+        return each * (config["max_steps"] if config["max_steps"] > 0 else steps)
+
+    def estimate(self, config: dict) -> float:
+        """Roughly how many seconds a trial trains: from trials of its method, else of any, else the first look."""
+        known = self.per_token.get(config["method"]) or max(self.per_token.values(), default=0.0)
+        if not known:  # a training step costs three to four forward passes
+            known = 4 * self.look_seconds / self.split.answers
+            known /= float(self.training_rows(config)["forget"].lengths.mean())
+        return self.tokens(config) * known
+
+    # -- one trial
+
+    def train(self, trial, config: dict, first: bool, has_time: Callable) -> Trained:
+        """Unlearns in place, from the target's weights.
+
+        `first`: the search's first trial, which is never given up. `has_time(seconds)`: whether the trial may take so
+        much longer. Raises `GivenUp`, `Diverged` and `MethodError`.
+        """
+        rows, began, model, records = self.training_rows(config), time.monotonic(), self.model, []
+        if config["use_peft"]:
+            torch.manual_seed(config["seed"])  # the adapter starts with the random matrices of the winner's run
+            names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+            model = adapters.add_lora(model, **{name.removeprefix("lora_"): config[name] for name in names})
+        whole = {**config, "update_scale": 1.0}  # `scaled` scales the change afterwards
+        run = algorithm.Unlearning(model, rows, config["method"], whole, pad_token_id=self.tokenizer.pad_token_id)
+        try:
+            run.prepare()
+            for record in run.steps():
+                self.switch.check()
+                kind, step = record["event"], record["step"]
+                if kind != "best" and (kind != "step" or step % config["logging_steps"] == 0):
+                    records.append(record)  # the winner's run, which resumes the trial, writes "best" itself
+                if kind == "collapse":
+                    raise GivenUp(record["message"])
+                if kind == "evaluation" and step:
+                    self._consider(trial, run, record, first)
+                if not (first or has_time(0)):
+                    raise GivenUp("out of time")
+            run.optimizer.reset()  # the training is over: the state needs no AdamW moments
+            state = run.state()
+        finally:
+            if hasattr(run, "optimizer"):
+                run.close()
+            self.model = model.merge_and_unload() if config["use_peft"] else model
+            if run.step:
+                read = self.tokens(config) * run.step / run.total_steps
+                self.per_token[config["method"]] = (time.monotonic() - began) / read
+        return Trained(state, records, time.monotonic() - began)
+
+    def _consider(self, trial, run, record: dict, first: bool):
+        """Raises `GivenUp` where the loop's probes show a hopeless trial, or one below the median at this point.
+
+        The first trial is the tool's default, which the winner has to beat, so it always runs to its end.
+        """
+        done = record["step"] / run.total_steps
+        value, way, left = search_score.probe_score(run.start, record, run.level)
+        place = round(10 * done)
+        if place not in trial.user_attrs.get("places", []):
+            trial.set_user_attr("places", [*trial.user_attrs.get("places", []), place])
+            trial.report(value, place)
+        if first or done < HALF_WAY or done == 1:
+            return
+        seen = f"after {done:.0%} of its steps it is {way:.0%} of the way to the level and keeps {left:.0%} of retain"
+        if way < INERT or way > OVERSHOT or left < DAMAGED * self.config["utility_budget"]:
+            raise GivenUp(f"hopeless: {seen}")
+        if trial.user_attrs["default"] and trial.should_prune():  # a change to the best is near the best already
+            raise GivenUp(f"below the median: {seen}")
+
+    def scaled(self, trial, config: dict, best: float, has_time: Callable) -> search_score.Score:
+        """The score of the trained weights with the best factor on their change; the factor goes into the trial.
+
+        `best`: the best score so far; a trial far below it is scored at factor 1 only.
+        """
+        own = self.model.state_dict()
+        trained, found = {name: value.clone() for name, value in own.items()}, {}
+
+        def value(scale: float) -> float:
+            for name, weight in own.items():
+                if weight.is_floating_point():
+                    weight.copy_(torch.lerp(self.kept[name], trained[name], scale) if scale != 1 else trained[name])
+            found[scale] = self.judge.score(self.look())
+            return found[scale].objective(self.config["utility_budget"])
+
+        if "update_scale" in self.given:
+            value(config["update_scale"])
+        else:
+            climb(
+                value,
+                lambda: -1 if found[1.0].utility < self.config["utility_budget"] else 1,
+                lambda: found[1.0].score >= best - WITHIN_REACH and has_time(self.look_seconds),
+            )
+        scale = max(found, key=lambda scale: found[scale].objective(self.config["utility_budget"]))
+        if scale != 1:
+            trial.set_user_attr("settings", {**trial.user_attrs["settings"], "update_scale": scale})
+        names = ("forgetting", "privacy", "utility", "score")
+        looks = [{"update_scale": at, **{name: getattr(found[at], name) for name in names}} for at in sorted(found)]
+        trial.set_user_attr("looks", looks)
+        return found[scale]
+
+    def restore(self):
+        """Puts the target's weights back."""
+        self.model.load_state_dict(self.kept)
