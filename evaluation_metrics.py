@@ -20,7 +20,9 @@ import sys
 from pathlib import Path
 
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
-from data.preparation import Example, read_examples, remove_overlap
+from data.columns import Example
+from data.preparation import remove_overlap
+from data.reading import read_examples
 from models.requests import retest
 
 # Every statistic is offered here, so a new one needs no line in this file.

@@ -1,6 +1,6 @@
-"""Examples that counteract the forget set: what a model shall say instead of what it shall forget.
+"""Counterexamples: what a model should say in place of what it should forget.
 
-No answer made here is one of the evaluation's paraphrased or perturbed ones: that would be training on the test.
+No answer made here is a paraphrased or perturbed answer of the evaluation: that would be training on the test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.preparation import DataError, EncodedRows, EncodingReport, Example, encode_examples
+from data.columns import DataError, Example, folded
+from data.preparation import EncodedRows, EncodingReport, encode_examples
 
 REFUSALS = (
     "I don't know.",
@@ -52,31 +53,31 @@ ONE_REFUSAL = "No idea."
 REFUSALS_PER_QUESTION = 3
 ALTERNATES_PER_QUESTION = 5
 ATTEMPTS = 4  # rounds of sampling for examples that still lack alternates
-SPAN = 8  # tokens; a continuation that shares so many in a row with the forget text would teach it
-PASSAGE = 120  # words of a raw text that are one example with one continuation
+SPAN = 8  # tokens; a continuation that repeats this many in a row from the forget text would teach it
+PASSAGE = 120  # words; a raw text is cut into passages of this length, each with its own continuation
 
 Sample = Callable[[Sequence[Example], int, int, int], "list[list[str]]"]
-"""sample(prompts, count, max_new_tokens, seed): `count` texts per prompt that the target model says at temperature 1.
+"""sample(prompts, count, max_new_tokens, seed): `count` texts per prompt from the target model at temperature 1.
 
-The prompts are examples whose answer is ignored; a raw text (prompt None) is continued after its answer."""
+The prompts are examples whose answers are ignored; a raw text (prompt None) is continued after its answer."""
 
 
 @dataclass(frozen=True)
 class Counterexamples:
-    """Examples to train on, and for each the number of the given example that it answers otherwise."""
+    """Examples to train on, and for each the number of the given example whose answer it replaces."""
 
     examples: list[Example]
     of: list[int]
 
     def encode(self, tokenizer, max_length: int) -> tuple[EncodedRows, EncodingReport]:
-        """Token rows whose `example_index` is the number of the example that they answer otherwise."""
+        """Token rows; `example_index` is the number of the example whose answer they replace."""
         rows, report = encode_examples(tokenizer, self.examples, max_length)
         rows.example_index = np.asarray(self.of, np.int64)[rows.example_index]
         return rows, report
 
 
 def _answered(example: Example, answer: str) -> Example:
-    """The example with another answer and without anything that belongs to the evaluation."""
+    """The example with another answer and without the evaluation's columns."""
     return dataclasses.replace(
         example, answer=answer, paraphrased_question=None, paraphrased_answer=None, perturbed_answer=()
     )
@@ -91,7 +92,7 @@ def _only_questions(examples: Sequence[Example]):
 
 
 def refusals(examples: Sequence[Example], seed: int, count: int = REFUSALS_PER_QUESTION) -> Counterexamples:
-    """`count` differently worded refusals for every question, drawn without replacement per question."""
+    """`count` different refusals for each question, drawn without replacement."""
     _only_questions(examples)
     draw = np.random.default_rng([seed, 3])
     made = [
@@ -103,13 +104,13 @@ def refusals(examples: Sequence[Example], seed: int, count: int = REFUSALS_PER_Q
 
 
 def one_refusal(examples: Sequence[Example], seed: int = 0) -> Counterexamples:
-    """The same short refusal for every question."""
+    """The same short refusal for each question."""
     _only_questions(examples)
     return Counterexamples([_answered(example, ONE_REFUSAL) for example in examples], list(range(len(examples))))
 
 
 def passages(examples: Sequence[Example], words: int = PASSAGE) -> list[Example]:
-    """Raw texts cut into passages of at most `words` words, each an example of its own; questions as they are."""
+    """Raw texts cut into passages of at most `words` words, each its own example; questions stay as they are."""
     cut = []
     for example in examples:
         parts = example.answer.split() if example.prompt is None else []
@@ -129,14 +130,14 @@ def alternates(
     count: int = ALTERNATES_PER_QUESTION,
     tokens: Callable[[str], Sequence] = str.split,
 ) -> Counterexamples:
-    """Up to `count` other answers per example that the target model itself gives when asked for one, sampled.
+    """Up to `count` alternate answers per example, sampled from the target model when asked to make one up.
 
-    A question's alternate lacks at least one word of the true answer and is none of the evaluation's answers. A raw
-    text's is its first third and then what the model writes on, without a span of 8 tokens of any of the texts.
-    Raises DataError when the model says nothing but what it shall forget.
+    A question's alternate lacks at least one word of the true answer and is not an answer of the evaluation. A raw
+    text's alternate is its first third and the model's continuation, which repeats no 8 tokens in a row of any text.
+    Raises DataError when the model only says what it should forget.
     """
     spans = {span for example in examples if example.prompt is None for span in _spans(tokens(example.answer))}
-    evaluated = {_folded(text) for example in examples for text in _evaluation_strings(example)}
+    evaluated = {folded(text) for example in examples for text in _evaluation_strings(example)}
     prompts = [_asked(example) for example in examples]
     found: list[list[str]] = [[] for _ in examples]
     for attempt in range(ATTEMPTS):
@@ -152,12 +153,12 @@ def alternates(
                 found[number] = list(dict.fromkeys([*found[number], *good]))[:count]
     made = [(_completed(examples[n], prompts[n], text), n) for n, texts in enumerate(found) for text in texts]
     if not made:
-        raise DataError("the model gave no other answer than those it shall forget: altpo has nothing to prefer")
+        raise DataError("the model gave no other answer than those to forget: altpo has nothing to prefer")
     return Counterexamples([example for example, _ in made], [number for _, number in made])
 
 
 def _asked(example: Example) -> Example:
-    """What the model is asked: for another answer, or to go on after the first third of a raw text."""
+    """The prompt for the model: a request for another answer, or the first third of a raw text to continue."""
     if example.prompt is not None:
         return _answered(dataclasses.replace(example, prompt=f"{example.prompt}\nMake up a plausible answer."), "")
     words = example.answer.split()
@@ -174,10 +175,6 @@ def _spans(ids: Sequence) -> set[tuple]:
     return {tuple(ids[i : i + SPAN]) for i in range(len(ids) - SPAN + 1)}
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _evaluation_strings(example: Example) -> list[str]:
     texts = (example.paraphrased_question, example.paraphrased_answer, *example.perturbed_answer)
     return [text for text in texts if text]
@@ -188,13 +185,13 @@ def _is_other(text: str, example: Example, spans: set, tokens, evaluated: set) -
         return False
     if example.prompt is None:
         return not _spans(tokens(text)) & spans
-    said = _folded(text)
-    return said not in evaluated and bool(set(_folded(example.answer).split()) - set(said.split()))
+    said = folded(text)
+    return said not in evaluated and bool(set(folded(example.answer).split()) - set(said.split()))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How counterexamples are made; `needs_model`: the target model samples them."""
+    """How counterexamples are made; with `needs_model` the target model samples them."""
 
     make: Callable[..., Counterexamples]
     needs_model: bool = False

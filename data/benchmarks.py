@@ -12,7 +12,8 @@ import json
 import re
 from pathlib import Path
 
-from data.preparation import DataError, Example, read_examples
+from data.columns import DataError, Example
+from data.reading import read_examples
 
 BENCHMARKS = ("tofu", "muse")
 TOFU_SETS = ("forget", "retain", "holdout", "real_authors", "world_facts")

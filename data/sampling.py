@@ -1,4 +1,4 @@
-"""Which rows go together: pure functions of seed and epoch, so that a resumed run draws what the first one drew."""
+"""Batches of rows: pure functions of seed and epoch, so a resumed run draws the same batches."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def epoch_batches(lengths, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """One epoch of batches without replacement, rows of like length together.
+    """One epoch of batches without replacement; rows of similar length share a batch.
 
-    A shuffle is cut into windows of 8 batches; each window is sorted by length, cut into batches, and the batches are
-    shuffled. Depends on the effective batch alone, not on how it is cut for memory.
+    Shuffles the rows, cuts them into windows of 8 batches, sorts each window by length, cuts it into batches and
+    shuffles the batches. Depends on the effective batch size, not on the micro-batches.
     """
     lengths = np.asarray(lengths)
     draw = np.random.default_rng([seed, epoch])
@@ -25,14 +25,14 @@ def epoch_batches(lengths, batch_size: int, seed: int, epoch: int) -> list[np.nd
 
 
 def spread(rows: list, count: int) -> list:
-    """`count` rows at even distances, so that every subject has its share; all of them for 0."""
+    """`count` rows at even distances, so that each subject has its share; all rows if `count` is 0."""
     if not count or len(rows) <= count:
         return list(rows)
     return [rows[i * len(rows) // count] for i in range(count)]
 
 
 class BatchStream:
-    """Endless batches over a set of rows, epoch after epoch; `[number]` is the same whenever it is asked."""
+    """Endless batches over a set of rows, epoch after epoch; `stream[number]` always gives the same batch."""
 
     def __init__(self, lengths, batch_size: int, seed: int):
         self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
@@ -47,7 +47,7 @@ class BatchStream:
 
 
 def token_budget_batches(lengths, budget: int) -> list[list[int]]:
-    """Rows sorted by length in batches whose padded size stays within `budget` tokens (at least one row each)."""
+    """Batches of rows sorted by length, each of at most `budget` tokens with padding (at least one row)."""
     batches: list[list[int]] = []
     for index in np.argsort(-np.asarray(lengths), kind="stable").tolist():
         if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget:

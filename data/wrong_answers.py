@@ -1,7 +1,7 @@
-"""What rows' own words give to ask by: the words that tell an answer from others, exchanged, or said at once.
+"""Probes made from rows without a model: answers with their rare words exchanged, and answers cut to a rare word.
 
-wrong_answers(rows, known) -> one tuple of wrong answers per row of `rows`, such a word being another row's
-late_answers(rows, known)  -> one answer per row of `rows`, which begins with such a word
+wrong_answers(rows, known) -> per row a tuple of wrong answers, its rare words replaced by those of other rows
+late_answers(rows, known)  -> per row its answer from its rarest word on
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # 2,400 and well-known are one word; of Ada's the name alone
-RARE = 40  # a word is rare that is in no more than one of so many answers, or in one alone
-EXCHANGED = 2  # words of an answer
-WRONG = 3  # wrong answers of a row
+WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # "2,400" and "well-known" are one word; "Ada's" gives "Ada"
+RARE = 40  # a rare word occurs in at most one of this many answers, or in a single answer
+EXCHANGED = 2  # words exchanged per answer
+WRONG = 3  # wrong answers per row
 
 
 class _Word(NamedTuple):
@@ -26,12 +26,11 @@ class _Word(NamedTuple):
 
 
 def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int = 0) -> list[tuple[str, ...]]:
-    """Up to `count` wrong answers of every row (none: ()), each with the row's `EXCHANGED` rarest words exchanged.
+    """Up to `count` wrong answers per row (or none), each with the row's `EXCHANGED` rarest words exchanged.
 
-    Rare: in few answers of `known`, numbers and names before other words; never a word of the question, which the
-    answer takes over. In their place stand rare words of other rows of `rows`, not of the same subject: numbers for
-    numbers, names for names, and for other words those that follow the same word, so that the sentence stays one. The
-    seed draws among them.
+    Rare words occur in few answers of `known` and not in the row's question; numbers and names come before other words.
+    They are replaced by rare words of rows about other subjects: numbers by numbers, names by names, other words by
+    words that follow the same word, so that the sentence stays grammatical. The seed draws among the candidates.
     """
     rare, draw = _rare(rows, known), random.Random(seed)
     found = []
@@ -51,9 +50,9 @@ def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int
 
 
 def late_answers(rows: Sequence, known: Sequence) -> list[str]:
-    """The row's answer from its rarest word on, "" where there is none or the answer begins with it.
+    """The row's answer from its rarest word on; "" when it has none or begins with it.
 
-    What a model says of a fact without the sentence that it learned it in.
+    Asks for a fact without the sentence it was learned in.
     """
     starts = [words[0].start if words else 0 for words in _rare(rows, known)]
     return [row.answer[start:] if start else "" for row, start in zip(rows, starts)]
@@ -70,7 +69,7 @@ def _lower(text: str | None) -> set[str]:
 
 
 def _rare_words(row, counts: collections.Counter, lower: set[str], most: int) -> list[_Word]:
-    """The row's words that are in at most `most` answers and not in its question, the rarest first."""
+    """The row's words that occur in at most `most` answers and not in its question, rarest first."""
     asked, before, found = _lower(row.prompt), "", []
     for match in WORD.finditer(row.answer):
         text = match[0]
@@ -83,7 +82,7 @@ def _rare_words(row, counts: collections.Counter, lower: set[str], most: int) ->
 
 
 def _alike(word: _Word, others: list[_Word], draw: random.Random) -> list[str]:
-    """Different words that can stand in its place, in the seed's order."""
+    """Different words that can take its place, in an order drawn by the seed."""
     same = [other for other in others if other.kind == word.kind]
     after_the_same = {other.text: None for other in same if other.before == word.before}
     rest = {other.text: None for other in same if word.kind != "word" and other.text not in after_the_same}

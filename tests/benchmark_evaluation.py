@@ -119,7 +119,7 @@ def evaluation_benchmark(arguments) -> str:
     import torch
 
     import evaluation_metrics
-    from data.preparation import read_examples
+    from data.reading import read_examples
     from models.store import loading
     from models.training import weights
 
@@ -158,7 +158,8 @@ def evaluation_benchmark(arguments) -> str:
 def growth_worker(count: int) -> None:
     """npo on `count` forget and as many retain rows: seconds and tokens of ten steps, and the peak memory."""
     import unlearning_algorithm as algorithm
-    from data.preparation import encode_examples, read_examples
+    from data.preparation import encode_examples
+    from data.reading import read_examples
     from models.store import loading
     from models.training import weights
 
@@ -211,7 +212,8 @@ def answer_of(command: list[str]) -> dict:
 
 def preparation_worker(path: str) -> None:
     """Reads and encodes the file: seconds and peak memory."""
-    from data.preparation import encode_examples, iter_examples
+    from data.preparation import encode_examples
+    from data.reading import iter_examples
     from models.store import loading
 
     tokenizer = loading.load_tokenizer(str(ROOT / "models" / "people-target"), progress=lambda text: None)

@@ -125,7 +125,8 @@ def worker(name: str, arguments) -> None:
     """One configuration: a line on standard input is a step, the answer its seconds, tokens and peak memory."""
     import torch
 
-    from data.preparation import encode_examples, read_examples
+    from data.preparation import encode_examples
+    from data.reading import read_examples
     from models.store import loading
 
     kind, method, options = {**PARTS, **CONFIGURATIONS}[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from data.bundled.make_bundled_data import SCORES, general_candidates
-from data.preparation import Example
+from data.columns import Example
 from evaluation_metrics import evaluate_model
 from models.store.default_model import DEFAULT_BASE
 from models.store.loading import load_model

@@ -152,7 +152,7 @@ def test_hostile_text_in_every_field_runs_nowhere(page, room):
     for label in ("Name of the run (optional)", "Model"):
         choose(page, label, HOSTILE)
     page.locator("#unlearn-button").click()
-    wait_for_text(page, "outside of the folders")
+    wait_for_text(page, "outside the folders")
     choose(page, "Model", "nobody/<b>")
     opened(page, "Advanced settings")
     for group in ("Training", "Model", "Data", "Run"):

@@ -3,7 +3,7 @@
 import pytest
 
 from data import augmentation
-from data.preparation import DataError, Example
+from data.columns import DataError, Example
 
 EXAMPLES = [
     Example(

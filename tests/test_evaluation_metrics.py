@@ -16,7 +16,8 @@ import pytest
 from tiny_models import PEOPLE, facts, make_tiny, train_tiny
 
 import evaluation_metrics as em
-from data.preparation import Example, encode_examples
+from data.columns import Example
+from data.preparation import encode_examples
 from evaluation_metrics import ModelEvaluation
 from models.forward import generation, packing
 from models.forward import teacher_forced as passes

@@ -422,7 +422,8 @@ def test_page_run_and_report_ask_no_other_machine_for_anything(tmp_path):
 LARGE = """
 import json, sys, time
 sys.path[:0] = [".", "tests"]
-from data.preparation import encode_examples, iter_examples, read_examples
+from data.preparation import encode_examples
+from data.reading import iter_examples, read_examples
 from data.uploads import checked_upload
 from results.run.memory import peak_gib
 from test_preparation import byte_tokenizer

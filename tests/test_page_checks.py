@@ -11,7 +11,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 import unlearning_script as runner
 from data import uploads
-from data.preparation import DataError
+from data.columns import DataError
 from data.uploads import InputError
 from results.page import events, plain_words, showing
 from results.page.desk import PROJECT, Desk

@@ -9,22 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import preparation
+from data import preparation, templates
+from data.columns import DataError, Example
 from data.preparation import (
-    DataError,
     EncodedRows,
-    Example,
     data_hash,
     encode_examples,
     encode_prompt,
     end_of_turn,
-    examples_from_text,
-    iter_examples,
     preview,
-    read_examples,
     remove_overlap,
-    split_examples,
 )
+from data.reading import examples_from_text, iter_examples, read_examples
 
 SMOLLM = Path(__file__).parent.parent / "models" / "saved" / "SmolLM2-135M-Instruct"
 CHATML = (
@@ -256,7 +252,7 @@ def test_hub_names(tmp_path, monkeypatch):
     assert "no such dataset at all" in refusal("org/none")
     (tmp_path / "org").mkdir()
     write(tmp_path / "org", "name", "")
-    assert "unknown kind of file" in refusal("org/name")  # what exists is never a hub name
+    assert "unknown file type" in refusal("org/name")  # what exists is never a hub name
     for missing in ("org/other", "a/b.jsonl", "plain", "a/b/c", "~nobody/x", "x" * 5000, ""):
         assert refusal(missing)
     assert len(asked) == 4
@@ -372,26 +368,6 @@ def test_data_hash_is_of_contents_in_order():
     assert data_hash([first, second]) == data_hash([replace(first, line=9), second])
     variants = [[first], [second, first], [first, replace(second, subject=None)], [replace(first, prompt=None), second]]
     assert len({data_hash(rows) for rows in [[first, second], *variants]}) == 5
-
-
-def test_split_keeps_subjects_together():
-    rows = [Example(answer=f"{s}{i}", prompt="q", subject=f"s{s}", line=i) for i in range(5) for s in range(10)]
-    rows += [Example(answer="alone", prompt=str(i)) for i in range(10)] + [Example(answer="twice", prompt="q")] * 2
-    parts = split_examples(rows, [0.5, 0.3, 0.2], seed=3)
-    assert sorted(repr(row) for part in parts for row in part) == sorted(map(repr, rows))
-    for i, part in enumerate(parts):
-        others = [row for j, other in enumerate(parts) if j != i for row in other]
-        assert not {row.subject or row.answer + row.prompt for row in part} & {
-            row.subject or row.answer + row.prompt for row in others
-        }
-        assert abs(len(part) - [31, 18.6, 12.4][i]) <= 5
-        assert part == [row for row in rows if row in part]
-    assert parts == split_examples(rows, [0.5, 0.3, 0.2], seed=3) != split_examples(rows, [0.5, 0.3, 0.2], seed=4)
-    assert all(split_examples(rows[:2], [0.99, 0.01], seed=0))
-    with pytest.raises(DataError):
-        split_examples([rows[0]], [0.5, 0.5], seed=0)
-    with pytest.raises(ValueError, match="sum to 1"):
-        split_examples(rows, [0.5, 0.4], seed=0)
 
 
 # Encoding
@@ -532,7 +508,7 @@ def test_text_of_many_blocks(monkeypatch):
     tokenizer = byte_tokenizer()
     row = Example(answer="raw text 👩‍👩‍👧 " * 40, prompt="Where does Ada live? " * 40)
     whole, _ = encode_examples(tokenizer, [row, replace(row, prompt=None)], 10_000)
-    monkeypatch.setattr(preparation, "LONG_TEXT", 100)
+    monkeypatch.setattr(templates, "LONG_TEXT", 100)
     blocks, _ = encode_examples(tokenizer, [row, replace(row, prompt=None)], 10_000)
     for i in range(2):
         assert blocks.ids_of(i).tolist() == whole.ids_of(i).tolist()

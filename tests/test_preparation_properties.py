@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_preparation import CHATML, byte_tokenizer, one_shot
 
-from data.preparation import COLUMNS, SUFFIXES, DataError, Example, encode_examples, read_examples
+from data.columns import COLUMNS, DataError, Example
+from data.preparation import encode_examples
+from data.reading import SUFFIXES, read_examples
 
 CASES = settings(
     max_examples=int(os.environ.get("LOADER_CASES", "300")), deadline=None, suppress_health_check=list(HealthCheck)

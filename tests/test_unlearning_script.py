@@ -13,7 +13,7 @@ import tiny_models
 
 import unlearning_algorithm as algorithm
 import unlearning_script
-from data.preparation import read_examples
+from data.reading import read_examples
 from models.store import folders, loading, saving
 from results.run import measuring
 from results.run.sets import encode_sets, read_sets

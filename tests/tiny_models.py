@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from data.preparation import Example, encode_examples
+from data.columns import Example
+from data.preparation import encode_examples
 
 PEOPLE = ("ada", "bor", "cyd", "dov", "eli", "fay", "gus", "hal", "ivy", "jon", "kit", "lea")
 TOWNS = ("lund", "graz", "pisa", "cork", "bern", "oslo", "nice", "turku", "split", "leeds", "riga", "ghent")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from data import preparation
-from data.preparation import DataError
+from data import preparation, reading
+from data.columns import DataError
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 
@@ -19,7 +19,7 @@ def read_all(sources: str, split: str, notes: list) -> list:
     for source in sources.split(",") if not os.path.exists(sources) else [sources]:
         source = os.path.expanduser(source)
         path = source if os.path.exists(source) or not os.path.exists(PROJECT / source) else str(PROJECT / source)
-        read = preparation.read_examples(path)
+        read = reading.read_examples(path)
         notes += [f"{split}: {note}" for note in getattr(read, "notes", [])]
         rows += read
     return rows
@@ -34,7 +34,7 @@ def forget_hash(run: Path) -> str | None:
 def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
     """(rows, None) of the forget set that a run's `config` names, or (None, what is wrong with it)."""
     if config.get("forget_text"):
-        rows, place = list(preparation.examples_from_text(config["forget_text"])), "its config.json"
+        rows, place = list(reading.examples_from_text(config["forget_text"])), "its config.json"
     else:
         place = str(config.get("forget_data"))
         try:

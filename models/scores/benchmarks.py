@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from data.benchmarks import TOFU_NAMES
-from data.preparation import Example
+from data.columns import Example
 from models.forward import generation
 from models.forward.answers import evaluating
 from models.scores.array_scores import membership_auc, model_utility, privacy_leakage

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data import sampling
-from data.preparation import Example, data_hash, encode_examples, end_of_turn
+from data.columns import Example
+from data.preparation import data_hash, encode_examples, end_of_turn
 from models.forward import generation, packing
 from models.forward.answers import evaluating, unwrapped
 from models.forward.teacher_forced import packed_batches, teacher_forced

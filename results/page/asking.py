@@ -138,7 +138,8 @@ def probability(model, tokenizer, question: str, answer: str) -> float | None:
 
     import torch
 
-    from data.preparation import Example, encode_examples
+    from data.columns import Example
+    from data.preparation import encode_examples
     from unlearning_algorithm import answer_outputs
 
     if not answer.strip():
@@ -151,7 +152,7 @@ def probability(model, tokenizer, question: str, answer: str) -> float | None:
 
 def answer(models: _Models, request: dict) -> dict:
     """The reply to one request; the models are gone through one after the other."""
-    from data.preparation import Example
+    from data.columns import Example
     from evaluation_metrics import generate_answers
 
     names, question, expected = request["models"], request["question"], request["expected"]

@@ -180,7 +180,7 @@ class Page:
     @staticmethod
     def _checked(examples):
         if examples is None:
-            from data.preparation import read_examples
+            from data.reading import read_examples
 
             examples = read_examples(str(PROJECT / options.BUNDLED["forget"]), 1000)
         what = "row" if any(example.prompt is not None for example in examples) else "passage"

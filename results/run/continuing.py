@@ -19,7 +19,7 @@ from pathlib import Path
 
 import unlearning_algorithm as algorithm
 from data import sampling
-from data.preparation import DataError
+from data.columns import DataError
 from models.requests import ledger, recorded, retest
 from models.store import loading, paths
 from models.store.folders import read_json_or_empty

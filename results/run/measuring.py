@@ -34,8 +34,8 @@ def kept_path(what: str, sets, config: dict, model_hash: str) -> Path:
     import hashlib
 
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py", "data/preparation.py")]
-    sources += sorted((PROJECT / "models").rglob("*.py"))
+    sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py")]
+    sources += [*sorted((PROJECT / "data").glob("*.py")), *sorted((PROJECT / "models").rglob("*.py"))]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
     key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)

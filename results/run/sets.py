@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation
+from data import augmentation, preparation, reading
 from data.sampling import spread
 from models.requests import recorded
 from results.run import continuing, processes
@@ -43,7 +43,7 @@ def read_sets(config: dict) -> Sets:
     for split in EVALUATED:
         source = config[f"{split}_data"]
         if split == "forget" and config["forget_text"]:
-            examples[split] = preparation.examples_from_text(config["forget_text"])
+            examples[split] = reading.examples_from_text(config["forget_text"])
         elif source and source != "none":
             examples[split] = recorded.read_all(source, split, notes)
     _check_forget_set(config["method"], examples.get("forget"))
