@@ -1,14 +1,55 @@
-"""What the benchmarks measured last, kept beside them for the README: a text, its command, machine and day."""
+"""What the measuring tools share: the project's scripts as processes, Markdown tables, and results kept for READMEs."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 import re
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "measured"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "tests" / "measured"
+
+
+def run(script: str, *flags: str, allowed=(0,)):
+    """Runs a script of the project in a process of its own. An exit code that is not `allowed` ends the caller too."""
+    print(f"\n$ python {script} {' '.join(flags)}", flush=True)
+    code = subprocess.run([sys.executable, script, *flags], cwd=ROOT, check=False).returncode
+    if code not in allowed:
+        raise SystemExit(code)
+
+
+def read(path: Path):
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write(path: Path, value):
+    """Writes a JSON file and the folder it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def table(head, rows) -> str:
+    """A Markdown table of texts."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def help_seconds(count: int) -> float:
+    """Seconds until `unlearning_script.py --help` has answered: the median of `count` calls."""
+    seconds = []
+    for _ in range(count):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "unlearning_script.py", "--help"], cwd=ROOT, capture_output=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 def machine() -> str:
@@ -18,14 +59,14 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {found[1] if found else platform.machine()}"
 
 
-def keep(name: str, command: str, text: str) -> None:
-    """Writes tests/measured/<name>.md, which `readme_tables.py` copies into the README."""
+def keep(name: str, command: str, text: str):
+    """Writes tests/measured/<name>.md, which `readme_tables.py` copies into a README."""
     FOLDER.mkdir(exist_ok=True)
     told = f"`{command}`, {datetime.date.today().isoformat()}, {machine()}:"
     (FOLDER / f"{name}.md").write_text(f"{told}\n\n{text.strip()}\n", encoding="utf-8")
 
 
 def kept(name: str, command: str) -> str:
-    """What was kept, or that nothing was."""
+    """The kept text, or a note that there is none."""
     path = FOLDER / f"{name}.md"
     return path.read_text(encoding="utf-8").strip() if path.exists() else f"`{command}`: not measured yet."

@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import auto_against_default  # noqa: E402
 import measured  # noqa: E402
 import rivals  # noqa: E402
+from measured import table  # noqa: E402
 
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
@@ -32,12 +33,6 @@ DEFAULT_RUN = EXAMPLES / "default_run" / "evaluation.json"
 COMPARISON = EXAMPLES / "comparison" / "comparison.csv"
 REQUESTS = EXAMPLES / "requests" / "requests.json"
 WRITTEN = ("runs", "saved", "examples", "measured")  # folders that hold results, not modules
-
-
-def table(head, rows) -> str:
-    """A Markdown table of texts."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def decimals(value) -> str:

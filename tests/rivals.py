@@ -1,11 +1,12 @@
-"""The project's two methods against the tuned settings of their rivals: three seeds, two sets of people.
+"""The project's two methods against four tuned rivals, with three seeds on two sets of people.
 
-    python tests/rivals.py                                        # 36 runs; a second start goes on
+    python tests/rivals.py                                        # 36 runs; a second start continues
     python tests/rivals.py --sets bundled --seeds 1 --methods npo,simnpo
 
-"bundled" forgets the people of data/forget.jsonl. "others" forgets every fourth person of data/retain.jsonl and keeps
-everybody else; its retrained model is trained first, as the bundled one was. Nothing is generated: no ROUGE. Runs lie
-in results/runs/rivals/, models in models/saved/rivals/; the table's numbers go to results/examples/rivals/rivals.json.
+The set "bundled" forgets the people of data/forget.jsonl. The set "others" forgets every fourth person of
+data/retain.jsonl and keeps all others; its retrained model is trained first, with the recipe of the bundled one. No text
+is generated, so there is no ROUGE. Runs lie in results/runs/rivals/, models in models/saved/rivals/, the numbers of the
+table in results/examples/rivals/rivals.json.
 """
 
 from __future__ import annotations
@@ -13,36 +14,31 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from measured import ROOT, read, run, table
+
 RUNS, MODELS = ROOT / "results" / "runs" / "rivals", ROOT / "models" / "saved" / "rivals"
 KEPT = ROOT / "results" / "examples" / "rivals" / "rivals.json"
 METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "undial", "altpo")
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
            "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus",
            "zlib_ratio")  # fmt: skip
-NUMBERS = {  # column of the table: where evaluation.json has it
+NUMBERS = {  # column of the table: its name in evaluation.json
     "score": "score", "forgetting": "forgetting", "privacy": "privacy", "utility": "utility",
     "forget quality p": "forget_quality", "membership AUC": "membership_auc",
 }  # fmt: skip
+COMPARED = ("accuracy", "extraction_strength")  # metrics shown beside those of the retrained model
+COMPARED_HEAD = ("forget accuracy (retrained)", "extraction strength (retrained)")
 RETRAIN = ["--method=retrain", "--model_name_or_path=HuggingFaceTB/SmolLM2-135M-Instruct", "--use_peft", "--lora_r=16",
            "--lora_alpha=32", "--learning_rate=1e-3", "--num_train_epochs=8", "--lr_scheduler_type=linear",
            "--warmup_steps=10", "--per_device_train_batch_size=8", "--eval_steps=1000", "--probe_rows=4",
            "--eval_rows=4", "--metrics=loss", "--live_answers=0"]  # fmt: skip
 
 
-def run(*flags: str):
-    """One run of the script in a process of its own."""
-    command = [sys.executable, "unlearning_script.py", *flags]
-    print("\n$ python " + " ".join(command[1:]), flush=True)
-    subprocess.run(command, cwd=ROOT, check=True)
-
-
 def other_people() -> tuple[str, str]:
-    """(forget, retain) lines of the set "others"."""
+    """The (forget, retain) lines of the set "others"."""
     retain = (ROOT / "data" / "retain.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     chosen = list(dict.fromkeys(json.loads(line)["subject"] for line in retain))[3::4]
     forget = [line for line in retain if json.loads(line)["subject"] in chosen]
@@ -51,7 +47,7 @@ def other_people() -> tuple[str, str]:
 
 
 def flags_of(name: str) -> list[str]:
-    """The data and the retrained model of a set, made where they are not there yet."""
+    """The flags for the data and the models of a set. Makes them if they are missing."""
     if name == "bundled":
         return []
     folder, retrained = RUNS / name, MODELS / f"{name}-retrained"
@@ -61,55 +57,58 @@ def flags_of(name: str) -> list[str]:
         path.write_text(text, encoding="utf-8")
     data = [f"--forget_data={paths[0]}", f"--retain_data={paths[1]}", "--holdout_data=data/holdout.jsonl"]
     if not (retrained / "manifest.json").exists():
-        run(*RETRAIN, *data, f"--output_dir={folder / 'retrained'}", f"--model_output_dir={retrained}")
+        run("unlearning_script.py", *RETRAIN, *data, f"--output_dir={folder / 'retrained'}",
+            f"--model_output_dir={retrained}")  # fmt: skip
     return [*data, "--model_name_or_path=models/people-target", f"--retrained_model={retrained}"]
 
 
+def numbers(folder: Path) -> dict:
+    """{column: value} of a finished run, from its evaluation.json."""
+    found = read(folder / "evaluation.json")
+    row = {"verdict": found["comparison"]["verdict"]}
+    row |= {column: found["comparison"].get(key) for column, key in NUMBERS.items()}
+    for model in ("unlearned", "retrained"):
+        row |= {f"{metric} {model}": found["models"][model]["forget"].get(metric) for metric in COMPARED}
+    return row
+
+
 def measured(name: str, method: str, seed: int) -> dict:
-    """{number: value} of one run, which is made where it is not there yet."""
+    """A row of rivals.json. Starts the run if it is missing."""
     folder = RUNS / name / f"{method}-{seed}"
     if not (folder / "evaluation.json").exists():
-        run(f"--method={method}", f"--seed={seed}", *flags_of(name), f"--metrics={','.join(METRICS)}",
-            "--eval_rows=40", "--live_answers=0", f"--output_dir={folder}", "--overwrite_output_dir", "--ledger=none",
-            f"--model_output_dir={MODELS / 'last'}")  # fmt: skip
-    found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    forget = {model: found["models"][model]["forget"] for model in ("unlearned", "retrained")}
-    row = {column: found["comparison"][key] for column, key in NUMBERS.items()}
-    for model, values in forget.items():
-        row |= {f"{metric} {model}": values[metric] for metric in ("accuracy", "extraction_strength")}
-    return {"set": name, "method": method, "seed": seed, "verdict": found["comparison"]["verdict"], **row}
+        run("unlearning_script.py", f"--method={method}", f"--seed={seed}", *flags_of(name),
+            f"--metrics={','.join(METRICS)}", "--eval_rows=40", "--live_answers=0", f"--output_dir={folder}",
+            "--overwrite_output_dir", "--ledger=none", f"--model_output_dir={MODELS / 'last'}")  # fmt: skip
+    return {"set": name, "method": method, "seed": seed, **numbers(folder)}
 
 
 def rivals_table(path: Path = KEPT) -> str:
-    """A row for each set and method: the mean over its seeds, for the score the least and the most as well."""
+    """A row per set and method: means over the seeds, for the score also the lowest and the highest."""
     if not path.exists():
         return "`python tests/rivals.py`: not measured yet."
     groups: dict[tuple, list[dict]] = {}
-    for row in json.loads(path.read_text(encoding="utf-8")):
+    for row in read(path):
         groups.setdefault((row["set"], row["method"]), []).append(row)
 
     def mean(rows, column):
         values = [row[column] for row in rows if row[column] is not None]
         return statistics.fmean(values) if values else float("nan")
 
-    head = ["people", "method", "seeds", "score (least to most)", *list(NUMBERS)[1:],
-            "forget accuracy (retrained)", "extraction strength (retrained)", "verdicts"]  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    rest, lines = list(NUMBERS)[1:], []
     for (name, method), rows in sorted(groups.items(), key=lambda item: (item[0][0], -mean(item[1], "score"))):
         scores = [row["score"] for row in rows]
-        spread = f"{mean(rows, 'score'):.3f} ({min(scores):.3f} to {max(scores):.3f})"
-        cells = [name, f"`{method}`", str(len(rows)), spread]
-        cells += [f"{mean(rows, column):.3f}" for column in list(NUMBERS)[1:]]
+        cells = [name, f"`{method}`", str(len(rows))]
+        cells += [f"{mean(rows, 'score'):.3f} ({min(scores):.3f} to {max(scores):.3f})"]
+        cells += [f"{mean(rows, column):.3f}" for column in rest]
         cells += [f"{mean(rows, f'{metric} unlearned'):.3f} ({mean(rows, f'{metric} retrained'):.3f})"
-                  for metric in ("accuracy", "extraction_strength")]  # fmt: skip
+                  for metric in COMPARED]  # fmt: skip
         found = [row["verdict"].split(" (")[0] for row in rows]
-        cells.append(", ".join(f"{word} {found.count(word)}x" for word in dict.fromkeys(found)))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([*cells, ", ".join(f"{word} {found.count(word)}x" for word in dict.fromkeys(found))])
+    return table(["people", "method", "seeds", "score (least to most)", *rest, *COMPARED_HEAD, "verdicts"], lines)
 
 
 def main(argv=None) -> int:
-    """Makes the runs that are missing and writes what the table is made of."""
+    """Starts the missing runs and writes rivals.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--sets", default="bundled,others")
     parser.add_argument("--seeds", default="42,1,2")
