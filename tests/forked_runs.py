@@ -244,7 +244,7 @@ def _as_nobody():
 def _no_figures():
     import results.report.figures
 
-    results.report.figures.run_figures = lambda run: []
+    results.report.figures.FIGURES = ()
 
 
 def _poison(number):

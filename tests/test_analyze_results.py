@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from run_folders import BEFORE, PEOPLE, Tags, cut_texts, make_run
 
 import analyze_results
-from results.report import figures, pages, words
+from results.report import figures, pages, progress, runs, sentences, words
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
@@ -35,7 +36,7 @@ def full(tmp_path_factory) -> Path:
 
 def test_curves_are_the_evaluation_points_of_the_log(full):
     log = [line for line in lines(full, "metrics.jsonl") if line["event"] == "evaluation"]
-    curves = analyze_results.curves(analyze_results.read_run(full))
+    curves = runs.curves(runs.read_run(full))
     assert set(curves) == {"forget", "retain", "holdout", "general"}
     for split, curve in curves.items():
         assert curve["step"].tolist() == [line["step"] for line in log]
@@ -48,7 +49,7 @@ def test_training_is_the_steps_of_the_log_and_nulls_are_gaps(tmp_path):
     log = [line for line in lines(folder, "metrics.jsonl") if line["event"] == "step"]
     log[3]["forget_loss"] = None
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
-    data = analyze_results.training(analyze_results.read_run(folder))
+    data = runs.training(runs.read_run(folder))
     assert data["step"].tolist() == list(range(1, 41))
     assert np.isnan(data["forget_loss"][3]) and np.isfinite(np.delete(data["forget_loss"], 3)).all()
     assert data["learning_rate"].tolist() == [line["learning_rate"] for line in log]
@@ -56,11 +57,11 @@ def test_training_is_the_steps_of_the_log_and_nulls_are_gaps(tmp_path):
 
 def test_rows_and_subjects_are_those_of_the_examples(full):
     rows = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"]
-    run = analyze_results.read_run(full)
-    values = analyze_results.per_row(run, "forget")
+    run = runs.read_run(full)
+    values = runs.per_row(run, "forget")
     for role in ("before", "after", "retrained"):
         assert values[role].tolist() == [row[f"metrics_{role}"]["answer_probability"] for row in rows]
-    subjects = {row["subject"]: row for row in analyze_results.per_subject(run, "forget")}
+    subjects = {row["subject"]: row for row in runs.per_subject(run, "forget")}
     assert set(subjects) == set(PEOPLE)
     mine = [row["metrics_after"]["answer_probability"] for row in rows if row["subject"] == PEOPLE[1]]
     assert subjects[PEOPLE[1]]["after"] == pytest.approx(np.mean(mine)) and subjects[PEOPLE[1]]["n"] == len(mine)
@@ -68,7 +69,7 @@ def test_rows_and_subjects_are_those_of_the_examples(full):
 
 def test_bars_are_the_numbers_and_intervals_of_the_evaluation(full):
     evaluation = json.loads((full / "evaluation.json").read_text())
-    table = figures.bar_table(analyze_results.read_run(full), "forget")
+    table = figures.bar_table(runs.read_run(full), "forget")
     assert "zlib_ratio" not in table and "rouge_l_recall" in table
     for metric, row in table.items():
         for model, (value, interval) in row.items():
@@ -77,7 +78,7 @@ def test_bars_are_the_numbers_and_intervals_of_the_evaluation(full):
 
 
 def test_bars_are_drawn_as_long_as_their_numbers(full):
-    run = analyze_results.read_run(full)
+    run = runs.read_run(full)
     figure = figures.draw_bars(run, "forget")
     drawn = sorted(patch.get_width() for patch in figure.axes[0].patches)
     table = figures.bar_table(run, "forget")
@@ -85,7 +86,7 @@ def test_bars_are_drawn_as_long_as_their_numbers(full):
 
 
 def test_curve_figure_has_start_level_retrained_level_and_marks(full):
-    run = analyze_results.read_run(full)
+    run = runs.read_run(full)
     axes = figures.draw_curves(run).axes[0]
     level = run.value("retrained", "forget", "answer_probability")
     flat = [
@@ -98,7 +99,7 @@ def test_curve_figure_has_start_level_retrained_level_and_marks(full):
 
 
 def test_the_scatter_shows_every_row_of_the_examples(full):
-    clouds = figures.draw_scatter(analyze_results.read_run(full)).axes[0].collections
+    clouds = figures.draw_scatter(runs.read_run(full)).axes[0].collections
     rows = lines(full, "examples.jsonl")
     assert [cloud.get_label().split()[0] for cloud in clouds] == ["retain", "holdout", "forget"]
     for cloud in clouds:
@@ -109,7 +110,7 @@ def test_the_scatter_shows_every_row_of_the_examples(full):
 
 
 def test_the_subjects_are_drawn_from_means_over_their_rows(full):
-    axes = figures.draw_subjects(analyze_results.read_run(full)).axes[0]
+    axes = figures.draw_subjects(runs.read_run(full)).axes[0]
     rows = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"]
     names = [label.get_text() for label in axes.get_yticklabels()][: len(PEOPLE)]
     assert set(names) == set(PEOPLE)
@@ -123,7 +124,7 @@ def test_the_subjects_are_drawn_from_means_over_their_rows(full):
 
 
 def test_the_training_figure_shows_the_losses_and_rates_of_the_log(full):
-    upper, lower = figures.draw_training(analyze_results.read_run(full)).axes
+    upper, lower = figures.draw_training(runs.read_run(full)).axes
     log = [line for line in lines(full, "metrics.jsonl") if line["event"] == "step"]
     for line, key in (
         (upper.lines[0], "forget_loss"),
@@ -136,8 +137,8 @@ def test_the_training_figure_shows_the_losses_and_rates_of_the_log(full):
 
 def test_attacks_are_shown_and_drawn_from_the_evaluation(full):
     evaluation = json.loads((full / "evaluation.json").read_text())
-    run = analyze_results.read_run(full)
-    rows = {(row["attack"], row["metric"]): row for row in words.attack_rows(run)}
+    run = runs.read_run(full)
+    rows = {(row["attack"], row["metric"]): row for row in progress.attack_rows(run)}
     assert not [metric for _, metric in rows if metric.endswith("_before") or metric.startswith("layer_")]
     found = evaluation["attacks"]["relearning"]
     before, after, target = found["unlearned"]["answer_probability_before"], 0.48, evaluation["models"]["target"]
@@ -166,12 +167,12 @@ PEOPLE_HARD_TO_DRAW = ("مريم الزهراء بنت عبد الله بن عب
     {"people": ("one",)}, {"rows": 1, "attacks": True},
 ], ids=["hard names", "no retrained model", "forget and retain alone", "one subject", "one row"])  # fmt: skip
 def test_no_figure_of_a_run_cuts_its_words(tmp_path, settings):
-    run = analyze_results.read_run(make_run(tmp_path / "run", **settings))
-    drawn = figures.run_figures(run)
-    assert {"forgetting_curves", "before_after_forget", "rows", "subjects", "training"} <= {stem for stem, *_ in drawn}
+    run = runs.read_run(make_run(tmp_path / "run", **settings))
+    drawn = {row.stem: figure for row in figures.FIGURES if (figure := row.draw(run)) is not None}
+    assert {"forgetting_curves", "before_after_forget", "rows", "subjects", "training"} <= set(drawn)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        for stem, _, figure in drawn:
+        for stem, figure in drawn.items():
             assert cut_texts(figure) == [], stem
 
 
@@ -186,10 +187,10 @@ def test_a_half_written_last_line_is_ignored_and_a_bad_one_inside_is_named(tmp_p
     log = (folder / "metrics.jsonl").read_text()
     count = len(lines(folder, "metrics.jsonl"))
     (folder / "metrics.jsonl").write_text(log + '{"event": "step", "step": 41, "lo')
-    run = analyze_results.read_run(folder)
+    run = runs.read_run(folder)
     assert not run.problems and len(run.steps) == 40
     (folder / "metrics.jsonl").write_text(log + "\x00broken\n[1]\n" + log.splitlines()[0] + "\n")
-    run = analyze_results.read_run(folder)
+    run = runs.read_run(folder)
     assert run.problems == [f"metrics.jsonl: 2 unreadable lines left out, first at line {count + 1}"]
 
 
@@ -233,7 +234,7 @@ def test_numbers_that_are_none_are_left_out_not_made_up(tmp_path):
     evaluation["models"]["unlearned"]["forget"].update(accuracy=float("nan"), loss="high", f1=True, recall=None)
     evaluation["models"]["retrained"]["holdout"] = None
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    run = analyze_results.read_run(folder)
+    run = runs.read_run(folder)
     for metric in ("accuracy", "loss", "f1", "recall"):
         assert run.value("unlearned", "forget", metric) is None
     assert run.value("retrained", "holdout", "accuracy") is None
@@ -274,7 +275,7 @@ def test_report_page_stands_by_itself(full):
 
 
 def test_report_puts_the_verdict_first_and_derives_it_from_the_numbers(full):
-    run = analyze_results.read_run(full)
+    run = runs.read_run(full)
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
     parts = ["FORGOTTEN", "What was forgotten", "What was kept", "What was not achieved", "Before, after, and the goal",
              "Answers side by side", "Strengths and weaknesses", "What resisted", "Notes", "To repeat this run",
@@ -302,7 +303,7 @@ def test_not_achieved_names_over_forgetting_lost_utility_and_refusals(tmp_path):
         membership_auc=0.2, membership_auc_low=0.1, membership_auc_high=0.3, forget_quality=1e-9
     )
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    text = " ".join(words.not_achieved(analyze_results.read_run(folder)))
+    text = " ".join(sentences.not_achieved(runs.read_run(folder)))
     for part in (
         "Over-forgetting",
         "Utility:",
@@ -310,19 +311,19 @@ def test_not_achieved_names_over_forgetting_lost_utility_and_refusals(tmp_path):
         "Rows never seen became less likely",
         "conspicuously unlikely",
         "p = 1.0e-09",
-        "attacks",
+        "no attack was run",
     ):
         assert part in text, part
 
 
 def test_without_a_retrained_model_the_holdout_stands_in_and_is_said_to(tmp_path):
-    run = analyze_results.read_run(make_run(tmp_path / "a", retrained=False))
-    assert words.goal(run, "answer_probability") == (run.value("target", "holdout", "answer_probability"), "holdout")
-    assert words.not_achieved(run)[0].startswith("UNCERTIFIED: no retrained model")
-    assert "rows that it never saw" in words.forgotten(run)[0]
-    bare = analyze_results.read_run(make_run(tmp_path / "b", retrained=False, holdout=False))
-    assert words.goal(bare, "answer_probability") == (None, "")
-    assert words.resisting_rows(bare) is None
+    run = runs.read_run(make_run(tmp_path / "a", retrained=False))
+    assert progress.goal(run, "answer_probability") == (run.value("target", "holdout", "answer_probability"), "holdout")
+    assert sentences.not_achieved(run)[0].startswith("UNCERTIFIED: no retrained model")
+    assert "rows that it never saw" in sentences.forgotten(run)[0]
+    bare = runs.read_run(make_run(tmp_path / "b", retrained=False, holdout=False))
+    assert progress.goal(bare, "answer_probability") == (None, "")
+    assert progress.resisting_rows(bare) is None
     for folder in ("a", "b"):
         page = analyze_results.write_report(tmp_path / folder).read_text(encoding="utf-8")
         assert "UNCERTIFIED" in page and "retrained</th>" not in page
@@ -335,22 +336,22 @@ def test_a_run_without_forget_set_or_one_that_failed_says_so(tmp_path):
         del model["forget"]
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     (folder / "status.json").write_text('{"state": "failed", "message": "the disk is full"}')
-    run = analyze_results.read_run(folder)
-    assert words.forgotten(run) == ["Not measured: the run has no forget set."]
-    assert "The run ended as failed: the disk is full." in words.not_achieved(run)
+    run = runs.read_run(folder)
+    assert sentences.forgotten(run) == ["Not measured: the run has no forget set."]
+    assert "The run ended as failed: the disk is full." in sentences.not_achieved(run)
 
 
 def test_way_is_0_at_the_start_1_at_the_goal_and_none_without_contrast():
-    assert words.way(0.9, 0.9, 0.1) == 0
-    assert words.way(0.9, 0.1, 0.1) == 1
-    assert words.way(0.9, 0.05, 0.1) > 1
-    assert words.way(1.0, 3.0, 3.0) == 1  # a loss rises to its goal
-    assert words.way(0.5, 0.4, 0.51) is None
-    assert words.way(0.5, None, 0.1) is None
+    assert progress.way(0.9, 0.9, 0.1) == 0
+    assert progress.way(0.9, 0.1, 0.1) == 1
+    assert progress.way(0.9, 0.05, 0.1) > 1
+    assert progress.way(1.0, 3.0, 3.0) == 1  # a loss rises to its goal
+    assert progress.way(0.5, 0.4, 0.51) is None
+    assert progress.way(0.5, None, 0.1) is None
 
 
 def test_resisting_rows_are_those_that_stayed(full):
-    rows, judged = words.resisting_rows(analyze_results.read_run(full))
+    rows, judged = progress.resisting_rows(runs.read_run(full))
     stayed = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"][:3]
     assert judged == 20 and {row["prompt"] for row in rows} == {row["prompt"] for row in stayed}
     assert [row["left"] for row in rows] == sorted((row["left"] for row in rows), reverse=True)
@@ -445,17 +446,30 @@ def test_word_difference_marks_what_changed():
     assert "".join(text for kind, text in right if kind == "new") == "Port Lume."
 
 
-def test_every_metric_is_explained():
-    evaluation_metrics = pytest.importorskip("evaluation_metrics")
-    missing = set(evaluation_metrics.METRICS) - set(analyze_results.METRIC_DOCS)
-    assert not missing
-    for name, metric in evaluation_metrics.METRICS.items():
-        if name != "truth_ratio":  # read per set there, on the sets' own scale here
-            assert metric.knowing == analyze_results.METRIC_DOCS[name].knowing, name
+def test_a_new_metric_attack_and_figure_need_one_row_each(full, tmp_path, monkeypatch):
+    metric = words.doc("some_new_number")
+    monkeypatch.setitem(words.REPORTED, "some_new_number", dataclasses.replace(metric, label="new", limits="all else"))
+    row = figures.FigureRow("mine", "training", figures.draw_training, "My own figure.")
+    monkeypatch.setattr(figures, "FIGURES", (row,))
+    folder = make_run(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation["models"]["unlearned"]["forget"]["some_new_number"] = 0.625
+    evaluation["attacks"] = {"some_new_attack": {"unlearned": {"success": 0.375}}}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    text = " ".join(Tags(analyze_results.write_report(folder).read_text(encoding="utf-8")).text)
+    for part in ("0.625", "all else", "some new attack", "0.38", "My own figure."):
+        assert part in text, part
+    assert [path.name for path in sorted((folder / "figures").iterdir())] == ["mine.png", "mine.svg"]
+
+
+def test_each_figure_stands_in_the_report(full):
+    text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
+    run = runs.read_run(full)
+    assert all(row.caption_of(run) in text for row in figures.FIGURES)
 
 
 def test_figures_are_the_same_bytes_for_the_same_run(full, tmp_path):
-    run = analyze_results.read_run(full)
+    run = runs.read_run(full)
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
         figures.save(figures.draw_subjects(run), tmp_path / place, "subjects")

@@ -11,17 +11,20 @@ import pytest
 from run_folders import Tags, cut_texts, make_run, overlapping_texts
 
 import analyze_results
-from results.report import comparison, pages
+from models.methods.table import METHODS
 from results.report import comparison_figures as figures
+from results.report import pages
+from results.report.ranking import Comparison, compare, rank
+from results.report.runs import pareto_front, read_run
 
 
 def test_pareto_front():
     x = [0.1, 0.5, 0.9, 0.5, 0.9, np.nan]
     y = [1.0, 0.9, 0.2, 0.9, 0.1, 2.0]
-    assert analyze_results.pareto_front(x, y).tolist() == [True, True, True, True, False, False]
+    assert pareto_front(x, y).tolist() == [True, True, True, True, False, False]
     generator = np.random.default_rng(0)
     x, y = generator.random((2, 60))
-    front = analyze_results.pareto_front(x, y)
+    front = pareto_front(x, y)
     for i in range(60):
         beaten = any((x[j] >= x[i] and y[j] >= y[i]) and (x[j] > x[i] or y[j] > y[i]) for j in range(60))
         assert front[i] != beaten
@@ -40,8 +43,8 @@ def many(tmp_path_factory) -> Path:
 
 
 def test_seeds_are_grouped_with_mean_and_spread(many):
-    runs = [analyze_results.read_run(many / name) for name in "abcde"]
-    groups = {group["label"]: group for group in analyze_results.group_runs(runs)}
+    runs = [read_run(many / name) for name in "abcde"]
+    groups = {group["label"]: group for group in compare(runs, 0.95).groups}
     assert set(groups) == {"npo", "gradient ascent", "fine tuning", "level matching"}
     values = [run.value("unlearned", "forget", "answer_probability") for run in runs[:2]]
     assert groups["npo"]["n"] == 2 and groups["npo"]["forget_probability"] == pytest.approx(np.mean(values))
@@ -52,18 +55,18 @@ def test_seeds_are_grouped_with_mean_and_spread(many):
 def test_runs_of_one_method_with_other_settings_stay_apart_and_are_told_apart(tmp_path):
     make_run(tmp_path / "a", config={"learning_rate": 1e-5})
     make_run(tmp_path / "b", config={"learning_rate": 5e-5})
-    groups = analyze_results.group_runs([analyze_results.read_run(tmp_path / name) for name in "ab"])
+    groups = compare([read_run(tmp_path / name) for name in "ab"], 0.95).groups
     assert {group["label"] for group in groups} == {"npo (learning_rate=1e-05)", "npo (learning_rate=5e-05)"}
 
 
 def test_ranking_under_a_budget(many):
-    runs = [analyze_results.read_run(many / name) for name in "abcde"]
-    groups = analyze_results.group_runs(runs)
-    order = [group["label"] for group in analyze_results.rank(groups, 0.95)]
+    runs = [read_run(many / name) for name in "abcde"]
+    groups = compare(runs, 0.95).groups
+    order = [group["label"] for group in groups]
     assert order == ["level matching", "npo", "fine tuning", "gradient ascent"]
     assert [group["within"] for group in groups if group["label"] == "gradient ascent"] == [False]
     closest = max(groups, key=lambda group: group["closeness"])["label"]
-    assert analyze_results.rank(groups, 0.0)[0]["label"] == closest
+    assert rank(groups, 0.0)[0]["label"] == closest
 
 
 def test_comparison_files(many, tmp_path):
@@ -79,7 +82,7 @@ def test_comparison_files(many, tmp_path):
     with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
     assert set(rows) == set("abcde")
-    run = analyze_results.read_run(many / "e")
+    run = read_run(many / "e")
     assert float(rows["e"]["forget.answer_probability"]) == run.value("unlearned", "forget", "answer_probability")
     assert float(rows["e"]["privacy_leakage"]) == -10.0 and rows["a"]["rank"] == rows["b"]["rank"] == "2"
     assert rows["c"]["within_budget"] == "false"
@@ -88,7 +91,7 @@ def test_comparison_files(many, tmp_path):
     assert [line.split(" & ")[0] for line in references.strip().splitlines()] == ["target model", "retrained model"]
     assert body.count(r"\\") == 4 and r"\begin{tabular}{lrrrrrrrrr}" in latex
     assert all(line.count(" & ") == 9 for line in (references + body).strip().splitlines() if line)
-    assert "On the Pareto front, beaten by no other in both: level matching" in text
+    assert "On the Pareto front, where no other is better in both: level matching" in text
     assert "To repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
 
 
@@ -125,7 +128,7 @@ def test_the_table_for_the_readme_has_a_row_per_method_the_best_score_first(many
     scores = [float(row["score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     npo = next(row for row in rows if row["method"] == "`npo`, 2 seeds")
-    runs = [analyze_results.read_run(many / name) for name in "ab"]
+    runs = [read_run(many / name) for name in "ab"]
     mean = np.mean([run.value("unlearned", "forget", "accuracy") for run in runs])
     assert npo["forget accuracy"] == f"{mean:.3f}" and npo["seconds"] == "60" and npo["verdict"].startswith("FORGOTTEN")
     assert readme_tables.comparison_table(tmp_path / "none.csv") == ""
@@ -156,22 +159,20 @@ def test_nothing_usable_is_exit_code_3(tmp_path, capsys):
 
 
 def test_no_argument_compares_every_finished_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
+    root = tmp_path / "results" / "runs"
+    monkeypatch.setattr(analyze_results, "RUNS", root)
     assert analyze_results.main([]) == 3
-    make_run(tmp_path / "results" / "a")
-    make_run(tmp_path / "results" / "set" / "b", "idk")
-    make_run(tmp_path / "results" / "running", finished=False)
-    make_run(tmp_path / "results" / "broken", overrides={"evaluation.json": "{"})
+    make_run(root / "a")
+    make_run(root / "set" / "b", "idk")
+    make_run(root / "running", finished=False)
+    make_run(root / "broken", overrides={"evaluation.json": "{"})
+    make_run(tmp_path / "results" / "older")
     assert analyze_results.main([]) == 0
     out, err = capsys.readouterr()
-    assert (
-        "results/comparison/comparison.html" in out
-        and "running is not finished" in err
-        and "broken/evaluation.json" in err
-    )
-    with open("results/comparison/comparison.csv", encoding="utf-8") as file:
-        assert {row["run"] for row in csv.DictReader(file)} == {"a", "b"}
+    assert "runs/comparison/comparison.html" in out and "note: older runs" in out
+    assert "running is not finished" in err and "broken/evaluation.json" in err
+    with open(root / "comparison" / "comparison.csv", encoding="utf-8") as file:
+        assert {row["run"] for row in csv.DictReader(file)} == {"a", "b", "older"}
 
 
 def test_one_folder_writes_its_report_again(tmp_path, capsys):
@@ -191,9 +192,8 @@ def test_mixed_runs_are_compared_with_a_warning(tmp_path):
     assert "the runs differ in forget_data" in text and "no retrained model in b, c" in text
 
 
-def test_a_method_has_the_same_style_everywhere_and_no_two_known_ones_look_alike():
-    algorithm = pytest.importorskip("unlearning_algorithm")
-    assert set(algorithm.METHODS) <= set(figures.METHOD_ORDER)
+def test_each_method_has_its_own_style_everywhere():
+    assert set(METHODS) <= set(figures.METHOD_ORDER)
     pairs = [figures.method_style(method)[:2] for method in figures.METHOD_ORDER]
     assert len(set(pairs)) == len(pairs)
     assert len({colour for colour, _ in pairs[:7]}) == 7, "the first seven differ in their colour alone"
@@ -207,8 +207,8 @@ def test_a_method_has_the_same_style_everywhere_and_no_two_known_ones_look_alike
 EIGHT = ("profile_matching", "npo", "simnpo", "gradient_difference", "idk_dpo", "kl_minimization", "rmu", "undial")
 
 
-def crowd(root: Path, methods, seeds: int = 1, **settings) -> list[dict]:
-    """Ranked groups of runs that crowd where real ones do: near the retrained model and the target's utility."""
+def crowd(root: Path, methods, seeds: int = 1, **settings) -> Comparison:
+    """Runs that crowd where real ones do: near the retrained model and the target's utility."""
     generator = np.random.default_rng(5)
     runs = []
     for method in methods:
@@ -218,16 +218,12 @@ def crowd(root: Path, methods, seeds: int = 1, **settings) -> list[dict]:
             after = {"forget": float(np.clip(forget + shift[0], 0.01, 0.95)), "retain": retain + float(shift[1]) / 3}
             folder = make_run(root / f"{method}-{seed}", method, seed, after, seconds=20 + 300 * forget, attacks=True,
                               **settings)  # fmt: skip
-            runs.append(analyze_results.read_run(folder))
-    groups = analyze_results.rank(analyze_results.group_runs(runs), 0.95)
-    references, utility = comparison._references(runs)
-    for group in groups:
-        group.update(references=references, retrained_utility=utility)
-    return groups
+            runs.append(read_run(folder))
+    return compare(runs, 0.95)
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory) -> list[dict]:
+def eight(tmp_path_factory) -> Comparison:
     return crowd(tmp_path_factory.mktemp("eight"), EIGHT, seeds=3)
 
 
@@ -238,16 +234,16 @@ def drawn_points(axes) -> list[tuple[float, float]]:
 
 
 def test_the_tradeoff_is_drawn_from_the_evaluations(eight):
-    axes = figures.draw_tradeoff(eight, 0.95, "closeness", "model utility").axes[0]
+    axes = figures.draw_tradeoff(eight).axes[0]
     expected = []
-    for group in eight:
+    for group in eight.groups:
         found = [json.loads((row["run"].folder / "evaluation.json").read_text())["comparison"] for row in group["runs"]]
         shares = [c["model_utility"] / c["model_utility_target"] for c in found]
         expected.append((float(np.mean([c["forgetting"] for c in found])), float(np.mean(shares))))
     assert np.array(drawn_points(axes)) == pytest.approx(np.array(expected))
     front = next(line for line in axes.lines if line.get_drawstyle() == "steps-pre")
     corners = set(zip(np.round(front.get_xdata(), 9), np.round(front.get_ydata(), 9)))
-    best = [pair for pair, there in zip(expected, analyze_results.pareto_front(*zip(*expected))) if there]
+    best = [pair for pair, there in zip(expected, pareto_front(*zip(*expected))) if there]
     assert {(round(x, 9), round(y, 9)) for x, y in best} <= corners and len(corners) == len(best) + 2
     names = {text.get_text() for text in axes.texts}
     assert {"target", "retrained", "profile matching", "gradient difference"} <= names
@@ -256,7 +252,7 @@ def test_the_tradeoff_is_drawn_from_the_evaluations(eight):
 def test_the_levels_are_drawn_from_the_evaluations(eight):
     axes = figures.draw_levels(eight).axes[0]
     expected = [[np.mean([row["run"].value("unlearned", split, "answer_probability") for row in group["runs"]])
-                 for split in ("forget", "retain")] for group in eight]  # fmt: skip
+                 for split in ("forget", "retain")] for group in eight.groups]  # fmt: skip
     assert np.array(drawn_points(axes)) == pytest.approx(np.array(expected))
 
 
@@ -265,13 +261,13 @@ def test_the_parts_of_the_score_are_drawn_from_the_evaluations(eight):
     drawn = {dots.get_label(): dots.get_offsets()[:, 0] for dots in axes.collections}
     assert set(drawn) == {"forgetting", "privacy", "utility", "robustness"}
     for name, values in drawn.items():
-        means = [np.mean([row["run"].comparison[name] for row in group["runs"]]) for group in eight]
+        means = [np.mean([row["run"].comparison[name] for row in group["runs"]]) for group in eight.groups]
         assert np.asarray(values) == pytest.approx(means)
 
 
 def test_the_curves_are_means_over_seeds_of_the_logs(eight):
     axes = figures.draw_method_curves(eight).axes[0]
-    for group, line in zip(eight, axes.lines):
+    for group, line in zip(eight.groups, axes.lines):
         points = [[entry["forget"]["answer_probability"] for entry in row["run"].evaluations] for row in group["runs"]]
         assert line.get_ydata() == pytest.approx(np.mean(points, axis=0))
         assert (line.get_color(), line.get_marker()) == figures.method_style(group["method"])[:2]
@@ -288,43 +284,40 @@ def test_one_far_longer_run_does_not_squeeze_the_small_curves(longest, ends, axi
 
 @pytest.mark.parametrize("name", ["seconds", "memory"])
 def test_the_costs_are_those_of_the_timing_files(eight, name):
-    axes = figures.draw_cost(eight, name).axes[0]
+    stem = {"seconds": "time", "memory": "memory"}[name]
+    axes = next(draw for found, draw, _ in figures.FIGURES if found == stem)(eight).axes[0]
     pick = {"seconds": lambda t: t["seconds"]["unlearning"], "memory": lambda t: t["peak_memory_gib"]}[name]
     means = [np.mean([pick(json.loads((row["run"].folder / "timing.json").read_text())) for row in group["runs"]])
-             for group in eight]  # fmt: skip
+             for group in eight.groups]  # fmt: skip
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(means)
 
 
-def comparison_figures(groups):
-    yield figures.draw_tradeoff(groups, 0.95, groups[0]["closeness_name"], groups[0]["utility_name"])
-    yield figures.draw_levels(groups)
-    yield figures.draw_parts(groups)
-    yield figures.draw_method_curves(groups)
-    yield from (figures.draw_cost(groups, name) for name in ("seconds", "memory"))
+def all_figures(comparison: Comparison) -> list:
+    return [figure for _, draw, _ in figures.FIGURES if (figure := draw(comparison)) is not None]
 
 
 def test_names_stay_apart_and_inside_with_eight_and_with_all_methods(eight, tmp_path):
     everything = crowd(tmp_path, figures.METHOD_ORDER)
-    for groups in (eight, everything):
-        for figure in comparison_figures(groups):
+    for comparison in (eight, everything):
+        assert len(all_figures(comparison)) == len(figures.FIGURES)
+        for figure in all_figures(comparison):
             assert cut_texts(figure) == []
-        for figure in (figures.draw_tradeoff(groups, 0.95, "closeness", "utility"), figures.draw_levels(groups)):
+        for figure in (figures.draw_tradeoff(comparison), figures.draw_levels(comparison)):
             assert overlapping_texts(figure.axes[0]) == []
     shown = {text.get_text() for text in figures.draw_levels(everything).axes[0].texts}
-    assert {str(place) for place in range(1, len(everything) + 1)} <= shown, "ranks stand for names in a crowd"
-    assert len(figures.draw_method_curves(everything).axes) >= len(everything), "one small plot for each"
+    assert {str(place) for place in range(1, len(everything.groups) + 1)} <= shown, "ranks stand for names in a crowd"
+    assert len(figures.draw_method_curves(everything).axes) >= len(everything.groups), "one small plot for each"
 
 
 def test_long_names_and_lone_methods_are_drawn_whole(tmp_path):
     for number, names in enumerate((("a_method_with_a_name_as_long_as_names_get", "שיטה"), ("npo",))):
-        groups = crowd(tmp_path / str(number), names)
-        for figure in comparison_figures(groups):
+        for figure in all_figures(crowd(tmp_path / str(number), names)):
             assert cut_texts(figure) == []
 
 
 def test_missing_numbers_leave_figures_out_not_broken(tmp_path):
-    groups = crowd(tmp_path, ("npo", "idk"), retrained=False, holdout=False)
-    assert all(figure is None or cut_texts(figure) == [] for figure in comparison_figures(groups))
+    bare = crowd(tmp_path, ("npo", "idk"), retrained=False, holdout=False)
+    assert all(cut_texts(figure) == [] for figure in all_figures(bare))
     bare = tmp_path / "bare"
     make_run(bare, overrides={"evaluation.json": '{"models": {"unlearned": {"forget": {"loss": 1.5}}}}',
                               "metrics.jsonl": "", "timing.json": "{}"})  # fmt: skip

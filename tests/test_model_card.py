@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from run_folders import PEOPLE, PLACES, make_run
 
-from results.report import words
+from results.report import sentences
 from results.report.runs import read_run
 from results.run import model_card
 
@@ -61,7 +61,7 @@ def test_verdict_limits_and_command_are_told(tmp_path):
              "python unlearning_script.py --method=npo --seed=0"]  # fmt: skip
     places = [card.index(part, card.index("# run")) for part in order]
     assert places == sorted(places)
-    assert words.kept(run)[0].replace("\u00a0", " ") in card.replace("\\", "")
+    assert sentences.kept(run)[0].replace("\u00a0", " ") in card.replace("\\", "")
 
 
 def test_nothing_of_the_forget_set_and_no_path_of_the_machine_is_in_it(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import unlearning_algorithm as algorithm
 from results.page import plain_words, trials, watching
-from results.report import words
+from results.report import progress, sentences, words
 from results.report.runs import finite
 from results.run import options
 
@@ -206,9 +206,9 @@ def verdict_head(run) -> tuple[str, tuple[str, str]]:
     word = words.label(run)
     key = word.split(" (")[0]
     before, after = (run.value(model, "forget", "answer_probability") for model in ("target", "unlearned"))
-    if key == "UNCERTIFIED" and words.hardly_known(run):
+    if key == "UNCERTIFIED" and progress.hardly_known(run):
         return word, plain_words.HARDLY_KNOWN
-    if key == "UNCERTIFIED" and before and after is not None and after > words.LEFT * before:
+    if key == "UNCERTIFIED" and before and after is not None and after > progress.LEFT * before:
         key = "INCOMPLETE"  # no proof is needed for what is plain to see
     return word, plain_words.VERDICTS.get(key, ("", ""))
 
@@ -232,10 +232,10 @@ def verdict_html(run) -> str:
         f'<section class="card card-{tone}" aria-label="Verdict"><h3 class="big">{html.escape(head or word)}'
         f'<span class="badge">{html.escape(word)}</span></h3><p>{html.escape(sentence)}</p>'
         + (f'<dl class="tiles">{"".join(tiles)}</dl>' if any(tiles) else "")
-        + listed("What was not achieved, or not tested", words.not_achieved(run))
+        + listed("What was not achieved, or not tested", sentences.not_achieved(run))
         + "<details><summary>What went and what stayed, in the report's words</summary>"
-        + listed("What went", words.forgotten(run))
-        + listed("What stayed", words.kept(run))
+        + listed("What went", sentences.forgotten(run))
+        + listed("What stayed", sentences.kept(run))
         + "</details></section>"
     )
 

@@ -1,10 +1,12 @@
-"""Draws many runs side by side: each method with its own colour, marker and line, named beside what is drawn of it.
+"""Draws many runs side by side, each method with its own colour, marker and line.
 
-Up to `DIRECT` methods are named where they are drawn; more get their rank there and their name in the legend.
+Up to `DIRECT` methods have their name beside their point; more have their rank there and their name in the legend. A
+new figure is one function and one row of `FIGURES`.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import textwrap
@@ -12,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from models.methods.table import METHODS
 from results.report.figures import (
     BLUE,
     GREEN,
@@ -26,19 +29,22 @@ from results.report.figures import (
     plain,
     styled,
 )
+from results.report.ranking import Comparison
 from results.report.runs import curves, pareto_front
+from results.report.words import number
 
-METHOD_ORDER = (  # new ones at the end: a method's place is its colour, marker and line
+_STYLED = (  # a method's place is its colour, marker and line: these keep theirs
     "profile_matching", "npo", "simnpo", "gradient_difference", "idk", "kl_minimization", "rmu", "undial",
     "gradient_ascent", "level_matching", "task_vector", "idk_dpo", "l2_sp", "fine_tuning", "knowledge_distillation",
     "retrain", "wga", "satimp", "ce_u", "pdu", "me_gd", "idk_ap", "altpo", "jensun", "whp", "ewc", "adaptive_rmu",
     "repselect", "scrub", "shred", "undo",
 )  # fmt: skip
+METHOD_ORDER = (*_STYLED, *sorted(set(METHODS) - set(_STYLED)))
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")  # as many as share no factor with the colours
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")  # 11: no common factor with the 7 colours
 _LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-DIRECT, LONGEST = 10, 24  # so many names, and so long ones, fit beside their points
-PARTS = {  # of the score: colour, marker
+DIRECT, LONGEST = 10, 24  # names that fit beside their points, and their longest length
+PARTS = {  # part of the score: colour, marker
     "forgetting": (VERMILION, "o"),
     "privacy": (PURPLE, "D"),
     "utility": (BLUE, "s"),
@@ -47,7 +53,7 @@ PARTS = {  # of the score: colour, marker
 
 
 def method_style(method: str) -> tuple:
-    """(colour, marker, line) of a method: the same in every figure of every report."""
+    """(colour, marker, line) of a method, the same in every figure of every report."""
     place = METHOD_ORDER.index(method) if method in METHOD_ORDER else zlib.crc32(method.encode("utf-8", "replace"))
     return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], _LINES[place % len(_LINES)]
 
@@ -61,7 +67,7 @@ def _direct(groups: list[dict]) -> bool:
 
 
 def _boxes_beside(point, width: float, height: float, unit: float):
-    """Boxes (x0, y0, x1, y1) of a text of this size around a point in pixels, the nearest first."""
+    """Boxes (x0, y0, x1, y1) for a text of this size around a point, in pixels, the nearest first."""
     angles = np.deg2rad([0, 180, 90, 270, 30, 150, 330, 210, 60, 120, 300, 240, 15, 165, 345, 195])
     for radius in (7, 11, 16, 22, 29, 37, 46, 56, 68, 82):
         for angle in angles:
@@ -72,22 +78,22 @@ def _boxes_beside(point, width: float, height: float, unit: float):
 
 
 def _overlap(box, others: np.ndarray) -> float:
-    """Area that a box shares with the others (n, 4)."""
+    """Area that a box shares with `others` (n, 4)."""
     wide = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
     high = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
     return float((np.clip(wide, 0, None) * np.clip(high, 0, None)).sum())
 
 
 def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) -> list:
-    """Writes each point's name in free space near it, with a thin line to it where the nearest space is taken.
+    """Writes each name in free space near its point, with a thin line to it if the nearest space is taken.
 
-    points: (name, x, y). drawn: boxes (x0, y0, x1, y1) in data units to keep off. Limits of the axes must be final.
+    points: (name, x, y). drawn: boxes (x0, y0, x1, y1) in data units to avoid. The axes' limits must be final.
     Returns the annotations.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw_without_rendering()  # so that the axes stand where they will be drawn
+    figure.draw_without_rendering()  # moves the axes to their final place
     unit, frame = figure.dpi / 72, axes.get_window_extent(renderer)
     pixels = axes.transData.transform([(x, y) for _, x, y in points])
     taken = [(x - 5 * unit, y - 5 * unit, x + 5 * unit, y + 5 * unit) for x, y in pixels]
@@ -96,7 +102,7 @@ def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) 
         (x0, y0), (x1, y1) = axes.transData.transform([(x0, y0), (x1, y1)])
         taken.append((x0 - unit, y0 - unit, x1 + unit, y1 + unit))
     written = []
-    # the most crowded first: they have the least choice
+    # the most crowded point first: it has the least choice
     gaps = np.linalg.norm(pixels[:, None] - pixels[None], axis=2) + np.diag(np.full(len(points), np.inf))
     for place in np.argsort(np.sort(gaps, axis=1)[:, : min(3, len(points))].sum(1), kind="stable"):
         name, x, y = points[place]
@@ -123,7 +129,7 @@ def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) 
 
 
 def _lead(axes, point, box, unit: float) -> None:
-    """A thin line from a point to its name's box, where they are apart."""
+    """Draws a thin line from a point to its name's box if they are apart."""
     nearest = np.array([np.clip(point[0], box[0], box[2]), np.clip(point[1], box[1], box[3])])
     if np.linalg.norm(nearest - point) > 9 * unit:
         ends = axes.transData.inverted().transform([point, nearest])
@@ -134,8 +140,31 @@ def _lead(axes, point, box, unit: float) -> None:
 # Forgetting against utility
 
 
-def _cloud(axes, groups: list[dict], x: str, y: str, spread: dict | None = None) -> None:
-    """Means with spreads over seeds as whiskers, single runs faint behind them."""
+def draw_front(axes, x, y, budget: float, heights) -> list[tuple]:
+    """Draws the Pareto front of points (n,) as steps and the range below the budget as a shade, and sets the limits.
+
+    heights: of all that is drawn later. Returns the front's lines as boxes (x0, y0, x1, y1).
+    """
+    low, high = min(budget, *heights), max(budget, *heights)
+    room = 0.09 * max(0.15, high - low)
+    axes.set(xlim=(-0.06, 1.06), ylim=(low - room, high + 1.5 * room))
+    axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
+    axes.annotate(f"shaded: below the budget of {budget:g}", (0.01, 0.012), xycoords="axes fraction", va="bottom",
+                  fontsize=8, color="#555555")  # fmt: skip
+    front = np.flatnonzero(pareto_front(x, y))
+    front = front[np.lexsort((-y[front], x[front]))]
+    steps = [[-1, *x[front], x[front][-1]], [y[front][0], *y[front], -10]]
+    axes.step(*steps, where="pre", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1, scalex=False,
+              scaley=False)  # fmt: skip
+    return [
+        box
+        for (x0, y0), (x1, y1) in itertools.pairwise(zip(*steps))
+        for box in ((x0, y1, x1, y1), (x0, min(y0, y1), x0, max(y0, y1)))
+    ]
+
+
+def _cloud(axes, groups: list[dict], x: str, y: str) -> None:
+    """Means with their spread over seeds as whiskers, single runs faint behind them."""
     direct = _direct(groups)
     for group in groups:
         colour, marker, _ = method_style(group["method"])
@@ -156,7 +185,7 @@ def _stars(axes, points: dict[str, tuple[float, float]]) -> None:
 
 
 def _name_cloud(figure, axes, groups, x: str, y: str, stars: dict, drawn=()) -> None:
-    """Names, or ranks with a legend, beside the points of `_cloud` and `_stars`, off their whiskers."""
+    """Writes names, or ranks with a legend, beside the points of `_cloud` and `_stars`, off their whiskers."""
     drawn = list(drawn)
     for group in groups:
         wide, high = (group["spread"][name] or 0 for name in (x, y))
@@ -175,76 +204,65 @@ def _cloud_figure(groups: list[dict]):
 
 
 @styled
-def draw_tradeoff(groups: list[dict], budget: float, forget_name: str, utility_name: str):
-    """Closeness to the retrained model against utility left; the stepped line joins methods no other beats in both."""
-    known = [group for group in groups if group["closeness"] is not None and group["utility"] is not None]
+def draw_tradeoff(comparison: Comparison):
+    """Closeness to the retrained model against utility left, with the Pareto front."""
+    known = [group for group in comparison.groups if None not in (group["closeness"], group["utility"])]
     if not known:
         return None
     figure, axes = _cloud_figure(known)
-    stars = {"target": (0.0, 1.0), "retrained": (1.0, groups[0]["retrained_utility"])}
-    stars = {name: pair for name, pair in stars.items() if pair[1] is not None}
-    heights = [budget, *(group["utility"] for group in known), *(pair[1] for pair in stars.values())]
-    room = 0.09 * max(0.15, max(heights) - min(heights))
-    axes.set(xlim=(-0.06, 1.06), ylim=(min(heights) - room, max(heights) + 1.5 * room))
+    stars = {"target": (0.0, 1.0)}
+    if comparison.retrained_utility is not None:
+        stars["retrained"] = (1.0, comparison.retrained_utility)
     x, y = (np.array([group[key] for group in known]) for key in ("closeness", "utility"))
-    front = np.flatnonzero(pareto_front(x, y))
-    front = front[np.lexsort((-y[front], x[front]))]
-    steps = [[-1, *x[front], x[front][-1]], [y[front][0], *y[front], -1]]
-    axes.step(*steps, where="pre", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1, scalex=False,
-              scaley=False)  # fmt: skip
-    axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
+    front = draw_front(axes, x, y, comparison.budget, [*y, *(pair[1] for pair in stars.values())])
     _cloud(axes, known, "closeness", "utility")
     _stars(axes, stars)
     axes.set(
-        xlabel=textwrap.fill(f"{forget_name} (right = better)", 50),
-        ylabel=textwrap.fill(f"share left of the target's {utility_name} (up = better)", 40),
-        ylim=(min(heights) - room, max(heights) + 1.5 * room),
+        xlabel=textwrap.fill(f"{comparison.closeness_name} (right = better)", 50),
+        ylabel=textwrap.fill(f"share left of the target's {comparison.utility_name} (up = better)", 40),
     )
-    axes.annotate(f"shaded: below the budget of {budget:g}", (0.01, 0.012), xycoords="axes fraction", va="bottom",
-                  fontsize=8, color="#555555")  # fmt: skip
-    corners = list(zip(*steps))
-    front_lines = [(x0, y1, x1, y1) for (x0, _), (x1, y1) in itertools.pairwise(corners)]
-    _name_cloud(figure, axes, known, "closeness", "utility", stars, front_lines)
+    _name_cloud(figure, axes, known, "closeness", "utility", stars, front)
     return figure
 
 
 @styled
-def draw_levels(groups: list[dict]):
+def draw_levels(comparison: Comparison):
     """Answer probability on the forget and the retain set, with the target and the retrained model as stars."""
-    known = [group for group in groups if None not in (group["forget_probability"], group["retain_probability"])]
+    names = ("forget_probability", "retain_probability")
+    known = [group for group in comparison.groups if None not in (group[names[0]], group[names[1]])]
     if not known:
         return None
     figure, axes = _cloud_figure(known)
-    references = groups[0]["references"]
-    values = [group["retain_probability"] for group in known] + [pair[1] for pair in references.values()]
+    stars = comparison.levels
+    values = [group["retain_probability"] for group in known] + [pair[1] for pair in stars.values()]
     room = 0.09 * max(0.15, max(values) - min(values))
     axes.set(xlim=(-0.06, 1.06), ylim=(min(values) - room, max(values) + 1.5 * room))
     xlabel = "forget-set answer probability (left = more forgotten"
-    if "retrained" in references:
-        axes.axvline(references["retrained"][0], color="#444444", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+    if "retrained" in stars:
+        axes.axvline(stars["retrained"][0], color="#444444", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
         xlabel += ";\nleft of the line = over-forgotten"
-    _cloud(axes, known, "forget_probability", "retain_probability")
-    _stars(axes, references)
+    _cloud(axes, known, *names)
+    _stars(axes, stars)
     axes.set(xlabel=xlabel + ")", ylabel="retain-set answer probability\n(up = more kept)")
-    _name_cloud(figure, axes, known, "forget_probability", "retain_probability", references)
+    _name_cloud(figure, axes, known, *names, stars)
     return figure
 
 
 @styled
-def draw_parts(groups: list[dict]):
-    """The parts of the two-sided score of each method: where it is strong and where it fails."""
-    known = [group for group in groups if any(group["parts"][name] is not None for name in PARTS)]
+def draw_parts(comparison: Comparison):
+    """The parts of each method's score: where it is strong and where it fails."""
+    known = [group for group in comparison.groups if any(group["parts"][name] is not None for name in PARTS)]
     if not known:
         return None
     figure, axes = new_figure(1.05 + 0.235 * len(known))
     for place, group in enumerate(known):
         values = [group["parts"][name] for name in PARTS if group["parts"][name] is not None]
         axes.plot((min(values), max(values)), (place, place), color="#BBBBBB", linewidth=1.2, zorder=1)
-    for number, (name, (colour, marker)) in enumerate(PARTS.items()):
+    for order, (name, (colour, marker)) in enumerate(PARTS.items()):
         places = [place for place, group in enumerate(known) if group["parts"][name] is not None]
         if places:
             axes.scatter([known[place]["parts"][name] for place in places], places, s=34, color=colour, marker=marker,
-                         edgecolors="white", linewidths=0.6, zorder=3 + number, label=name)  # fmt: skip
+                         edgecolors="white", linewidths=0.6, zorder=3 + order, label=name)  # fmt: skip
     axes.set_yticks(range(len(known)), [plain(group["label"]) for group in known])
     axes.set(xlim=(-0.03, 1.03), ylim=(len(known) - 0.5, -0.5), xlabel="part of the score, 0 to 1\n(right = better)")
     axes.grid(axis="y", visible=False)
@@ -257,9 +275,9 @@ def draw_parts(groups: list[dict]):
 
 
 def method_curve(group: dict, split: str = "forget") -> tuple | None:
-    """(steps, mean, lowest, highest) of a set's answer probability over the group's seeds, (n,) each.
+    """(steps, mean, lowest, highest) of a set's answer probability over the group's seeds, (n,) each, or None.
 
-    Seeds that were measured at other steps than the first are left out; None without a curve.
+    Leaves out seeds that were measured at other steps than the first.
     """
     found = [curve for row in group["runs"] if (curve := curves(row["run"]).get(split)) is not None]
     found = [curve for curve in found if np.isfinite(curve["answer_probability"]).any()]
@@ -271,17 +289,17 @@ def method_curve(group: dict, split: str = "forget") -> tuple | None:
 
 
 @styled
-def draw_method_curves(groups: list[dict]):
+def draw_method_curves(comparison: Comparison):
     """Forget-set answer probability over training: one plot with names at the lines' ends, or one plot per method."""
-    drawn = [(group, curve) for group in groups if (curve := method_curve(group)) is not None]
+    drawn = [(group, curve) for group in comparison.groups if (curve := method_curve(group)) is not None]
     if not drawn:
         return None
-    level = groups[0]["references"].get("retrained", (None,))[0]
+    level = comparison.levels.get("retrained", (None,))[0]
     return _one_plot(drawn, level) if _direct([group for group, _ in drawn]) else _small_plots(drawn, level)
 
 
 def _spaced(heights: list[float], gap: float, bottom: float, top: float) -> list[float]:
-    """Heights moved apart to at least `gap`, in the same order, none above `top`, nor below `bottom` if they fit."""
+    """The heights moved apart by at least `gap` in the same order, below `top` and, if they fit, above `bottom`."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     placed = [heights[place] for place in order]
     for _ in range(200):
@@ -324,7 +342,7 @@ def _one_plot(drawn: list, level: float | None):
     return figure
 
 
-UNEVEN = 4  # times the median number of steps from which a run counts as far longer than the others
+UNEVEN = 4  # a run of more than this many times the median steps is far longer than the others
 
 
 def _small_plots(drawn: list, level: float | None):
@@ -332,7 +350,7 @@ def _small_plots(drawn: list, level: float | None):
     from matplotlib.figure import Figure
 
     ends = [curve[0][-1] for _, curve in drawn]
-    uneven = max(ends) > UNEVEN * np.median(ends)  # one long run would squeeze all others to the left edge
+    uneven = max(ends) > UNEVEN * np.median(ends)  # one long run would squeeze the others to the left edge
     if uneven:
         drawn = [(group, (100 * curve[0] / max(curve[0][-1], 1), *curve[1:])) for group, curve in drawn]
     others = [np.column_stack(curve[:2]) for _, curve in drawn]
@@ -369,10 +387,9 @@ def _small_plots(drawn: list, level: float | None):
 
 
 @styled
-def draw_cost(groups: list[dict], name: str):
-    """Seconds of unlearning ("seconds") or peak memory ("memory") of each method."""
-    from results.report.words import number
-
+def draw_cost(comparison: Comparison, name: str, label: str):
+    """A cost of each method: "seconds" of unlearning or peak "memory"."""
+    groups = comparison.groups
     if all(group[name] is None for group in groups):
         return None
     figure, axes = new_figure(0.75 + 0.235 * len(groups))
@@ -388,7 +405,20 @@ def draw_cost(groups: list[dict], name: str):
     axes.set(ylim=(len(groups) - 0.5, -0.5))
     longest = max(group[name] + (group["spread"][name] or 0) for group in groups if group[name] is not None)
     axes.set_xlim(0, 1.14 * longest or 1)
-    unit = {"seconds": "time of unlearning, seconds", "memory": "peak memory, GiB"}[name]
-    axes.set_xlabel(f"{unit}\n(left = cheaper)")
+    axes.set_xlabel(f"{label}\n(left = cheaper)")
     axes.grid(axis="y", visible=False)
     return figure
+
+
+FIGURES = (  # (stem, function of the comparison, caption)
+    ("tradeoff", draw_tradeoff,
+     "Forgetting against utility. Best is top right; the dashed line is the Pareto front, the methods that no other "
+     "beats in both. Stars: target and retrained model. Faint: single seeds; whiskers: their spread."),
+    ("levels", draw_levels, "Answer probability on both sets; stars are the target and the retrained model."),
+    ("parts", draw_parts, "The parts of the score: 1 is as good as the retrained model. The lowest decides."),
+    ("curves", draw_method_curves,
+     "How fast the forget set falls: means over seeds, shaded from the lowest to the highest."),
+    ("time", functools.partial(draw_cost, name="seconds", label="time of unlearning, seconds"),
+     "Seconds of unlearning; whiskers are the spread over seeds."),
+    ("memory", functools.partial(draw_cost, name="memory", label="peak memory, GiB"), "Peak memory of the whole run."),
+)  # fmt: skip

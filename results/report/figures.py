@@ -1,20 +1,26 @@
-"""Draws one run: narrow figures for phones too, in colours that colour-blind readers and grey print keep apart.
+"""Draws one run in figures that fit a phone, with colours for colour-blind readers and grey print.
 
-Each `draw_*` function gives a `matplotlib.figure.Figure`, or None where the run has nothing to draw it from.
+A new figure is one function and one row of `FIGURES`. Each `draw_*` function returns a `matplotlib.figure.Figure`, or
+None when the run lacks the numbers for it.
 """
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models.scores.metric_table import REPORTED
+from results.report.progress import main_attack_rows
 from results.report.runs import SPLITS, Run, curves, marks, per_row, per_subject, training
-from results.report.words import attack_label, doc, main_attack_rows
+from results.report.words import attack_label, doc
 
-WIDTH = 4.6  # inches: at 360 px a 9 pt letter is still 8 px high
-# Okabe & Ito's colours; every use has a marker, hatch or fill of its own beside the colour
+WIDTH = 4.6  # inches: on a screen of 360 px a 9 pt letter is still 8 px high
+# colours of Okabe and Ito; each use also has its own marker, hatch or fill
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, INK, GREY = "#0072B2", "#D55E00", "#CC79A7", "#222222", "#8A8A8A"
 SPLIT_STYLES = {  # colour, marker, line
@@ -29,10 +35,7 @@ ROLE_STYLES = {  # fill, edge, hatch
     "retrained": ("#F6D58A", "#8A5F00", "////"),
 }
 ROLE_NAMES = {"target": "before (target)", "unlearned": "after (unlearned)", "retrained": "retrained"}
-BARS = (  # the metrics of a before/after figure; the table has the others
-    "answer_probability", "paraphrase_probability", "accuracy", "exact_memorization", "extraction_strength",
-    "rouge_l_recall", "precision", "recall", "f1", "truth_ratio", "multiple_choice_accuracy", "refusal_rate",
-)  # fmt: skip
+BARS = [name for name, metric in REPORTED.items() if metric.bounded and not metric.minor]
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -75,7 +78,7 @@ _STYLE = {
 
 
 def save(figure, folder: Path, stem: str) -> None:
-    """Writes `<stem>.png` (150 dpi) and `<stem>.svg`, the same bytes for the same figure."""
+    """Writes `<stem>.png` (150 dpi) and `<stem>.svg`. The same figure gives the same bytes."""
     import matplotlib
 
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
@@ -88,15 +91,15 @@ def save(figure, folder: Path, stem: str) -> None:
 
 
 def styled(draw):
-    """A drawing function inside the house style, without touching matplotlib's global settings."""
+    """Runs a drawing function in the style of this module and leaves matplotlib's global settings alone."""
 
+    @functools.wraps(draw)
     def wrapped(*args, **kwargs):
         import matplotlib
 
         with matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
-    wrapped.__doc__, wrapped.__name__ = draw.__doc__, draw.__name__
     return wrapped
 
 
@@ -108,7 +111,7 @@ def new_figure(height: float, rows: int = 1, **kwargs):
 
 
 def plain(text, longest: int = 26) -> str:
-    """User text as a label: no mathematics, no line breaks or control characters, not too long."""
+    """User text as a label: no mathematics, no line breaks or control characters, cut to `longest`."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(text)).strip()
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     return text.replace("\\", "\\\\").replace("$", r"\$") if "$" in text else text
@@ -126,7 +129,7 @@ def _legend_below(axes, columns: int, **kwargs):
 
 @styled
 def draw_curves(run: Run):
-    """Answer probability of each set over the steps, with the start, the retrained model's level and what happened."""
+    """Answer probability of each set over the steps, with its start, the retrained model's level and the events."""
     from matplotlib.lines import Line2D
 
     data = {split: curve for split, curve in curves(run).items() if np.isfinite(curve["answer_probability"]).any()}
@@ -173,7 +176,7 @@ def draw_curves(run: Run):
 
 
 def bar_table(run: Run, split: str) -> dict[str, dict[str, tuple[float | None, tuple | None]]]:
-    """{metric: {model: (value, interval)}} of a before/after figure: metrics of `BARS` that some model has."""
+    """{metric: {model: (value, interval)}} of a before/after figure: the metrics in `BARS` of any model."""
     models = [model for model in ROLE_STYLES if model in run.models]
     names = [name for name in BARS if any(run.value(model, split, name) is not None for model in models)]
     return {
@@ -204,14 +207,15 @@ def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
 
 
 def arrow(metric: str, split: str) -> str:
-    """Where knowing the set moves a metric. The truth ratio is folded the other way on what should be unknown."""
-    turned = metric == "truth_ratio" and split in ("forget", "holdout")
-    return "↓" if (doc(metric).knowing == "lower") != turned else "↑"
+    """Direction in which knowing a set moves a metric. The folded truth ratio falls only on sets to be unknown."""
+    row = doc(metric)
+    falls = split in ("forget", "holdout") if row.folded else row.knowing == "lower"
+    return "↓" if falls else "↑"
 
 
 @styled
 def draw_bars(run: Run, split: str):
-    """Every metric of a set before, after and for the retrained model, with intervals; the loss on its own scale."""
+    """The main metrics of a set for each model, with intervals; the loss on a scale of its own."""
     table = bar_table(run, split)
     losses = {model: (run.value(model, split, "loss"), run.interval(model, split, "loss")) for model in run.models}
     has_loss = any(value is not None for value, _ in losses.values())
@@ -240,7 +244,7 @@ def draw_bars(run: Run, split: str):
 
 @styled
 def draw_scatter(run: Run):
-    """Each row's answer probability before and after: on the diagonal nothing changed, below it was forgotten."""
+    """Answer probability of each row, before against after: on the diagonal unchanged, below it forgotten."""
     figure, axes = new_figure(4.3)
     drawn = False
     axes.plot((0, 1), (0, 1), color="#BBBBBB", linewidth=1.0, zorder=1)
@@ -273,7 +277,7 @@ def draw_scatter(run: Run):
 
 
 def subject_table(run: Run, longest: int = 14) -> list[tuple[str, dict]]:
-    """(set, subject row) for the forget, then the retain subjects; of many, those of a set that changed most."""
+    """(set, subject row) of forget, then of retain subjects; per set at most `longest`, those that fell most."""
     found = []
     for split in ("forget", "retain"):
         rows = [row for row in per_subject(run, split) if row["before"] is not None and row["after"] is not None]
@@ -284,7 +288,7 @@ def subject_table(run: Run, longest: int = 14) -> list[tuple[str, dict]]:
 
 @styled
 def draw_subjects(run: Run):
-    """Mean answer probability of each subject: hollow before, filled after, a tick where the retrained model is."""
+    """Mean answer probability of each subject: hollow before, filled after, a tick for the retrained model."""
     from matplotlib.lines import Line2D
 
     rows = subject_table(run)
@@ -318,7 +322,7 @@ def draw_subjects(run: Run):
 
 @styled
 def draw_training(run: Run):
-    """Forget loss, retain loss and learning rate at every logged step."""
+    """Forget loss, retain loss and learning rate at each logged step."""
     data = training(run)
     parts = [name for name in ("forget_loss", "retain_loss") if np.isfinite(data[name]).any()]
     parts = parts or [name for name in ("loss",) if np.isfinite(data[name]).any()]
@@ -360,21 +364,18 @@ def draw_training(run: Run):
 
 
 def attack_table(run: Run) -> dict[str, dict[str, tuple[float | None, None]]]:
-    """{label: {model: (value, None)}} of each attack's main number, as the bars show them."""
+    """{label: {model: (value, None)}} of the main number of each attack."""
     found = {}
     for row in main_attack_rows(run):
-        name = (
-            plain(row["attack"].replace("_", " "), 24)
-            + "\n"
-            + plain(attack_label(row["metric"]).split(" of ")[0].split(" at ")[0], 24)
-        )
+        number = attack_label(row["attack"], row["metric"]).split(" of ")[0].split(" at ")[0]
+        name = f"{plain(row['attack'].replace('_', ' '), 24)}\n{plain(number, 24)}"
         found[name] = {model: (row[model], None) for model in ROLE_STYLES if row[model] is not None}
     return found
 
 
 @styled
 def draw_attacks(run: Run):
-    """The forget set under each attack, for all models under the same budget, beside the numbers without attack."""
+    """The forget set under each attack for all models, beside the numbers without an attack."""
     table = attack_table(run)
     if not table:
         return None
@@ -393,27 +394,36 @@ def draw_attacks(run: Run):
     return figure
 
 
-def run_figures(run: Run) -> list[tuple[str, str, object]]:
-    """(stem, caption, figure) of all there is to draw for one run."""
-    whose = " Dashed: the retrained model on the whole set." if "retrained" in run.models else ""
-    drawn = [
-        (
-            "forgetting_curves",
-            "Answer probability over training. Forget should fall to where rows never seen are, retain "
-            f"should stay. Dotted: the start.{whose}",
-            draw_curves(run),
-        ),
-    ]
-    for split in SPLITS:
-        caption = f"The {split} set before and after; whiskers are 95 % intervals."
-        if split == "forget" and "retrained" in run.models:
-            caption += " The goal is the hatched bar, not zero."
-        drawn.append((f"before_after_{split}", caption, draw_bars(run, split)))
-    drawn += [
-        ("rows", "Every row before and after. On the line: unchanged. Below it: forgotten.", draw_scatter(run)),
-        ("subjects", "Change by subject: hollow before, filled after, tick where the retrained model is. Of many "
-         "subjects those that fell most.", draw_subjects(run)),
-        ("training", "What training minimised, and the learning rate.", draw_training(run)),
-        ("attacks", "The forget set under attack, every model with the same budget.", draw_attacks(run)),
-    ]  # fmt: skip
-    return [(stem, caption, figure) for stem, caption, figure in drawn if figure is not None]
+# ---------------------------------------------------------------------------------------------------------------------
+# The table
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One figure: its file name, drawing function and caption, and the section of the report that shows it."""
+
+    stem: str
+    section: str  # a key of `analyze_results.report_blocks`
+    draw: Callable
+    caption: str
+    with_retrained: str = ""  # said as well when the run has a retrained model
+
+    def caption_of(self, run: Run) -> str:
+        return f"{self.caption} {self.with_retrained}".strip() if "retrained" in run.models else self.caption
+
+
+FIGURES = (
+    FigureRow("forgetting_curves", "course", draw_curves,
+              "Answer probability over training. Forget should fall to the level of rows never seen, retain should "
+              "stay. Dotted: the start.", "Dashed: the retrained model on the whole set."),
+    FigureRow("rows", "course", draw_scatter,
+              "Each row before and after. On the line: unchanged. Below it: forgotten."),
+    *(FigureRow(f"before_after_{split}", "goal", functools.partial(draw_bars, split=split),
+                f"The {split} set before and after; whiskers are 95 % intervals.",
+                "The goal is the hatched bar, not zero." if split == "forget" else "") for split in SPLITS),
+    FigureRow("subjects", "resistance", draw_subjects,
+              "Change by subject: hollow before, filled after, a tick for the retrained model. Of many subjects, those "
+              "that fell most."),
+    FigureRow("attacks", "attacks", draw_attacks, "The forget set under attack, each model with the same budget."),
+    FigureRow("training", "training", draw_training, "The minimised losses and the learning rate."),
+)  # fmt: skip

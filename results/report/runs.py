@@ -1,7 +1,7 @@
-"""Reads a run folder into numbers: nothing here draws or words anything.
+"""Reads a run folder into numbers, and gives the series that figures show.
 
-A run folder comes from disk and may be half written, damaged or somebody else's: what cannot be read is refused by
-name (`RunError`) when the report needs it, and left out with a line in `Run.problems` when it does not.
+A folder may be half written, damaged or another tool's. A file that the report needs and cannot read raises `RunError`
+with the file's name; any other such file is left out, with a line in `Run.problems`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 SPLITS = ("forget", "retain", "holdout", "general")
 ROLES = {"target": "before", "unlearned": "after", "retrained": "retrained"}
 CURVE_METRICS = ("answer_probability", "loss", "accuracy")
-# settings that say where and how a run was written, not what was done: runs that differ in these are the same trial
+# settings of where and how a run writes; runs that differ only in these count as one trial
 NOT_A_SETTING = {
     "seed", "run_name", "command", "output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint",
     "save_steps", "save_total_limit", "logging_steps", "live_answers", "debug", "metrics", "attacks", "merge_adapter",
@@ -25,14 +25,14 @@ NOT_A_SETTING = {
 
 
 class RunError(ValueError):
-    """A folder that holds no usable run; the message names the file and says what to do."""
+    """The folder holds no usable run. The message names the file and what to do."""
 
     exit_code = 3
 
 
 @dataclass
 class Run:
-    """One run. Tables are {model: {set: {metric: value or None}}} with finite values only; lists in file order."""
+    """One run. Tables are {model: {set: {metric: finite value or None}}}; lists keep the order of their files."""
 
     folder: Path
     config: dict
@@ -41,7 +41,7 @@ class Run:
     comparison: dict
     notes: dict
     attacks: dict
-    earlier: list[dict] = field(default_factory=list)  # requests before this one, in their order
+    earlier: list[dict] = field(default_factory=list)  # requests before this one, in order
     status: dict = field(default_factory=dict)
     timing: dict = field(default_factory=dict)
     environment: dict = field(default_factory=dict)
@@ -67,18 +67,26 @@ class Run:
         """Its interval (low, high), or None."""
         return self.intervals.get(model, {}).get(split, {}).get(metric)
 
+    def change(self, split: str, metric: str) -> tuple[float | None, float | None]:
+        """(the target's, the unlearned model's) value of a metric."""
+        return self.value("target", split, metric), self.value("unlearned", split, metric)
+
+    def seconds(self, stage: str) -> float | None:
+        """Duration of a stage from timing.json, or None."""
+        return finite(_mapping(self.timing.get("seconds")).get(stage))
+
 
 def read_run(folder: str | Path) -> Run:
-    """The run in `folder`; raises `RunError` naming the file when config.json or evaluation.json cannot be used."""
+    """The run in `folder`. Raises `RunError` for an unusable config.json or evaluation.json."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise RunError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a run's folder")
+        raise RunError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a run folder")
     problems: list[str] = []
     config = _required(folder, "config.json")
     evaluation = _required(folder, "evaluation.json")
     models = _tables(evaluation.get("models"), finite)
     if not models.get("unlearned"):
-        raise RunError(f'{folder / "evaluation.json"}: holds no numbers of an unlearned model ("models", "unlearned")')
+        raise RunError(f'{folder / "evaluation.json"}: has no numbers of an unlearned model ("models", "unlearned")')
     log, told = _json_lines(folder / "metrics.jsonl", problems), evaluation.get("earlier")
     comparison = _mapping(evaluation.get("comparison"))
     return Run(
@@ -106,7 +114,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def read_runs(folders) -> tuple[list[Run], list[str]]:
-    """(usable runs, why the others are not)."""
+    """(usable runs, reasons against the others)."""
     runs, refused = [], []
     for folder in dict.fromkeys(map(Path, folders)):
         try:
@@ -117,8 +125,10 @@ def read_runs(folders) -> tuple[list[Run], list[str]]:
 
 
 def find_runs(root: str | Path) -> tuple[list[Path], list[Path]]:
-    """(folders of finished runs, of others), up to two levels below `root`, by name: a run has a config.json, a
-    finished one a report.html too."""
+    """(folders of finished runs, of other runs) up to two levels below `root`, by name.
+
+    A run has a config.json; a finished run has a report.html too.
+    """
     root = Path(root)
     found = sorted(path.parent for pattern in ("*/config.json", "*/*/config.json") for path in root.glob(pattern))
     found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
@@ -127,7 +137,7 @@ def find_runs(root: str | Path) -> tuple[list[Path], list[Path]]:
 
 
 def finite(value) -> float | None:
-    """The number, or None for anything that is not a finite one."""
+    """The number as a float; None for anything but a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -148,7 +158,7 @@ def _mapping(value) -> dict:
 
 
 def _tables(value, cell, depth: int = 3) -> dict:
-    """{a: {b: {c: cell(value)}}} of what has that shape; the rest is left out."""
+    """{a: {b: {c: cell(value)}}} of the parts with that shape; other parts are left out."""
     if not isinstance(value, dict):
         return {}
     if depth == 1:
@@ -162,13 +172,13 @@ def _required(folder: Path, name: str) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: not a run, or one that has not got that far") from None
+        raise RunError(f"{path} is missing: not a run, or not that far yet") from None
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is not readable JSON ({error}): run again, or restore the file") from None
+        raise RunError(f"{path} is not readable JSON ({error}): run again or restore the file") from None
     if not isinstance(value, dict):
-        raise RunError(f"{path} holds no JSON object: not written by this tool, or damaged")
+        raise RunError(f"{path} has no JSON object: damaged, or written by another tool")
     return value
 
 
@@ -181,7 +191,7 @@ def _optional(folder: Path, name: str, problems: list[str]) -> dict:
 
 
 def _json_lines(path: Path, problems: list[str]) -> list[dict]:
-    """The objects of a JSON-lines file. A last line without its end is being written, and ignored in silence."""
+    """The objects of a JSON-lines file. An incomplete last line is still being written and is skipped silently."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -208,13 +218,12 @@ def _json_lines(path: Path, problems: list[str]) -> list[dict]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What figures are drawn from
+# Series for figures
 
 
 def _column(rows: list[dict], key: str) -> np.ndarray:
     """(n,) floats; NaN where a row has no number."""
-    values = [finite(row.get(key)) for row in rows]
-    return np.array([math.nan if value is None else value for value in values], dtype=float)
+    return np.array([finite(row.get(key)) for row in rows], dtype=float)
 
 
 def curves(run: Run) -> dict[str, dict[str, np.ndarray]]:
@@ -235,7 +244,7 @@ def training(run: Run) -> dict[str, np.ndarray]:
 
 
 def marks(run: Run) -> dict[int, list[str]]:
-    """{step: [what happened there]}: the kept state, the early stop, the collapse, the change scaled."""
+    """{step: [events]}: the kept state, the early stop, the collapse, the scaled change."""
     words = {"best": "kept", "early_stop": "stopped early", "collapse": "collapse", "scaled": "scaled"}
     found: dict[int, list[str]] = {}
     for line in run.events:
@@ -254,7 +263,7 @@ def per_row(run: Run, split: str, metric: str = "answer_probability") -> dict[st
 
 
 def per_subject(run: Run, split: str, metric: str = "answer_probability") -> list[dict]:
-    """One {"subject", "before", "after", "retrained" (None where missing), "n"} per subject: means over its rows."""
+    """One {"subject", "n", "before", "after", "retrained"} per subject: means over its rows, None where missing."""
     values = per_row(run, split, metric)
     groups: dict[str, list[int]] = {}
     for position, index in enumerate(values["index"]):
@@ -272,13 +281,13 @@ def per_subject(run: Run, split: str, metric: str = "answer_probability") -> lis
 
 
 def settings_key(run: Run) -> str:
-    """Equal for runs that differ in their seed alone."""
+    """A key that runs share when they differ only in seed."""
     settings = {key: value for key, value in run.config.items() if key not in NOT_A_SETTING}
     return json.dumps(settings, sort_keys=True, default=str)
 
 
 def pareto_front(x, y) -> np.ndarray:
-    """(n,) True where no other point is at least as high in both and higher in one; False where x or y is NaN."""
+    """(n,) True for points that no other beats (at least as high in both, higher in one); False for NaN."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     known = ~(np.isnan(x) | np.isnan(y))
     front = known.copy()

@@ -10,7 +10,7 @@ import re
 import shlex
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from results.report import words
+from results.report import sentences, words
 from results.report.pages import markdown_escape
 from results.report.runs import ROLES, SPLITS, Run
 from results.report.words import number
@@ -132,10 +132,10 @@ def _what_was_done(run: Run, method, data_hashes: dict, base: str | None) -> str
 
 
 def _verdict(run: Run) -> str:
-    sentence = words.headline(run)
+    sentence = sentences.headline(run)
     lines = [f"**{markdown_escape(words.label(run))}**: {sentence}." if sentence else f"**{words.label(run)}**."]
-    for title, sentences in (("What was forgotten", words.forgotten(run)), ("What was kept", words.kept(run))):
-        lines.append(f"{title}:\n\n" + "\n".join(f"- {markdown_escape(text)}" for text in sentences))
+    for title, found in (("What was forgotten", sentences.forgotten(run)), ("What was kept", sentences.kept(run))):
+        lines.append(f"{title}:\n\n" + "\n".join(f"- {markdown_escape(text)}" for text in found))
     return "\n\n".join(lines)
 
 
@@ -169,7 +169,7 @@ def _put_together(run: Run) -> str:
 
 
 def _limits(run: Run, method) -> str:
-    found = [text.replace(" (listed below)", "") for text in words.not_achieved(run)]
+    found = [text.replace(" (listed below)", "") for text in sentences.not_achieved(run)]
     found.append(f"A known failure of this method: {method.known_failure}.")
     found.append("A model that answers as if it had never seen the rows may still hold them in its weights; no test "
                  "proves absence.")  # fmt: skip

@@ -1,7 +1,7 @@
-"""What --method auto tried, for the report: the trade-off as a figure, the table of trials, the winner's command.
+"""The report's section on --method auto: the trade-off of its trials, their table, the winner's command.
 
-Reads search.json of a run folder. One that is missing means that nothing was searched; one that cannot be read is
-named among the run's problems.
+Reads search.json of a run folder. A missing file means that nothing was searched; an unreadable one is named among the
+run's problems.
 """
 
 from __future__ import annotations
@@ -13,23 +13,17 @@ import shlex
 import numpy as np
 
 from models.scores.array_scores import harmonic_mean
-from results.report.comparison_figures import method_style, name_points
-from results.report.figures import INK, new_figure, plain, styled
-from results.report.pages import Code, Details, Figures, Heading, Paragraph, Table
-from results.report.runs import Run, finite, pareto_front
+from results.report.comparison_figures import draw_front, method_style, name_points
+from results.report.figures import INK, FigureRow, new_figure, plain, styled
+from results.report.pages import Code, Details, Heading, Paragraph, Table
+from results.report.runs import Run, finite
 from results.report.words import duration, number, percent
 
 SHOWN = 12  # trials in the open; the others are folded away
-STEM = "search_tradeoff"
-CAPTION = (
-    "What the trials of the search forgot and what they kept, on the search's own rows. Best is top right; the dashed "
-    "line joins those that no other beats in both. Ringed: the winner. Crosses: the methods' defaults. Small dots on a "
-    "line: the same trained weights with less or more of their change (--update_scale)."
-)
 
 
 def read_search(run: Run) -> dict:
-    """search.json of the run; {} where nothing was searched or it cannot be read."""
+    """search.json of the run; {} if it is missing or unreadable."""
     try:
         found = json.loads((run.folder / "search.json").read_text(encoding="utf-8"))
         trials = [trial for trial in found["trials"] if isinstance(trial, dict)]
@@ -43,40 +37,30 @@ def read_search(run: Run) -> dict:
 
 
 def _placed(trials) -> list[dict]:
-    """The trials, or looks at one, whose place in the figure is known: with "gone", the harmonic mean of forgetting and
-    privacy, and "kept"."""
+    """The trials (or looks at one) with a place in the figure: "gone", the harmonic mean of forgetting and privacy, and
+    "kept", the utility."""
     found = []
     for trial in trials if isinstance(trials, list) else ():
         trial = trial if isinstance(trial, dict) else {}
         values = [finite(trial.get(name)) for name in ("forgetting", "privacy")]
-        known = [value for value in values if value is not None]
+        known = [max(0.0, value) for value in values if value is not None]
         if known and finite(trial.get("utility")) is not None:
-            found.append(
-                {**trial, "gone": harmonic_mean([max(0.0, value) for value in known]), "kept": finite(trial["utility"])}
-            )
+            found.append({**trial, "gone": harmonic_mean(known), "kept": finite(trial["utility"])})
     return found
 
 
 @styled
-def draw_search(search: dict):
-    """How well each trial forgot against what it kept, with the front, the budget and the winner."""
+def draw_search(run: Run):
+    """What each trial forgot against what it kept, with the front, the budget and the winner."""
+    search = read_search(run)
     trials = _placed(search.get("trials"))
     if not trials:
         return None
     figure, axes = new_figure(4.3)
-    x, y = (np.array([trial[name] for trial in trials]) for name in ("gone", "kept"))
-    budget = search["utility_budget"]
     looks = {id(trial): _placed(trial.get("looks")) for trial in trials}
-    every = [*y, *(look["kept"] for found in looks.values() for look in found)]
-    low, high = min(budget, *every), max(1.0, *every)
-    room = 0.09 * max(0.15, high - low)
-    axes.set(xlim=(-0.06, 1.06), ylim=(low - room, high + 1.5 * room))
-    axes.axhspan(-10, budget, color="#F3F3F1", zorder=0)
-    front = np.flatnonzero(pareto_front(x, y))
-    front = front[np.lexsort((-y[front], x[front]))]
-    steps_x, steps_y = [-1, *x[front], x[front][-1]], [y[front][0], *y[front], -10]
-    axes.step(steps_x, steps_y, where="pre", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1, scalex=False,
-              scaley=False)  # fmt: skip
+    seen = [*trials, *itertools.chain(*looks.values())]
+    x, y = (np.array([trial[name] for trial in trials]) for name in ("gone", "kept"))
+    lines = draw_front(axes, x, y, search["utility_budget"], [1.0, *(one["kept"] for one in seen)])
     for method in dict.fromkeys(str(trial.get("method")) for trial in trials):
         colour, marker, _ = method_style(method)
         mine = [trial for trial in trials if str(trial.get("method")) == method]
@@ -89,57 +73,58 @@ def draw_search(search: dict):
     defaults = [next((look for look in looks[id(trial)] if look.get("update_scale") == 1), trial) for trial in defaults]
     axes.scatter([t["gone"] for t in defaults], [t["kept"] for t in defaults], s=14, marker="x", color=INK,
                  linewidths=0.8, zorder=5)  # fmt: skip
-    axes.annotate(f"shaded: below the budget of {budget:g}", (0.01, 0.012), xycoords="axes fraction", va="bottom",
-                  fontsize=8, color="#555555")  # fmt: skip
     axes.set(xlabel="forgetting and privacy on the search's rows\n(right = nearer to rows never seen)",
              ylabel="share of the target's utility left\n(up = more kept)")  # fmt: skip
     figure.legend(loc="outside upper left", ncols=3, columnspacing=1.1, handletextpad=0.1)
-    best = next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
-    if best:
+    if best := _winner(search, trials):
         axes.scatter(best["gone"], best["kept"], s=150, marker="o", facecolors="none", edgecolors=INK, linewidths=1.3,
                      zorder=6)  # fmt: skip
-        corners = list(zip(steps_x, steps_y))
-        drawn = [box for (x0, y0), (x1, y1) in itertools.pairwise(corners)
-                 for box in ((x0, y1, x1, y1), (x0, min(y0, y1), x0, max(y0, y1)))]  # fmt: skip
-        points = {(seen["gone"], seen["kept"]) for found in (trials, *looks.values()) for seen in found}
-        drawn += [(*point, *point) for point in points - {(best["gone"], best["kept"])}]
+        points = {(one["gone"], one["kept"]) for one in seen} - {(best["gone"], best["kept"])}
+        drawn = [*lines, *((*point, *point) for point in points)]
         name_points(figure, axes, [(f"winner: trial {best['number']}", best["gone"], best["kept"])], drawn)
     return figure
 
 
-def search_figures(run: Run) -> list[tuple[str, str, object]]:
-    """(stem, caption, figure) of the search, none where there was none."""
-    figure = draw_search(read_search(run))
-    return [] if figure is None else [(STEM, CAPTION, figure)]
+FIGURES = (
+    FigureRow("search_tradeoff", "search", draw_search,
+              "What the trials of the search forgot and what they kept, on the search's own rows. Best is top right; "
+              "the dashed line joins trials that no other beats in both. Ringed: the winner. Crosses: the methods' "
+              "defaults. Small dots on a line: the same trained weights with less or more of their change "
+              "(--update_scale)."),
+)  # fmt: skip
 
 
-def search_section(run: Run, drawn: dict) -> list:
-    """The report's section on the search; nothing where there was none."""
+def _winner(search: dict, trials: list[dict]) -> dict | None:
+    return next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
+
+
+def search_section(run: Run, shown: list) -> list:
+    """The report's section on the search around the blocks `shown`; [] without a search."""
     search = read_search(run)
     if not search:
         return []
-    trials = search["trials"]
-    blocks: list = [Heading("Search"), Paragraph(_told(search))]
-    blocks += [Figures([drawn[STEM]])] if STEM in drawn else []
+    blocks: list = [Heading("Search"), Paragraph(_told(search)), *shown]
     command = search.get("winner_command")
     if isinstance(command, list):
-        blocks += [Paragraph("The winner's command, which needs no search:"), Code(shlex.join(map(str, command)))]
-    order = sorted(trials, key=lambda trial: (trial.get("number") != search.get("winner"), not trial.get("within"),
-                                              -(finite(trial.get("score")) or 0.0)))  # fmt: skip
-    blocks += [_table(order[:SHOWN], "The winner first, then the others within the budget, the best score first.")]
+        blocks += [Paragraph("The winner's command, without a search:"), Code(shlex.join(map(str, command)))]
+    order = sorted(search["trials"], key=lambda trial: (
+        trial.get("number") != search.get("winner"), not trial.get("within"), -(finite(trial.get("score")) or 0.0)
+    ))  # fmt: skip
+    blocks.append(_table(order[:SHOWN], "The winner, then the others within the budget by score, then the rest."))
     if order[SHOWN:]:
         blocks.append(Details(f"The other {len(order) - SHOWN} trials", [_table(order[SHOWN:], "")]))
     return blocks
 
 
 def _told(search: dict) -> list:
+    """The search in sentences, as a text."""
     trials = search["trials"]
     given_up = sum(trial.get("state") != "complete" for trial in trials)
-    best = next((trial for trial in trials if trial.get("number") == search.get("winner")), None)
+    best = _winner(search, trials)
     budget, took = percent(search["utility_budget"]), duration(finite(search.get("seconds")))
-    text = f"{len(trials)} trials in {took}, {given_up} of them given up on the way. "
+    text = f"{len(trials)} trials in {took}, {given_up} of them given up. "
     if best is None:
-        text += "None came to its end, so the default method was run with its defaults. "
+        text += "No trial was completed, so the run used the default method with its defaults. "
     elif best.get("within"):
         text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
         if best.get("told_apart"):
@@ -150,9 +135,9 @@ def _told(search: dict) -> list:
     else:
         text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
     text += (
-        "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, neither short "
-        "of it nor beyond), privacy (membership attacks) and utility, on rows of the search's own and never with the "
-        "evaluation's paraphrases and wrong answers; so it is not the score of the verdict above. Judged by: "
+        "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, on either "
+        "side), privacy (membership attacks) and utility. It uses the search's own rows, never the evaluation's "
+        "paraphrases or wrong answers, so it differs from the score of the verdict above. Judged by: "
     )
     return [text, ("user", "; ".join(map(str, search.get("rows") or []))), "."]
 
