@@ -1,4 +1,4 @@
-"""What a model says: packed forward passes, outputs at answer positions, generation, frozen references.
+"""Forward passes: packing, outputs at answer positions, generation, frozen references, probes.
 
 In: code that calls a model. Not here: losses (models/methods), the optimizer (models/training), metrics.
 """

@@ -1,7 +1,7 @@
-"""Batched generation: what a model says after prompts given as token ids, greedily or sampled.
+"""Batched generation after prompts of token ids, greedy or sampled.
 
-A loop of our own instead of transformers' `generate`, which computes finished rows on to the end of the batch and a
-common prefix once per row. Its greedy output is the same (tested).
+Unlike transformers' `generate`, this loop drops finished rows and computes a common prefix once. Its greedy output is
+the same (tested).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from models.forward.answers import unwrapped
 
-ROWS = 32  # rows at a time; the cache grows with them, and more rows are hardly faster per row
+ROWS = 32  # rows at a time; more need a larger cache and are hardly faster per row
 
 
 def generate(
@@ -23,8 +23,8 @@ def generate(
     """Token ids after each prompt, without the stop token: greedy at temperature 0, else sampled (top_p = 1).
 
     prompts: list of (length,) ids, each at least one; limits: most new tokens per prompt; stop_ids: ids that end an
-    answer. Rows of like length go together. The model must be in evaluation mode. Seeded: sampling repeats.
-    progress: called with a line of text before each batch; what it raises ends the generation.
+    answer. Rows of similar length share a batch. The model must be in evaluation mode. The same seed repeats a sample.
+    progress: called with a line of text before each batch; an exception it raises ends the generation.
     """
     import torch
 
@@ -46,7 +46,7 @@ def generate(
 
 
 def _within_context(model, prompts, limits) -> list[int]:
-    """Limits that learned or fixed position tables allow."""
+    """Limits that fit the model's position table."""
     size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
     return [min(int(limit), size - len(prompt)) for prompt, limit in zip(prompts, limits)]
 
@@ -56,7 +56,7 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
 
     device = next(model.parameters()).device
     logits, cache, mask = _prefill(model, prompts, device)
-    alive = list(range(len(prompts)))  # the prompt that each row of the cache belongs to
+    alive = list(range(len(prompts)))  # the prompt of each row of the cache
     finished, outputs = [False] * len(prompts), [[] for _ in prompts]
     while True:
         chosen = _choose(logits, temperature, draw)
@@ -69,7 +69,7 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
         keep = [place for place, number in enumerate(alive) if not finished[number]]
         if not keep:
             return outputs
-        if len(keep) <= 0.75 * len(alive):  # narrowing copies the cache, so not for every row
+        if len(keep) <= 0.75 * len(alive):  # narrowing copies the cache, so not after every row
             index = torch.tensor(keep, device=device)
             cache.batch_select_indices(index)
             chosen, mask, alive = chosen[index], mask[index], [alive[place] for place in keep]
@@ -85,7 +85,7 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
 
 
 def _using(model, cache) -> dict:
-    """The keywords that hand the cache to the model: transformers 5.24 renamed the first for some families."""
+    """The keywords that pass the cache to the model: transformers 5.24 renamed one for some families."""
     known = inspect.signature(unwrapped(model).forward).parameters
     return {"cache" if "cache" in known else "past_key_values": cache, "use_cache": True}
 
@@ -95,13 +95,13 @@ def _choose(logits, temperature: float, draw):
     import torch
 
     if temperature == 0:
-        return logits.max(-1).indices  # argmax takes thrice as long in bfloat16
-    scaled = torch.nan_to_num(logits.float() / temperature, nan=0.0)  # a broken model samples noise, no crash
+        return logits.max(-1).indices  # argmax takes three times as long in bfloat16
+    scaled = torch.nan_to_num(logits.float() / temperature, nan=0.0)  # a broken model samples noise instead of crashing
     return torch.multinomial(scaled.softmax(-1), 1, generator=draw)[:, 0]
 
 
 def _prefill(model, prompts, device):
-    """Logits (B, V) after each prompt, the cache and its mask; [shared prefix] [padding] [rest of each prompt]."""
+    """Logits (B, V) after each prompt, the cache and its mask, laid out [shared prefix] [padding] [rest of prompt]."""
     import torch
     from transformers import DynamicCache
 
@@ -131,7 +131,7 @@ def _prefill(model, prompts, device):
 
 
 def _shared_prefix(model, prompts) -> int:
-    """Tokens that all prompts begin with, at most all but one of the shortest; 0 where a window counts places."""
+    """The length of the prompts' common prefix, at most the shortest - 1; 0 with sliding-window attention."""
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if len(prompts) < 2 or kinds != {"full_attention"} or getattr(config, "sliding_window", None):
@@ -144,7 +144,7 @@ def _shared_prefix(model, prompts) -> int:
 
 @dataclass
 class Draft:
-    """How far greedy generation is known before it is run, and where it goes on."""
+    """The part of a greedy answer that is known before generation."""
 
     prompt: Any  # ids
     known: list[int]  # greedy tokens known from the teacher-forced pass
@@ -152,9 +152,10 @@ class Draft:
 
 
 def draft(prompt, gold, predicted, limit: int) -> Draft:
-    """Greedy generation follows the gold answer up to the first token where the argmax differs, and takes that one.
+    """The gold answer up to the first token where the argmax differs, with that argmax.
 
-    So the teacher-forced pass has already decided this much of it, all of it where the model knows the answer by heart.
+    Greedy generation produces exactly this, so the teacher-forced pass already gives it; all of the answer if the model
+    knows it by heart.
     """
     wrong = np.flatnonzero(np.asarray(gold) != predicted)
     known = np.asarray(gold).tolist() if not len(wrong) else [*gold[: wrong[0]].tolist(), int(predicted[wrong[0]])]
@@ -162,7 +163,7 @@ def draft(prompt, gold, predicted, limit: int) -> Draft:
 
 
 def finish(model, drafts: list[Draft], stop_ids, progress=None) -> list[list[int]]:
-    """The greedy answers that the drafts begin, without the stop token."""
+    """The greedy answers that start with the drafts, without the stop token."""
     outputs, open_drafts = [], []
     for number, begun in enumerate(drafts):
         end = next((place for place, token in enumerate(begun.known) if token in stop_ids), None)

@@ -9,7 +9,7 @@ from models.store.folders import ModelError, quiet
 
 
 class MethodError(ValueError):
-    """A method that cannot run on this model, these rows or these settings."""
+    """The method cannot run on this model, these rows or these settings."""
 
     exit_code = 2
 
@@ -68,7 +68,7 @@ def truncate_layers(model, keep: list[int]):
 
 
 def chosen_layer(model, layer: int) -> int:
-    """The layer to read, from 0: `layer`, or for 0 the last of the first quarter (7 of 32, as published for rmu)."""
+    """The layer to read, from 0: `layer`; for 0 the last of the first quarter (7 of 32, as published for rmu)."""
     depth = len(decoder_layers(model))
     if layer >= depth:
         raise MethodError(f"layer {layer}: the model has {depth} layers, 0 to {depth - 1}")
@@ -110,9 +110,9 @@ def feed_forward_matrices(model) -> list:
 
 @contextlib.contextmanager
 def narrowed(model, index, last: int):
-    """The feed-forward block of the `last` layer works at the places `index` of the sequence alone, (1, N, d) of it.
+    """Computes the feed-forward block of the `last` layer only at the places `index` of the sequence (1, N, d).
 
-    The others get zeros from it, which nobody reads: above the last attention no place looks at another.
+    Other places get zeros, which nothing reads: above the last attention no place looks at another.
     """
     import torch
 
@@ -126,7 +126,7 @@ def narrowed(model, index, last: int):
     index, count = torch.unique(index), []
 
     def narrow(_module, args):
-        if not args:  # given by name, whatever it is
+        if not args:  # the block was called with keywords only
             return None
         count.append(args[0].shape[1])
         return (args[0].index_select(1, index), *args[1:])
@@ -148,17 +148,16 @@ def narrowed(model, index, last: int):
 
 @contextlib.contextmanager
 def capturing(model, layer: int | None, truncate: bool):
-    """Collects the output of decoder layer `layer` in the list it yields; `truncate` leaves out the layers above."""
+    """Yields a list that collects the output of decoder layer `layer`; `truncate` skips the layers above."""
     import torch
 
     caught: list = []
     if layer is None:
         yield caught
         return
-    layers = decoder_layers(model)
-    name = next(name for name, module in model.named_modules() if module is layers)
-    parent, _, child = name.rpartition(".")
+    parent, _, child = _layers_name(model).rpartition(".")
     owner = model.get_submodule(parent)
+    layers = getattr(owner, child)
     hook = layers[layer].register_forward_hook(
         lambda _module, _args, output: caught.append(output[0] if isinstance(output, tuple) else output)
     )

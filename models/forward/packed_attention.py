@@ -1,7 +1,7 @@
 """Attention over a packed batch (`models.forward.packing`), through the attention interface of transformers.
 
-Each group of segments is one product: its queries and keys are gathered from the packed sequence, and what comes out is
-gathered back. The backward pass is written by hand: autograd would fill and add a table of zeros for each piece.
+Each group of segments is one product: it gathers queries and keys from the packed sequence and gathers the outputs
+back. The backward pass is hand-written, because autograd would fill and add a table of zeros for each piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _layout: Layout | None = None
 
 @contextlib.contextmanager
 def packed_attention(model, layout: Layout):
-    """The model's attention over a packed batch; the model's own implementation is put back afterwards."""
+    """Replaces the model's attention by one over a packed batch; restores its own afterwards."""
     from transformers import AttentionInterface
 
     global _layout
@@ -46,7 +46,7 @@ def _attention(module, query, key, value, attention_mask, scaling=None, softcap=
 
 @dataclass
 class _Part:
-    """One group's rows among those of all groups, as matrices: one for each segment and each key head."""
+    """One group's rows among those of all groups, as matrices: one per segment and key head."""
 
     group: Group
     query_rows: slice
@@ -68,12 +68,15 @@ class _Part:
 
 
 class _Gather:
-    """Where the groups' rows stand in the sequence's (N * heads, d) rows, `queries`, and in (N * kv heads, d), `keys`;
-    and where the sequence's stand in the groups', `from_queries` and, for a token's own key, `from_keys`."""
+    """Index maps between the packed sequence and the groups.
+
+    `queries` and `keys` give the place of the groups' rows in the sequence's (N * heads, d) and (N * kv heads, d) rows;
+    `from_queries` and, for a token's own key, `from_keys` give the place of the sequence's rows in the groups'.
+    """
 
     def __init__(self, layout: Layout, heads: int, kv_heads: int):
         self.parts, self.kv_heads, queries, keys, query_at, key_at = [], kv_heads, [], [], 0, 0
-        from_queries = np.zeros((len(layout.ids), heads), dtype=np.int64)  # a spare token gets any output
+        from_queries = np.zeros((len(layout.ids), heads), dtype=np.int64)  # a spare token's output is arbitrary
         from_keys = np.zeros((len(layout.ids), kv_heads), dtype=np.int64)
         self.spare = slice(len(layout.ids) - layout.spare, None)
         for group in layout.groups:
@@ -93,7 +96,7 @@ class _Gather:
         self.from_queries, self.from_keys = (torch.from_numpy(x.ravel()) for x in (from_queries, from_keys))
 
     def per_token(self, rows):
-        """The gradient of the groups' keys, summed for each token: (all S, d) -> (1, kv heads, N, d)."""
+        """The gradient of the groups' keys, summed per token: (all S, d) -> (1, kv heads, N, d)."""
         total = rows.index_select(0, self.from_keys).view(1, -1, self.kv_heads, rows.shape[-1]).transpose(1, 2)
         total[:, :, self.spare] = 0
         for part in self.parts:

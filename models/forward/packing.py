@@ -1,11 +1,11 @@
-"""Packed rows: a batch as one sequence without padding in which a prefix that rows share is computed once.
+"""Packed rows: a batch as one sequence without padding that computes a prefix shared by rows once.
 
 Rows of one data set share their chat template's opening, and the variants of one question share the question. Under
-causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it;
-autograd adds up their gradients. Loss and gradient equal those of padded rows.
+causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it,
+and autograd sums their gradients. Loss and gradient equal those of padded rows.
 
-The batch becomes a tree of segments: each has a place in the packed sequence and the chain of segments before it, which
-its tokens see. Segments of like size make one group of attention (`models.forward.packed_attention`).
+The batch becomes a tree of segments. Each has a place in the packed sequence and a chain of earlier segments, which its
+tokens see. Segments of similar size form one group of attention (`models.forward.packed_attention`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
-GROUP = 4_000  # what a group of attention costs beside its products, in pairs of query and key
-MOST = 1 << 20  # pairs of a group of several segments: larger ones gain nothing together, and take memory at once
-EVEN = 16  # a group's keys are a multiple of it: products and softmax of odd numbers take longer
-ROUND = 8  # tokens of a packed batch are a multiple of it: products of an odd number of rows take 2 % longer
+GROUP = 4_000  # the overhead of a group of attention, in pairs of query and key
+MOST = 1 << 20  # most pairs in a group of several segments: larger groups gain nothing and need more memory at once
+EVEN = 16  # a group's keys are a multiple of it, because products and softmax of odd sizes take longer
+ROUND = 8  # tokens of a packed batch are a multiple of it, because products of odd sizes take 2 % longer
 
 
 @dataclass
 class Group:
-    """Segments of like size: the places in the packed sequence of their tokens, `queries` (B, T), and of what these
-    see, `keys` (B, S), of which `counts` (B,) and `seen` (B,) are real. A filled-up query sees the last key alone,
-    which is always a filled-up one, and no other query sees a filled-up key: so neither gets nor gives a gradient.
-    `before` are the chains' segments: (their place in the sequence, their place among the keys, which of the B)."""
+    """Segments of similar size.
+
+    `queries` (B, T) and `keys` (B, S) are the places in the packed sequence of their tokens and of what these see;
+    `counts` (B,) and `seen` (B,) of them are real, the rest padding. A padding query sees only the last key, which is
+    always padding, and no real query sees a padding key, so padding has no gradient. `before` lists the chains'
+    segments: (their place in the sequence, their place among the keys, which of the B).
+    """
 
     queries: np.ndarray
     keys: np.ndarray
@@ -38,7 +41,7 @@ class Group:
 
     @property
     def real(self) -> np.ndarray:
-        """Which queries are real, (B, T)."""
+        """Marks the real queries, (B, T)."""
         return np.arange(self.queries.shape[1]) < self.counts[:, None]
 
     def mask(self, window: int | None, dtype):
@@ -57,9 +60,12 @@ class Group:
 
 @dataclass
 class Layout:
-    """A packed batch: `ids` and `positions` (N,), the `groups` of attention, and per row `paths`: where its tokens
-    stand in the packed sequence, (length,) each. The last `spare` tokens make N round: they see nothing, nobody sees
-    them, and they have no gradient. `gathers` is kept for `models.forward.packed_attention`."""
+    """A packed batch: `ids` and `positions` (N,), the `groups` of attention, and for each row in `paths` the places of
+    its tokens in the packed sequence, (length,).
+
+    The last `spare` tokens round N up; they have no gradient, see nothing and are not seen.
+    `models.forward.packed_attention` keeps its index maps in `gathers`.
+    """
 
     ids: np.ndarray
     positions: np.ndarray
@@ -70,13 +76,13 @@ class Layout:
 
 
 def lay_out(rows: list[np.ndarray]) -> Layout:
-    """Packs rows of token ids into a prefix tree; rows may be in any order and may repeat."""
+    """Packs rows of token ids, in any order and possibly repeated, into a prefix tree."""
     order = sorted(range(len(rows)), key=lambda i: rows[i].tolist())
     common = [common_prefix(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
     ids, positions, lengths, chains, paths = [], [], [], [], [None] * len(rows)
 
     def place(first: int, last: int, depth: int, chain: tuple):
-        """Segments of the sorted rows first..last, which agree up to `depth`, already placed in `chain`."""
+        """Adds the segments of the sorted rows first..last; `chain` already holds their common first `depth` tokens."""
         shared = min(common[first:last], default=len(rows[order[first]]))
         if first < last and shared < depth + WORTH_SHARING:
             shared = depth
@@ -106,9 +112,9 @@ def lay_out(rows: list[np.ndarray]) -> Layout:
 
 
 def _alike(lengths: list, chains: list):
-    """Yields (segments, T, S) of each group; one joins the last group where filling up costs less than a new one."""
+    """Yields (segments, T, S) of each group; a segment joins the last group if padding costs less than a new one."""
     seen = [size + sum(lengths[i] for i in chain) for size, chain in zip(lengths, chains)]
-    even = [-(-(size + 1) // EVEN) * EVEN for size in seen]  # one at least is filled up
+    even = [-(-(size + 1) // EVEN) * EVEN for size in seen]  # at least one key is padding
     members, queries, keys = [], 0, 0
     for i in sorted(range(len(lengths)), key=lambda i: (even[i], lengths[i])):
         wider, longer = max(queries, lengths[i]), max(keys, even[i])
@@ -122,7 +128,7 @@ def _alike(lengths: list, chains: list):
 
 
 def _group(members: list, queries: int, keys: int, segments: list, chains: list) -> Group:
-    """The group of these segments, filled up to so many queries and keys."""
+    """The group of these segments, padded to `queries` and `keys`."""
     seen = [np.concatenate([segments[j] for j in (*chains[i], i)]) for i in members]
     before, places = {}, {}
     for number, i in enumerate(members):
@@ -140,15 +146,15 @@ def _group(members: list, queries: int, keys: int, segments: list, chains: list)
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
-    """Tokens that both begin with."""
+    """The number of tokens that both begin with."""
     size = min(len(a), len(b))
     differ = np.flatnonzero(a[:size] != b[:size])
     return int(differ[0]) if len(differ) else size
 
 
 def supported(model) -> bool:
-    """Whether the model's attention can be replaced and packing pays: on a CPU, where short rows waste padding."""
-    checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # outlives the layout
+    """Whether packing works for the model and pays: on a CPU, where padding of short rows costs time."""
+    checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # outlasts the layout
     sinks = any(hasattr(m, "sinks") for m in model.modules())  # keys that belong to no token
     layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
     return (

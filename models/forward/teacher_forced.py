@@ -1,4 +1,4 @@
-"""The teacher-forced pass of the evaluation: what a model says at every token of given answers, each forward once."""
+"""The teacher-forced pass of the evaluation: statistics of every token of given answers, from one forward pass."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from models.forward.answers import answer_outputs, evaluating
 
 
 def packed_batches(rows, starts_example, budget: int) -> list[list[int]]:
-    """Rows for one packed forward each: in order, so that a question is computed once for all its answers, examples
-    (`starts_example` (n,) marks their first rows) whole where they can; `budget` counts shared tokens once."""
+    """Lists of rows, each for one packed forward pass of about `budget` tokens; shared tokens count once.
+
+    Rows stay in order, so that a question is computed once for all its answers. Examples (`starts_example` (n,) marks
+    their first rows) stay whole up to twice the budget.
+    """
     batches, size, before = [[]], 0, None
     for index in range(len(rows)):
         ids = rows.ids_of(index)
@@ -26,7 +29,7 @@ def packed_batches(rows, starts_example, budget: int) -> list[list[int]]:
 
 
 def teacher_forced(model, rows, batches: list[list[int]], detailed, pad: int, progress=None) -> list[np.ndarray]:
-    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,): which in full."""
+    """(4, L) statistics of each row's answer tokens, see `_token_statistics`; `detailed` (n,) asks for all four."""
     import torch
 
     found: list = [None] * len(rows)
@@ -46,14 +49,14 @@ def teacher_forced(model, rows, batches: list[list[int]], detailed, pad: int, pr
 
 
 def _token_statistics(answers, detailed) -> np.ndarray:
-    """(4, A): nll, predicted token, mean and standard deviation of log p; the last three NaN where not `detailed` (A,).
+    """(4, A): nll, predicted token, mean and standard deviation of log p; the last three NaN unless `detailed` (A,).
 
-    In pieces, because a piece of logits in fp32 takes 200 kB per token for a vocabulary of 50,000.
+    It works in pieces, because fp32 logits take 200 kB per token for a vocabulary of 50,000.
     """
     import torch
 
     found = torch.full((4, len(answers.labels)), math.nan, dtype=torch.float64, device=answers.labels.device)
-    order = torch.argsort(answers.place, stable=True)  # tokens by the logits that they are read from
+    order = torch.argsort(answers.place, stable=True)  # tokens in the order of their logits
     edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
     for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
         logits = answers.logits[start : start + 256]
@@ -66,8 +69,8 @@ def _token_statistics(answers, detailed) -> np.ndarray:
         places, again = torch.unique(place, return_inverse=True)
         log_p, logits = (log_p, logits) if len(places) == len(log_p) else (log_p[places], logits[places])
         p = log_p.exp()
-        predicted = logits.max(-1).indices  # argmax takes thrice as long in bfloat16
-        log_p = log_p.clamp(min=-1e4)  # 0 x -inf is no number
+        predicted = logits.max(-1).indices  # argmax takes three times as long in bfloat16
+        log_p = log_p.clamp(min=-1e4)  # 0 x -inf is NaN
         mean = (p * log_p).sum(-1)
         std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()
         found[1:, tokens] = torch.stack([predicted.double(), mean.double(), std.double()])[:, again]

@@ -1,7 +1,7 @@
 """Losses: pure functions (answers, context, settings) -> one value per answer token (A,) or per row (B,).
 
-Forget losses first, then losses on counterexamples, then retain losses. The loop divides their sum by the tokens or
-rows of the whole effective batch, so none of them averages. p is the model's probability of the label, z its logits.
+Forget losses first, then losses on counterexamples, then retain losses. None of them averages: the loop divides their
+sum by the tokens or rows of the whole effective batch. p is the model's probability of the label, z its logits.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Context:
     """What a loss may need beside the answers.
 
     `reference`: the target's frozen outputs on these rows; `levels` (N,): tau per row of the set; `partner`: the
-    answers of the row that stands beside each row (the rejected answer, the refusal), with `partner_reference`;
-    `reinforced`: outputs of the target after more training on the forget set; `control` (d,): where rmu steers to.
+    answers of each row's partner (the rejected answer, the refusal), with `partner_reference`; `reinforced`: the
+    target's outputs after further training on the forget set; `control` (d,): the vector that rmu steers to.
     """
 
     reference: Reference | None = None
@@ -63,7 +63,7 @@ def gradient_ascent(answers, context, settings):
 def npo(answers, context, settings):
     """-(2/beta) log sigma(beta (NLL_i - NLLref_i)) per row (B,), sequence sums.
 
-    beta (1/nats) sets how soon a row that is already forgotten stops pulling; beta -> 0 is gradient ascent. At the
+    beta (1/nats) sets how soon a forgotten row stops pulling; beta -> 0 is gradient ascent. At the
     reference the loss is (2/beta) ln 2. Zhang et al. 2024 (arXiv:2404.05868), eq. 3.
     """
     ratio = answers.sequence_nll() - context.reference.sequence_nll(answers)
@@ -73,28 +73,28 @@ def npo(answers, context, settings):
 def simnpo(answers, context, settings):
     """-(2/beta) log sigma(beta l_i - margin) per row (B,), length-normalised, no reference.
 
-    The margin is subtracted as it is, not multiplied by beta. Fan et al. 2024 (arXiv:2410.07163), eq. 5.
+    beta does not multiply the margin. Fan et al. 2024 (arXiv:2410.07163), eq. 5.
     """
     return -2 / settings.beta * F.logsigmoid(settings.beta * answers.sequence_mean() - settings.margin)
 
 
 def level_matching(answers, context, settings):
-    """(l_i - tau_i)^2 per row (B,): forget a row to the loss that rows never seen have, and stop there.
+    """(l_i - tau_i)^2 per row (B,): raises a row's loss to that of rows never seen, and stops there.
 
-    tau_i (nats per token) is drawn once, seeded, from the target model's mean losses on holdout rows, or lies around
-    `level` where there is no holdout. Ours; kin to flooding (Ishida et al. 2020, arXiv:2002.08709) on the forget set.
+    tau_i (nats per token) is drawn once, seeded, from the target model's mean losses on holdout rows, or around `level`
+    without a holdout set. Ours; kin to flooding (Ishida et al. 2020, arXiv:2002.08709) on the forget set.
     """
     levels = context.levels[answers.indices.to(context.levels.device)].to(answers.logits.device)
     return (answers.sequence_mean() - levels).square()
 
 
 def profile_matching(answers, context, settings):
-    """mean_t huber(l_t - tau_t) per row (B,): the losses of a row's tokens to those of a row never seen.
+    """mean_t huber(l_t - tau_t) per row (B,): moves the losses of a row's tokens to those of a row never seen.
 
-    The mean of a row alone leaves open where its loss lies: a few tokens may carry all of it while the rest stays known
-    by heart. tau (nats), `levels` (N, L) padded, holds the sorted token losses of a holdout row under the target model,
-    the highest on the tokens that tell most (`place_profiles`). Huber (delta 1 nat): a token far from its level pulls
-    no harder than in gradient ascent. Ours.
+    A row's mean alone does not say where its loss lies: a few tokens may carry all of it while the rest stays known by
+    heart. tau (nats), `levels` (N, L) padded, holds the token losses of a holdout row under the target model, the
+    highest on the most telling tokens (`place_profiles`). Huber (delta 1 nat) keeps a token far from its level from
+    pulling harder than in gradient ascent. Ours.
     """
     losses, counts = answers.token_nll(), answers.lengths().long()
     place = torch.arange(len(losses), device=losses.device) - (counts.cumsum(0) - counts)[answers.row]
@@ -104,22 +104,22 @@ def profile_matching(answers, context, settings):
 
 
 def stay_forgotten(answers, context, settings):
-    """max(0, lref_i - l_i)^2 per row (B,): rows of an earlier request keep the loss they have reached.
+    """max(0, lref_i - l_i)^2 per row (B,): a hinge that keeps rows of an earlier request forgotten.
 
     l_i (nats per token) is the row's mean loss, lref_i that of the model the run starts from, which has forgotten the
-    row. Zero as long as the row stays there or above, so it pushes no row further than it is, whatever the method that
-    unlearns the next request. Ours; one side of level matching.
+    row. The loss is zero while the row stays at that level or above, so no method pushes it further. Ours; one side of
+    level matching.
     """
     reached = context.reference.sequence_nll(answers) / answers.lengths()
     return F.relu(reached - answers.sequence_mean()).square()
 
 
 def place_profiles(profiles, forget, retain):
-    """Levels per answer token, (N, longest answer): each row's profile (N, K), sorted, laid on its tokens by rarity.
+    """Levels per answer token, (N, longest answer): assigns each row's sorted profile to its tokens by rarity.
 
-    A token that stands in the row's own prompt can be copied from there and comes first (lowest levels), the others
-    follow by how often the retain answers hold them: what is rare there, a name or a date, is what a model that never
-    saw the row cannot know. (N, K) quantiles on an even grid of (0, 1).
+    `profiles` (N, K): quantiles on an even grid of (0, 1). Tokens from the row's own prompt, which can be copied, get
+    the lowest levels. The others follow by frequency in the retain answers: a token rare there, such as a name or a
+    date, is one that a model which never saw the row cannot know.
     """
     counts: dict[int, int] = {}
     for i in range(len(retain)):
@@ -138,9 +138,9 @@ def place_profiles(profiles, forget, retain):
 
 
 def draw_levels(holdout_losses, count: int, level: float, seed: int):
-    """tau_i for level_matching, (count,): the holdout rows' losses drawn without replacement, again and again.
+    """tau_i for level_matching, (count,): the holdout rows' losses, drawn in rounds without replacement.
 
-    Without holdout rows: normal around `level` with a tenth of it as standard deviation.
+    Without holdout rows: normal around `level`, with a tenth of it as standard deviation.
     """
     draw = np.random.default_rng([seed, 7])
     if holdout_losses is None or not len(holdout_losses):
@@ -152,7 +152,7 @@ def draw_levels(holdout_losses, count: int, level: float, seed: int):
 def draw_profiles(holdout_losses, count: int, level: float, seed: int, grid: int = 64):
     """Quantile functions of token losses for profile_matching, (count, grid): holdout rows drawn as in `draw_levels`.
 
-    Without holdout rows: those of an exponential distribution with mean `level`.
+    Without holdout rows: quantiles of an exponential distribution with mean `level`.
     """
     places = (np.arange(grid) + 0.5) / grid
     if holdout_losses is None or not len(holdout_losses):
@@ -163,7 +163,7 @@ def draw_profiles(holdout_losses, count: int, level: float, seed: int, grid: int
 
 
 def weighted_ascent(answers, weight):
-    """-sg[weight] NLL_t per answer token (A,): the kernel of the reweighted ascents; the weight takes no gradient."""
+    """-sg[weight] NLL_t per answer token (A,): the kernel of the reweighted ascents; sg stops the gradient."""
     return -weight.detach() * answers.token_nll()
 
 
@@ -186,7 +186,7 @@ def satimp(answers, context, settings):
 
 
 def ce_u(answers, context, settings):
-    """CE(sg softmax(z with z_y = -inf), softmax(z)) per answer token (A,): towards itself without the true token.
+    """CE(sg softmax(z with z_y = -inf), softmax(z)) per answer token (A,): toward itself without the true token.
 
     The gradient on z is softmax(z) minus the target and sums to 0. Yang 2025 (arXiv:2503.01224).
     """
@@ -202,7 +202,7 @@ def max_entropy(answers, context, settings):
 def logit_flattening(answers, context, settings):
     """(max_v z - mean_v z)^2 per answer token (A,), zero for flat logits. Entesari et al. 2025 (arXiv:2506.05314).
 
-    Only positions that predict answer tokens count: the published code's mask was not shifted.
+    Only positions that predict answer tokens count; the published code did not shift its mask.
     """
     logits = answers.logits.float()
     return (logits.amax(-1) - logits.mean(-1)).square()
@@ -223,14 +223,14 @@ def undial(answers, context, settings):
     """CE(softmax(z_ref - strength * onehot(y)), p_theta) per token (A,).
 
     Distils the model's own distribution with the true token pushed down by `strength` nats. Only answer tokens are
-    indexed, so no label is ever a padding marker. Dong et al. 2025 (arXiv:2402.10052), eq. 2.
+    indexed, so no label is a padding marker. Dong et al. 2025 (arXiv:2402.10052), eq. 2.
     """
     reference = context.reference.logits(answers)
     return soft_cross_entropy(demoted(reference, answers.labels, settings.strength), answers.logits)
 
 
 def least_likely(nll, answers, share: float):
-    """Whether a token is among the ceil(share * |S_i|) least likely of its row, (A,) bool; the first of equals."""
+    """Marks the ceil(share * |S_i|) least likely tokens of each row, (A,) bool; the first of equals."""
     order = (-nll).argsort(stable=True)
     order = order[answers.row[order].argsort(stable=True)]
     lengths = answers.lengths().long()
@@ -244,8 +244,8 @@ def least_likely(nll, answers, share: float):
 def shred(answers, context, settings):
     """KL(target || theta) per token (A,): target is the reference, on its least likely tokens with the label demoted.
 
-    The least likely `token_share` of a row's answer tokens hold what was memorised; the others anchor the model.
-    Published with the target cut to its K most likely tokens, here the whole distribution. Hu et al. 2026
+    The least likely `token_share` of a row's answer tokens hold what was memorised; the others anchor the model. The
+    paper cuts the target to its K most likely tokens; here it is the whole distribution. Hu et al. 2026
     (arXiv:2605.07482).
     """
     reference = context.reference.logits(answers).float()
@@ -258,8 +258,8 @@ def shred(answers, context, settings):
 def generic_prediction(answers, context, settings):
     """CE(softmax(v), p_theta) per token (A,), v = z_ref - scale * relu(z_reinforced - z_ref).
 
-    What more training on the forget set raises is what the forget set taught; v is without it. Eldan & Russinovich
-    2023 (arXiv:2310.02238), eq. 1; soft labels, without the paper's dictionary of replaced names.
+    Further training on the forget set raises what that set taught; v leaves it out. Eldan & Russinovich 2023
+    (arXiv:2310.02238), eq. 1; soft labels, without the paper's dictionary of replaced names.
     """
     base = context.reference.logits(answers).float()
     raised = (context.reinforced.logits(answers).float() - base).relu()
@@ -269,8 +269,8 @@ def generic_prediction(answers, context, settings):
 def rmu(answers, context, settings):
     """mean_d (h - control)^2 per answer token (A,), h (A, d) a layer's output, control = c u, u a fixed unit vector.
 
-    Each token counts once, whatever the lengths of the other rows (published code broadcast (b,) with (b, 1)).
-    Taken where answer tokens are predicted. Li et al. 2024 (arXiv:2403.03218), eq. 1.
+    Each token counts once, independent of other rows' lengths (published code broadcast (b,) with (b, 1)), at the
+    positions that predict answer tokens. Li et al. 2024 (arXiv:2403.03218), eq. 1.
     """
     return (answers.activation.float() - context.control).square().mean(-1)
 
@@ -282,7 +282,7 @@ def rmu(answers, context, settings):
 def preference(answers, context, settings):
     """-(2/beta) log sigma(beta [(log pi - log ref)(chosen) - (log pi - log ref)(rejected)]) per row (B,).
 
-    Sequence sums; the rows are the counterexamples, each with the forget row it answers as partner. At the reference
+    Sequence sums. The rows are the counterexamples; each one's partner is the forget row it answers. At the reference
     the loss is (2/beta) ln 2. Rafailov et al. 2023 (arXiv:2305.18290), eq. 7, scaled as npo.
     """
     chosen = context.reference.sequence_nll(answers) - answers.sequence_nll()
@@ -305,7 +305,7 @@ def label_divergence(answers, context, settings):
 
 
 def retain_kl(answers, context, settings):
-    """KL(reference || theta) per answer token (A,): keeps the whole distribution, not the label alone."""
+    """KL(reference || theta) per answer token (A,): keeps the whole distribution, not only the label."""
     return kl_divergence(context.reference.logits(answers), answers.logits)
 
 
@@ -338,7 +338,7 @@ def retain_hidden_state(answers, context, settings):
 def answer_preservation(answers, context, settings):
     """-(1/beta) log sigma(beta (log p(answer) - log p(refusal))) per row (B,), sequence sums.
 
-    The rows are retain rows, each with a refusal of its question as partner. Yuan et al. 2024 (arXiv:2410.08109).
+    The rows are retain rows; each one's partner is a refusal of its question. Yuan et al. 2024 (arXiv:2410.08109).
     """
     margin = context.partner.sequence_nll() - answers.sequence_nll()
     return -1 / settings.beta * F.logsigmoid(settings.beta * margin)
@@ -346,8 +346,11 @@ def answer_preservation(answers, context, settings):
 
 @dataclass(frozen=True)
 class RetainLoss:
-    """A retain term: its function, what it needs of the target ("distribution", "activation"), what it is reduced
-    over, the counterexamples that stand beside its rows, and settings for methods that do not have them."""
+    """A retain term.
+
+    `needs_reference` of the target is "", "distribution" or "activation"; `reduction` is over each "token" or "row";
+    `augmentation` names the counterexamples beside its rows; `defaults` are settings for methods that lack them.
+    """
 
     function: Callable | None
     needs_reference: str = ""
@@ -357,7 +360,7 @@ class RetainLoss:
 
     @property
     def reads(self) -> str:
-        """What the function looks at: "logits" or a layer's "activation"."""
+        """What the function reads: "logits" or a layer's "activation"."""
         return "activation" if self.needs_reference == "activation" else "logits"
 
 

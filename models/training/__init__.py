@@ -1,4 +1,4 @@
-"""How weights move: the flat AdamW, FSDP2, agreement between processes, terms of a step and their state.
+"""Training: a run's stages, the terms of a step, the flat AdamW, FSDP2, agreement between processes.
 
-In: code between a gradient and a checkpoint. Not here: what the loss is (models/methods) or says (models/forward).
+In: code between a loss and a checkpoint. Not here: the losses (models/methods), forward passes (models/forward).
 """

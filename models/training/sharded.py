@@ -1,8 +1,8 @@
 """Fully sharded data parallel (FSDP2): each process holds a part of every weight, its gradient and AdamW's moments.
 
-Asked for through accelerate's configuration (`accelerate launch --use_fsdp`, or ACCELERATE_USE_FSDP=true under
-torchrun). The layers are sharded here by torch's `fully_shard`, not by `accelerator.prepare`: that wants the optimizer
-before the references are cached, and leaves FSDP out on a CPU, where the tests run it.
+Accelerate's configuration asks for it (`accelerate launch --use_fsdp`, or ACCELERATE_USE_FSDP=true under torchrun).
+This module shards with torch's `fully_shard`, not with `accelerator.prepare`, which needs the optimizer before the
+references are cached and skips FSDP on a CPU, where the tests run it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from models.training.weights import FlatAdamW
 
 
 def wanted(accelerator) -> bool:
-    """Whether accelerate's configuration asks for FSDP, and there is more than one process to share out to."""
+    """Whether accelerate's configuration asks for FSDP and the run has several processes."""
     return together.count(accelerator) > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def refuse(method, settings):
-    """Raises MethodError for what needs whole matrices or sums over all weights, naming it."""
+    """Raises MethodError, with the reasons, for a run that needs whole matrices or sums over all weights."""
     reasons = {
         "a regulariser": method.regularizer != "none" and settings.regularizer_weight,
         "its own update of the weights": method.update,
         "several phases": method.phases,
-        "a layer's output": method.reads == "activation" or getattr(settings, "retain_loss", None) == "hidden_state",
+        "a layer's output": method.reads == "activation" or settings.retain_loss == "hidden_state",
         "a change of the weights at the end": method.finish,
         "--sam_rho": settings.sam_rho,
         "--gradient_surgery": settings.gradient_surgery,
         "--auto_batch": settings.auto_batch,
     }
-    found = [reason for reason, there in reasons.items() if there]
+    found = [reason for reason, applies in reasons.items() if applies]
     if os.environ.get("FSDP_OFFLOAD_PARAMS", "").lower() == "true":
         found.append("FSDP's offloading to the CPU")
     if found:
@@ -45,25 +45,25 @@ def refuse(method, settings):
 
 
 class ShardedAdamW(FlatAdamW):
-    """AdamW on this process's parts of the weights; `FlatAdamW`'s interface, its `flats` being those parts."""
+    """AdamW on this process's parts of the weights, with `FlatAdamW`'s interface; `flats` are those parts."""
 
     def __init__(self, model, *, weight_decay: float, compute_dtype, accelerator, frozen=()):
         self.accelerator, self.model = accelerator, model
         self.plain = _without_weights(model, frozen)
-        self.compute_dtype = torch.float32  # of the masters; FSDP casts what it gathers
+        self.compute_dtype = torch.float32  # the masters' type; FSDP casts what it gathers
         policy = MixedPrecisionPolicy(param_dtype=None if compute_dtype == torch.float32 else compute_dtype,
                                       reduce_dtype=torch.float32)  # fmt: skip
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
         for layer in decoder_layers(unwrapped(model)):
             fully_shard(layer, mesh=mesh, mp_policy=policy)
-        # the outermost too: left whole after a forward pass, it would hide what is done to the parts before the next
+        # reshard the outermost too: kept whole, it would hide changes to its parts before the next forward pass
         fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.names = {p: name for name, p in trainable}
         self.stale, self.gradient, self.rows, self.moments = set(), {}, {}, []
         self.slots, self.flats, self._grads, groups = [], [], [], {True: [], False: []}
         for _, p in trainable:
-            flat = p.to_local().detach().view(-1)  # the same memory: what AdamW does to it, FSDP gathers
+            flat = p.to_local().detach().view(-1)  # the same memory: FSDP gathers what AdamW changes
             flat.grad = torch.zeros_like(flat)
             self.flats.append(flat)
             self._grads.append(flat.grad)
@@ -82,7 +82,7 @@ class ShardedAdamW(FlatAdamW):
             p.grad = None
 
     def gather(self):
-        """After the backward passes: FSDP has averaged over the processes, and the sum is wanted."""
+        """After the backward passes: turns FSDP's mean over the processes into the sum."""
         for (p, _), slot in zip(self.slots, self._grads):
             if p.grad is not None:
                 slot.add_(p.grad.to_local().reshape(-1).float(), alpha=self.accelerator.num_processes)
@@ -111,17 +111,17 @@ class ShardedAdamW(FlatAdamW):
                 for name, value in self.adamw.state.get(flat, {}).items()}  # fmt: skip
 
     def load_state(self, tensors: dict):
-        """Puts back what `state` gave."""
+        """Restores `state`."""
         self.reset()
         for key, value in tensors.items():
             number, name = key.split(".")
             self.adamw.state[self.flats[int(number)]][name] = value.clone()
 
     def refresh(self):
-        """Nothing: the parts are the weights."""
+        """Does nothing: the parts are the weights."""
 
     def release(self):
-        """The whole weights in the main process, as the model of the kind that was sharded; None in the others."""
+        """The whole, unsharded model in the main process; None in the others."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -129,16 +129,16 @@ class ShardedAdamW(FlatAdamW):
         if not self.accelerator.is_main_process:
             return None
         plain = self.plain
-        plain.load_state_dict(state, assign=True, strict=False)  # tied weights stand there once
+        plain.load_state_dict(state, assign=True, strict=False)  # the state holds tied weights once
         unwrapped(plain).tie_weights()
         left = [name for name, p in plain.named_parameters() if p.is_meta]
         if left:
-            raise MethodError(f"weights that did not come together again: {', '.join(left[:5])}")
+            raise MethodError(f"weights missing after gathering the shards: {', '.join(left[:5])}")
         return plain.eval()
 
 
 def _without_weights(model, frozen):
-    """A copy of a model whose weights are on the meta device; ties and buffers as they are, `frozen` ones thawed."""
+    """A copy of the model with its weights on the meta device; keeps ties and buffers, thaws `frozen` weights."""
     thawed = {id(p) for p in frozen}
     memo = {
         id(p): torch.nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad or id(p) in thawed)

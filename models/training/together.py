@@ -1,14 +1,14 @@
-"""How the processes of one run stay together: every exchange begins with an agreement that nobody has failed.
+"""How the processes of one run stay together: every exchange begins by agreeing that no process has failed.
 
-A process that fails meets the others at their next agreement, whichever it is; without that they would wait for it
-until the communication times out. With one process, or without accelerate, all of this is nothing.
+A failing process tells the others at their next agreement; otherwise they would wait for it until the communication
+times out. With one process, or without accelerate, these functions do nothing.
 """
 
 from __future__ import annotations
 
 
 class Elsewhere(ValueError):
-    """Another process of the run failed or was stopped; says which, why, and carries its exit code."""
+    """Another process of the run failed or was stopped; says which and why, and has its exit code."""
 
     def __init__(self, rank: int, message: str, exit_code: int):
         super().__init__(f"process {rank}: {message}")
@@ -26,9 +26,9 @@ def rank(accelerator) -> int:
 
 
 def agree(accelerator, value=None, error: BaseException | None = None) -> list:
-    """Every process's `value`, in the order of their ranks.
+    """Every process's `value`, by rank.
 
-    Raises `Elsewhere` in a process without an `error` of its own where another came with one.
+    Raises `Elsewhere` in a process without `error` if another process has one.
     """
     if count(accelerator) == 1:
         return [value]
@@ -48,9 +48,9 @@ def exit_code(error: BaseException) -> int:
 
 
 def share(accelerator, items: list) -> list[tuple]:
-    """This process's part of `items`, (item, whether the result counts): the same number of them in every process.
+    """This process's part of `items` as (item, whether its result counts): equally many in every process.
 
-    What is left over is filled up with items that do not count: a sharded model's forward pass needs all processes.
+    Items that do not count fill up the rest, because a sharded model's forward pass needs all processes.
     """
     world = count(accelerator)
     rounds = -(-len(items) // world)
@@ -58,7 +58,7 @@ def share(accelerator, items: list) -> list[tuple]:
 
 
 def summed(accelerator, *tensors) -> list:
-    """The sums over all processes, on the CPU: of parts that are zero but in one process the whole, exactly."""
+    """The sums over all processes, on the CPU; exact for parts that are zero in all processes but one."""
     if count(accelerator) == 1:
         return list(tensors)
     agree(accelerator)

@@ -1,4 +1,4 @@
-"""Weights in training: one flat fp32 master under the model, one fused AdamW, and the type to compute in."""
+"""Weights in training: one flat fp32 master under the model, one fused AdamW, the compute type, gradient algebra."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time
 
 
 class FlatAdamW:
-    """AdamW over flat fp32 copies of the trainable weights, computing in a cheaper type where asked.
+    """AdamW over flat fp32 copies of the trainable weights, with an optional cheaper compute type.
 
-    bf16 weights without an fp32 master do not learn: an update below 1/256 of a weight is rounded away, and
-    unlearning makes small updates. With `compute_dtype` fp32 the model's weights are views of the master. Else a weight
-    has a gradient only from the backward pass to the step, in memory that the activations have left: in the type it was
-    computed in, and in fp32 as soon as a second one is added.
+    bf16 weights need an fp32 master: they round away an update below 1/256 of a weight, and unlearning makes small
+    updates. With `compute_dtype` fp32 the model's weights are views of the master. Otherwise a gradient exists only
+    from the backward pass to the step, in memory that the activations have freed: in the type it was computed in, and
+    in fp32 once a second one is added.
     """
 
     def __init__(self, model, *, weight_decay: float = 0.0, compute_dtype=None):
@@ -28,10 +28,10 @@ class FlatAdamW:
         self.original = {p: p.dtype for p in model.parameters()}
         self.names = {p: name for name, p in trainable}
         matrices = [p for _, p in trainable if p.ndim > 1]
-        vectors = [p for _, p in trainable if p.ndim <= 1]  # biases and norms take no weight decay
+        vectors = [p for _, p in trainable if p.ndim <= 1]  # biases and norms have no weight decay
         self.flats, self.slots, self.frozen, self.hooks = [], [], {}, []
-        self.gradient, self._grads = {}, None  # by weight; in fp32 and laid out flat where somebody asked for that
-        self.stale = set()  # weights whose place in the flat gradient holds an earlier step's
+        self.gradient, self._grads = {}, None  # by weight; fp32 and flat once `grads` is read
+        self.stale = set()  # weights whose flat gradient is still an earlier step's
         self.moments, self._pieces, self._places, self.decays, self.taken = [], [], [], [], 0
         for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
             if parameters:
@@ -41,7 +41,7 @@ class FlatAdamW:
         self._gather_rows_of_embeddings(model)
         for p in model.parameters():
             if not p.requires_grad and p.is_floating_point() and p.dtype != compute_dtype:
-                low = p.data.to(compute_dtype)  # put back as it was: a frozen weight must not even be rounded
+                low = p.data.to(compute_dtype)  # restored later: a frozen weight must not even be rounded
                 self.frozen[p] = None if torch.equal(low.to(p.dtype), p.data) else p.data
                 p.data = low
         if compute_dtype == torch.float32:
@@ -65,9 +65,11 @@ class FlatAdamW:
             start = stop
 
     def _gather_rows_of_embeddings(self, model):
-        """On a CPU: of an embedding's gradient the few rows that have one, in `rows` by weight, until it is taken; a
-        table of zeros for the others, added to the head's gradient where the two are tied, took a twentieth of a step.
-        An embedding that does more than look up gives a sparse gradient instead, which costs a copy of the head's."""
+        """On a CPU, collects an embedding's gradient as its few non-zero rows, in `rows` by weight.
+
+        A dense table, mostly zeros and added to a tied head's gradient, took a twentieth of a step. An embedding that
+        does more than look up gives a sparse gradient instead, which costs a copy of the head's.
+        """
         if self.compute_dtype == torch.float32 or self.flats[0].device.type != "cpu":
             return
         found = [m for m in model.modules() if isinstance(m, torch.nn.Embedding) and m.weight.requires_grad]
@@ -80,12 +82,9 @@ class FlatAdamW:
                 self.sparse.append(module)
 
     def _take(self, p):
-        """During the backward pass: takes a low-precision gradient away from its weight.
-
-        What is added to another one is added in fp32, which does not round.
-        """
+        """Takes a low-precision gradient from its weight during the backward pass; adds to an earlier one in fp32."""
         grad, p.grad = p.grad, None
-        if grad is None:  # an embedding that is no head: `gather` adds its rows
+        if grad is None:  # an untied embedding: `gather` adds its rows
             return
         if not grad.is_sparse:
             _add_rows(grad, self.rows.get(p, []))
@@ -100,7 +99,7 @@ class FlatAdamW:
 
     @property
     def grads(self) -> list:
-        """The gradient laid out as `flats`, from the first time on that somebody compares or edits it so."""
+        """The gradient laid out as `flats`; it stays so from the first read on."""
         if self._grads is None:
             self._lay_gradient_flat()
         return self._grads
@@ -124,7 +123,7 @@ class FlatAdamW:
             grad.zero_()
 
     def begin_step(self):
-        """Before the first backward of a step: as `zero_grad`, but what the backward overwrites is not zeroed first."""
+        """Before the first backward of a step: `zero_grad`, except for gradients that the backward overwrites."""
         if self.compute_dtype == torch.float32 or self._grads is None:
             self.zero_grad()
         else:
@@ -136,22 +135,22 @@ class FlatAdamW:
             rows.clear()
 
     def gather(self):
-        """After the backward passes of a step: the gradient of what none of them reached is zero."""
+        """After the backward passes of a step: a weight that none of them reached gets a zero gradient."""
         for p, _ in self.slots:
             if p not in self.gradient:
                 self.gradient[p] = torch.zeros_like(p)
             elif p in self.stale:
                 self.gradient[p].zero_()
-            _add_rows(self.gradient[p], self.rows.get(p, []))  # of an embedding that is no head
+            _add_rows(self.gradient[p], self.rows.get(p, []))  # an untied embedding's
         self.stale = set()
 
     def by_weight(self) -> list:
-        """The gathered gradient of each weight in fp32, in the same order in every process; may be edited in place."""
+        """The gathered gradient of each weight in fp32, in the same order in every process; editable in place."""
         self.gradient = {p: self.gradient[p].float() for p, _ in self.slots}
         return list(self.gradient.values())
 
     def parts(self) -> list:
-        """The gathered gradient in fp32, in the fewest pieces there are."""
+        """The gathered gradient in fp32, in as few tensors as it has."""
         return self._grads if self._grads is not None else self.by_weight()
 
     def grad_norm(self) -> float:
@@ -160,9 +159,9 @@ class FlatAdamW:
         return math.sqrt(sum(_square(part) for part in parts))
 
     def step(self, learning_rate: float, scale: float = 1.0):
-        """One AdamW step with the gradient multiplied by `scale`, then the compute copies refreshed.
+        """One AdamW step with the gradient multiplied by `scale`; then refreshes the compute copies.
 
-        Piece by piece, so that the whole gradient never stands there in both types.
+        It works piece by piece, so that the whole gradient never exists in both types.
         """
         if not self.moments:
             self._lay_moments_flat()
@@ -179,8 +178,10 @@ class FlatAdamW:
             self.gradient.clear()
 
     def _cut(self):
-        """Yields (weight decay, and lists: weights, masters, two moments, (weight, which part)) of at most PIECE
-        weights; all are 1-d."""
+        """Yields (weight decay, weights, masters, moments, squares, (weight, slice)) of at most PIECE weights.
+
+        All but the first are lists; their tensors are 1-d.
+        """
         at_once = PIECE.get(self.flats[0].device.type, PIECE["cuda"])
         for number, decay in enumerate(self.decays):
             held, room = [], at_once
@@ -209,7 +210,7 @@ class FlatAdamW:
         return {**tensors, "step": torch.tensor(float(self.taken))} if tensors else {}
 
     def load_state(self, tensors: dict):
-        """Puts back what `state` gave."""
+        """Restores `state`."""
         self.reset()
         if not tensors:
             return
@@ -220,13 +221,13 @@ class FlatAdamW:
                 flat.copy_(tensors[f"{i}.{name}"])
 
     def refresh(self):
-        """Copies the master into the compute weights (nothing to do where they are the same memory)."""
+        """Copies the master into the compute weights, unless they share memory."""
         pairs = [(p.data, master) for p, master in self.slots if p.dtype != torch.float32]
         if pairs:
             torch._foreach_copy_([p for p, _ in pairs], [master for _, master in pairs])
 
     def snapshot(self, into: list | None = None) -> list:
-        """A copy of the fp32 master, in the memory of an older one where that is given."""
+        """A copy of the fp32 master, in the memory of an older snapshot if given."""
         if not into:
             return [flat.clone() for flat in self.flats]
         for saved, flat in zip(into, self.flats):
@@ -234,24 +235,24 @@ class FlatAdamW:
         return into
 
     def forget_half(self):
-        """Before a step's backward is begun anew: drops what one that broke off has left."""
+        """Drops what an interrupted backward pass left, before the step starts again."""
         for p, _ in self.slots:
             if p.dtype != torch.float32:
                 p.grad = None
         self.begin_step()
 
     def restore(self, snapshot: list):
-        """Puts a snapshot back."""
+        """Restores a snapshot."""
         for flat, saved in zip(self.flats, snapshot):
             flat.copy_(saved)
         self.refresh()
 
     def reset(self):
-        """Forgets the moments: what comes next is another training."""
+        """Forgets the moments, before another training."""
         self.moments, self._pieces, self.taken = [], [], 0
 
     def take_grads(self) -> list:
-        """The gathered gradient, which is zero afterwards."""
+        """The gathered gradient; zeroes it."""
         taken = [grad.clone() for grad in self.grads]
         self.zero_grad()
         return taken
@@ -263,9 +264,9 @@ class FlatAdamW:
         self.refresh()
 
     def extrapolate(self, anchor: list, scale: float):
-        """theta <- anchor + scale * (theta - anchor), a task vector scaled; scale 1 changes nothing.
+        """theta <- anchor + scale * (theta - anchor), a scaled task vector; scale 1 changes nothing.
 
-        Of LoRA's product B A only B is scaled (it is zero at the anchor), so that the product is.
+        Of LoRA's product B A only B, which is zero at the anchor, is scaled; that scales the product.
         """
         kept = [(master, master.clone()) for p, master in self.slots if ".lora_A." in self.names[p]]
         for flat, start in zip(self.flats, anchor):
@@ -277,7 +278,7 @@ class FlatAdamW:
     def shrink_and_noise(self, share: float, scale: float, seed: int):
         """theta <- (1 - share) theta + share * scale * N for every matrix, N Xavier-uniform; share 0 changes nothing.
 
-        Vectors (norms, biases) stay: Xavier's bound is not defined for them.
+        Vectors (norms, biases) stay, because Xavier's bound is undefined for them.
         """
         draw = torch.Generator(device=self.flats[0].device).manual_seed(seed)
         for _, master in self.slots:
@@ -287,7 +288,7 @@ class FlatAdamW:
         self.refresh()
 
     def release(self):
-        """Gives the model plain weights of the type it came with, from the fp32 master; training is over."""
+        """Gives the model plain weights of its original type, from the fp32 master; training is over."""
         for p, master in self.slots:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
@@ -301,7 +302,7 @@ class FlatAdamW:
 
 
 class _Rows(torch.autograd.Function):
-    """What an embedding has looked up; the gradient of its rows goes to `found` as (ids (n,), gradient (n, d))."""
+    """An embedding's output; its backward pass appends (ids (n,), their gradient (n, d)) to `found`."""
 
     @staticmethod
     def forward(ctx, weight, ids, values, found, padding):
@@ -318,7 +319,7 @@ class _Rows(torch.autograd.Function):
 
 
 def _hand_over_rows(rows: dict):
-    """A forward hook; a function, since a copy of the model shall not come with a copy of the optimizer."""
+    """A forward hook. A method would make a copy of the model copy the optimizer too."""
 
     def hook(module, args, output):
         if not output.requires_grad or module.weight not in rows:
@@ -329,7 +330,7 @@ def _hand_over_rows(rows: dict):
 
 
 def _add_rows(grad, rows: list):
-    """Adds an embedding's rows to its dense gradient in place, those of one id summed in fp32, and empties `rows`."""
+    """Adds an embedding's rows to its dense gradient in place, sums equal ids in fp32, empties `rows`."""
     if rows:
         ids, values = map(torch.cat, zip(*rows))
         places, which = ids.unique(return_inverse=True)
@@ -338,7 +339,7 @@ def _add_rows(grad, rows: list):
 
 
 def _square(values) -> float:
-    """Sum of squares; on a CPU in pieces, whose fp32 copies stay in the processor's cache."""
+    """Sum of squares; on a CPU in pieces whose fp32 copies fit the processor's cache."""
     if values.device.type != "cpu":
         return float(torch.linalg.vector_norm(values, dtype=torch.float32)) ** 2
     parts = (piece.float() for piece in values.reshape(-1).split(PIECE["cpu"]))
@@ -346,14 +347,14 @@ def _square(values) -> float:
 
 
 def _add(total, grad):
-    """total (fp32) += grad, which may name rows alone (sparse); `total`."""
+    """total (fp32) + grad, in place; `grad` may be sparse."""
     if grad.is_sparse:
         return total.index_add_(0, grad._indices()[0], grad._values().float())
-    return total.add_(grad.float())  # one type: torch adds mixed types several times slower
+    return total.add_(grad.float())  # torch adds mixed types several times slower
 
 
 def compute_dtype(name: str, device):
-    """The type to compute in: "auto" is bf16 where the processor multiplies it natively, else fp32."""
+    """The type to compute in: "auto" is bf16 if the processor multiplies it natively, else fp32."""
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda":
@@ -364,8 +365,8 @@ def compute_dtype(name: str, device):
 
 @contextlib.contextmanager
 def computing_in(model, dtype):
-    """The model's weights in another type for a while; buffers stay, since rotary frequencies do not survive bf16."""
-    saved = [(p, p.data) for p in model.parameters() if p.is_floating_point()]  # others hold codes, not numbers
+    """The model with its weights in another type. Buffers stay: bf16 would ruin rotary frequencies."""
+    saved = [(p, p.data) for p in model.parameters() if p.is_floating_point()]  # others are quantised codes
     for p, data in saved:
         p.data = data.to(dtype)
     yield
@@ -374,7 +375,7 @@ def computing_in(model, dtype):
 
 
 def set_dropout(model, probability: float):
-    """Sets every dropout of the model, attention's included, to `probability`."""
+    """Sets every dropout of the model, in attention too, to `probability`."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
@@ -391,7 +392,7 @@ def dot(a: list, b: list) -> float:
 def without_conflict(forget: list, retain: list) -> list:
     """The forget gradient without its part against the retain gradient: g_f - min(0, g_f.g_r) / |g_r|^2 g_r.
 
-    Unchanged without conflict; afterwards the dot product is not negative. Yu et al. 2020 (arXiv:2001.06782).
+    Without a conflict it is unchanged; the result's dot product is not negative. Yu et al. 2020 (arXiv:2001.06782).
     """
     conflict, size = dot(forget, retain), dot(retain, retain)
     if conflict >= 0 or size == 0:
@@ -400,7 +401,7 @@ def without_conflict(forget: list, retain: list) -> list:
 
 
 def ascent_step(gradient: list, radius: float) -> list:
-    """radius * g / |g|: where a sharpness-aware step looks. Foret et al. 2021 (arXiv:2010.01412), eq. 2."""
+    """radius * g / |g|: the way to a sharpness-aware step's gradient. Foret et al. 2021 (arXiv:2010.01412), eq. 2."""
     norm = max(dot(gradient, gradient) ** 0.5, 1e-12)
     return [grad * (radius / norm) for grad in gradient]
 
@@ -408,8 +409,8 @@ def ascent_step(gradient: list, radius: float) -> list:
 def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
     """A gradient matrix (n, m) with its top singular directions shrunk on both sides.
 
-    "soft" divides the part along each of the top `directions` by its singular value over the smallest of them, "hard"
-    takes it out; with all directions "hard" leaves zero. Sondej & Yang 2026 (arXiv:2606.17168).
+    "soft" divides the part along each of the top `directions` by its singular value over the smallest of them; "hard"
+    removes it, and with all directions leaves zero. Sondej & Yang 2026 (arXiv:2606.17168).
     """
     matrix = gradient.float()
     count = min(directions, *matrix.shape)
@@ -426,10 +427,10 @@ def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
 
 
 def keep_freed_memory():
-    """Lets glibc keep freed memory for the next tensors instead of giving it back to the system after each.
+    """Lets glibc keep freed memory for the next tensors instead of returning it to the system. Only works on glibc.
 
-    Every large tensor is otherwise mapped, touched page by page and unmapped: measured here, a logits product with its
-    log-softmax takes half the time without that. Elsewhere than on glibc it does nothing.
+    Otherwise every large tensor is mapped, touched page by page and unmapped. Measured here, this halves the time of a
+    logits product with its log-softmax.
     """
     import ctypes
 
