@@ -1,6 +1,11 @@
 """What several test files share."""
 
+import os
+
 import pytest
+
+# The models of the tests are too small to share among cores. Each of the two workers computes on one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["page_room"]  # the fixtures project, queue and desk
 
