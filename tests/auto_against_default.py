@@ -1,7 +1,7 @@
 """--method auto against the default run, on the bundled people and on TOFU's forget01.
 
     python tests/auto_against_default.py                       # the bundled people; a second start continues
-    python tests/auto_against_default.py --tofu FOLDER         # also TOFU's forget01.jsonl and retain400.jsonl in FOLDER
+    python tests/auto_against_default.py --tofu FOLDER         # also forget01.jsonl and retain400.jsonl in FOLDER
 
 TOFU's target is a LoRA training of the default model on forget01 and the first 160 retain rows, its retrained model one
 on these retain rows only. The last 40 retain rows are the holdout set: neither model saw their authors. Runs lie in

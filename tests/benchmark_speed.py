@@ -1,12 +1,12 @@
-"""Seconds and memory of an unlearning step beside the plain way, in alternating steps; not collected by pytest.
+"""Seconds and memory of an unlearning step, compared with the usual way to write it.
 
-    python tests/benchmark_speed.py                      # about ten minutes on two cores; prints the README's table
-    python tests/benchmark_speed.py --tofu FOLDER        # npo on forget01.jsonl and retain400.jsonl of TOFU
-    python tests/benchmark_speed.py --parts              # what each part of the packing is worth
+    python tests/benchmark_speed.py                      # about ten minutes on two cores
+    python tests/benchmark_speed.py --tofu FOLDER        # npo on TOFU's forget01.jsonl and retain400.jsonl in FOLDER
+    python tests/benchmark_speed.py --parts              # what each part of our step is worth
 
-Every configuration is a process of its own that waits for its turn, so that only one computes at a time and each has a
-peak memory of its own. The plain way is what the field's training code does: each step pads a forget batch and a retain
-batch to their longest rows, runs the model on each apart with logits at every position, runs a live copy of the target
+Each configuration is a process of its own, so that each has its own peak memory. The processes take turns step by step:
+only one computes at a time. The plain way is that of the field's training code: each step pads a forget batch and a
+retain batch to their longest rows, runs the model on each with logits at every position, runs a live copy of the target
 as the reference (npo), and takes one AdamW step, all in one type.
 """
 
@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import measured  # noqa: E402
 
-from results.run.memory import peak_gib  # noqa: E402
+from results.run.run_folder import peak_gib  # noqa: E402
 
 CONFIGURATIONS = {
     "plain bf16": ("plain", "npo", "bfloat16"),
@@ -43,11 +43,11 @@ GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
 
 
 def whole(*_):
-    """In place of a context that changes the model's forward: none."""
+    """Replaces a context that changes the model's forward pass by none."""
     return contextlib.nullcontext()
 
 
-PARTS = {  # ours with a name of a module of models/ replaced
+PARTS = {  # ours, with a name in a module of models/ replaced
     "ours": ("ours", "npo", {}),
     "each row whole, no prefix shared": ("ours", "npo", {"packing": {"WORTH_SHARING": 10**9}}),
     "attention apart for segments of unequal size": ("ours", "npo", {"packing": {"GROUP": 0}}),
@@ -61,7 +61,7 @@ BATCH = 8
 
 
 def plain_steps(model, rows, method: str, pad: int):
-    """Yields the real tokens of each step taken the plain way."""
+    """Takes steps the plain way; yields each step's number of real tokens."""
     import torch
     import torch.nn.functional as F
 
@@ -99,7 +99,7 @@ def plain_steps(model, rows, method: str, pad: int):
 
 
 def our_steps(model, rows, method: str, pad: int, settings: dict):
-    """Yields the real tokens of each step of the project's loop."""
+    """Takes steps of the project's loop; yields each step's number of real tokens."""
     import unlearning_algorithm as algorithm
     from models.forward import answers, cpu_paths, packing
     from models.store import adapters
@@ -108,6 +108,7 @@ def our_steps(model, rows, method: str, pad: int, settings: dict):
     weights.keep_freed_memory()
     for module in (answers, cpu_paths, packing, weights):
         for part, value in settings.pop(module.__name__.split(".")[-1], {}).items():
+            assert hasattr(module, part), f"{module.__name__} has no {part} to replace"
             setattr(module, part, value)
     if settings.pop("use_peft", False):
         model = adapters.add_lora(model, r=16, alpha=32.0, dropout=0.0, target_modules="all-linear")
@@ -122,8 +123,8 @@ def our_steps(model, rows, method: str, pad: int, settings: dict):
 
 
 def worker(name: str, arguments) -> None:
-    """One configuration: a line on standard input is a step, the answer its seconds, tokens and peak memory."""
-    import torch
+    """Serves one configuration: takes a step for each line of input and prints its seconds, tokens and peak memory."""
+    from torch.utils.flop_counter import FlopCounterMode
 
     from data.preparation import encode_examples
     from data.reading import read_examples
@@ -137,25 +138,18 @@ def worker(name: str, arguments) -> None:
     pad = tokenizer.pad_token_id
     steps = plain_steps(model, rows, method, pad) if kind == "plain" else our_steps(model, rows, method, pad, options)
     del model
-    next(steps)  # the first step allocates, and ours caches its reference
+    next(steps)  # the first step allocates memory, and ours caches its reference
     for line in sys.stdin:
-        from torch.utils.flop_counter import FlopCounterMode
-
-        started, counter = time.perf_counter(), FlopCounterMode(display=False)
-        if line.strip() == "count":
-            with counter:
-                tokens = next(steps)
-        else:
+        counter = FlopCounterMode(display=False) if line.strip() == "count" else None
+        started = time.perf_counter()
+        with counter or contextlib.nullcontext():
             tokens = next(steps)
-        seconds = time.perf_counter() - started
-        peak = peak_gib()
-        flops = counter.get_total_flops() if line.strip() == "count" else 0
-        answer = {"seconds": seconds, "tokens": tokens, "peak_gib": peak, "flops": flops}
-        print(json.dumps({**answer, "torch": torch.__version__}), flush=True)
+        answer = {"seconds": time.perf_counter() - started, "tokens": tokens, "peak_gib": peak_gib()}
+        print(json.dumps({**answer, "flops": counter.get_total_flops() if counter else 0}), flush=True)
 
 
 def ask(process, word: str) -> dict:
-    """One answer of a worker, which is the last thing it prints."""
+    """A worker's answer to a word: "step", or "count" for a step whose operations are counted."""
     process.stdin.write(word + "\n")
     process.stdin.flush()
     for line in process.stdout:
@@ -165,7 +159,7 @@ def ask(process, word: str) -> dict:
 
 
 def matrix_peak() -> float:
-    """FLOP/s of a bf16 product of 2048 x 2048 matrices on an idle machine."""
+    """FLOP/s of a bf16 product of 2048 x 2048 matrices, measured while nothing else runs."""
     code = (
         "import torch,time;a=torch.randn(2048,2048,dtype=torch.bfloat16);[a@a for _ in range(3)];"
         "t=time.perf_counter();[a@a for _ in range(20)];print(20*2*2048**3/(time.perf_counter()-t))"
@@ -174,7 +168,7 @@ def matrix_peak() -> float:
 
 
 def start(name: str, arguments) -> subprocess.Popen:
-    """The worker of a configuration; it loads while nothing is timed."""
+    """The worker process of a configuration."""
     command = [sys.executable, __file__, "--worker", name, "--model_name_or_path", arguments.model_name_or_path,
                "--forget_data", arguments.forget_data, "--retain_data", arguments.retain_data]  # fmt: skip
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
@@ -182,41 +176,39 @@ def start(name: str, arguments) -> subprocess.Popen:
 
 
 def parts_table(arguments) -> str:
-    """The printed table of parts, each in turns with ours: medians, and of the ratios within a turn the median, since
-    the machine drifts by more than most parts are worth."""
-    lines = ["| configuration | s/step | ours beside it | of ours |", "|---|---|---|---|"]
-    for name in PARTS:
-        if name == "ours":
-            continue
+    """A row per part, measured in turns with ours. The ratio is the median of the ratios within a turn, because the
+    machine drifts by more than most parts are worth."""
+    rows = []
+    for name in list(PARTS)[1:]:
         answers = {}
         alternate(["ours", name], arguments, answers, {})
         turns = [[answer["seconds"] for answer in answers[each]] for each in ("ours", name)]
         ours, other = map(statistics.median, turns)
         ratio = statistics.median(b / a for a, b in zip(*turns))
-        lines.append(f"| {name} | {other:.2f} | {ours:.2f} | {ratio:.2f} |")
-    return "\n".join(lines)
+        rows.append([name, f"{other:.2f}", f"{ours:.2f}", f"{ratio:.2f}"])
+    return measured.table(["configuration", "s/step", "ours beside it", "of ours"], rows)
 
 
 def table(answers: dict, flops: dict, peak: float) -> str:
-    """The printed table; ratios are of medians, against the plain bf16 loop of the same method."""
-    lines = ["| configuration | s/step | of plain bf16 | of plain fp32 | tokens/s | share of bf16 peak | peak GiB |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    """A row per configuration; ratios are of medians, to the plain loop of the same method."""
     median = {name: statistics.median(a["seconds"] for a in found) for name, found in answers.items()}
+    rows = []
     for name, found in answers.items():
         base = median.get("plain bf16, gradient_difference" if "difference" in name else "plain bf16")
         fp32 = None if "difference" in name else median.get("plain fp32")
         rate = sum(a["tokens"] for a in found) / sum(a["seconds"] for a in found)
-        cells = [name, f"{median[name]:.2f}", *("-" if b is None else f"{median[name] / b:.2f}" for b in (base, fp32)),
-                 f"{rate:.0f}", f"{flops[name] / median[name] / peak:.0%}",
-                 f"{max(a['peak_gib'] for a in found):.1f}"]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([
+            name, f"{median[name]:.2f}", *("-" if b is None else f"{median[name] / b:.2f}" for b in (base, fp32)),
+            f"{rate:.0f}", f"{flops[name] / median[name] / peak:.0%}", f"{max(a['peak_gib'] for a in found):.1f}",
+        ])  # fmt: skip
+    return measured.table(["configuration", "s/step", "of plain bf16", "of plain fp32", "tokens/s",
+                           "share of bf16 peak", "peak GiB"], rows)  # fmt: skip
 
 
 def alternate(names: list[str], arguments, answers: dict, flops: dict):
-    """Steps of the named configurations by turns, into `answers`; operations of one step each, into `flops`."""
+    """Lets the configurations take turns: their steps go into `answers`, the operations of one step into `flops`."""
     workers = {}
-    for name in names:  # one after another, and each past its first steps, before anything is timed
+    for name in names:  # each is past its first steps before anything is timed
         workers[name] = start(name, arguments)
         flops[name] = ask(workers[name], "count")["flops"]
         answers[name] = []
@@ -234,9 +226,9 @@ def main():
     parser.add_argument("--forget_data", default=str(ROOT / "data" / "forget.jsonl"))
     parser.add_argument("--retain_data", default=str(ROOT / "data" / "retain.jsonl"))
     parser.add_argument("--tofu", type=Path, help="folder with forget01.jsonl and retain400.jsonl")
-    parser.add_argument("--rounds", type=int, default=9, help="steps of each configuration, by turns")
-    parser.add_argument("--only", help="configurations to run, with semicolons")
-    parser.add_argument("--parts", action="store_true", help="the parts of the packing instead")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each configuration")
+    parser.add_argument("--only", help="configurations to run, separated by semicolons")
+    parser.add_argument("--parts", action="store_true", help="measure the parts of our step instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -252,12 +244,12 @@ def main():
         sets = {"forget_data": "forget01.jsonl", "retain_data": "retain400.jsonl"}
         vars(arguments).update({name: str(arguments.tofu / file) for name, file in sets.items()})
     peak = matrix_peak()
-    print(f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s", flush=True)
+    product = f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s"
+    print(product, flush=True)
     answers, flops = {}, {}
-    for group in GROUPS:  # each by turns; all at once would not fit the memory of a small machine
+    for group in GROUPS:  # all at once would not fit into the memory of a small machine
         alternate([name for name in group if name in names], arguments, answers, flops)
-    told = f"bf16 product of 2048 x 2048 matrices: {peak / 1e9:.0f} GFLOP/s"
-    text = f"{table(answers, flops, peak)}\n\n{told}; npo, {BATCH} forget and {BATCH} retain rows a step."
+    text = f"{table(answers, flops, peak)}\n\n{product}; npo, {BATCH} forget and {BATCH} retain rows a step."
     print(text)
     if names == list(CONFIGURATIONS):
         measured.keep("speed", "python tests/benchmark_speed.py", text)
