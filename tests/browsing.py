@@ -1,4 +1,4 @@
-"""A real browser, the page served to it, and a person's hands: what every test in a browser shares."""
+"""What tests in a browser share: the browser, a served page, its views, and a person's hands."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--disable-quic"),
 ]
-PATIENCE = 1000 * int(os.environ.get("BROWSER_PATIENCE", "60"))  # more on a machine that is busy with other things
+PATIENCE = 1000 * int(os.environ.get("BROWSER_PATIENCE", "60"))  # raise it on a busy machine
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextlib.contextmanager
 def started():
-    """A browser; LookupError with the reason where there is none."""
+    """A browser; LookupError with the reason without one."""
     if CHROMIUM is None:
         raise LookupError("no Chromium on this machine")
     try:
@@ -41,20 +41,20 @@ def started():
 
 @contextlib.contextmanager
 def visitor(browser, address, width=1280, height=900):
-    """A person's view of the page, who notices scripts that ran, errors, and requests to other machines."""
+    """A fresh view of the page; fails on injected scripts, errors and requests to other machines."""
     context = browser.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.outside, page.errors = [], []
     own = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
     page.on("request", lambda request: None if own.match(request.url) else page.outside.append(request.url))
-    # Gradio's own: its plot is measured once more after it was hidden
+    # Gradio's own: it measures its plot again after hiding it
     known = re.compile("reading 'offsetWidth'.*ResizeObserver", re.DOTALL)
     page.on("pageerror", lambda error: known.search(error.stack or "") or page.errors.append(f"{error}\n{error.stack}"))
     page.goto(address)
     page.wait_for_selector("#unlearn-button")
     yield page
-    assert page.outside == [], "the page must not ask other machines for anything"
+    assert page.outside == [], "the page contacted another machine"
     assert not page.errors, page.errors
     assert page.evaluate("window.__xss") is None, "a script ran"
     context.close()
@@ -62,7 +62,7 @@ def visitor(browser, address, width=1280, height=900):
 
 @contextlib.contextmanager
 def served(folder, project=None):
-    """The page with folders of its own, and the scripts of `project`: ours, unless it says otherwise."""
+    """The page with its own folders and the scripts of `project`, by default ours."""
     import user_interface
     from results.page.asking import Asker
     from results.page.desk import PROJECT, Desk
@@ -86,9 +86,9 @@ def served(folder, project=None):
         desk.asker.close()
 
 
-# -- a run in every state, and every view of them
+# -- a run in every state, and every view
 
-# a runner that takes no time: it puts a run's files where they belong, and then goes on, stops or fails by its name
+# a runner without work: it copies a run's files and then continues, stops or fails as its name says
 STAND_IN = """
 import json, os, shutil, signal, sys, time
 folder = next(word.split("=", 1)[1] for word in sys.argv if word.startswith("--output_dir="))
@@ -115,7 +115,7 @@ else:
 
 
 def stand_in(folder):
-    """The folder of a runner that only looks like one, with the files of a run in every state."""
+    """The folder of the stand-in runner, with the files of a run in every state."""
     from run_folders import make_run
 
     (folder / "unlearning_script.py").write_text(STAND_IN)
@@ -143,15 +143,14 @@ def stand_in(folder):
 
 
 def prepared(room):
-    """Runs by the page that ended well, badly and by a stop, one that goes on, and one that waits for it."""
+    """Runs of the page: finished, failed, stopped, running and waiting."""
     from models.requests import ledger
-    from results.page.showing import FORM
 
     desk = room["desk"]
     jobs = {}
     for state in ("finished", "failed", "stopped", "running", "waiting"):
-        given = {**dict.fromkeys(FORM), "source": "text", "text": "Ada lives in Lund.", "method": "npo", "advanced": {}}
-        jobs[state] = desk.unlearn(SimpleNamespace(username=None), {**given, "name": f"{state}-run"})
+        form = {"source": "text", "text": "Ada lives in Lund.", "method": "npo", "name": f"{state}-run"}
+        jobs[state] = desk.unlearn(SimpleNamespace(username=None), form)
         if state == "stopped":
             until(lambda: (desk.results / "stopped-run" / "status.json").exists())
             desk.queue.stop(jobs[state].id)
@@ -169,7 +168,7 @@ def prepared(room):
 
 
 def until(condition, seconds=3 * PATIENCE / 1000):
-    """Waits for what happens elsewhere."""
+    """Waits for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -177,34 +176,34 @@ def until(condition, seconds=3 * PATIENCE / 1000):
 
 
 def views(page):
-    """Leads through every view of the page, and yields the name of each when it stands; needs `prepared` runs."""
+    """Goes through every view of the page and yields the name of each; needs `prepared` runs."""
     page.locator("#command .cm-content").wait_for()
     yield "unlearn-idle"
     labelled(page, "Text to forget").fill("Ada lives in Lund.\n\nHer cat is called Minou.")
-    page.get_by_role("button", name="Check what it read").click()
+    page.get_by_role("button", name="Check the data").click()
     wait_for_text(page, "2 passages")
     yield "unlearn-checked"
     page.get_by_label("Questions and answers", exact=True).check()
-    for title in ("What it should keep (optional)", "Advanced settings", "Training", "Of the method"):
+    for title in ("What it should keep (optional)", "Advanced settings", "Training", "Method settings"):
         opened(page, title)
     page.wait_for_timeout(400)
     yield "unlearn-settings"
     for name, word in {"running": "Running", "waiting": "Waiting", "stopped": "Stopped", "failed": "Failed",
                        "finished": "Finished"}.items():  # fmt: skip
         page.get_by_role("tab", name="Runs").first.click()
-        page.get_by_label("Chosen runs").locator("visible=true").first.wait_for()
+        page.get_by_label("Selected runs").locator("visible=true").first.wait_for()
         crosses = page.locator(".token-remove").locator("visible=true")
         if crosses.count():
-            crosses.last.click()  # takes all of them out
-        choose(page, "Chosen runs", f"{name}-run")
+            crosses.last.click()  # removes all of them
+        choose(page, "Selected runs", f"{name}-run")
         page.get_by_role("button", name="Open", exact=True).click()
         state_of(page, word)
         page.wait_for_timeout(1200)
         if name == "running":
-            assert "Trial 4 of at most 50" in labelled(page, "The search for the best way").input_value()
-            opened(page, "All it has tried")
+            assert "Trial 4 of at most 50" in labelled(page, "Search for the best method").input_value()
+            opened(page, "All trials")
         yield f"unlearn-{name}"
-    page.get_by_role("button", name="See before and after").click()
+    page.get_by_role("button", name="Compare before and after").click()
     page.locator("section.card[aria-label=Verdict]").locator("visible=true").wait_for()
     yield "compare"
     for title in ("Figures", "All numbers"):
@@ -213,14 +212,14 @@ def views(page):
     yield "compare-numbers"
     page.get_by_role("tab", name="Runs").first.click()
     page.wait_for_timeout(800)
-    opened(page, "Requests carried out (the ledger)")
-    wait_for_text(page, "2 requests; their lines are as written")
+    opened(page, "Deletion requests (ledger)")
+    wait_for_text(page, "2 requests, intact")
     page.wait_for_timeout(400)
     yield "runs"
     page.get_by_role("button", name="Delete …").click()
     labelled(page, "To be deleted").wait_for()
     yield "runs-delete"
-    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("tab", name="Evaluate").first.click()
     yield "evaluate"
     choose(page, "Run or measurement", "finished-run")
@@ -234,12 +233,12 @@ def views(page):
 
 
 def labelled(page, label):
-    """The visible field whose label begins with these words; a label also holds the field's hint."""
+    """The visible field whose label starts with these words; a label also holds the field's hint."""
     return page.get_by_label(re.compile(rf"^\s*{re.escape(label)}(?!\w)")).locator("visible=true").first
 
 
 def pick(page, label, option):
-    """Chooses from a list that takes nothing else."""
+    """Selects from a list that allows no other value."""
     labelled(page, label).click()
     page.get_by_role("option", name=option, exact=True).locator("visible=true").click()
 
@@ -252,7 +251,7 @@ def choose(page, label, value):
 
 
 def wait_for_text(page, text):
-    """Waits until a text box or the page shows these words."""
+    """Waits until a text box or the page shows a text."""
     page.wait_for_function(
         """text => [...document.querySelectorAll('input, textarea')].some(field => field.value.includes(text))
         || document.body.innerText.includes(text)""",
@@ -267,13 +266,13 @@ def upload(page, label, path):
 
 
 def opened(page, title):
-    """Opens a folded part; its button also holds a triangle."""
+    """Opens an accordion; its button also holds a triangle."""
     page.get_by_role("button", name=re.compile(rf"^{re.escape(title)}\W*$")).first.click()
 
 
 def setting(page, name, value):
     """Fills in an advanced setting."""
-    if not page.get_by_text("Empty fields take the default of the method.").is_visible():
+    if not page.get_by_text("Empty fields use the method's default.").is_visible():
         opened(page, "Advanced settings")
         opened(page, "Training")
     labelled(page, name).fill(str(value))
@@ -284,16 +283,16 @@ def state_of(page, *words):
     page.locator("#status .badge", has_text=re.compile("|".join(words))).wait_for(timeout=PATIENCE)
 
 
-# -- what is wrong with what is shown
+# -- what must not be on a page
 
-# what has no name for a screen reader among the things a person can press or fill in
+# controls without a name for a screen reader
 NAMELESS = """() => [...document.querySelectorAll('button, input:not([type=hidden]), textarea, select, [role=tab]')]
     .filter(e => e.offsetParent && !e.closest('.table-wrap, .table-container, [role=grid]'))
     .filter(e => !(e.textContent.trim() || (e.labels && e.labels.length) || e.ariaLabel || e.title || e.placeholder
         || e.getAttribute('aria-labelledby') || (e.type === 'file' && e.closest('button, label')?.ariaLabel)
         || (e.type === 'file' && e.closest('.block')?.querySelector('label'))))
     .map(e => e.outerHTML.slice(0, 160))"""
-# visible texts whose contrast with what is behind them is below 4.5 (3 for large ones), as in WCAG 2.1
+# visible texts with a contrast below 4.5 (large texts: 3), as in WCAG 2.1
 FAINT = """() => {
     const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
     const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);

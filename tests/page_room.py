@@ -1,15 +1,14 @@
-"""What tests of the page share: a runner that takes no time, a queue and a desk around it, the values of a form."""
+"""What tests of the page share: a runner without work, a queue and a desk around it, a form."""
 
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from results.page import showing
 from results.page.desk import Desk
 from results.page.jobs import JobQueue
 
-# a runner that takes no time: writes what the real one writes, obeys SIGTERM, fails or waits when it is told to
+# a runner without work: writes the real one's files, obeys SIGTERM, fails or waits on request
 SCRIPT = """
 import json, os, signal, sys, time
 words = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
@@ -91,5 +90,4 @@ def request_of(user=None):
 
 
 def form(**values):
-    empty = dict.fromkeys(showing.FORM, None) | {"source": "text", "text": "Secret words.", "method": "npo", "name": ""}
-    return {**empty, "model": None, "advanced": values.pop("advanced", {}), **values}
+    return {"source": "text", "text": "Secret words.", "method": "npo", **values}

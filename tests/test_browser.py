@@ -1,4 +1,4 @@
-"""A person's way through the page in a real browser, with the real runner on a model small enough to take seconds."""
+"""A person's way through the page in a real browser, with the real runner on a tiny model."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def page(browser, room):
 def fill_in(page, room, name, learning_rate, steps, looks):
     choose(page, "Model", room["model"])
     pick(page, "Method", "gradient difference")
-    labelled(page, "Name of the run (optional)").fill(name)
+    labelled(page, "Run name (optional)").fill(name)
     opened(page, "What it should keep (optional)")
     upload(page, "File of what to keep", room["folder"] / "retain.jsonl")
     for key, value in {"learning_rate": learning_rate, "max_steps": steps, "eval_steps": looks}.items():
@@ -66,35 +66,35 @@ def fill_in(page, room, name, learning_rate, steps, looks):
 
 
 @pytest.mark.hardening(60)
-def test_from_typing_to_the_answer_after(page, room):
-    """Types a question and its answer, watches the model forget it, reloads meanwhile, and asks both models."""
+def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
+    """Types a question and its answer, follows the run over a reload, and asks both models."""
     question, answer = room["known"][0].prompt, room["known"][0].answer
     page.get_by_label("Questions and answers", exact=True).check()
     cells = page.locator("[data-testid='cell-0-0'], [data-testid='cell-0-1']")
     cells.first.wait_for()
     for index, text in enumerate((question, answer)):
         cells.nth(index).dblclick()
-        editor = "[data-testid^=cell] :is(textarea, input)"  # it takes the focus a moment after the double click
+        editor = "[data-testid^=cell] :is(textarea, input)"  # takes the focus shortly after the double click
         page.wait_for_function("editor => document.activeElement.matches(editor)", arg=editor, timeout=PATIENCE)
         page.keyboard.type(text)
         page.keyboard.press("Enter")
-    page.get_by_role("button", name="Check what it read").click()
+    page.get_by_role("button", name="Check the data").click()
     wait_for_text(page, "1 row")
     fill_in(page, room, "typed", 0.0005, 30, 1)
-    page.get_by_label("Some: 20 %").check()
+    page.get_by_label("Up to 20 %").check()
     page.locator("#command").get_by_text("--collapse_guard=0.8").wait_for()
-    page.get_by_label("Up to half").check()  # within a tight limit a tiny model may go back to where it knew it all
+    page.get_by_label("Up to half").check()  # a tight limit may restore a state that knew it all
     page.locator("#command").get_by_text("--collapse_guard=0.8").wait_for(state="hidden")
     page.locator("#command").get_by_text("--max_steps=30").wait_for()
     page.locator("#unlearn-button").click()
     state_of(page, "Running")
-    page.reload()  # the job goes on, and the page finds it again
+    page.reload()  # the job continues, and the page finds it again
     state_of(page, "Finished", "Stopped at the limit")
-    assert labelled(page, "Asked").input_value() == question
-    assert labelled(page, "Said before").input_value() == answer
-    said_now = labelled(page, "Says now").element_handle()  # the last answers may come a moment after the state
+    assert labelled(page, "Question").input_value() == question
+    assert labelled(page, "Answer before").input_value() == answer
+    said_now = labelled(page, "Answer now").element_handle()  # the last answers may arrive after the state
     page.wait_for_function("([field, text]) => field.value !== text", arg=[said_now, answer], timeout=PATIENCE)
-    page.get_by_role("button", name="See before and after").click()
+    page.get_by_role("button", name="Compare before and after").click()
     page.locator("section.card[aria-label=Verdict]").wait_for()
     labelled(page, "Ask both models").fill(question)
     labelled(page, "True answer").fill(answer)
@@ -109,7 +109,7 @@ def test_from_typing_to_the_answer_after(page, room):
 
 
 @pytest.mark.hardening(61)
-def test_stop_and_resume(page, room):
+def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
     page.get_by_label("File", exact=True).check()
     upload(page, "File to forget", room["folder"] / "forget.jsonl")
     wait_for_text(page, "3 rows in forget.jsonl")
@@ -133,10 +133,10 @@ def test_stop_and_resume(page, room):
 
 
 @pytest.mark.hardening(62)
-def test_a_failure_is_red_and_shows_exit_code_and_log(page, room):
+def test_a_failed_run_shows_its_exit_code_and_log_in_red(page, room):
     labelled(page, "Text to forget").fill("Words.")
     choose(page, "Model", "nobody/no-such-model")
-    labelled(page, "Name of the run (optional)").fill("failing")
+    labelled(page, "Run name (optional)").fill("failing")
     page.locator("#unlearn-button").click()
     state_of(page, "Failed")
     assert "exit code 4" in page.locator("#status").inner_text()
@@ -145,11 +145,11 @@ def test_a_failure_is_red_and_shows_exit_code_and_log(page, room):
 
 
 @pytest.mark.hardening(18, 56, 57)
-def test_hostile_text_in_every_field_runs_nowhere(page, room):
+def test_hostile_text_in_any_field_never_runs(page, room):
     labelled(page, "Text to forget").fill(HOSTILE)
-    page.get_by_role("button", name="Check what it read").click()
+    page.get_by_role("button", name="Check the data").click()
     page.get_by_text("touch marker", exact=False).nth(1).wait_for()
-    for label in ("Name of the run (optional)", "Model"):
+    for label in ("Run name (optional)", "Model"):
         choose(page, label, HOSTILE)
     page.locator("#unlearn-button").click()
     wait_for_text(page, "outside the folders")
@@ -163,14 +163,14 @@ def test_hostile_text_in_every_field_runs_nowhere(page, room):
     page.locator("#unlearn-button").click()
     for tab, labels in {
         "Compare": ("Finished run",),
-        "Runs": ("Chosen runs",),
+        "Runs": ("Selected runs",),
         "Evaluate": ("Run or measurement", "Model to measure", "Model before unlearning (optional)"),
     }.items():
         page.get_by_role("tab", name=tab).first.click()
         for label in labels:
             choose(page, label, HOSTILE)
     page.get_by_role("button", name="Measure", exact=True).click()
-    # a run as if from a terminal whose every word is hostile: names, answers, log, verdict
+    # a run as if from a terminal with hostile names, answers, log and verdict
     folder = room["folder"] / "results" / "<img src=x onerror=window.__xss=1>"
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     numbers = {"forget": {"answer_probability": 0.5}}
@@ -198,7 +198,7 @@ def test_hostile_text_in_every_field_runs_nowhere(page, room):
     page.get_by_role("tab", name="Evaluate").first.click()
     choose(page, "Run or measurement", folder.name)
     page.get_by_role("tab", name="Runs").first.click()
-    choose(page, "Chosen runs", folder.name)
+    choose(page, "Selected runs", folder.name)
     page.get_by_role("button", name="Open", exact=True).click()
     state_of(page, "Failed")
     page.wait_for_timeout(1000)
@@ -218,7 +218,7 @@ def test_the_keyboard_alone_starts_a_run(page, room):
         "() => { const e = document.activeElement, s = getComputedStyle(e); "
         "return [e.id, s.outlineStyle, parseFloat(s.outlineWidth)] }"
     )
-    assert focused[0] == "unlearn-button" and focused[1] == "solid" and focused[2] >= 2, "the focus must be seen"
+    assert focused[0] == "unlearn-button" and focused[1] == "solid" and focused[2] >= 2, "the focus must be visible"
     page.keyboard.press("Enter")
     state_of(page, "Running", "Finished")
     page.get_by_role("button", name="Stop", exact=True).press("Enter")

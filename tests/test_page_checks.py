@@ -1,4 +1,4 @@
-"""What strangers hand in, and what each may see and delete: every check stands behind the page, not in the browser."""
+"""What strangers send, and what each may see and delete: the server makes every check, not the browser."""
 
 import json
 import shlex
@@ -13,8 +13,9 @@ import unlearning_script as runner
 from data import uploads
 from data.columns import DataError
 from data.uploads import InputError
-from results.page import events, plain_words, showing
+from results.page import live, methods, requests, verdicts
 from results.page.desk import PROJECT, Desk
+from results.page.tabs.runs import deletion_told
 from results.report import words
 
 
@@ -26,7 +27,7 @@ def test_paths_stay_inside(value, message, desk, project):
     assert len(str(raised.value)) < 400
     for name in ("retrained_model", "general_data"):
         with pytest.raises(InputError, match=f"--{name} "):
-            desk.settings(request_of(), form(advanced={name: value}))
+            desk.settings(request_of(), form(**{name: value}))
     assert not list(project.rglob("marker"))
 
 
@@ -70,7 +71,7 @@ def test_uploads_are_checked_by_kind_content_and_size(name, content, message, tm
     (tmp_path / name).write_bytes(content)
     with pytest.raises((InputError, DataError), match=message) as raised:
         uploads.checked_upload(tmp_path / name)
-    assert str(tmp_path) not in str(raised.value), "the server's folders are nobody's business"
+    assert str(tmp_path) not in str(raised.value), "the message shows a folder of the server"
 
 
 def test_typed_text_and_pairs():
@@ -87,14 +88,14 @@ def test_typed_text_and_pairs():
 
 def test_all_wrong_settings_are_named_at_once(desk):
     with pytest.raises(runner.UsageError) as raised:
-        desk.settings(request_of(), form(advanced={"learning_rate": -1, "seed": -5, "dtype": "int3"}))
+        desk.settings(request_of(), form(learning_rate=-1, seed=-5, dtype="int3"))
     for name in ("learning_rate", "seed", "dtype"):
         assert f"--{name}" in str(raised.value)
     with pytest.raises(InputError, match="one method"):
         desk.settings(request_of(), form(method="npo,simnpo"))
 
 
-def test_a_utility_budget_stops_the_run_and_goes_back(desk):
+def test_a_utility_budget_stops_the_run_and_restores_the_best_state(desk):
     given = desk.settings(request_of(), form(utility_budget="0.05"))
     assert (given["collapse_guard"], given["load_best_model_at_end"]) == ("0.95", "true")
     assert runner.resolve({**given, "forget_text": "x"})["collapse_guard"] == 0.95
@@ -102,13 +103,13 @@ def test_a_utility_budget_stops_the_run_and_goes_back(desk):
     for value in ("0", "1", "nan", "-1", "much", "<b>", [1]):
         with pytest.raises(InputError, match="between 0 and 1"):
             desk.settings(request_of(), form(utility_budget=value))
-    with pytest.raises(InputError, match="cannot be held"):
+    with pytest.raises(InputError, match="cannot stop"):
         desk.settings(request_of(), form(utility_budget="0.05", method="task_vector"))
     with pytest.raises(InputError, match="load_best_model_at_end"):
-        desk.settings(request_of(), form(utility_budget="0.05", advanced={"load_best_model_at_end": "false"}))
+        desk.settings(request_of(), form(utility_budget="0.05", load_best_model_at_end="false"))
 
 
-def test_a_search_gets_a_share_that_may_be_lost_and_a_time(desk):
+def test_a_search_gets_a_utility_budget_and_a_time_budget(desk):
     pytest.importorskip("optuna")
     given = desk.settings(request_of(), form(method="auto", utility_budget="0.05", time_budget="30m"))
     assert (given["utility_budget"], given["time_budget"]) == ("0.95", "30m") and "collapse_guard" not in given
@@ -122,7 +123,7 @@ def test_a_search_gets_a_share_that_may_be_lost_and_a_time(desk):
     assert {"--method=auto", "--time_budget=90s", "--utility_budget=0.5"} <= set(job.argv)
 
 
-def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued(desk, project):
+def test_methods_for_questions_refuse_plain_text_before_queueing(desk, project):
     (project / "text.txt").write_text("Some text.")
     for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):
         with pytest.raises(InputError, match="needs questions"):
@@ -132,29 +133,29 @@ def test_plain_text_is_refused_to_methods_of_questions_before_anything_is_queued
     )
 
 
-def test_the_page_offers_methods_that_work_on_what_was_typed_the_recommended_one_first():
+def test_the_page_offers_only_fitting_methods_recommended_first():
     for source in ("text", "pairs", "file", "example"):
-        chosen = showing.recommended(source)
-        assert showing.fits(chosen, source)
+        chosen = methods.recommended(source)
+        assert methods.fits(chosen, source)
         family = algorithm.METHODS[chosen].family
-        assert showing.method_choices(family, source)[0][1] == chosen
-        assert "Use it when" in showing.method_text(chosen, source)
-    for family in showing.family_order():
-        offered = [name for _, name in showing.method_choices(family, "text")]
+        assert methods.method_choices(family, source)[0][1] == chosen
+        assert "Use it when" in methods.method_text(chosen, source)
+    for family in methods.FAMILIES:
+        offered = [name for _, name in methods.method_choices(family, "text")]
         assert offered and all(algorithm.METHODS[name].works_on_raw_text for name in offered)
-    offered = {name for family in showing.family_order() for _, name in showing.method_choices(family, "pairs")}
+    offered = {name for family in methods.FAMILIES for _, name in methods.method_choices(family, "pairs")}
     assert offered == set(algorithm.METHODS)
-    assert showing.family_choices()[-1] == ("Let it search for the best way", "auto")
+    assert methods.family_choices()[-1] == ("Search for the best method", "auto")
     for source in ("text", "pairs"):
-        assert showing.method_choices("auto", source) == [("search", "auto")] and showing.fits("auto", source)
-    assert "Tries several methods" in showing.method_text("auto", "text")
-    assert "Recommended for plain text" in showing.method_text(showing.recommended("text"), "text")
+        assert methods.method_choices("auto", source) == [("search", "auto")] and methods.fits("auto", source)
+    assert "Tries several methods" in methods.method_text("auto", "text")
+    assert "Recommended for plain text" in methods.method_text(methods.recommended("text"), "text")
 
 
-def test_there_are_plain_words_for_every_name_of_the_tables():
+def test_every_method_family_verdict_and_attack_has_plain_words():
     assert all(method.plain and method.use_when for method in algorithm.METHODS.values())
-    assert list(plain_words.FAMILIES) and set(plain_words.FAMILIES) == set(algorithm.FAMILIES)
-    assert set(plain_words.VERDICTS) == set(words.LABELS)
+    assert set(methods.FAMILIES) == set(algorithm.FAMILIES)
+    assert set(verdicts.VERDICTS) == set(words.LABELS)
     assert all(evaluation_metrics.ATTACKS[name].plain for name in evaluation_metrics.attack_names("all"))
 
 
@@ -162,8 +163,8 @@ def test_there_are_plain_words_for_every_name_of_the_tables():
 @pytest.mark.parametrize(
     "text", ["; touch marker", "$(touch marker)", "`touch marker`", "--debug", "a\n--seed=1", "-x"]
 )
-def test_whatever_is_typed_arrives_as_one_argument(text, desk, project):
-    job = desk.unlearn(request_of(), form(text=text, advanced={"lora_target_modules": text.replace("\n", " ")}))
+def test_typed_text_arrives_as_one_argument(text, desk, project):
+    job = desk.unlearn(request_of(), form(text=text, lora_target_modules=text.replace("\n", " ")))
     wait_for(lambda: desk.queue.get(job.id).over)
     words = json.loads((Path(job.folder) / "argv.json").read_text())
     assert words == job.argv[2:]
@@ -176,7 +177,7 @@ def test_the_shown_command_is_what_a_shell_would_run(desk):
     words = shlex.split(shown)
     assert words[:2] == ["python", "unlearning_script.py"]
     assert runner.parse(words[2:]).forget_text == 'it\'s; "all" $HOME\nof it'
-    assert runner.parse(words[2:]).output_dir == "results/mine"
+    assert runner.parse(words[2:]).output_dir == str(desk.results / "mine")
 
 
 def test_every_source_reaches_the_runner(desk, project):
@@ -199,7 +200,7 @@ def test_every_source_reaches_the_runner(desk, project):
         desk.unlearn(request_of(), {**sources["example"], "name": "file"})
 
 
-def test_attacks_take_the_data_and_the_models_of_the_run_they_are_made_on(desk, project):
+def test_attacks_use_the_data_and_models_of_their_run(desk, project):
     run = project / "results" / "done"
     run.mkdir()
     for name in ("before", "after"):
@@ -244,10 +245,10 @@ def test_people_see_their_own_runs_only(queue, project):
         with pytest.raises(InputError, match="no such"):
             desk.model(request_of("ann"), str(project / path))
     with pytest.raises(InputError, match="no such"):
-        desk.settings(request_of("ann"), form(advanced={"general_data": str(project / "results/of-bob/argv.json")}))
+        desk.settings(request_of("ann"), form(general_data=str(project / "results/of-bob/argv.json")))
     with pytest.raises(InputError, match="no run"):
         desk.delete(request_of("ann"), ["of-bob"])
-    assert not desk.runs(request_of(None)), "nobody is nobody"
+    assert not desk.runs(request_of(None)), "a stranger sees nothing"
 
 
 @pytest.mark.hardening(54, 55)
@@ -262,7 +263,7 @@ def test_deleting_stays_inside(desk, project):
                          ("whole", project / "models")):  # fmt: skip
         (project / "results" / name / "config.json").write_text(json.dumps({"model_output_dir": str(target)}))
     (project / "models" / "people-target").mkdir()
-    with pytest.raises(InputError, match="is kept"):
+    with pytest.raises(InputError, match="stays"):
         desk.delete(request_of(), ["link"])
     for name in ("..", "../elsewhere", "/etc", "", None, ".queue"):
         with pytest.raises(InputError):
@@ -277,7 +278,7 @@ def test_deleting_stays_inside(desk, project):
     assert desk.queue.get(job.id) is None
 
 
-def test_whoever_deletes_a_run_that_others_continued_from_is_told(desk, project):
+def test_deleting_warns_about_runs_that_continued_from_it(desk, project):
     for name, before in (("first", None), ("second", "results/first"), ("third", "results/second")):
         (project / "results" / name).mkdir()
         before = before and str(project / before)
@@ -285,7 +286,7 @@ def test_whoever_deletes_a_run_that_others_continued_from_is_told(desk, project)
     assert desk.followers(request_of(), ["first"]) == {"first": ["second"]}
     assert desk.followers(request_of(), ["first", "second"]) == {"second": ["third"]}
     assert desk.followers(request_of(), ["third"]) == {}
-    _, told = events.Page(desk).ask_delete(request_of(), ["first"])
+    told = deletion_told(desk, request_of(), ["first"])
     assert "second continued from first" in told and "This cannot be undone" in told
 
 
@@ -300,7 +301,7 @@ def test_a_running_run_is_not_deleted(desk, project):
 # -- requests carried out
 
 
-def test_a_request_goes_on_from_the_run_that_made_the_model_and_all_can_be_tested_again(desk, project):
+def test_a_request_continues_the_run_of_its_model_and_all_are_retested(desk, project):
     from models.requests import ledger
 
     with pytest.raises(InputError, match="no request"):
@@ -315,10 +316,9 @@ def test_a_request_goes_on_from_the_run_that_made_the_model_and_all_can_be_teste
         line = {"request": name, "run": name, "method": "npo", "rows": 3, "verdict": "UNCERTIFIED",
                 "time": "2026-11-25T08:00:00Z", "follows": "first" if name == "second" else None}  # fmt: skip
         ledger.append(project / "results" / ledger.NAME, line)
-    page = events.Page(desk)
-    rows, told, button = page.ledger(request_of())
-    assert [row[0] for row in rows["value"]] == ["2", "1"] and rows["value"][0][6] == "request 1"
-    assert told.startswith("2 requests; their lines are as written") and button["interactive"]
+    rows, told = requests.recorded(desk, request_of())
+    assert [row[0] for row in rows] == ["2", "1"] and rows[0][6] == "request 1"
+    assert told.startswith("2 requests, intact")
     assert desk.continued(request_of(), str(project / "models" / "second")) == str(project / "results" / "second")
     assert desk.continued(request_of(), "org/name") is None
     job = desk.retest(request_of())
@@ -328,15 +328,14 @@ def test_a_request_goes_on_from_the_run_that_made_the_model_and_all_can_be_teste
     found = [{"line": 1, "request": "first", "verdict": "came back", "why": "60% of what was forgotten is back"},
              {"line": 2, "request": "second", "verdict": "still forgotten", "why": "0% of it"}]  # fmt: skip
     (Path(job.folder) / "retest.json").write_text(json.dumps({"problems": [], "requests": found}))
-    assert page.ledger(request_of())[0]["value"][1][7] == "came back: 60% of what was forgotten is back"
-    card = page.watch(request_of(), job.id, {})[0]
-    assert "1 of 2 came back: request 1." in card
+    assert requests.recorded(desk, request_of())[0][1][7] == "came back: 60% of what was forgotten is back"
+    assert live.outcome_told(desk.queue.get(job.id), Path(job.folder)) == "1 of 2 came back: request 1."
     path = project / "results" / ledger.NAME
     path.write_text(path.read_text().replace('"rows": 3', '"rows": 4', 1))
-    assert "tampered" in page.ledger(request_of())[1]
+    assert "changed or damaged" in requests.recorded(desk, request_of())[1]
 
 
-def test_people_have_ledgers_of_their_own(queue, project):
+def test_each_account_has_its_own_ledger(queue, project):
     desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
                 accounts=[("ann", "password-a"), ("../bob", "password-b")])  # fmt: skip
     ann, bob = (desk.ledger(request_of(user)) for user in ("ann", "../bob"))

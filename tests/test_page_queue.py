@@ -1,4 +1,4 @@
-"""The page's queue: first come, first served; stop, resume, crashes, a server that ends. A script is the runner."""
+"""The page's queue: order, stop, resume, crashes, a server that ends. A small script stands in for the runner."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from results.page.jobs import Job, JobQueue, QueueError, birth_of
 
 
 @pytest.mark.hardening(63)
-def test_a_hundred_jobs_submitted_at_once_all_run_one_after_the_other_in_order(queue, project):
+def test_a_hundred_jobs_submitted_at_once_run_in_order(queue, project):
     names = [f"run-{number}" for number in range(100)]
     threads = [threading.Thread(target=submit, args=(queue, name)) for name in names]
     for thread in threads:
@@ -41,7 +41,7 @@ def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
     assert "job-failed" in card and "exit code 3" in card
 
 
-def test_a_test_that_finds_something_back_is_no_failure(queue):
+def test_a_retest_that_finds_something_back_is_no_failure(queue):
     job = submit(queue, "tested", "--fail=8")
     wait_for(lambda: queue.get(job.id).over)
     assert queue.get(job.id).state == "finished" and queue.get(job.id).exit_code == 8
@@ -56,7 +56,7 @@ def test_a_script_that_does_not_start_fails_and_says_so(queue):
 
 
 @pytest.mark.hardening(61)
-def test_stop_takes_a_waiting_job_out_and_ends_a_running_one(queue):
+def test_stop_removes_a_waiting_job_and_ends_a_running_one(queue):
     running, waiting = submit(queue, "long", "--wait=60"), submit(queue, "next")
     wait_for(lambda: (queue.project / "results/long/argv.json").exists())
     assert queue.ahead_of(waiting.id) == 1
@@ -67,7 +67,7 @@ def test_stop_takes_a_waiting_job_out_and_ends_a_running_one(queue):
     assert not (queue.project / "results/next").exists()
 
 
-def test_again_resumes_from_a_checkpoint_where_there_is_one(queue, project):
+def test_again_resumes_from_a_checkpoint_if_there_is_one(queue, project):
     job = submit(queue, "again", "--fail=1")
     wait_for(lambda: queue.get(job.id).over)
     queue.again(job.id)
@@ -89,7 +89,7 @@ def test_again_resumes_from_a_checkpoint_where_there_is_one(queue, project):
 
 
 @pytest.mark.hardening(60)
-def test_a_job_outlives_its_server_and_is_found_again(project):
+def test_a_job_outlives_its_server_and_the_next_one_adopts_it(project):
     first = JobQueue(project / "results", project).start()
     job, waiting = submit(first, "outlives", "--wait=1.5"), submit(first, "waiting")
     wait_for(lambda: (project / "results/outlives/argv.json").exists())
@@ -106,7 +106,7 @@ def test_a_job_outlives_its_server_and_is_found_again(project):
 
 
 @pytest.mark.hardening(60)
-def test_a_job_that_ended_while_no_server_ran_is_judged_by_its_folder(project):
+def test_a_job_that_ended_without_a_server_is_judged_by_its_folder(project):
     folder = project / "results" / ".queue"
     folder.mkdir()
     for number, (name, status, expected) in enumerate([

@@ -1,6 +1,6 @@
-"""Every view of the page in a real browser, with runs in every state: readable on a phone, legible, named, kept.
+"""Every view of the page in a real browser, with runs in every state: it fits a phone, is legible and accessible.
 
-PICTURES=folder python -m pytest tests/test_page_views.py     # leaves a picture of each to look at
+PICTURES=folder python -m pytest tests/test_page_views.py     # saves a picture of each view
 """
 
 import os
@@ -23,10 +23,10 @@ def room(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_every_view_fits_the_screen_is_legible_and_everything_has_a_name(browser, room, width, scheme):
+def test_every_view_fits_the_screen_and_is_legible_and_named(browser, room, width, scheme):
     with visitor(browser, f"{room['address']}?__theme={scheme}", width, 800) as page:
         button = page.locator("#unlearn-button").bounding_box()
-        assert button["y"] + button["height"] <= 800, "the button is seen without scrolling"
+        assert button["y"] + button["height"] <= 800, "the button is visible without scrolling"
         seen = []
         for view in views(page):
             if "PICTURES" in os.environ:
@@ -38,7 +38,7 @@ def test_every_view_fits_the_screen_is_legible_and_everything_has_a_name(browser
     assert len(seen) == 14
 
 
-def test_what_was_typed_survives_a_reload_in_this_tab_alone_until_it_is_sent(browser, room):
+def test_unsent_text_survives_a_reload_in_this_tab_only(browser, room):
     with visitor(browser, room["address"]) as page:
         labelled(page, "Text to forget").fill(TYPED)
         page.wait_for_function("typed => JSON.stringify({...sessionStorage}).includes(typed)", arg=TYPED)
@@ -49,7 +49,7 @@ def test_what_was_typed_survives_a_reload_in_this_tab_alone_until_it_is_sent(bro
         page.locator("[data-testid='cell-0-0']").first.wait_for()
         page.wait_for_function("() => JSON.stringify({...sessionStorage}).includes('pairs')")
         page.reload()
-        page.locator("[data-testid='cell-0-0']").first.wait_for()  # the box of the chosen source is shown again
+        page.locator("[data-testid='cell-0-0']").first.wait_for()  # the box of the source is back
         assert TYPED not in page.evaluate("JSON.stringify({...localStorage})"), "it would outlive the tab"
         page.get_by_label("Text", exact=True).check()
         assert labelled(page, "Text to forget").input_value() == TYPED
@@ -62,8 +62,8 @@ def test_what_was_typed_survives_a_reload_in_this_tab_alone_until_it_is_sent(bro
         page.wait_for_function("typed => !JSON.stringify({...sessionStorage}).includes(typed)", arg=TYPED)
 
 
-def test_first_render(browser, room, capsys):
-    """How long a browser without a cache takes until the button can be pressed: printed, since machines differ."""
+def test_the_first_render_is_quick(browser, room, capsys):
+    """Prints the seconds until an uncached page shows its button: machines differ."""
     taken = []
     for _ in range(3):
         began = time.perf_counter()

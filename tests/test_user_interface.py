@@ -12,17 +12,18 @@ from page_room import WRONG_PATHS, request_of, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
-from results.page import events, page_style, showing, trials, watching
+from results.page import live, verdicts, watching
 from results.page.asking import Asker, AskError
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
+from results.page.wiring import finished
 from results.report.runs import read_run
 
 # -- the live view
 
 
 @pytest.mark.hardening(66)
-def test_a_trace_reads_only_what_is_whole_and_starts_over_with_a_new_file(tmp_path):
+def test_a_trace_reads_complete_lines_and_restarts_with_a_new_file(tmp_path):
     watcher, path = watching.Watcher(), tmp_path / "metrics.jsonl"
     assert watcher.trace(tmp_path).evaluations == []
     line = {"event": "evaluation", "step": 0, "forget": {"answer_probability": 0.5, "loss": 0.7}}
@@ -31,7 +32,7 @@ def test_a_trace_reads_only_what_is_whole_and_starts_over_with_a_new_file(tmp_pa
     with open(path, "a") as file:
         file.write('ep": 1}\nnot json\n[1]\n{"event": "step", "step": null}\n')
     assert [record["step"] for record in watcher.trace(tmp_path).evaluations] == [0, 1]
-    assert watching.probability_points(watcher.trace(tmp_path)) == [(0, 0.5, "should go")]
+    assert watching.probability_points(watcher.trace(tmp_path)) == [(0, 0.5, "to forget")]
     path.unlink()
     path.write_text("")
     assert watcher.trace(tmp_path).evaluations == []
@@ -47,7 +48,7 @@ def test_plots_and_logs_stay_small(tmp_path):
     assert watching.loss_points(trace)[-1][0] == 4999
     assert len(watching.curve_rows(trace)) == 200
     names = {name for *_, name in watching.probability_points(trace) + watching.loss_points(trace)}
-    assert names == set(page_style.COLORS), "a curve without its colour"
+    assert names == set(live.COLORS), "a curve without a colour"
     (tmp_path / watching.LOG).write_text("".join(f"line {i}\n" for i in range(10_000)) + "10%\r20%\r30%")
     tail = watching.log_tail(tmp_path).splitlines()
     assert len(tail) == 200 and tail[-1] == "30%" and tail[-2] == "line 9999"
@@ -69,8 +70,8 @@ def test_progress_tells_stage_share_and_time_left(tmp_path):
     assert watching.progress(Job("b", 2, "unlearn", "x", [], "y"), tmp_path, trace, 3).detail.startswith("3 jobs")
 
 
-def test_a_search_is_told_in_words(tmp_path):
-    assert trials.search_of(tmp_path) == {} and trials.told({}, True) == ""
+def test_a_search_is_described_in_words(tmp_path):
+    assert watching.search_of(tmp_path) == {} and watching.search_told({}, True) == ""
     whole = {"state": "complete", "within": True, "seconds": 61.0, "why": ""}
     found = [
         {"number": 1, "method": "profile_matching", "forgetting": 0.81, "utility": 0.97, **whole},
@@ -79,27 +80,26 @@ def test_a_search_is_told_in_words(tmp_path):
     ]
     search = {"trials": found, "winner": 2, "max_trials": 50, "time_budget": "10m", "state": "searching"}
     (tmp_path / "search.json").write_text(json.dumps(search))
-    search = trials.search_of(tmp_path)
-    said = trials.told(search, searching=True)
+    search = watching.search_of(tmp_path)
+    said = watching.search_told(search, searching=True)
     assert said == (
-        "Trial 4 of at most 50 is under way; the search takes 10m at most. "
+        "Trial 4 of at most 50 is running; the search takes at most 10m. "
         "Best so far: trial 2, npo: 93\u00a0% forgotten, 96\u00a0% of the rest kept."
     )
-    assert [row[0] for row in trials.trial_rows(search)] == ["3", "2", "1"]
-    assert (
-        trials.trial_rows(search)[0][5] == "given up: hopeless" and trials.trial_rows(search)[1][5] == "the best so far"
-    )
-    assert trials.budget(search) == 600 and trials.budget({"time_budget": "1h30m5s"}) == 5405
-    assert trials.share(search | {"seconds": 300}) == 0.5 and trials.share(search | {"seconds": 3}) == 0.06
-    assert trials.share(search | {"state": "chosen"}) == 1.0
+    rows = watching.trial_rows(search)
+    assert [row[0] for row in rows] == ["3", "2", "1"]
+    assert [row[5] for row in rows[:2]] == ["stopped early: hopeless", "the best so far"]
+    assert watching.search_share(search | {"seconds": 300}) == 0.5
+    assert watching.search_share(search | {"seconds": 3}) == 0.06
+    assert watching.search_share(search | {"state": "chosen"}) == 1.0
     for trial in found[:2]:
         trial["within"] = False
-    said = trials.told(search | {"trials": found}, searching=False)
+    said = watching.search_told(search | {"trials": found}, searching=False)
     assert said.startswith(
-        "3 trials were made. None keeps as much of the rest as you asked for; the nearest is trial 2"
+        "The search made 3 trials. No trial keeps as much of the rest as you asked for; the closest is trial 2"
     )
     (tmp_path / "search.json").write_text('{"trials": [1, null, {"number"')
-    assert trials.search_of(tmp_path) == {}
+    assert watching.search_of(tmp_path) == {}
 
 
 # -- the verdict for people
@@ -116,9 +116,7 @@ def test_a_search_is_told_in_words(tmp_path):
         (0.95, 0.05, None, "not proven"),
     ],
 )
-def test_without_a_proof_the_verdict_tells_what_was_never_known_from_what_stayed(
-    before, after, holdout, head, tmp_path
-):
+def test_an_unproven_verdict_separates_never_known_from_still_known(before, after, holdout, head, tmp_path):
     from run_folders import make_run
 
     folder = make_run(tmp_path / "run", retrained=False, holdout=holdout is not None)
@@ -129,14 +127,14 @@ def test_without_a_proof_the_verdict_tells_what_was_never_known_from_what_stayed
             evaluation["models"][model]["holdout"]["answer_probability"] = holdout
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     run = read_run(folder)
-    assert head in showing.verdict_head(run)[1][0]
-    assert head in showing.verdict_html(run)
+    assert head in verdicts.verdict_head(run)[1][0]
+    assert head in verdicts.verdict_html(run)
 
 
 # -- asking models
 
 
-def test_both_models_answer_and_the_one_that_knows_finds_the_answer_likelier(tmp_path, monkeypatch):
+def test_both_models_answer_and_the_trained_one_prefers_the_truth(tmp_path, monkeypatch):
     import torch
     from tiny_models import facts, make_tiny
 
@@ -198,7 +196,7 @@ def client_of(address, **options):
     return Client(address, verbose=False, analytics_enabled=False, **options)
 
 
-def test_two_runs_whose_drawn_names_meet_both_get_a_folder(desk, monkeypatch):
+def test_two_runs_with_the_same_random_name_both_get_a_folder(desk, monkeypatch):
     drawn = iter(["beef", "beef", "cafe"])
     monkeypatch.setattr("results.page.desk.secrets.token_hex", lambda _size: next(drawn))
     first, second = desk._new_folder("", "people-npo"), desk._new_folder("", "people-npo")
@@ -249,7 +247,7 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
     (project / "bad.pkl").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(AppError, match="not accepted"):
         client.predict(source="file", file=handle_file(str(project / "bad.pkl")), api_name="/unlearn")
-    assert not list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("bad.pkl")), "what was refused must not stay"
+    assert not list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("bad.pkl")), "a refused file must not stay"
     with pytest.raises(AppError):  # a path that was never uploaded
         client.predict(source="file", text="", file={"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
                        api_name="/check")  # fmt: skip
@@ -257,7 +255,7 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
 
 
 @pytest.mark.hardening(59)
-def test_files_of_runs_are_served_to_nobody_and_nothing_else_is_open(served, project):
+def test_run_files_are_never_served_and_no_other_page_is_open(served, project):
     import httpx
 
     (project / "results" / "secret.txt").write_text("secret")
@@ -269,7 +267,7 @@ def test_files_of_runs_are_served_to_nobody_and_nothing_else_is_open(served, pro
 
 
 @pytest.mark.hardening(58)
-def test_uploads_too_large_or_named_like_a_way_out_leave_nothing_behind(served, gradio_folder):
+def test_bad_uploads_leave_nothing_behind(served, gradio_folder):
     import httpx
 
     before = set(gradio_folder.rglob("*"))
@@ -285,7 +283,7 @@ def test_uploads_too_large_or_named_like_a_way_out_leave_nothing_behind(served, 
 
 
 @pytest.mark.hardening(64)
-def test_accounts_are_asked_for_and_kept_apart(queue, project, gradio_folder):
+def test_accounts_are_required_and_kept_apart(queue, project, gradio_folder):
     import httpx
     from gradio_client.exceptions import AppError
 
@@ -312,7 +310,7 @@ def test_accounts_are_asked_for_and_kept_apart(queue, project, gradio_folder):
 
 @pytest.mark.hardening(65)
 @pytest.mark.parametrize("name", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
-def test_other_machines_are_served_with_a_password_only(name, capsys, monkeypatch):
+def test_other_machines_need_a_password(name, capsys, monkeypatch):
     monkeypatch.delenv("UNLEARNING_AUTH", raising=False)
     assert user_interface.main(["--server_name", name]) == 2
     assert "--auth" in capsys.readouterr().err
@@ -327,15 +325,15 @@ def test_help_is_quick_and_needs_no_gradio():
     assert "--server_port" in done.stdout and done.stdout.endswith("False\n")
 
 
-def test_measurements_of_a_lone_model_are_offered_for_reading_but_not_for_comparing(desk, project):
+def test_a_measurement_of_one_model_is_not_offered_for_comparing(desk, project):
     for name, files in {"run": ("config.json", "evaluation.json"), "lone": ("evaluation.json",)}.items():
         (project / "results" / name).mkdir()
         for file in files:
             (project / "results" / name / file).write_text("{}")
     submit(desk.queue, "lone")
-    page = events.Page(desk)
-    assert page.finished(request_of()) == ["run"]
-    assert set(page.finished(request_of(), ("evaluation.json",))) == {"run", "lone"}
+    runs = desk.runs(request_of())
+    assert finished(runs) == ["run"]
+    assert set(finished(runs, ("evaluation.json",))) == {"run", "lone"}
 
 
 def test_every_option_of_the_runner_has_a_field():

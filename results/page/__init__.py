@@ -1,4 +1,4 @@
-"""The web page behind user_interface.py: the queue of jobs, checks of requests, what the tabs show.
+"""The web page behind user_interface.py: the queue of jobs, checks of requests, the tabs and what they show.
 
-In: code only the page uses. Not here: the runner, which the page starts as a child process.
+In: code that only the page uses. Not here: the runner, which the page starts as a child process.
 """

@@ -1,9 +1,9 @@
-"""Asks models a question, in a process of its own: a page that serves many must not carry models, nor wait for one.
+"""Asks models a question in a child process, so that the page neither holds models nor waits for them.
 
-    asker = Asker(project); asker.ask(["models/people-target", "results' model"], "Who ...?")
+    asker = Asker(project); asker.ask(["models/people-target", "models/saved/mine"], "Who ...?")
 
-The process answers one question at a time, keeps small models for the next one, is killed when a question takes too
-long and goes when nobody has asked for a while. Questions travel as JSON lines, never as arguments or code.
+The process answers one question at a time and keeps small models for the next one. It is killed if a question takes
+too long, and ends after a while without questions. Questions travel as JSON lines, never as arguments or code.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ import time
 from pathlib import Path
 
 TIME_LIMIT = 180.0  # seconds for a question, loading included
-IDLE = 300.0  # seconds without a question after which the models are given up
-KEPT_WEIGHTS = 1_500_000_000  # weights kept in memory between questions; larger models are loaded one at a time
+IDLE = 300.0  # seconds without a question until the process ends
+KEPT_WEIGHTS = 1_500_000_000  # weights kept in memory between questions
 MAX_TOKENS = 64
 
 
 class AskError(ValueError):
-    """The question could not be answered; the message says why."""
+    """A question without an answer; the message says why."""
 
     exit_code = 4
 
 
 class Asker:
-    """The serving side: one child process, started at the first question."""
+    """The page's side: one child process, started with the first question."""
 
     def __init__(self, project: Path, time_limit: float = TIME_LIMIT):
         self.project, self.time_limit = Path(project), time_limit
@@ -43,10 +43,10 @@ class Asker:
     def ask(self, models: list[str], question: str, expected: str = "") -> dict:
         """{"answers": [text per model], "probabilities": [[p of answer i under model j]], "expected": [p per model]}.
 
-        Probabilities are geometric means over the answer's tokens. Raises AskError, also when the time is up.
+        Probabilities are geometric means over the answer's tokens. Raises AskError, also after the time limit.
         """
         if not self._guard.acquire(timeout=self.time_limit):
-            raise AskError("another question is still being answered: try again in a moment")
+            raise AskError("the models are still answering another question: try again in a moment")
         try:
             return self._exchange({"models": models, "question": question, "expected": expected})
         finally:
@@ -82,7 +82,7 @@ class Asker:
             line = b""
         if not line:
             self.close()
-            raise AskError("the model could not answer: its process ended, mostly for lack of memory")
+            raise AskError("the model could not answer: its process ended, usually because memory ran out")
         reply = json.loads(line)
         if "error" in reply:
             raise AskError(reply["error"])
@@ -96,7 +96,7 @@ class Asker:
             ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self.close()
-                raise AskError(f"no answer within {self.time_limit:.0f} s: the model is too large for this machine")
+                raise AskError(f"no answer within {self.time_limit:.0f} s: the model may be too large for this machine")
             piece = os.read(descriptor, 65_536)
             if not piece:
                 return b""
@@ -109,13 +109,13 @@ class Asker:
 
 
 class _Models:
-    """Loaded models by name and state on disk; the least lately used go when they are too many to keep."""
+    """Loaded models by name and state on disk; drops the least recently used ones above `KEPT_WEIGHTS`."""
 
     def __init__(self):
         self._loaded: dict[tuple, tuple] = {}
 
     def get(self, name: str):
-        """(model, tokenizer) of a name, loaded at first use."""
+        """(model, tokenizer) of a name, loaded on first use."""
         from models.store import loading
 
         key = (name, *self._stamp(name))
@@ -124,7 +124,7 @@ class _Models:
             while self._loaded and need + sum(m.num_parameters() for m, _ in self._loaded.values()) > KEPT_WEIGHTS:
                 self._loaded.pop(next(iter(self._loaded)))
             self._loaded[key] = loading.load_model(name, progress=lambda text: None)
-        self._loaded[key] = self._loaded.pop(key)  # to the end: used last
+        self._loaded[key] = self._loaded.pop(key)  # to the end: most recently used
         return self._loaded[key]
 
     @staticmethod
@@ -133,7 +133,7 @@ class _Models:
 
 
 def probability(model, tokenizer, question: str, answer: str) -> float | None:
-    """exp(mean log p) of the answer's tokens after the question; None for an answer without tokens."""
+    """exp(mean log p) of the answer's tokens after the question; None for an empty answer."""
     import math
 
     import torch
@@ -151,7 +151,7 @@ def probability(model, tokenizer, question: str, answer: str) -> float | None:
 
 
 def answer(models: _Models, request: dict) -> dict:
-    """The reply to one request; the models are gone through one after the other."""
+    """The reply to one request, one model after the other."""
     from data.columns import Example
     from evaluation_metrics import generate_answers
 
@@ -161,7 +161,7 @@ def answer(models: _Models, request: dict) -> dict:
         model, tokenizer = models.get(name)
         said += generate_answers(model, tokenizer, [Example(answer="-", prompt=question)], max_new_tokens=MAX_TOKENS)
     table, wanted = [[None] * len(names) for _ in said], []
-    for column, name in reversed(list(enumerate(names))):  # the last one is still loaded
+    for column, name in reversed(list(enumerate(names))):  # the last model is still loaded
         model, tokenizer = models.get(name)
         for row, text in enumerate(said):
             table[row][column] = probability(model, tokenizer, question, text)
@@ -170,9 +170,9 @@ def answer(models: _Models, request: dict) -> dict:
 
 
 def serve() -> None:
-    """Answers requests from standard input until it closes or nobody asks for a while."""
+    """Answers requests from standard input until it closes or stays idle."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the replies
+    os.dup2(2, 1)  # keeps prints of libraries out of the replies
     models = _Models()
     while select.select([sys.stdin], [], [], IDLE)[0]:
         line = sys.stdin.readline()
@@ -180,7 +180,7 @@ def serve() -> None:
             return
         try:
             reply = answer(models, json.loads(line))
-        except Exception as error:  # the page shows it; the process lives on
+        except Exception as error:  # the page shows it; the process continues
             known = hasattr(error, "exit_code")
             reply = {"error": str(error) if known else f"{type(error).__name__}: {error}"}
         replies.write(json.dumps(reply) + "\n")

@@ -1,8 +1,8 @@
 """The queue of jobs: each is a child process of one of the scripts, one at a time, first come first served.
 
-A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none: a process still
-alive is adopted by its id and birth time, one that has ended is judged by its run folder. The child has a session of
-its own, writes to `log.txt` in its run folder and never to a pipe, which nobody might be left to read.
+A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none. A restarted server
+adopts a living process by its id and birth time, and judges an ended one by its run folder. The child has its own
+session and writes to `log.txt` in its run folder: a pipe would block once its reader is gone.
 """
 
 from __future__ import annotations
@@ -26,41 +26,35 @@ from models.store.folders import read_json_or_empty
 LOG = "log.txt"
 ENDED = ("finished", "failed", "stopped", "diverged", "collapsed")
 EXIT_WORDS = {
-    1: "an error nobody foresaw; the log ends with it",
-    2: "a setting that cannot be",
+    1: "an unexpected error; see the end of the log",
+    2: "an invalid setting",
     3: "the data cannot be used",
     4: "the model cannot be used",
     5: "training diverged",
-    6: "disk full, or a folder that cannot be written",
+    6: "the disk is full, or a folder is not writable",
     7: "the run folder is in use",
-    8: "something that was forgotten is back",
-    -9: "killed, mostly for lack of memory",
-    137: "killed, mostly for lack of memory",
+    8: "something forgotten came back",
+    -9: "killed, usually because memory ran out",
+    137: "killed, usually because memory ran out",
     -11: "crashed in native code",
 }
-CAME_BACK = 8  # exit code of a test of earlier requests that was carried out, with this result
+CAME_BACK = 8  # a retest's exit code for this result, which is no failure
 POLL = 0.1  # seconds between looks at the child
-FORCED = 5.0  # seconds after which a stop outside of training is forced: nothing there is worth finishing
-UNINTERRUPTED = (
-    "unlearning",
-    "saving",
-    "evaluating unlearned",
-    "evaluating target",
-    "evaluating retrained",
-    "reporting",
-)
-SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # the server's own; no child needs them
+FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth finishing
+EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
+UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that end a stop in good order
+SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # never passed to a child
 
 
 class QueueError(ValueError):
-    """The queue's folder is used by another server, or a job cannot do what was asked."""
+    """Another server uses the queue's folder, or a job cannot do what was asked."""
 
     exit_code = 7
 
 
 @dataclass
 class Job:
-    """One entry of the queue; `argv` is what a person would type, `folder` where it writes."""
+    """One entry of the queue; `argv` is what a person would type, `folder` is where it writes."""
 
     id: str
     number: int
@@ -84,12 +78,12 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
+        """Whether it has ended."""
         return self.state in ENDED
 
 
 def birth_of(pid: int) -> int | None:
-    """When a living process began, in ticks since boot (tells reused ids apart); None for a dead one or a zombie."""
+    """Start of a process in ticks since boot, which tells reused ids apart; None for a dead one or a zombie."""
     try:
         fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
     except (OSError, ValueError):
@@ -103,10 +97,10 @@ def has_checkpoint(folder: str | Path) -> bool:
 
 
 class JobQueue:
-    """Jobs under `results_dir`, worked through by one thread; `project` is where the scripts lie.
+    """Jobs under `results_dir`, run by one thread; `project` holds the scripts.
 
-    `submit`, `stop`, `again` and `forget` may be called from any thread. `close` leaves a running child alone: the
-    next server finds it again.
+    `submit`, `stop`, `again` and `forget` are thread-safe. `close` leaves a running child alone: the next server
+    adopts it.
     """
 
     def __init__(self, results_dir: Path, project: Path):
@@ -122,21 +116,21 @@ class JobQueue:
     # -- life
 
     def start(self) -> JobQueue:
-        """Reads the jobs left by an earlier server and begins to work; one server per results folder."""
-        old = self.project / "results" / ".queue"  # where jobs were kept before results/runs
+        """Reads the jobs of an earlier server and starts to work. Raises QueueError if another server is running."""
+        old = self.project / "results" / ".queue"  # the place of jobs before results/runs existed
         if old.is_dir() and not self.folder.exists():
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             old.rename(self.folder)
             print(f"note: the jobs of {old} are now in {self.folder}", flush=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115 - held open: the lock lives as long as we do
+        self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115 - the lock lasts as long as the file is open
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock_file.close()
-            raise QueueError(f"another interface is already serving {self.folder.parent}: use that one") from None
+            raise QueueError(f"another server already uses {self.folder.parent}: use that one") from None
         for path in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(TypeError):  # a damaged file is left where it is, for a person to look at
+            with contextlib.suppress(TypeError):  # a damaged file stays, for a person to look at
                 job = Job(**read_json_or_empty(path))
                 self._jobs[job.id] = job
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -144,7 +138,7 @@ class JobQueue:
         return self
 
     def close(self) -> None:
-        """Stops working; a running child goes on."""
+        """Stops working; a running child continues."""
         self._closing.set()
         self._wake.set()
         if self._thread:
@@ -166,7 +160,7 @@ class JobQueue:
             return dataclasses.replace(job) if job else None
 
     def ahead_of(self, job_id: str) -> int:
-        """Jobs that run or wait before this one."""
+        """The number of jobs ahead of this one."""
         with self._guard:
             number = self._jobs[job_id].number
             return sum(not job.over and job.number < number for job in self._jobs.values())
@@ -174,20 +168,19 @@ class JobQueue:
     def submit(self, kind: str, name: str, argv: list[str], folder, **more) -> Job:
         """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it."""
         with self._guard:
-            job = Job(
-                secrets.token_hex(8), self._next_number(), kind, name, argv, str(folder), submitted=time.time(), **more
-            )
+            key, number = secrets.token_hex(8), self._next_number()
+            job = Job(key, number, kind, name, argv, str(folder), submitted=time.time(), **more)
             self._jobs[job.id] = job
             self._save(job)
         self._wake.set()
         return dataclasses.replace(job)
 
     def stop(self, job_id: str) -> Job:
-        """Takes a waiting job out; asks a running one to stop in order, and at the second call to leave at once."""
+        """Removes a waiting job; asks a running one to stop after its step, and to stop now on the second call."""
         with self._guard:
             job = self._jobs[job_id]
             if job.state == "queued":
-                self._end(job, "stopped", None, "taken out of the queue before it began")
+                self._end(job, "stopped", None, "removed from the queue before it started")
             elif job.state == "running":
                 job.stop_asked = job.stop_asked or time.time()
                 self._signal(job, signal.SIGTERM)
@@ -195,7 +188,7 @@ class JobQueue:
             return dataclasses.replace(job)
 
     def again(self, job_id: str) -> Job:
-        """Queues a stopped or failed job once more, from its newest checkpoint where there is one."""
+        """Queues a stopped or failed job again, from its newest checkpoint if it has one."""
         with self._guard:
             job = self._jobs[job_id]
             if not job.over or job.state == "finished":
@@ -213,7 +206,7 @@ class JobQueue:
         return dataclasses.replace(job)
 
     def forget(self, job_id: str) -> None:
-        """Removes a job that is over from the list; its folders are the caller's business."""
+        """Removes an ended job from the list, but not its folders."""
         with self._guard:
             job = self._jobs[job_id]
             if not job.over:
@@ -278,7 +271,7 @@ class JobQueue:
         self._watch(job)
 
     def _watch(self, job: Job) -> None:
-        """Waits for a child, our own or an earlier server's, and forces a stop where nothing is worth finishing."""
+        """Waits for a child, ours or an earlier server's, and forces a stop in a stage with nothing worth finishing."""
         own = self._process if self._process and self._process.pid == job.pid else None
         forced = False
         while not self._closing.is_set():
@@ -298,16 +291,16 @@ class JobQueue:
                     own.wait(POLL)
 
     def _signal(self, job: Job, number: int) -> None:
-        """To the child's whole group, if it is still the process that was started."""
+        """Signals the child's whole group, if the id still belongs to it."""
         if job.pid and birth_of(job.pid) == job.birth:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(job.pid, number)
 
     def _judge(self, job: Job, code: int | None) -> None:
-        """How a job ended: by its exit code, or by what it left in its folder when that was not seen."""
+        """Ends a job by its exit code, or by the status in its folder if the code was not seen."""
         status = read_json_or_empty(self.project / job.folder / "status.json")
         earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
-        if earlier:  # what another attempt left; its process is a surer mark than a clock that may be set back
+        if earlier:  # from another attempt; a process id is safer than a clock, which may be set back
             status = {}
         if code is None:
             code = status.get("exit_code")
@@ -319,7 +312,7 @@ class JobQueue:
             state, message = "stopped", message or "stopped"
         else:
             state = "diverged" if code == 5 else "failed"
-            message = message or EXIT_WORDS.get(code, "the process ended without saying why")
+            message = message or EXIT_WORDS.get(code, "the process ended without a message")
         with self._guard:
             self._end(job, state, code, message)
 

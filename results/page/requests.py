@@ -1,4 +1,4 @@
-"""The ledger of deletion requests for people: what was carried out, and whether its lines still fit together."""
+"""The ledger of deletion requests on the page: what was carried out, whether the record is intact, a retest of all."""
 
 from __future__ import annotations
 
@@ -7,30 +7,82 @@ from pathlib import Path
 from models.requests import ledger, retest
 from models.requests.ledger import LedgerError
 from models.store.folders import read_json_or_empty
+from results.page.wiring import QUIET, TABLE, Page, gr, told
 
-REQUEST_HEADERS = ["Request", "When (UTC)", "Run", "Method", "Rows", "Verdict", "Goes on from", "Tested again"]
-NONE_YET = "No request is recorded here yet. Each finished run adds a line: when, how, with what result, never what."
-
-
-def requests_of(path: Path, runs) -> list[dict]:
-    """The ledger's lines whose runs are among those named; [] where there is no ledger."""
-    try:
-        return [entry for entry in ledger.entries(path) if entry.get("run") in runs]
-    except LedgerError:
-        return []
+HEADERS = ["Request", "Time (UTC)", "Run", "Method", "Rows", "Verdict", "Continues", "Latest test"]
+NONE_YET = "No request is recorded yet. Each finished run adds a line: time, method and result, never the content."
 
 
-def newest_retest(folders) -> dict:
-    """The latest test of earlier requests among run folders; {} where there was none."""
-    found = [path for folder in folders if (path := folder / "retest.json").is_file()]
-    return read_json_or_empty(max(found, key=lambda path: path.stat().st_mtime)) if found else {}
+class Requests:
+    """The ledger as a part of the Runs tab."""
+
+    def __init__(self, page: Page):
+        self.page, self.desk = page, page.desk
+        with gr.Accordion("Deletion requests (ledger)", open=False):
+            self.chain = gr.Textbox(label="Is the record intact?", interactive=False, lines=2)
+            self.table = gr.Dataframe(
+                headers=HEADERS,
+                max_height=360,
+                label="Every request: time, run, method and result, never the content",
+                **TABLE,
+            )
+            self.again = gr.Button("Retest all requests", min_width=200)
+            gr.Markdown(
+                "Asks the newest model about everything it was made to forget, and reports what came back.",
+                elem_classes="hint",
+            )
+        page.follow(self.again.click(self.retest, None, page.job, api_name="test_requests_again"))
+
+    def refresh_on(self, *events, **more):
+        """Reads the ledger again after each event."""
+        for event in events:
+            event(self.recorded, None, [self.table, self.chain, self.again], **{**QUIET, **more})
+
+    def recorded(self, request: gr.Request):
+        """The requests so far, and whether the ledger is intact."""
+        rows, chain = recorded(self.desk, request)
+        return gr.update(value=rows), chain, gr.update(interactive=bool(rows))
+
+    @told
+    def retest(self, request: gr.Request):
+        """Queues a test of all recorded requests on the newest model."""
+        return self.desk.retest(request).id
+
+
+def recorded(desk, request) -> tuple[list[list[str]], str]:
+    """(a row per request that this person may see, newest first; whether the ledger is intact)."""
+    runs = desk.runs(request)
+    reports = [path for folder, _ in runs.values() if (path := folder / "retest.json").is_file()]
+    newest = read_json_or_empty(max(reports, key=lambda path: path.stat().st_mtime)) if reports else {}
+    return request_rows(desk.requests(request), newest), chain_told(desk.ledger(request))
+
+
+def request_rows(entries: list[dict], report: dict) -> list[list[str]]:
+    """A row per request, newest first, with the finding of the latest test."""
+    tests = {row.get("request"): f"{row.get('verdict')}: {row.get('why')}" for row in _tested(report)}
+    numbers = {entry.get("request"): entry.get("line") for entry in entries}
+    rows = []
+    for entry in entries[::-1]:
+        before = numbers.get(entry.get("follows"))
+        cells = (
+            entry.get("line"),
+            str(entry.get("time") or "–").replace("T", " ").removesuffix("Z")[:16],
+            entry.get("run"),
+            str(entry.get("method") or "–").replace("_", " "),
+            entry.get("rows"),
+            entry.get("verdict"),
+            f"request {before}" if before else "–",
+            tests.get(entry.get("request")),
+        )
+        rows.append(["–" if cell is None else str(cell) for cell in cells])
+    return rows
 
 
 def retest_told(report: dict) -> str:
-    """What a test of earlier requests found, in a sentence."""
+    """The result of a retest in a sentence."""
     rows = _tested(report)
     if report.get("problems"):
-        return "The record of the requests does not fit together: see the ledger under Runs."
+        return "The ledger is not intact: see the deletion requests under Runs."
     back = [str(row.get("line")) for row in rows if row.get("verdict") == retest.CAME_BACK]
     still = sum(row.get("verdict") == retest.STILL for row in rows)
     if back:
@@ -45,29 +97,8 @@ def _tested(report: dict) -> list[dict]:
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
-def request_rows(entries: list[dict], report: dict | None = None) -> list[list[str]]:
-    """A row per request, the newest first; with what the latest test of them found."""
-    again = {row.get("request"): f"{row.get('verdict')}: {row.get('why')}" for row in _tested(report or {})}
-    numbers = {entry.get("request"): entry.get("line") for entry in entries}
-    rows = []
-    for entry in entries[::-1]:
-        before = numbers.get(entry.get("follows"))
-        cells = (
-            entry.get("line"),
-            str(entry.get("time") or "–").replace("T", " ").removesuffix("Z")[:16],
-            entry.get("run"),
-            str(entry.get("method") or "–").replace("_", " "),
-            entry.get("rows"),
-            entry.get("verdict"),
-            f"request {before}" if before else "–",
-            again.get(entry.get("request")),
-        )
-        rows.append(["–" if cell is None else str(cell) for cell in cells])
-    return rows
-
-
 def chain_told(path: Path) -> str:
-    """Whether the ledger is as it was written, in a sentence or more."""
+    """Whether the ledger is unchanged, in a sentence and a line per problem."""
     try:
         wrong = [*ledger.problems(path), *ledger.missing(path)]
         count = len(ledger.entries(path))
@@ -75,8 +106,8 @@ def chain_told(path: Path) -> str:
         return NONE_YET
     if wrong:
         listed = "\n".join(f"- {problem.removeprefix(f'{path}:')}" for problem in wrong[:20])
-        return f"The ledger was tampered with, or damaged: {len(wrong)} of its lines do not fit.\n{listed}"
+        return f"The ledger was changed or damaged: {len(wrong)} of its lines do not match.\n{listed}"
     if not count:
         return NONE_YET
-    lines = "1 request; its line is" if count == 1 else f"{count} requests; their lines are"
-    return f"{lines} as written: each holds the fingerprint of the one before it, and all of them fit."
+    lines = "1 request" if count == 1 else f"{count} requests"
+    return f"{lines}, intact: each line holds the hash of the line before it, and all hashes match."

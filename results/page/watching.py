@@ -1,13 +1,14 @@
-"""Follows a run while it writes: stage, share done, time left, curves, live answers, the end of its log.
+"""Follows a run while it writes: stage, progress, time left, curves, live answers, search, the end of its log.
 
-Files are read from where the last look ended, so that a look costs the same at the end of a long run as at its start;
-curves are thinned to 500 points and logs cut to 200 lines, which is what a browser draws without freezing.
+Each look reads only what is new, so its cost does not grow with the run. Curves have at most 500 points and logs 200
+lines: a browser draws that without freezing.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -17,20 +18,21 @@ from pathlib import Path
 from models.store.folders import read_json_or_empty
 from results.page.jobs import LOG, Job, birth_of, has_checkpoint
 from results.report.runs import finite
-from results.report.words import duration
+from results.report.words import duration, percent
+from results.run import options
 
-SPLITS = {"forget": "should go", "retain": "should stay", "holdout": "never seen"}  # set: for people
-STAGES = {  # as the runner names them: (for people, share of a typical run's time)
+SPLITS = {"forget": "to forget", "retain": "to keep", "holdout": "never seen"}  # set: its name on the page
+STAGES = {  # the runner's name: (the page's name, share of a typical run's time)
     "preparing": ("Reading the data", 2),
     "loading": ("Loading the model", 6),
-    "checking retrained": ("Looking at the yardstick model", 2),
-    "searching": ("Trying out methods", 200),
+    "checking retrained": ("Checking the retrained model", 2),
+    "searching": ("Trying methods", 200),
     "unlearning the teacher": ("Unlearning the teacher", 10),
     "unlearning": ("Unlearning", 34),
     "saving": ("Saving the model", 2),
-    "evaluating unlearned": ("Measuring after", 16),
-    "evaluating target": ("Measuring the model as it was", 16),
-    "evaluating retrained": ("Measuring the yardstick model", 10),
+    "evaluating unlearned": ("Measuring the unlearned model", 16),
+    "evaluating target": ("Measuring the original model", 16),
+    "evaluating retrained": ("Measuring the retrained model", 10),
     "reporting": ("Writing the report", 4),
     "done": ("Done", 0),
 }
@@ -40,7 +42,7 @@ STATES = {
     "finished": "Finished",
     "failed": "Failed",
     "stopped": "Stopped",
-    "diverged": "Broke down",
+    "diverged": "Diverged",
     "collapsed": "Stopped at the limit",
     "interrupted": "Interrupted",
 }
@@ -48,7 +50,7 @@ LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
 
 
 def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
-    """The last lines of a run's log; a progress bar that redraws itself counts as one line."""
+    """The last lines of a run's log; a progress bar counts as one line."""
     try:
         with open(folder / LOG, "rb") as file:
             size = file.seek(0, 2)
@@ -61,7 +63,7 @@ def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
 
 
 def thinned(rows: list, most: int) -> list:
-    """At most `most` of the rows, evenly spread, first and last among them."""
+    """At most `most` rows, evenly spread, with the first and the last."""
     if len(rows) <= most:
         return list(rows)
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
@@ -69,7 +71,7 @@ def thinned(rows: list, most: int) -> list:
 
 @dataclass
 class Trace:
-    """What metrics.jsonl has said so far, and how far it was read."""
+    """The content of metrics.jsonl so far, and how far it was read."""
 
     offset: int = 0
     inode: int = 0
@@ -81,7 +83,7 @@ class Trace:
     seconds: float = 0.0
 
     def take(self, record: dict) -> None:
-        """Adds one line of the file; what has no number where one belongs is left out."""
+        """Adds one line of the file; ignores a line without a numeric step."""
         kind, step = record.get("event"), finite(record.get("step"))
         if step is None:
             return
@@ -98,14 +100,14 @@ class Trace:
 
 
 class Watcher:
-    """Traces of the runs looked at lately, by folder; safe to use from several threads."""
+    """Traces of recently watched runs, by folder; thread-safe."""
 
     def __init__(self, kept: int = 32):
         self._kept, self._guard = kept, threading.Lock()
         self._traces: OrderedDict[str, Trace] = OrderedDict()
 
     def trace(self, folder: Path) -> Trace:
-        """The folder's trace, read up to its last whole line."""
+        """The folder's trace, read up to the last complete line."""
         path = folder / "metrics.jsonl"
         with self._guard:
             trace = self._traces.pop(str(folder), None) or Trace()
@@ -118,7 +120,7 @@ class Watcher:
                     data = file.read()
             except OSError:
                 data, trace = b"", Trace()
-            whole = data.rfind(b"\n") + 1  # the rest is a line being written
+            whole = data.rfind(b"\n") + 1  # the rest is a half-written line
             for line in data[:whole].split(b"\n"):
                 try:
                     record = json.loads(line)
@@ -134,11 +136,11 @@ class Watcher:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What a trace shows
+# What the live view shows
 
 
 def probability_points(trace: Trace) -> list[tuple]:
-    """(step, answer probability, set) of the evaluation points, for the plot."""
+    """(step, answer probability, set) of each evaluation, for the plot."""
     points = []
     for record in thinned(trace.evaluations, POINTS // len(SPLITS)):
         for split in SPLITS:
@@ -149,7 +151,7 @@ def probability_points(trace: Trace) -> list[tuple]:
 
 
 def loss_points(trace: Trace) -> list[tuple]:
-    """(step, training loss, set) of the steps."""
+    """(step, training loss, set) of each step, for the plot."""
     points = []
     for step, forget, retain in thinned(trace.steps, POINTS // 2):
         pairs = (("forget", forget), ("retain", retain))
@@ -161,7 +163,7 @@ CURVE_HEADERS = ["Step", *(f"{name}: {what}" for name in SPLITS.values() for wha
 
 
 def curve_rows(trace: Trace) -> list[list]:
-    """The table beside the plot: one row per evaluation point, newest first."""
+    """The plot as a table: a row per evaluation, newest first."""
     rows = []
     for record in thinned(trace.evaluations, LOG_LINES)[::-1]:
         row: list = [int(record["step"])]
@@ -174,45 +176,40 @@ def curve_rows(trace: Trace) -> list[list]:
     return rows
 
 
-NO_QUESTION = "(what follows the first half of the text)"
-ANSWER_HEADERS = ["Asked", "Said before", "Says now", "To be forgotten"]
+NO_QUESTION = "(continue the first half of the text)"
+ANSWER_HEADERS = ["Question", "Answer before", "Answer now", "To be forgotten"]
 
 
 def answer_rows(trace: Trace) -> list[list[str]]:
-    """Live answers to the first forget rows: at the first and at the latest evaluation point."""
+    """Live answers to the first forget rows, at the first and at the latest evaluation."""
     rows = []
     before = trace.first_answers.get("answers") or []
     for number, now in enumerate(trace.last_answers.get("answers") or []):
         first = before[number] if number < len(before) else {}
         if isinstance(now, dict):
-            cells = (
-                now.get("prompt") or NO_QUESTION,
-                first.get("answer"),
-                now.get("answer"),
-                now.get("gold"),
-            )
+            cells = (now.get("prompt") or NO_QUESTION, first.get("answer"), now.get("answer"), now.get("gold"))
             rows.append(["" if cell is None else str(cell) for cell in cells])
     return rows
 
 
 @dataclass
 class Progress:
-    """Where a job stands, for people."""
+    """The progress of a job in words."""
 
     state: str
     stage: str
-    share: float | None  # 0..1; None: nobody knows
+    share: float | None  # 0..1; None: unknown
     detail: str
     seconds_left: float | None = None
 
 
 def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: float | None = None) -> Progress:
-    """State, stage, share done and time left from the job, status.json and the trace.
+    """State, stage, share done and time left, from the job, status.json and the trace.
 
-    `searched`: share of a search for a method that is done; None where nothing is searched.
+    `searched`: share done of a search for a method; None without a search.
     """
     if job.state == "queued":
-        waiting = "starts next" if not ahead else f"{ahead} job{'s' if ahead > 1 else ''} before this one"
+        waiting = "starts next" if not ahead else f"{ahead} job{'s' if ahead > 1 else ''} ahead"
         return Progress("queued", "In the queue", 0.0, waiting)
     status = read_json_or_empty(folder / "status.json")
     stage = str(status.get("stage") or "")
@@ -229,19 +226,18 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
         left = trace.seconds / step * (total - step)
     detail = f"step {step:.0f} of {total:.0f}" if stage == "unlearning" and total else str(status.get("doing") or "")
     if job.state == "stopped":  # the runner's own message is a command for the terminal
-        way = "Resume goes on from where it stopped" if has_checkpoint(folder) else "it can be started again"
+        way = "Resume continues from the checkpoint" if has_checkpoint(folder) else "no checkpoint: it can start again"
         return Progress("stopped", words, min(share, 0.99), way)
     if job.over:
-        return Progress(
-            job.state, words, 1.0 if job.state in ("finished", "collapsed") else min(share, 0.99), job.message
-        )
+        share = 1.0 if job.state in ("finished", "collapsed") else min(share, 0.99)
+        return Progress(job.state, words, share, job.message)
     if job.stop_asked:
-        detail = "stopping: the step in hand is finished first; press Stop again to leave at once"
+        detail = "stopping after the current step; press Stop again to stop now"
     return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
 
 
 def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "") -> str:
-    """The status card. Everything that comes from outside is escaped: this is the page's only markup of its own."""
+    """The status card. It escapes every text: this is one of the page's two pieces of own markup."""
     escape = html.escape
     took = (job.ended or now or time.time()) - job.started if job.started else None
     facts = [escape(seen.detail)] if seen.detail else []
@@ -267,14 +263,88 @@ def status_html(job: Job, seen: Progress, now: float | None = None, result: str 
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# A search for the best method: `--method auto` keeps search.json in the run folder
+
+
+TRIAL_HEADERS = ["Trial", "Method", "Forgotten", "Rest kept", "Time", "Outcome"]
+
+
+def search_of(folder: Path) -> dict:
+    """search.json of a run folder; {} without a search."""
+    found = read_json_or_empty(folder / "search.json")
+    return found if isinstance(found.get("trials"), list) else {}
+
+
+def tried(search: dict) -> list[dict]:
+    """The trials that ended."""
+    return [trial for trial in search.get("trials", []) if isinstance(trial, dict)]
+
+
+def search_share(search: dict) -> float:
+    """Share of the search that is done, 0..1: of its trials or of its time, whichever is larger."""
+    if search.get("state") != "searching":
+        return 1.0
+    try:
+        seconds = options.seconds_of(search.get("time_budget"))
+    except ValueError:
+        seconds = math.inf
+    most = finite(search.get("max_trials")) or math.inf
+    return min(1.0, max(len(tried(search)) / most, (finite(search.get("seconds")) or 0.0) / seconds))
+
+
+def _percent(trial: dict, key: str) -> str:
+    value = finite(trial.get(key))
+    return "–" if value is None else percent(value)
+
+
+def trial_rows(search: dict) -> list[list[str]]:
+    """A row per trial, the newest first."""
+    rows = []
+    for trial in tried(search)[::-1]:
+        if trial.get("state") != "complete":
+            outcome = f"stopped early: {trial.get('why') or 'no reason given'}"
+        elif trial.get("number") == search.get("winner"):
+            outcome = "the best so far" if trial.get("within") else "keeps the most so far, but not enough"
+        elif not trial.get("within"):
+            outcome = "loses more than allowed"
+        else:
+            outcome = "its answers still differ from those to unseen rows" if trial.get("told_apart") else ""
+        method = str(trial.get("method") or "–").replace("_", " ")
+        took = duration(round(finite(trial.get("seconds")) or 0))
+        shares = [_percent(trial, key) for key in ("forgetting", "utility")]
+        rows.append([str(trial.get("number", "")), method, *shares, took, outcome])
+    return rows
+
+
+def search_told(search: dict, searching: bool) -> str:
+    """The state of a search in two or three sentences; "" without a search."""
+    if not search:
+        return ""
+    done, most = len(tried(search)), finite(search.get("max_trials"))
+    best = next((trial for trial in tried(search) if trial.get("number") == search.get("winner")), None)
+    limit = f" of at most {most:.0f}" if most else ""
+    now = f"Trial {done + 1}{limit} is running; the search takes at most {search.get('time_budget')}."
+    if not searching:
+        now = f"The search made {done} trial{'' if done == 1 else 's'}."
+    if best is None:
+        return f"{now} No trial has completed{' yet' if searching else ''}."
+    name = str(best.get("method") or "").replace("_", " ")
+    shares = f"{_percent(best, 'forgetting')} forgotten, {_percent(best, 'utility')} of the rest kept"
+    what = f"trial {best.get('number')}, {name}: {shares}"
+    if best.get("within"):
+        return f"{now} {'Best so far' if searching else 'The best'}: {what}."
+    return f"{now} No trial keeps as much of the rest as you asked for; the closest is {what}."
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # All runs
 
 
-RUN_HEADERS = ["State", "Run", "Method", "Model", "Began", "Took", "Verdict"]
+RUN_HEADERS = ["State", "Run", "Method", "Model", "Started", "Duration", "Verdict"]
 
 
 def run_folders(results_dir: Path) -> list[Path]:
-    """Folders that a runner has written to, up to two levels deep (several methods share a folder)."""
+    """Run folders, up to two levels deep: several methods share a folder."""
     found = {path.parent for pattern in ("*/config.json", "*/*/config.json") for path in results_dir.glob(pattern)}
     return sorted(
         path for path in found if not any(part.startswith(".") for part in path.relative_to(results_dir).parts)
@@ -282,7 +352,7 @@ def run_folders(results_dir: Path) -> list[Path]:
 
 
 def folder_state(folder: Path) -> str:
-    """State of a run that no job of this page belongs to."""
+    """State of a run without a job of this page."""
     status = read_json_or_empty(folder / "status.json")
     state = str(status.get("state") or "")
     if state == "running" and birth_of(status.get("pid") or 0) is None:
@@ -301,7 +371,7 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
     verdict = comparison.get("verdict") if isinstance(comparison, dict) else None
     state = job.state if job else folder_state(folder)
     return [
-        STATES.get(state, state) + (f" ({ahead} before it)" if ahead else ""),
+        STATES.get(state, state) + (f" ({ahead} ahead)" if ahead else ""),
         name,
         str(config.get("method") or (job and job.details.get("method")) or "–").replace("_", " "),
         str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),

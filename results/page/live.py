@@ -1,0 +1,276 @@
+"""The live view of a job: progress, buttons, answers and curves while it runs, its search, its log."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from data.uploads import InputError
+from models.store.folders import read_json_or_empty
+from models.store.paths import PROJECT
+from results.page import requests, verdicts, watching
+from results.page.jobs import Job, has_checkpoint
+from results.page.wiring import HIDDEN, PRIVATE, QUIET, TABLE, Page, gr, told
+from results.report.runs import RunError, read_run
+
+TICK = 1.0  # seconds between looks at a running job
+SPOKEN = 2  # live answers with boxes of their own
+COLORS = {"to forget": "#c2410c", "to keep": "#0369a1", "never seen": "#64748b"}  # distinct for the colour-blind too
+PLOT = {"x": "step", "color": "set", "color_map": COLORS, "x_title": "step", "elem_classes": "plot"}
+IDLE = """<section class="card"><h3>What happens next</h3><ol>
+<li>Say what the model should forget, and press <b>Unlearn</b>.</li>
+<li>Follow the run here: its progress, the time left, and what the model answers.</li>
+<li>Then compare its answers before and after, and ask both models yourself.</li>
+</ol><p class="hint">The original model stays unchanged: the run makes a second one. Nothing you type leaves this
+machine.</p></section>"""
+SHOW_LIVE = """(...values) => {
+    document.getElementById('live')?.scrollIntoView({behavior: 'smooth', block: 'start'}); return values}"""
+
+
+class Live:
+    """The view of the job in `page.job`. `look`: the event arguments that update it; `state` changes with a button."""
+
+    def __init__(self, page: Page):
+        self.page, self.desk = page, page.desk
+        page.live = self
+        self.status = gr.HTML(IDLE, container=False, elem_id="status")
+        with gr.Row():
+            self.stop = gr.Button("Stop", variant="stop", size="md", visible=False)
+            self.again = gr.Button("Resume", size="md", visible=False)
+            self.done = gr.Button("Compare before and after", variant="primary", size="md", visible=False)
+            self.clear = gr.Button("Close", size="md", visible=False)
+        with gr.Column(visible=False) as self.details:
+            self._answers()
+            self._search()
+            self._curves()
+            self._log()
+        self.state = gr.Textbox(visible=False, label="Last action")
+        self.timer, self.seen = gr.Timer(TICK, active=False), gr.State({})
+        outputs = [
+            *(self.status, self.curve, self.losses, self.table, *(part for box in self.boxes for part in box)),
+            *(self.answers, self.search, self.searched, self.trials, self.log, self.logs, self.command, self.stop),
+            *(self.again, self.done, self.clear, self.details, self.drawn, self.timer, self.seen),
+        ]
+        inputs = [page.job, self.seen]
+        self.look = {"fn": self.watch, "inputs": inputs, "outputs": outputs, "show_progress": "hidden"}
+        self._events()
+
+    def _answers(self):
+        """A box per question for the first ones, a table if there are more."""
+        self.boxes = []
+        for _ in range(SPOKEN):
+            with gr.Group(visible=False) as box:
+                asked = gr.Textbox(label="Question", interactive=False, max_lines=3)
+                with gr.Row(equal_height=True):
+                    text = {"interactive": False, "lines": 2, "max_lines": 6, "min_width": 140}
+                    before = gr.Textbox(label="Answer before", **text)
+                    now = gr.Textbox(label="Answer now", elem_classes="now", **text)
+            self.boxes.append((box, asked, before, now))
+        self.answers = gr.Dataframe(
+            headers=watching.ANSWER_HEADERS, label="All questions asked during the run", visible=False, max_height=340,
+            **TABLE,
+        )  # fmt: skip
+
+    def _search(self):
+        with gr.Column(visible=False) as self.search:
+            self.searched = gr.Textbox(label="Search for the best method", interactive=False, lines=2)
+            with gr.Accordion("All trials", open=False):
+                self.trials = gr.Dataframe(
+                    headers=watching.TRIAL_HEADERS,
+                    max_height=300,
+                    label="Trials, newest first",
+                    column_widths=["10%", "20%", "15%", "13%", "14%", "28%"],
+                    **TABLE,
+                )
+
+    def _curves(self):
+        with gr.Column() as self.drawn:
+            self.curve = gr.LinePlot(
+                y="probability",
+                height=380,
+                y_lim=[0, 1],
+                y_title="how likely",
+                y_axis_format=".0%",
+                color_title=" ",
+                label="How likely the model finds the true answers",
+                tooltip="all",
+                **PLOT,
+            )
+            with gr.Accordion("These numbers as a table", open=False):
+                self.table = gr.Dataframe(
+                    headers=watching.CURVE_HEADERS,
+                    max_height=300,
+                    label="Probability of the answers and loss, per set",
+                    **TABLE,
+                )
+            with gr.Accordion("Training loss", open=False):
+                self.losses = gr.LinePlot(y="loss", height=350, y_title="loss", label="Training loss per step", **PLOT)
+
+    def _log(self):
+        with gr.Accordion("Log and command", open=False) as self.logs:
+            self.command = gr.Code(
+                label="The command that ran",
+                lines=1,
+                elem_id="command-ran",
+                language="shell",
+                interactive=False,
+                wrap_lines=True,
+                buttons=["copy"],
+            )
+            self.log = gr.Textbox(
+                label="Last lines of the log", lines=12, max_lines=16, interactive=False, autoscroll=True, elem_id="log"
+            )
+
+    def _events(self):
+        page, job = self.page, self.page.job
+        page.demo.load(api_name="watch", **self.look)
+        self.timer.tick(queue=False, **self.look, **PRIVATE)
+        for button, function, name in ((self.stop, self.stop_job, "stop"), (self.again, self.resume_job, "resume")):
+            button.click(function, job, self.state, api_name=name).success(**self.look, **PRIVATE)
+        self.clear.click(lambda: None, None, job, **QUIET).then(**self.look, **PRIVATE)
+
+    def wire(self):
+        """Leads from a finished job to the tab with its results."""
+        tabs = self.page.tabs
+        runs = {"unlearn": ("compare", tabs["compare"].run), "evaluate": ("evaluate", tabs["evaluate"].run)}
+
+        def outcome(request: gr.Request, key):
+            job = self.desk.job(request, key)
+            if job is None:
+                return {self.page.shelf: gr.skip()}
+            tab, run = runs["unlearn" if job.kind == "unlearn" else "evaluate"]
+            return {run: job.name, self.page.shelf: gr.Tabs(selected=tab)}
+
+        outputs = [*(run for _, run in runs.values()), self.page.shelf]
+        self.done.click(outcome, self.page.job, outputs, **QUIET)
+
+    def start(self, event):
+        """After `event` started a job in this tab: scrolls here and shows it."""
+        event.success(**self.look, **PRIVATE, js=SHOW_LIVE)  # the value of `js` replaces the inputs
+
+    # -- what it shows
+
+    def watch(self, request: gr.Request, key, seen):
+        """The state of a job; what has not changed since the last look is left out."""
+        seen = seen if isinstance(seen, dict) else {}
+        job = self.desk.job(request, key)
+        if job is None:
+            return self._nothing()
+        folder = PROJECT / job.folder
+        trace = self.desk.watcher.trace(folder)
+        search = watching.search_of(folder)
+        searching = search.get("state") == "searching" and not job.over
+        broken = job.state in ("failed", "diverged")
+        log = watching.log_tail(folder, 50 if broken else watching.LOG_LINES)
+        mark = {
+            "id": job.id, "attempt": job.attempt, "points": len(trace.evaluations), "steps": len(trace.steps),
+            "log": hash(log), "over": job.over, "trials": len(watching.tried(search)), "searching": searching,
+        }  # fmt: skip
+
+        def changed(*names):
+            return any(mark[name] != seen.get(name) for name in ("id", "attempt", *names))
+
+        shown = {self.status: self._card(job, folder, trace, search), self.timer: gr.Timer(TICK, active=not job.over)}
+        shown |= {self.details: gr.update(visible=True), self.drawn: gr.update(visible=bool(trace.evaluations))}
+        shown |= {self.seen: mark, **self._buttons(job, folder, search)}
+        if changed():
+            shown[self.command] = gr.update(value=shlex.join(job.argv), visible=True)
+        if changed("points"):
+            shown[self.curve] = drawing(watching.probability_points(trace), "probability")
+            shown[self.table] = gr.update(value=watching.curve_rows(trace))
+            shown |= self._said(watching.answer_rows(trace))
+        if changed() or (changed("steps") and (job.over or mark["steps"] % 5 == 0)):
+            shown[self.losses] = drawing(watching.loss_points(trace), "loss")
+        if changed("trials", "searching"):
+            shown |= self._found(search, searching)
+        if changed("log"):
+            shown[self.log] = log
+        if changed("over"):
+            shown[self.logs] = gr.Accordion(open=broken)
+        return shown
+
+    def _card(self, job: Job, folder: Path, trace, search: dict) -> str:
+        ahead = self.desk.queue.ahead_of(job.id) if job.state == "queued" else 0
+        now = watching.progress(job, folder, trace, ahead, watching.search_share(search) if search else None)
+        return watching.status_html(job, now, result=outcome_told(job, folder))
+
+    def _buttons(self, job: Job, folder: Path, search: dict) -> dict:
+        ours = not job.id.startswith("run:")
+        resumable = ours and job.state in ("failed", "stopped", "diverged")
+        done = job.over and (folder / "evaluation.json").is_file()
+        return {
+            self.stop: gr.update(visible=ours and not job.over, value="Stop now" if job.stop_asked else "Stop"),
+            self.again: gr.update(
+                visible=resumable, value="Resume" if search or has_checkpoint(folder) else "Start again"
+            ),
+            self.done: gr.update(
+                visible=done, value="Compare before and after" if job.kind == "unlearn" else "See the numbers"
+            ),
+            self.clear: gr.update(visible=job.over),
+        }
+
+    def _said(self, rows: list[list[str]]) -> dict:
+        shown = {self.answers: gr.update(value=rows, visible=len(rows) > SPOKEN)}
+        for number, (box, *texts) in enumerate(self.boxes):
+            row = rows[number] if number < len(rows) else [""] * 4
+            shown |= {box: gr.update(visible=number < len(rows)), **dict(zip(texts, row))}
+        return shown
+
+    def _found(self, search: dict, searching: bool) -> dict:
+        return {
+            self.search: gr.update(visible=bool(search)),
+            self.searched: watching.search_told(search, searching),
+            self.trials: gr.update(value=watching.trial_rows(search)),
+        }
+
+    def _nothing(self) -> dict:
+        hidden = (self.command, self.stop, self.again, self.done, self.clear, self.details, self.drawn)
+        return {
+            self.status: IDLE,
+            **{part: gr.update(value=None) for part in (self.curve, self.losses, self.table)},
+            **self._said([]),
+            **self._found({}, False),
+            self.log: "",
+            **{part: gr.update(**HIDDEN) for part in hidden},
+            self.timer: gr.Timer(TICK, active=False),
+            self.seen: {},
+        }
+
+    # -- what its buttons do
+
+    @told
+    def stop_job(self, request: gr.Request, key):
+        """Asks a job to stop; the second time it stops immediately."""
+        return self.desk.queue.stop(self._own_job(request, key)).state
+
+    @told
+    def resume_job(self, request: gr.Request, key):
+        """Queues a stopped job again, from its checkpoint if it has one."""
+        return self.desk.queue.again(self._own_job(request, key)).state
+
+    def _own_job(self, request, key) -> str:
+        job = self.desk.job(request, key)
+        if job is None or job.id.startswith("run:"):
+            raise InputError("this page has no such job")
+        return job.id
+
+
+def outcome_told(job: Job, folder: Path) -> str:
+    """The verdict of a finished run or the result of a retest, in a sentence; "" if there is none."""
+    if job.over and (folder / "retest.json").is_file():
+        return requests.retest_told(read_json_or_empty(folder / "retest.json"))
+    if not job.over or job.kind != "unlearn" or not (folder / "evaluation.json").is_file():
+        return ""
+    try:
+        word, (head, _) = verdicts.verdict_head(read_run(folder))
+    except RunError:
+        return ""
+    return f"{head or word}."
+
+
+def drawing(points: list[tuple], value: str):
+    """Update of a line plot with points (step, value, set); hidden until there is a line to draw."""
+    import pandas
+
+    frame = pandas.DataFrame(points, columns=["step", value, "set"])
+    return gr.update(value=frame, visible=frame["step"].nunique() > 1)

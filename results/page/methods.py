@@ -1,0 +1,68 @@
+"""The methods that the form offers for each kind of data, and what it says about them."""
+
+from __future__ import annotations
+
+import unlearning_algorithm as algorithm
+from results.run import options
+
+FOR_TEXT = "npo"  # where the default method cannot take plain text
+FAMILIES = {  # as in the METHODS table: (name on the page, name in the field)
+    "gradient": ("Make it less likely", "gradient-based"),
+    "data_augmentation": ("Teach other answers", "data augmentation"),
+    "regularization": ("Protect the rest", "regularisation"),
+    "distillation": ("Learn from a teacher", "distillation"),
+    "fine_tuning": ("Train on the rest", "fine-tuning"),
+}
+AUTO = ("Search for the best method", options.AUTO)  # the family, which holds only this method
+AUTO_TEXT = (
+    "**Tries several methods and settings, and keeps the one that forgets most within your utility budget.** Use it "
+    "when you have time and no preferred method.  \n<small>Known weakness: it judges by about 40 rows of each kind, "
+    "and a few trials find only a good starting point.</small>"
+)
+
+
+def recommended(source: str) -> str:
+    """The method that the page selects for a source: the runner's default if it fits."""
+    default = str(options.OPTIONS["method"].default)
+    return default if fits(default, source) else FOR_TEXT
+
+
+def fits(name: str, source: str) -> bool:
+    """Whether a method works on a source: plain text holds no question to refuse."""
+    return source != "text" or name == options.AUTO or algorithm.METHODS[name].works_on_raw_text
+
+
+def family_of(name: str) -> str:
+    """The family that lists a method."""
+    return options.AUTO if name == options.AUTO else algorithm.METHODS[name].family
+
+
+def family_choices() -> list[tuple[str, str]]:
+    """(label, family) in the page's order, the search last."""
+    return [*((label, name) for name, (label, _) in FAMILIES.items() if name in algorithm.FAMILIES), AUTO]
+
+
+def method_choices(family: str, source: str) -> list[tuple[str, str]]:
+    """(label, name) of a family's methods that work on a source; the recommended one or the family's default first."""
+    if family == options.AUTO:
+        return [("search", options.AUTO)]
+    first = (recommended(source), algorithm.FAMILY_DEFAULTS.get(family))
+    found = [m.name for m in algorithm.METHODS.values() if m.family == family and fits(m.name, source)]
+    found.sort(key=lambda name: first.index(name) if name in first else len(first))
+    return [(name.replace("_", " "), name) for name in found]
+
+
+def method_text(name: str, source: str = "") -> str:
+    """Markdown about a method: what it does, when to use it, its weakness, its paper."""
+    if name == options.AUTO:
+        return AUTO_TEXT
+    if name not in algorithm.METHODS:
+        return ""
+    method = algorithm.METHODS[name]
+    typed = {"text": "plain text", "pairs": "questions and answers"}.get(source, "")
+    why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
+    use = f" Use it when {method.use_when}." if method.use_when else ""
+    return (
+        f"**{method.plain or method.summary}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the "
+        f"literature: {method.name}, {FAMILIES[method.family][1]}; {method.paper}.</small>"
+    )
