@@ -1,11 +1,11 @@
-"""Seconds of an evaluation beside one metric at a time, growth with rows, start-up; not collected by pytest.
+"""Seconds of an evaluation compared with one metric at a time; growth with rows; preparation; start-up.
 
-    python tests/benchmark_evaluation.py                     # prints the tables of the README
+    python tests/benchmark_evaluation.py                     # all four tables
     python tests/benchmark_evaluation.py --only evaluation   # or growth, preparation, startup
 
-One metric at a time is how the field's code does it: padded batches of 8 rows, logits at every position, a pass of its
-own for each metric, and `generate` for every answer. Both ways measure the same rows of the same model in bfloat16, by
-turns, and the largest difference of their values is printed beside the seconds.
+The field's code measures one metric at a time: padded batches of 8 rows, logits at every position, a pass for each
+metric, and `generate` for every answer. Both ways take turns on the same rows of the same model in bfloat16. The table
+also shows the largest difference between their values.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import measured  # noqa: E402
+from measured import help_seconds, keep, table  # noqa: E402
 
-from results.run.memory import peak_gib  # noqa: E402
+from results.run.run_folder import peak_gib  # noqa: E402
 
 METRICS = ["answer_probability", "truth_ratio", "rouge_l_recall", "min_k", "extraction_strength"]
 BATCH = 8
+
+
+def silent(text: str):
+    """Takes a progress line and shows nothing."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -38,7 +42,7 @@ BATCH = 8
 
 
 def padded_losses(model, tokenizer, examples) -> list:
-    """Per example the losses (L,) of its answer tokens and whether each is the argmax, from padded batches."""
+    """Per example (losses (L,) of its answer tokens, whether each token is the argmax (L,)), from padded batches."""
     import torch
     import torch.nn.functional as F
 
@@ -60,7 +64,7 @@ def padded_losses(model, tokenizer, examples) -> list:
 
 
 def plain_answers(model, tokenizer, examples) -> list[str]:
-    """Greedy answers through the library's `generate`, left-padded batches."""
+    """Greedy answers by the library's `generate`, in left-padded batches."""
     import torch
 
     from data.preparation import encode_prompt
@@ -78,44 +82,42 @@ def plain_answers(model, tokenizer, examples) -> list[str]:
 
 
 def one_at_a_time(model, tokenizer, splits) -> dict:
-    """{split: {metric: mean}}, each metric with passes of its own."""
+    """{split: {metric: mean}}, with separate passes for each metric."""
     import numpy as np
 
     from models.scores import array_scores, text_scores
 
-    values: dict = {split: {} for split in splits}
-    for split, examples in splits.items():
-        values[split]["answer_probability"] = np.mean(
-            [np.exp(-losses.mean()) for losses, _ in padded_losses(model, tokenizer, examples)]
-        )
-    for split, examples in splits.items():
+    def losses(examples) -> list:
+        return [values for values, _ in padded_losses(model, tokenizer, examples)]
+
+    def truth_ratio(examples) -> list:
         options = [[dataclasses.replace(e, answer=e.paraphrased_answer or e.answer) for e in examples]]
         wrong = len(examples[0].perturbed_answer)
         options += [[dataclasses.replace(e, answer=e.perturbed_answer[i]) for e in examples] for i in range(wrong)]
-        means = [[losses.mean() for losses, _ in padded_losses(model, tokenizer, rows)] for rows in options]
-        values[split]["truth_ratio"] = np.mean(
-            [array_scores.truth_ratio([row[0]], [row[1:]])[0] for row in zip(*means)]
-        )
-    for split, examples in splits.items():
+        means = [[values.mean() for values in losses(rows)] for rows in options]
+        return [array_scores.truth_ratio([row[0]], [row[1:]])[0] for row in zip(*means)]
+
+    def rouge(examples) -> list:
         said = plain_answers(model, tokenizer, examples)
-        values[split]["rouge_l_recall"] = np.mean(
-            [text_scores.rouge_l(text, e.answer)[1] for text, e in zip(said, examples)]
-        )
-    for split, examples in splits.items():
-        values[split]["min_k"] = np.mean(
-            [array_scores.min_k(-losses) for losses, _ in padded_losses(model, tokenizer, examples)]
-        )
-    for split, examples in splits.items():
-        strengths = []
-        for _, right in padded_losses(model, tokenizer, examples):
-            answer = right[:-1]  # without the end-of-turn token
-            strengths.append(array_scores.extraction_strength(answer, np.ones_like(answer)))
-        values[split]["extraction_strength"] = np.mean(strengths)
-    return values
+        return [text_scores.rouge_l(text, example.answer)[1] for text, example in zip(said, examples)]
+
+    def strength(examples) -> list:
+        found = [right[:-1] for _, right in padded_losses(model, tokenizer, examples)]  # without the end-of-turn token
+        return [array_scores.extraction_strength(answer, np.ones_like(answer)) for answer in found]
+
+    metrics = {
+        "answer_probability": lambda examples: [np.exp(-values.mean()) for values in losses(examples)],
+        "truth_ratio": truth_ratio,
+        "rouge_l_recall": rouge,
+        "min_k": lambda examples: [array_scores.min_k(-values) for values in losses(examples)],
+        "extraction_strength": strength,
+    }
+    return {split: {name: np.mean(metric(examples)) for name, metric in metrics.items()}
+            for split, examples in splits.items()}  # fmt: skip
 
 
 def evaluation_benchmark(arguments) -> str:
-    """The table of seconds: both ways by turns, on a model that knows the forget set and on one that does not."""
+    """Seconds of both ways, on a model that knows the forget set and on one that does not."""
     import torch
 
     import evaluation_metrics
@@ -124,31 +126,25 @@ def evaluation_benchmark(arguments) -> str:
     from models.training import weights
 
     splits = {split: list(read_examples(ROOT / "data" / f"{split}.jsonl"))[:40] for split in ("forget", "holdout")}
-    lines = [
-        "| model | one metric at a time, s | one shared pass, s | ratio | largest difference |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name in ("people-target", "people-retrained"):
-        plain, tokenizer = loading.load_model(ROOT / "models" / name, dtype="bfloat16", progress=lambda text: None)
-        model, _ = loading.load_model(ROOT / "models" / name, dtype="float32", progress=lambda text: None)
-        seconds: dict[str, list] = {"plain": [], "ours": []}
-        for number in range(arguments.rounds + 1):
+        plain, tokenizer = loading.load_model(ROOT / "models" / name, dtype="bfloat16", progress=silent)
+        model, _ = loading.load_model(ROOT / "models" / name, dtype="float32", progress=silent)
+        turns = []
+        for _ in range(arguments.rounds + 1):
             with torch.inference_mode():
                 started = time.perf_counter()
                 one = one_at_a_time(plain, tokenizer, splits)
                 between = time.perf_counter()
                 with weights.computing_in(model, torch.bfloat16):
                     shared = evaluation_metrics.evaluate_model(model, tokenizer, splits, metrics=METRICS).per_example
-            if number:  # the first turn warms both
-                seconds["plain"].append(between - started)
-                seconds["ours"].append(time.perf_counter() - between)
+            turns.append((between - started, time.perf_counter() - between))
         largest = max(
             abs(one[split][metric] - statistics.fmean(shared[split][metric])) for split in splits for metric in METRICS
         )
-        plain_seconds, our_seconds = (statistics.median(found) for found in seconds.values())
-        cells = [f"{plain_seconds:.1f}", f"{our_seconds:.1f}", f"{our_seconds / plain_seconds:.2f}", f"{largest:.3f}"]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        usual, ours = (statistics.median(found) for found in zip(*turns[1:]))  # the first turn warms both up
+        rows.append([name, f"{usual:.1f}", f"{ours:.1f}", f"{ours / usual:.2f}", f"{largest:.3f}"])
+    return table(["model", "one metric at a time, s", "one shared pass, s", "ratio", "largest difference"], rows)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -156,7 +152,7 @@ def evaluation_benchmark(arguments) -> str:
 
 
 def growth_worker(count: int) -> None:
-    """npo on `count` forget and as many retain rows: seconds and tokens of ten steps, and the peak memory."""
+    """Prints time and peak memory of ten steps of npo on `count` forget rows and as many retain rows."""
     import unlearning_algorithm as algorithm
     from data.preparation import encode_examples
     from data.reading import read_examples
@@ -164,9 +160,7 @@ def growth_worker(count: int) -> None:
     from models.training import weights
 
     weights.keep_freed_memory()
-    model, tokenizer = loading.load_model(
-        ROOT / "models" / "people-target", dtype="float32", progress=lambda text: None
-    )
+    model, tokenizer = loading.load_model(ROOT / "models" / "people-target", dtype="float32", progress=silent)
     people = list(read_examples(ROOT / "data" / "retain.jsonl"))
     examples = [people[i % len(people)] for i in range(count)]
     rows = encode_examples(tokenizer, examples, 512)[0]
@@ -183,80 +177,74 @@ def growth_worker(count: int) -> None:
     steps = [record for record in run.steps() if record["event"] == "step"][1:]
     tokens = sum(record["tokens_per_second"] * record["seconds"] for record in steps)
     seconds = sum(record["seconds"] for record in steps)
-    peak = peak_gib()
-    print(json.dumps({"prepare": prepared, "thousand": 1000 * seconds / tokens, "peak_gib": peak}))
+    print(json.dumps({"prepare": prepared, "thousand": 1000 * seconds / tokens, "peak_gib": peak_gib()}))
 
 
 def growth_benchmark(arguments) -> str:
-    """Seconds per 1,000 tokens, of the cached references per row, and peak memory, from 40 to 4,000 rows."""
-    lines = [
-        "| forget rows | s per 1,000 tokens of a step | reference, s per 1,000 rows | peak GiB |",
-        "|---|---|---|---|",
-    ]
+    """Time per token of a step, time per row of the cached references, and peak memory, for 40 to 4,000 rows."""
+    rows = []
     for count in (40, 400, 4000):
-        found = answer_of([sys.executable, __file__, "--worker", f"growth {count}"])
-        cells = [f"{found['thousand']:.2f}", f"{1000 * found['prepare'] / count:.1f}", f"{found['peak_gib']:.1f}"]
-        lines.append(f"| {count:,} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = answer_of(f"growth {count}")
+        rows.append([f"{count:,}", f"{found['thousand']:.2f}", f"{1000 * found['prepare'] / count:.1f}",
+                     f"{found['peak_gib']:.1f}"])  # fmt: skip
+    return table(["forget rows", "s per 1,000 tokens of a step", "reference, s per 1,000 rows", "peak GiB"], rows)
 
 
-def answer_of(command: list[str]) -> dict:
-    """What a worker printed last."""
+def answer_of(worker: str) -> dict:
+    """What a worker process prints last."""
+    command = [sys.executable, __file__, "--worker", worker]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Preparing a million rows, and start-up
+# A million rows, and start-up
 
 
 def preparation_worker(path: str) -> None:
-    """Reads and encodes the file: seconds and peak memory."""
+    """Prints time and peak memory of reading and encoding a file."""
     from data.preparation import encode_examples
     from data.reading import iter_examples
     from models.store import loading
 
-    tokenizer = loading.load_tokenizer(str(ROOT / "models" / "people-target"), progress=lambda text: None)
+    tokenizer = loading.load_tokenizer(str(ROOT / "models" / "people-target"), progress=silent)
     started = time.perf_counter()
     rows, _ = encode_examples(tokenizer, iter_examples(path), 512)
-    peak = peak_gib()
-    print(json.dumps({"rows": len(rows), "seconds": time.perf_counter() - started, "peak_gib": peak}))
+    seconds = time.perf_counter() - started
+    print(json.dumps({"rows": len(rows), "seconds": seconds, "peak_gib": peak_gib()}))
 
 
 def preparation_benchmark(arguments) -> str:
-    """One million question-and-answer rows from a file."""
+    """Reads and encodes a file of one million question-and-answer rows."""
     lines = (ROOT / "data" / "retain.jsonl").read_text(encoding="utf-8").splitlines()
-    keep = ("question", "answer", "subject")
-    rows = [{key: value for key, value in json.loads(line).items() if key in keep} for line in lines]
+    columns = ("question", "answer", "subject")
+    rows = [{key: value for key, value in json.loads(line).items() if key in columns} for line in lines]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "million.jsonl"
         with open(path, "w", encoding="utf-8") as file:
             for number in range(arguments.rows):
                 row = rows[number % len(rows)]
                 file.write(json.dumps({**row, "question": f"{row['question']} ({number})"}) + "\n")
-        found = answer_of([sys.executable, __file__, "--worker", f"preparation {path}"])
+        found = answer_of(f"preparation {path}")
     return (
         f"{found['rows']:,} rows read and encoded in {found['seconds']:.0f} s, peak memory {found['peak_gib']:.2f} GiB."
     )
 
 
 def startup_benchmark(arguments) -> str:
-    """`--help`, and from the command to the first step of the default run, nothing having been measured before."""
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "unlearning_script.py", "--help"], cwd=ROOT, capture_output=True, check=True)
-        seconds.append(time.perf_counter() - started)
-    told = [f"`--help` answers in {statistics.median(seconds):.2f} s"]
-    with tempfile.TemporaryDirectory(dir=ROOT / "results") as folder, put_aside(ROOT / "results" / ".evaluations"):
-        seconds = [first_step(Path(folder) / name) for name in "abc"]
-        told.append(f"the default run's first step comes {statistics.median(seconds):.1f} s after the command")
-    return "; ".join(told) + "."
+    """Seconds of `--help`, and from the command to the first step of the default run without kept evaluations."""
+    from results.run.measuring import EVALUATIONS
+
+    EVALUATIONS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=EVALUATIONS.parent) as folder, put_aside(EVALUATIONS):
+        seconds = statistics.median(first_step(Path(folder) / name) for name in "abc")
+    return (f"`--help` answers in {help_seconds(3):.2f} s; "
+            f"the default run's first step comes {seconds:.1f} s after the command.")  # fmt: skip
 
 
 @contextlib.contextmanager
 def put_aside(kept: Path):
-    """Hides the kept evaluations for the time of the block; what is kept meanwhile is thrown away."""
+    """Hides the kept evaluations during the block and deletes those kept meanwhile."""
     aside = kept.with_name(f"{kept.name}.aside")
     there = kept.exists()
     if there:
@@ -270,7 +258,7 @@ def put_aside(kept: Path):
 
 
 def first_step(run: Path) -> float:
-    """Seconds from the command to the first step of the default run, which is then stopped."""
+    """Seconds from the command to the first step of the default run. Stops the run then."""
     started = time.perf_counter()
     command = [sys.executable, "unlearning_script.py", f"--output_dir={run}", f"--model_output_dir={run}-model"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -295,9 +283,9 @@ WORKERS = {"growth": lambda value: growth_worker(int(value)), "preparation": pre
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2, help="turns of each way of evaluating")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each way to evaluate")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to prepare")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -307,7 +295,7 @@ def main():
     for name in arguments.only.split(","):
         text = PARTS[name](arguments)
         print(f"\n{name}\n{text}", flush=True)
-        measured.keep(name, f"python tests/benchmark_evaluation.py --only {name}", text)
+        keep(name, f"python tests/benchmark_evaluation.py --only {name}", text)
 
 
 if __name__ == "__main__":
