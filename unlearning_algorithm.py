@@ -25,7 +25,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from models.forward.answers import answer_outputs, evaluating, join_batches, split_rows, unwrapped  # noqa: F401
+from models.forward.answers import answer_outputs, join_batches, split_rows, unwrapped
 from models.forward.layers import MethodError, chosen_layer
 from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
 from models.methods.losses import RETAIN_LOSSES, draw_levels, stay_forgotten

@@ -1,4 +1,4 @@
-"""What test_distributed.py starts by torchrun: a short run of the loop over accelerate's processes, told as JSON."""
+"""A short run of the loop over accelerate's processes, written as JSON; test_distributed.py starts it by torchrun."""
 
 import json
 import sys

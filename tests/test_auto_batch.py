@@ -1,4 +1,4 @@
-"""--auto_batch: where memory runs out a step is taken in smaller pieces, and the run stays what was asked for."""
+"""--auto_batch: when memory runs out, a step continues in smaller pieces with the same effective batch."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from models.forward import packing
 
 
 def records(limit: int | None, error=MemoryError, method: str = "npo", model=None, **settings):
-    """(records of a short run, the model) in which a forward pass of more than `limit` tokens finds no memory."""
+    """(records, run) of a short run in which a forward pass of more than `limit` tokens runs out of memory."""
     model = model or tiny()
     run = algorithm.Unlearning(model, rows_for(algorithm.METHODS[method]), method,
                                {**FAST, "max_steps": 4, "per_device_train_batch_size": 4, **settings},
@@ -39,7 +39,7 @@ def losses(seen) -> list[float]:
 
 
 def largest_pass(method: str, monkeypatch) -> int:
-    """Tokens of the largest packed forward pass of the run as asked for."""
+    """Tokens of the run's largest packed forward pass without --auto_batch."""
     sizes, lay_out = [], packing.lay_out
 
     def counted(rows):
@@ -57,7 +57,7 @@ def largest_pass(method: str, monkeypatch) -> int:
 @pytest.mark.parametrize("error", [MemoryError, RuntimeError])
 @pytest.mark.parametrize("method", ["npo", "undial"])
 @pytest.mark.parametrize("settings", [{}, {"gradient_surgery": True}])
-def test_it_goes_on_in_smaller_pieces_with_the_same_losses(error, method, settings, monkeypatch):
+def test_a_step_continues_in_smaller_pieces_with_the_same_losses(error, method, settings, monkeypatch):
     limit = largest_pass(method, monkeypatch) - 1
     whole, _ = records(None, method=method, **settings)
     limit //= 4 if settings else 2  # the terms apart make smaller passes
@@ -70,7 +70,7 @@ def test_it_goes_on_in_smaller_pieces_with_the_same_losses(error, method, settin
     assert len(losses(pieces)) == 4
 
 
-def test_without_the_flag_the_error_is_the_callers(monkeypatch):
+def test_without_the_flag_the_error_is_raised(monkeypatch):
     with pytest.raises(MemoryError):
         records(largest_pass("npo", monkeypatch) // 2)
 
@@ -80,7 +80,7 @@ def test_one_row_that_does_not_fit_is_an_error():
         records(1, auto_batch=True)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory():
+def test_other_errors_are_raised():
     model = tiny()
     model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
@@ -88,17 +88,17 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 
 
 @pytest.mark.hardening(45)
-def test_a_real_limit_on_memory_is_lived_with(small, tmp_path):
-    """The runner under a limit on its address space that ends the run without the flag; stopped, it goes on so too."""
+def test_a_run_finishes_under_a_real_memory_limit(small, tmp_path):
+    """Without the flag this limit on the address space ends the run; with it a stopped run resumes too."""
     draw, words = random.Random(1), " ".join(example.answer for example in tiny_models.facts()).split()
-    long = tmp_path / "long.jsonl"  # no two rows begin alike: packed together they would be one
+    long = tmp_path / "long.jsonl"  # no two rows share a prefix, or packing would merge them
     rows = ({"question": f"{draw.choice(words)} ?", "answer": " ".join(draw.choices(words, k=200))} for _ in range(64))
     long.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     sizes = [f"--forget_data={long}", "--per_device_train_batch_size=64", "--max_length=250", "--max_steps=3"]
     limit = ("memory", "step 1", 40 * 2**20)
     strikes = [("no_figures",), limit]
     code, said = forked_runs.run(small.flags(tmp_path / "a", *sizes), tmp_path / "a.txt", strikes)
-    assert code == 6 and "--auto_batch does it by itself" in said, said
+    assert code == 6 and "--auto_batch does so automatically" in said, said
     flags = [*sizes, "--auto_batch"]
     stop = ("signal", "step 2", int(signal.SIGTERM))
     code, said = forked_runs.run(small.flags(tmp_path / "b", *flags), tmp_path / "b.txt", [*strikes, stop])

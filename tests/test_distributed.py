@@ -1,4 +1,4 @@
-"""Two real processes over accelerate: together they take the steps that one process takes, and write one run."""
+"""Two real processes over accelerate take the steps of one process and write one run."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_two_processes_take_the_steps_of_one(method, tmp_path):
 
 
 def pair(small, folder, name, *more, strikes=((), ()), environment=None) -> list:
-    """Two processes of one run, as a launcher would start them; `strikes` of each."""
+    """Two processes of one run, started as a launcher would, each with its `strikes`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -60,7 +60,7 @@ def pair(small, folder, name, *more, strikes=((), ()), environment=None) -> list
 
 
 def ended(runs) -> list[int]:
-    """The exit codes of both."""
+    """Both exit codes."""
     return [run.wait(600) for run in runs]
 
 
@@ -80,8 +80,8 @@ def close(first: Path, second: Path, tolerance: float) -> bool:
 
 
 @pytest.mark.hardening(70)
-def test_a_run_of_two_processes_is_the_run_of_one_with_batches_twice_as_large(small, tmp_path):
-    """Losses, weights and the report; undial caches the target's distribution."""
+def test_two_processes_equal_one_process_with_batches_twice_as_large(small, tmp_path):
+    """Compares losses, weights and the report; undial caches the target's distribution."""
     sizes = ["--per_device_train_batch_size=2"], ["--per_device_train_batch_size=4"]
     runs = pair(small, tmp_path, "two", "--method=undial", *sizes[0])
     assert main(small.flags(tmp_path / "one", "--method=undial", *sizes[1])) == 0
@@ -100,7 +100,7 @@ def test_a_run_of_two_processes_is_the_run_of_one_with_batches_twice_as_large(sm
         assert measured[1]["unlearned"][split] == pytest.approx(numbers, abs=1e-3)
     assert (two / "report.html").exists() and read(two / "status.json")["state"] == "finished"
     assert "comparison" in runs[0].output and "processes = 2" in runs[0].output
-    assert runs[1].output.strip() == ""  # the second writes and says nothing
+    assert runs[1].output.strip() == ""  # the second process prints nothing
 
 
 def test_torchrun_starts_the_script_as_it_is(small, tmp_path):
@@ -110,12 +110,12 @@ def test_torchrun_starts_the_script_as_it_is(small, tmp_path):
     done = subprocess.run(command, env={**os.environ, **TOGETHER}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     assert read(tmp_path / "run" / "environment.json")["processes"] == 2
-    assert done.stdout.count("] evaluating target") == 1  # printed by one
+    assert done.stdout.count("] evaluating target") == 1  # only one process prints
     assert read(tmp_path / "run" / "config.json")["command"][:3] == ["torchrun", "--nproc_per_node", "2"]
 
 
-def test_accelerates_launcher_is_counted_not_believed(small, tmp_path):
-    """On a CPU it starts one process, whatever it is asked for: the run says so, and how many it has."""
+def test_processes_of_accelerates_launcher_are_counted(small, tmp_path):
+    """On a CPU the launcher starts one process; the run counts its processes and says so."""
     flags = small.flags(tmp_path / "run", "--max_steps=2", "--metrics=loss")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
                "--mixed_precision", "no", str(ROOT / "unlearning_script.py"), *flags]  # fmt: skip
@@ -125,7 +125,7 @@ def test_accelerates_launcher_is_counted_not_believed(small, tmp_path):
     assert ("started ONE" in done.stdout) == (seen == 1)
 
 
-def test_a_signal_to_one_process_stops_both_at_the_same_step_and_they_go_on(small, tmp_path, capsys):
+def test_a_signal_to_one_process_stops_both_and_they_resume(small, tmp_path, capsys):
     flags = ["--per_device_train_batch_size=2"]
     whole = pair(small, tmp_path, "whole", *flags)
     assert ended(whole) == [0, 0], [run.output for run in whole]
@@ -160,8 +160,8 @@ FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
 @pytest.mark.parametrize("method", ["undial", "profile_matching"])
-def test_a_sharded_run_is_the_run_of_one_process(small, tmp_path, method):
-    """The cached distribution; frozen embeddings, drawn levels. The folder that is saved is a whole one."""
+def test_a_sharded_run_equals_a_run_of_one_process(small, tmp_path, method):
+    """Covers a cached distribution, frozen embeddings and drawn levels; the saved model is whole."""
     import transformers
 
     shared = [f"--method={method}", "--live_answers=1", "--gradient_accumulation_steps=2"]
@@ -178,7 +178,7 @@ def test_a_sharded_run_is_the_run_of_one_process(small, tmp_path, method):
     assert "sharded" in runs[0].output
 
 
-def test_a_sharded_run_is_stopped_and_resumed_to_the_same_weights(small, tmp_path):
+def test_a_stopped_sharded_run_resumes_to_the_same_weights(small, tmp_path):
     flags = ["--per_device_train_batch_size=2", "--save_steps=2"]
     whole = pair(small, tmp_path, "whole", *flags, environment=FSDP)
     assert ended(whole) == [0, 0], [run.output for run in whole]
@@ -187,7 +187,7 @@ def test_a_sharded_run_is_stopped_and_resumed_to_the_same_weights(small, tmp_pat
     assert ended(stopped) == [143, 143], [run.output for run in stopped]
     (kept,) = (tmp_path / "run").glob("checkpoint-*")
     sizes = [path.stat().st_size for path in sorted(kept.glob("state*.safetensors"))]
-    assert len(sizes) == 2 and max(sizes) < 1.3 * min(sizes)  # each process its half
+    assert len(sizes) == 2 and max(sizes) < 1.3 * min(sizes)  # each process saves its half
     resumed = pair(small, tmp_path, "run", *flags, "--resume_from_checkpoint=latest", environment=FSDP)
     assert ended(resumed) == [0, 0], [run.output for run in resumed]
     assert close(tmp_path / "whole-model", tmp_path / "run-model", 0)
@@ -197,7 +197,7 @@ REFUSED = {"undo": "several phases", "rmu": "a layer's output", "l2_sp": "a regu
 
 
 @pytest.mark.parametrize(("method", "named"), REFUSED.items())
-def test_what_does_not_run_sharded_is_refused_by_name(method, named, monkeypatch):
+def test_methods_that_do_not_run_sharded_are_refused_with_the_reason(method, named, monkeypatch):
     from types import SimpleNamespace
 
     from test_losses import tiny
@@ -212,7 +212,7 @@ def test_what_does_not_run_sharded_is_refused_by_name(method, named, monkeypatch
     assert refused.value.exit_code == 2
 
 
-def test_a_sharded_process_without_memory_does_not_leave_the_others_waiting(small, tmp_path):
+def test_a_sharded_process_out_of_memory_ends_the_others(small, tmp_path):
     strikes = [(), [("no_memory", "step 3")]]
     runs = pair(small, tmp_path, "run", "--per_device_train_batch_size=2", strikes=strikes, environment=FSDP)
     codes = ended(runs)
@@ -220,7 +220,7 @@ def test_a_sharded_process_without_memory_does_not_leave_the_others_waiting(smal
 
 
 @pytest.mark.parametrize("environment", [{}, FSDP], ids=["data_parallel", "sharded"])
-def test_an_adapter_is_trained_by_two(small, tmp_path, environment):
+def test_two_processes_train_an_adapter(small, tmp_path, environment):
     from models.store import loading
 
     flags = ["--use_peft", "--lora_r=4", "--merge_adapter"]

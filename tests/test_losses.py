@@ -1,4 +1,4 @@
-"""Losses against identities and plain computations; published bugs of the field as regression tests."""
+"""Forward passes and losses against identities and plain computations."""
 
 import math
 import sys
@@ -42,18 +42,16 @@ def random_answers(lengths=(3, 5, 1), seed=0, requires_grad=True):
     return Answers(logits.requires_grad_(requires_grad), labels, row, len(lengths), torch.arange(len(lengths)))
 
 
-WORDS = {
-    "probability_power": 1.0, "saturation_power": 5.0, "importance_power": 0.1, "token_share": 0.15,
-    "reinforcement_scale": 1.0,
-}  # fmt: skip
+DECLARED = {name: setting.default for m in algorithm.METHODS.values() for name, setting in m.own_settings.items()}
 
 
 def settings(**values):
-    return SimpleNamespace(**{"beta": 0.1, **WORDS, "margin": 0.0, "strength": 10.0, "temperature": 2.0, **values})
+    """All settings of methods at their declared defaults, except `values`."""
+    return SimpleNamespace(**{**DECLARED, **values})
 
 
 def own_reference(answers):
-    """A reference whose outputs are the model's own present ones."""
+    """A reference whose outputs equal the model's present ones."""
     offsets = np.concatenate([[0], np.cumsum(answers.lengths().long().numpy())])
     return Reference(answers.sequence_nll().detach(), answers.logits.detach().clone(), offsets, lambda hidden: hidden)
 
@@ -127,7 +125,7 @@ def test_answer_positions_equal_plain_forward(name, packed, monkeypatch):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()) + 1e-7)
 
 
-def test_a_model_whose_attention_has_sinks_keeps_its_own():
+def test_a_model_with_attention_sinks_keeps_its_own_attention():
     config = transformers.GptOssConfig(
         num_key_value_heads=2, head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=6, **SIZES
     )
@@ -140,8 +138,8 @@ def test_a_model_whose_attention_has_sinks_keeps_its_own():
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_attention_dropout_is_not_left_out(packed):
-    """Rows that share a prefix would share its noise, so such a model is not packed while it trains."""
+def test_attention_dropout_is_applied(packed):
+    """Packed rows would share the noise of their prefix, so such a model is not packed in training."""
     config = transformers.LlamaConfig(attention_dropout=0.5 if not packed else 0.0, num_key_value_heads=2, **SIZES)
     model, rows = transformers.AutoModelForCausalLM.from_config(config).train(), random_rows(shared=11)
     torch.manual_seed(0)
@@ -187,19 +185,19 @@ def test_lean_rotary_embeddings_equal_the_models_own(dtype):
         torch.testing.assert_close(ours, plain, **near)
 
 
-def test_a_rotary_embedding_that_turns_otherwise_keeps_its_own():
-    """Cohere turns neighbours against each other, not halves; that the losses are right the test above says."""
+def test_a_different_rotary_embedding_is_left_alone():
+    """Cohere rotates neighbours, not halves."""
     model = tiny("cohere")
     own = sys.modules[type(model).__module__].apply_rotary_pos_emb
     cpu_paths._equal.pop(own, None)
-    first = encoded([np.array([5, 6])] * 2, [1, 1])  # position 0 alone is computed, where nothing turns
+    first = encoded([np.array([5, 6])] * 2, [1, 1])  # computes only position 0, where nothing rotates
     for rows, known in ((first, None), (random_rows(), False)):
         answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
         assert cpu_paths._equal.get(own) is known
         torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
 
 
-def test_the_tokens_that_make_a_packed_batch_round_change_no_gradient(monkeypatch):
+def test_spare_tokens_of_a_packed_batch_change_no_gradient(monkeypatch):
     rows, gradients = random_rows(shared=11), []
     for round_to in (1, 64):
         monkeypatch.setattr(packing, "ROUND", round_to)
@@ -210,7 +208,7 @@ def test_the_tokens_that_make_a_packed_batch_round_change_no_gradient(monkeypatc
         torch.testing.assert_close(ours, without, rtol=1e-5, atol=1e-5 * float(without.abs().max()))
 
 
-def test_the_last_feed_forward_block_works_at_answer_positions_alone():
+def test_the_last_feed_forward_block_computes_only_answer_positions():
     model, rows, seen = tiny(), random_rows(shared=11), []
     for layer in model.model.layers:
         layer.mlp.gate_proj.register_forward_hook(lambda _module, args, _output: seen.append(args[0].shape[1]))
@@ -219,7 +217,7 @@ def test_the_last_feed_forward_block_works_at_answer_positions_alone():
     assert seen == [computed + -computed % packing.ROUND, len(answers.labels)]
 
 
-def test_a_norm_that_means_something_else_by_its_name_keeps_its_own():
+def test_a_different_norm_is_left_alone():
     model = tiny("gemma2")  # (1 + weight) x / rms(x)
     hidden = torch.randn(2, 7, 32).requires_grad_()
     own = model.model.norm(hidden)
@@ -246,7 +244,7 @@ def test_cross_entropy_in_pieces_equals_the_plain_one(dtype, piece, monkeypatch)
 
 
 @pytest.mark.parametrize(("cost", "most"), [(0, 10**9), (100, 10**9), (10**9, 10**9), (10**9, 1), (10**9, 2_000)])
-def test_how_attention_is_grouped_does_not_change_the_result(cost, most, monkeypatch):
+def test_grouping_of_attention_does_not_change_the_result(cost, most, monkeypatch):
     monkeypatch.setattr(packing, "GROUP", cost)
     monkeypatch.setattr(packing, "MOST", most)
     model, rows = tiny(), random_rows(shared=11)
@@ -264,7 +262,7 @@ def test_shared_prefix_is_computed_once():
 
 
 def test_a_group_of_several_segments_stays_small(monkeypatch):
-    """Its scores stand in memory at once; a long segment is a group of its own."""
+    """All its scores are in memory at once; a long segment is a group of its own."""
     monkeypatch.setattr(packing, "MOST", 3_000)
     rows = [np.random.default_rng(i).integers(3, VOCABULARY, length) for i, length in enumerate([20] * 6 + [90])]
     groups = packing.lay_out(rows).groups
@@ -274,7 +272,7 @@ def test_a_group_of_several_segments_stays_small(monkeypatch):
 
 
 def test_a_rows_last_token_is_not_computed(monkeypatch):
-    """Nothing is read from it, and no other token sees it."""
+    """It predicts nothing, and no token sees it."""
     seen, lay_out = [], packing.lay_out
     monkeypatch.setattr(packing, "lay_out", lambda rows: seen.append(lay_out(rows)) or seen[-1])
     rows = random_rows(count=5, shared=11)
@@ -319,7 +317,7 @@ def test_join_and_split_are_inverse():
 # -- identities of the losses
 
 
-def test_npo_at_the_reference_is_two_over_beta_ln_2_and_its_gradient_is_ascent():
+def test_npo_at_the_reference_has_a_known_value_and_the_ascent_gradient():
     answers = random_answers()
     values = losses.npo(answers, Context(own_reference(answers)), settings(beta=0.5))
     torch.testing.assert_close(values, torch.full((3,), 2 / 0.5 * math.log(2)))
@@ -395,7 +393,7 @@ def test_retain_kl_uses_log_probabilities_not_raw_logits():
     assert (values > 0).all()
 
 
-def test_distillation_from_oneself_is_the_nll_alone():
+def test_self_distillation_is_the_nll():
     answers = random_answers()
     values = losses.retain_distillation(answers, Context(own_reference(answers)), settings())
     torch.testing.assert_close(values, answers.token_nll(), rtol=1e-4, atol=1e-5)
@@ -437,7 +435,7 @@ def method_values(method, model, rows, indices, references, levels):
 
 
 @pytest.mark.parametrize("method", FORGETTING, ids=lambda m: m.name)
-def test_losses_do_not_see_padding_or_order(method):
+def test_losses_are_independent_of_padding_and_order(method):
     model, rows = tiny(), random_rows()
     references = [algorithm.cache_reference(tiny(seed=s), rows, 2, distribution=True) for s in (1, 2)]
     levels = (method.draws or losses.draw_levels)([], len(rows), 2.0, 0)
@@ -475,7 +473,7 @@ def profile_gap(answers, profiles):
     return losses.profile_matching(answers, Context(levels=profiles), settings())
 
 
-def test_profile_matching_is_zero_at_its_levels_and_huber_beside_them():
+def test_profile_matching_is_zero_at_its_levels_and_huber_elsewhere():
     answers = random_answers((4, 2))
     nll = answers.token_nll().detach()
     levels = torch.stack([nll[:4], F.pad(nll[4:], (0, 2), value=99.0)])
@@ -490,7 +488,7 @@ def test_profile_matching_pulls_no_token_harder_than_ascent():
     torch.testing.assert_close(ours, gradient(-answers.sequence_mean().sum(), answers), rtol=1e-4, atol=1e-6)
 
 
-def test_profiles_are_laid_on_tokens_by_rarity():
+def test_profiles_are_assigned_to_tokens_by_rarity():
     forget = encoded([np.array([5, 6, 7, 6, 20, 8, 2])], [3])
     retain = encoded([np.array([5, 8, 2]), np.array([5, 2])], [1, 1])
     levels = losses.place_profiles(torch.tensor([[0.0, 1.0, 2.0, 3.0]]), forget, retain)

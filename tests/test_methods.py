@@ -1,4 +1,4 @@
-"""Methods: identities of their losses and hooks, references, phases, flags."""
+"""Methods: identities of their losses and hooks, references, phases, flags, and the table."""
 
 import dataclasses
 import math
@@ -19,6 +19,7 @@ from models.forward.layers import MethodError, chosen_layer, decoder_layers
 from models.forward.reference import Reference
 from models.methods import hooks, losses
 from models.methods.losses import Context
+from models.methods.settings import SHARED_SETTINGS, TRAINING_SETTINGS
 from models.training import weights
 
 
@@ -41,10 +42,22 @@ def prepared(method, model=None, rows=None, **settings):
 
 
 def nudge(unlearning, size=0.02):
-    """A little away from the target, where every term has a gradient."""
+    """Moves the weights a little, to where every term has a gradient."""
     generator = torch.Generator().manual_seed(5)
     for values in unlearning.optimizer.flats:
         values.add_(torch.randn(values.shape, generator=generator), alpha=size)
+
+
+# -- the table
+
+
+def test_every_setting_of_a_row_is_declared_once():
+    general = {**TRAINING_SETTINGS, **SHARED_SETTINGS}
+    own = [name for method in algorithm.METHODS.values() for name in method.own]
+    assert len(own) == len(set(own)) and not set(own) & set(general)
+    for method in algorithm.METHODS.values():
+        for name, value in {**method.defaults, **method.small}.items():
+            assert type(value) is type({**general, **method.own}[name].default), f"{method.name}: {name}"
 
 
 # -- identities of forget losses
@@ -85,7 +98,7 @@ def test_undial_of_itself_with_infinite_strength_is_ce_u():
     torch.testing.assert_close(gradient(ours.sum(), answers), gradient(theirs.sum(), answers))
 
 
-def test_max_entropy_is_not_negative_and_zero_for_flat_logits_alone():
+def test_max_entropy_is_positive_except_for_flat_logits():
     answers = random_answers()
     assert (losses.max_entropy(answers, Context(), words()) > 0.1).all()
     even = flat(answers)
@@ -93,7 +106,7 @@ def test_max_entropy_is_not_negative_and_zero_for_flat_logits_alone():
     assert float(values.detach().abs().max()) < 1e-5 and zero(gradient(values.sum(), even))
 
 
-def test_pdu_is_zero_for_flat_logits_and_does_not_see_a_shift():
+def test_pdu_is_zero_for_flat_logits_and_ignores_a_shift():
     answers = random_answers()
     values = losses.logit_flattening(answers, Context(), words())
     shifted = dataclasses.replace(answers, logits=answers.logits + 7.0)
@@ -107,7 +120,7 @@ def test_scrub_max_step_is_minus_the_retain_divergence():
     torch.testing.assert_close(up, -down)
 
 
-def test_jsd_to_a_label_equals_the_general_one_and_is_bounded_by_ln_2():
+def test_jsd_to_a_label_is_the_general_jsd_and_at_most_ln_2():
     answers = random_answers()
     certain = own_reference(answers)
     certain.hidden = 60.0 * F.one_hot(answers.labels, VOCABULARY)
@@ -136,7 +149,7 @@ def test_shred_chooses_the_least_likely_share_of_each_row():
         assert nll[here & chosen].min() >= nll[here & ~chosen].max() if (here & ~chosen).any() else True
 
 
-def test_shred_of_itself_pulls_at_the_chosen_tokens_alone():
+def test_shred_pulls_only_at_the_chosen_tokens():
     answers = random_answers((20, 7, 1))
     reference = own_reference(answers)
     values = losses.shred(answers, Context(reference), words(strength=10.0))
@@ -148,7 +161,7 @@ def test_shred_of_itself_pulls_at_the_chosen_tokens_alone():
     )
 
 
-def test_whp_without_scale_is_the_reference_and_takes_away_what_was_reinforced():
+def test_whp_removes_what_reinforcement_raised():
     answers = random_answers()
     reference, reinforced = own_reference(answers), own_reference(random_answers(seed=1))
     values = losses.generic_prediction(
@@ -171,7 +184,7 @@ def pair():
     return chosen, rejected, Context(own_reference(chosen), None, rejected, own_reference(rejected))
 
 
-def test_preference_at_the_reference_is_two_over_beta_ln_2_and_its_gradient_lifts_the_chosen():
+def test_preference_at_the_reference_has_a_known_value_and_lifts_the_chosen():
     chosen, rejected, context = pair()
     values = losses.preference(chosen, context, words(beta=0.3))
     torch.testing.assert_close(values, torch.full((2,), 2 / 0.3 * math.log(2)))
@@ -211,7 +224,7 @@ def test_rmu_is_zero_at_the_control_vector_and_c_squared_over_d_at_zero():
 
 
 def test_rmu_does_not_broadcast_rows_of_other_lengths():
-    """OpenUnlearning's rmu divided (b,) by (b, 1) into (b, b), so that a row's loss hung on the other rows' lengths."""
+    """OpenUnlearning's rmu divided (b,) by (b, 1) into (b, b), so a row's loss depended on the other rows' lengths."""
     generator = torch.Generator().manual_seed(0)
     hidden, control = torch.randn(9, 8, generator=generator), torch.ones(8)
     together = steered((2, 6, 1), hidden, control)
@@ -232,7 +245,7 @@ def test_rmu_clips_by_the_norm_of_its_own_gradients():
     assert all(p.grad is None for p in unlearning.model.parameters() if not p.requires_grad)
 
 
-def test_rmu_trains_the_output_matrices_of_three_layers_alone():
+def test_rmu_trains_only_the_output_matrices_of_three_layers():
     torch.manual_seed(0)
     config = ARCHITECTURES["llama"]()
     config.num_hidden_layers = 5
@@ -245,7 +258,7 @@ def test_rmu_trains_the_output_matrices_of_three_layers_alone():
     assert all(p.requires_grad for p in model.parameters())
 
 
-def test_layer_to_read_is_the_published_one_where_it_was_published():
+def test_the_default_layer_is_the_published_one():
     deep = SimpleNamespace(layers=torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(32)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.forward.layers.decoder_layers", lambda model: model.layers)
@@ -265,7 +278,7 @@ def test_adaptive_rmu_measures_the_layer():
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_forward_that_ends_at_the_layer_gives_the_same_activation_and_gradient(name, packed, monkeypatch):
+def test_a_truncated_forward_pass_gives_the_same_activation_and_gradient(name, packed, monkeypatch):
     if not packed:
         monkeypatch.setattr(packing, "supported", lambda model: False)
     model, batch = tiny(name), random_rows(shared=11).batch([0, 2, 5], PAD)
@@ -282,98 +295,7 @@ def test_a_forward_that_ends_at_the_layer_gives_the_same_activation_and_gradient
     assert model.config.get_text_config().num_hidden_layers == len(decoder_layers(model))
 
 
-# -- operations on the weights
-
-
-def random_vectors(seed, sizes=(40, 7)):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(size, generator=generator) for size in sizes]
-
-
-def test_gradient_surgery_ends_the_conflict_and_leaves_agreement_alone():
-    forget, retain = random_vectors(0), random_vectors(1)
-    if weights.dot(forget, retain) > 0:
-        retain = [-values for values in retain]
-    assert weights.dot(forget, retain) < 0
-    freed = weights.without_conflict(forget, retain)
-    assert abs(weights.dot(freed, retain)) < 1e-4
-    agreeing = [-values for values in retain]
-    assert weights.without_conflict(forget, agreeing) is forget
-
-
-def test_gradient_surgery_in_the_loop_is_the_projection_of_the_terms():
-    plain, cut = prepared("gradient_difference"), prepared("gradient_difference", gradient_surgery=True)
-    taken = {}
-    for term in plain._terms(0):
-        plain._accumulate([term])
-        taken[term.name] = plain.optimizer.take_grads()
-    expected = weights.without_conflict(taken["forget"], taken["retain"])
-    cut._gradients(cut._terms(0))
-    for ours, forget, retain in zip(cut.optimizer.grads, expected, taken["retain"], strict=True):
-        torch.testing.assert_close(ours, forget + retain, rtol=1e-4, atol=1e-7)
-
-
-def test_sharpness_aware_gradient_is_the_one_a_radius_uphill():
-    plain, sharp = prepared("gradient_ascent"), prepared("gradient_ascent", sam_rho=0.5)
-    plain._accumulate(plain._terms(0))
-    uphill = plain.optimizer.take_grads()
-    norm = weights.dot(uphill, uphill) ** 0.5
-    before = plain.optimizer.snapshot()
-    plain.optimizer.move([0.5 * values / norm for values in uphill])
-    plain._accumulate(plain._terms(0))
-    here = sharp.optimizer.snapshot()
-    sharp._gradients(sharp._terms(0))
-    for ours, theirs in zip(sharp.optimizer.grads, plain.optimizer.grads, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
-    assert all(torch.equal(a, b) for a, b in zip(here, sharp.optimizer.flats, strict=True))
-    assert not torch.allclose(before[0], plain.optimizer.flats[0])
-
-
-def test_no_radius_no_noise_and_no_task_scale_change_nothing():
-    unlearning = prepared("task_vector", task_scale=0.0)
-    start = unlearning.optimizer.snapshot()
-    unlearning.optimizer.move(weights.ascent_step(start, 0.0))
-    unlearning.optimizer.shrink_and_noise(0.0, 0.1, seed=0)
-    assert all(torch.equal(a, b) for a, b in zip(start, unlearning.optimizer.flats, strict=True))
-    list(unlearning.steps())
-    assert all(torch.equal(a, b) for a, b in zip(start, unlearning.optimizer.flats, strict=True))
-
-
-def test_task_vector_walks_back_as_far_as_it_came():
-    there, back = prepared("fine_tuning"), prepared("task_vector", task_scale=1.5)
-    start = back.optimizer.snapshot()
-    while back.step < back.total_steps:
-        back._train_step()
-    reinforced = back.optimizer.snapshot()
-    list(back.steps())
-    for a, b, c in zip(start, reinforced, back.optimizer.flats, strict=True):
-        torch.testing.assert_close(c, a - 1.5 * (b - a))
-    del there
-
-
-@pytest.mark.parametrize("scale", [0.4, 1.3])
-def test_update_scale_multiplies_the_whole_change_of_the_weights(scale):
-    whole, scaled = prepared("npo"), prepared("npo", update_scale=scale)
-    start = whole.optimizer.snapshot()
-    assert "scaled" not in [record["event"] for record in whole.steps()]
-    assert [record["event"] for record in scaled.steps()][-1] == "scaled"
-    for before, one, other in zip(start, whole.optimizer.flats, scaled.optimizer.flats, strict=True):
-        assert not torch.equal(before, one)
-        torch.testing.assert_close(other, before + scale * (one - before), rtol=1e-5, atol=1e-7)
-
-
-def test_update_scale_of_an_adapter_scales_the_product():
-    from models.store.adapters import add_lora
-
-    found = []
-    for scale in (1.0, 0.5):
-        torch.manual_seed(0)
-        model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
-        list(prepared("npo", model=model, update_scale=scale).steps())
-        module = next(m for m in model.modules() if hasattr(m, "get_delta_weight") and "default" in m.lora_A)
-        found.append(module.get_delta_weight("default").detach())
-    assert float(found[0].abs().max()) > 0
-    torch.testing.assert_close(found[1], 0.5 * found[0])
+# -- regularisers and edits of the weights
 
 
 def test_update_scale_of_a_student_is_refused():
@@ -381,36 +303,8 @@ def test_update_scale_of_a_student_is_refused():
         prepared("knowledge_distillation", update_scale=0.9)
 
 
-def test_task_vector_of_an_adapter_negates_the_product():
-    from models.store.adapters import add_lora
-
-    model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
-    unlearning = prepared("task_vector", model=model, task_scale=1.0)
-    while unlearning.step < unlearning.total_steps:
-        unlearning._train_step()
-    module = next(m for m in model.modules() if hasattr(m, "get_delta_weight") and "default" in m.lora_A)
-    before = module.get_delta_weight("default").detach().clone()
-    list(unlearning.steps())
-    assert float(before.abs().max()) > 0
-    torch.testing.assert_close(module.get_delta_weight("default"), -before)
-
-
-def test_noise_is_xavier_on_matrices_and_spares_vectors():
-    unlearning = prepared("fine_tuning")
-    before = [(p.detach().clone(), p) for p in unlearning.model.parameters()]
-    unlearning.optimizer.shrink_and_noise(0.2, 0.5, seed=1)
-    for old, new in before:
-        if old.ndim == 1:
-            assert torch.equal(old, new)
-        else:
-            noise = (new.detach() - 0.8 * old) / (0.2 * 0.5)
-            bound = math.sqrt(6 / sum(old.shape))
-            assert float(noise.abs().max()) <= bound * 1.01
-            assert float(noise.std()) == pytest.approx(bound / math.sqrt(3), rel=0.1)
-
-
 @pytest.mark.parametrize("method", ["l2_sp", "ewc"])
-def test_springs_are_slack_at_the_target(method):
+def test_regularisers_are_zero_at_the_target(method):
     unlearning = prepared(method, regularizer_weight=3.0)
     assert unlearning._regularize() == 0.0
     assert all(zero(grad) for grad in unlearning.optimizer.grads)
@@ -435,28 +329,6 @@ def test_ewc_importance_is_the_mean_squared_gradient_of_single_rows():
     by_parameter = dict(zip((n for n, _ in model.named_parameters()), total, strict=True))
     matrices = [v.reshape(-1) for n, v in by_parameter.items() if v.ndim > 1]
     torch.testing.assert_close(unlearning.importance[0], torch.cat(matrices), rtol=1e-3, atol=1e-9)
-
-
-@pytest.mark.parametrize("shape", [(12, 7), (7, 12)])
-def test_repselect_with_every_direction_taken_out_is_no_update(shape):
-    generator = torch.Generator().manual_seed(0)
-    matrix = torch.randn(shape, generator=generator)
-    assert float(weights.collapsed(matrix, 128, "hard").abs().max()) < 1e-5
-
-
-def test_repselect_evens_the_top_directions_out_on_both_sides():
-    generator = torch.Generator().manual_seed(0)
-    left, _ = torch.linalg.qr(torch.randn(20, 5, generator=generator))
-    right, _ = torch.linalg.qr(torch.randn(9, 5, generator=generator))
-    values = torch.tensor([16.0, 8.0, 4.0, 2.0, 1.0])
-    shrunk = weights.collapsed(left @ torch.diag(values) @ right.T, 3, "soft")
-    expected = torch.tensor([16 / 16, 8 / 4, 4.0, 2.0, 1.0])  # each side divides by S / 4
-    torch.testing.assert_close(
-        torch.linalg.svdvals(shrunk)[:5], expected.sort(descending=True).values, rtol=2e-2, atol=1e-3
-    )  # the top directions are found by a randomised method
-    hard = torch.linalg.svdvals(weights.collapsed(left @ torch.diag(values) @ right.T, 3, "hard"))
-    torch.testing.assert_close(hard[:2], torch.tensor([2.0, 1.0]), rtol=2e-2, atol=1e-3)
-    assert float(hard[2]) < 0.1
 
 
 def test_repselect_keeps_the_last_weights_within_its_budget():
@@ -527,7 +399,7 @@ def test_cached_reference_gives_the_loss_and_gradient_of_a_live_second_model(met
 
 @pytest.mark.parametrize("method", ["rmu", "repselect", "scrub", "task_vector"])
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "llama"])
-def test_methods_that_look_inside_run_on_every_architecture(name, method):
+def test_methods_that_use_internals_run_on_every_architecture(name, method):
     model, records = run(method, model=tiny(name), max_steps=2, kl_limit=math.inf)
     assert max(distance(model, tiny(name)).values()) > 0
     assert all(torch.isfinite(p).all() for p in model.parameters())
@@ -545,7 +417,7 @@ def test_every_flag_works_with_every_method(method):
 
 
 @pytest.mark.parametrize("loss", [name for name in algorithm.RETAIN_LOSSES if name != "none"])
-def test_every_retain_loss_works_beside_a_method_that_was_not_made_for_it(loss):
+def test_every_retain_loss_works_with_an_unrelated_method(loss):
     rows = rows_for(algorithm.METHODS["npo"])
     rows["retain_counterpart"] = random_rows(9, 4)
     _, records = run("npo", rows=rows, retain_loss=loss)
@@ -575,7 +447,7 @@ def test_a_frozen_weight_is_not_even_rounded(compute):
 # -- phases and checkpoints
 
 
-def test_whp_goes_back_to_the_target_after_reinforcement():
+def test_whp_restores_the_target_after_reinforcement():
     unlearning = prepared("whp", max_steps=6)
     start = unlearning.optimizer.snapshot()
     assert [(stage.first, stage.steps) for stage in unlearning.stages] == [(0, 3), (3, 3)]
@@ -587,7 +459,7 @@ def test_whp_goes_back_to_the_target_after_reinforcement():
     assert set(unlearning.references) == {"forget", "reinforced"}
 
 
-def test_undo_learns_from_the_unlearned_model_not_from_the_target():
+def test_undo_learns_from_the_unlearned_model_not_the_target():
     unlearning = prepared("undo", max_steps=6)
     assert [stage.method.name for stage in unlearning.stages] == ["npo", "undo"]
     before = unlearning.references["retain"].hidden.clone() if "retain" in unlearning.references else None
@@ -604,7 +476,7 @@ def test_undo_learns_from_the_unlearned_model_not_from_the_target():
     assert record["retain_loss"] > 1e-4 and record["forget_loss"] is None
 
 
-def test_undo_names_teachers_that_it_cannot_take():
+def test_undo_rejects_teachers_that_are_more_than_their_terms():
     with pytest.raises(MethodError, match="teacher_method 'whp'"):
         prepared("undo", teacher_method="whp")
 

@@ -1,4 +1,4 @@
-"""Published bugs of unlearning code, each a test that says the bug by its name."""
+"""Published bugs of unlearning code; each test names one."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def first_losses(method, packed, monkeypatch, **settings):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_undial_indexes_no_padding_label_and_averages_over_answer_tokens_alone(packed, monkeypatch):
+def test_undial_ignores_padding_and_averages_only_answer_tokens(packed, monkeypatch):
     """OpenUnlearning's undial used -100 as an index (column V - 100) and averaged over prompt and padding."""
     unlearning, losses = first_losses("undial", packed, monkeypatch, strength=2.0)
     target, rows = tiny(), unlearning.rows["forget"]
@@ -61,7 +61,7 @@ def test_undial_indexes_no_padding_label_and_averages_over_answer_tokens_alone(p
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_pdu_mask_is_shifted_like_the_labels(packed, monkeypatch):
-    """OpenUnlearning's pdu took the positions of the answer tokens, not those that predict them, and all padding."""
+    """OpenUnlearning's pdu used the positions of the answer tokens, not those that predict them, and all padding."""
     unlearning, losses = first_losses("pdu", packed, monkeypatch)
     with torch.no_grad():
         by_hand = forget_loss_by_hand(
@@ -71,7 +71,7 @@ def test_pdu_mask_is_shifted_like_the_labels(packed, monkeypatch):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_kl_strength_does_not_move_with_prompt_or_padding(packed, monkeypatch):
+def test_retain_kl_is_independent_of_prompt_and_padding(packed, monkeypatch):
     """TOFU and OpenUnlearning averaged the retain KL over prompt and padding."""
     if not packed:
         monkeypatch.setattr(packing, "supported", lambda model: False)
@@ -103,7 +103,7 @@ def test_pdu_steps_its_dual_variable_once_per_optimiser_step(accumulate):
     assert expected > 2.0
 
 
-def test_pdu_lets_go_of_a_retain_set_that_is_kept_well():
+def test_pdu_lowers_the_weight_of_a_well_kept_retain_set():
     run_state = SimpleNamespace(
         step=9, steps_per_epoch=1, retain_weight=0.4,
         settings=SimpleNamespace(dual_warmup_epochs=5, retain_loss_limit=0.3, dual_learning_rate=5.0),
@@ -112,7 +112,7 @@ def test_pdu_lets_go_of_a_retain_set_that_is_kept_well():
     assert run_state.retain_weight == 0.0
 
 
-def test_every_rank_takes_other_rows_of_the_effective_batch():
+def test_every_rank_takes_different_rows_of_the_effective_batch():
     """MUSE and OpenUnlearning drew the same retain rows on every rank."""
     rows, seen = rows_for(algorithm.METHODS["npo"]), []
     for rank in range(2):
@@ -137,7 +137,7 @@ def test_npo_uses_log_probabilities_not_raw_logits():
 
 
 def test_preference_pairs_each_refusal_with_the_labels_of_its_own_question():
-    """TOFU's dpo used labels that it had not defined."""
+    """TOFU's dpo used undefined labels."""
     rows = {name: random_rows(count, seed) for name, count, seed in (("counterpart", 6, 3), ("forget", 3, 0))}
     rows["counterpart"].example_index = np.array([2, 0, 7, 1, 0, 2])  # 7: its forget row was dropped
     kept, partner_of = pair_rows(rows["counterpart"], rows["forget"])

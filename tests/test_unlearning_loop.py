@@ -1,4 +1,4 @@
-"""The loop: what moves, what accumulation and sampling may not change, stopping, guarding, restoring."""
+"""The loop: which weights move, accumulation, sampling, stopping, guarding, checkpoints."""
 
 import math
 
@@ -10,7 +10,6 @@ from test_losses import plain_losses, random_rows, tiny
 import unlearning_algorithm as algorithm
 from data.sampling import BatchStream, epoch_batches, token_budget_batches
 from models.store.adapters import add_lora
-from models.training import weights
 from models.training.step import LR_SCHEDULES, learning_rate_at
 
 PAD = 2
@@ -44,7 +43,7 @@ def distance(a, b):
 
 
 @pytest.mark.parametrize("method", LOOPED, ids=lambda m: m.name)
-def test_every_trainable_weight_moves_and_no_frozen_one_does_and_every_record_is_whole(method):
+def test_only_trainable_weights_move_and_every_record_is_complete(method):
     start, model = tiny(), tiny()
     chosen = {**FAST, "max_steps": 4, "kl_limit": math.inf}
     unlearning = algorithm.Unlearning(model, rows_for(method), method, chosen, pad_token_id=PAD)
@@ -78,24 +77,8 @@ def test_frozen_weights_stay_and_every_adapter_moves(method):
         assert torch.equal(p.detach(), before[name]) == (name not in trainable), name
 
 
-def test_a_frozen_weight_is_put_back_bit_by_bit_and_kept_twice_only_where_bfloat16_cannot_hold_it():
-    model = tiny().requires_grad_(False)
-    rough, fine, trained = list(model.parameters())[:3]
-    rough.data = rough.data.bfloat16().float()
-    trained.requires_grad = True
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
-    assert optimizer.frozen[rough] is None and torch.equal(
-        optimizer.frozen[fine], before["model.layers.0.self_attn.q_proj.weight"]
-    )
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    optimizer.release()
-    for name, p in model.named_parameters():
-        assert p.dtype == torch.float32 and torch.equal(p, before[name]), name
-
-
 @pytest.mark.parametrize("method", [m for m in LOOPED if m.full_weights_only], ids=lambda m: m.name)
-def test_edits_of_the_weights_refuse_an_adapter(method):
+def test_methods_that_edit_weights_reject_an_adapter(method):
     model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
     with pytest.raises(ValueError, match=f"{method.name} edits the weights"):
         algorithm.Unlearning(model, rows_for(method), method, FAST, pad_token_id=PAD)
@@ -113,7 +96,7 @@ def test_lora_with_gradient_checkpointing_trains_every_layer():
 
 
 def gradients(method, size, accumulate):
-    """Gradients of the first effective batches, a little away from the start so that every loss has some."""
+    """Gradients of the first effective batches, a little away from the start, where every loss has some."""
     sizes = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulate}
     unlearning = algorithm.Unlearning(tiny(), rows_for(method), method, {**FAST, **sizes}, pad_token_id=PAD)
     unlearning.prepare()
@@ -130,7 +113,7 @@ def gradients(method, size, accumulate):
 @pytest.mark.hardening(71)
 @pytest.mark.parametrize("method", LOOPED, ids=lambda m: m.name)
 def test_batch_1_accumulated_is_the_full_batch(method):
-    """Published code averages per micro-batch, so that rows in small batches weigh more."""
+    """Published code averages per micro-batch, so rows in small batches weigh more."""
     losses, whole = gradients(method, 6, 1)
     for size in (2, 1):
         other_losses, other = gradients(method, size, 6 // size)
@@ -160,113 +143,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
     assert max(distance(first, other).values()) > 0
 
 
-def test_fp32_master_keeps_updates_that_bf16_rounds_away():
-    model = tiny()
-    optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
-    before = optimizer.snapshot()
-    computed = [p.detach().clone() for p in model.parameters()]
-    for grad in optimizer.grads:
-        grad.fill_(1.0)
-    optimizer.step(1e-6)
-    assert all(float((a - b).abs().min()) > 0 for a, b in zip(before, optimizer.flats))
-    unchanged = sum(int((p == q).sum()) for p, q in zip(model.parameters(), computed))
-    assert unchanged > 0.9 * sum(p.numel() for p in computed)
-    optimizer.release()
-    assert all(p.dtype == torch.float32 for p in model.parameters())
-
-
-@pytest.mark.parametrize("piece", [7, 2**20])
-def test_flat_adamw_equals_torch_adamw(piece, monkeypatch):
-    monkeypatch.setitem(weights.PIECE, "cpu", piece)
-    ours, theirs = tiny(), tiny()
-    flat = weights.FlatAdamW(ours, weight_decay=0.1)
-    decayed = {"params": [p for p in theirs.parameters() if p.ndim > 1], "weight_decay": 0.1}
-    rest = {"params": [p for p in theirs.parameters() if p.ndim <= 1], "weight_decay": 0.0}
-    plain = torch.optim.AdamW([decayed, rest], lr=1e-3)
-    rows = random_rows()
-    for _ in range(3):
-        for model in (ours, theirs):
-            plain_losses(model, rows).sum().backward()
-        flat.gather()
-        flat.step(1e-3)
-        flat.zero_grad()
-        plain.step()
-        plain.zero_grad()
-    assert max(distance(ours, theirs).values()) < 1e-6
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma3"])
-def test_a_low_precision_gradient_is_the_dense_one_whether_laid_out_flat_or_not(family):
-    """Embeddings, tied to the head or not, hand over the rows that have a gradient alone; the sum stays the same."""
-
-    def model_with_padding():
-        model = tiny(family)
-        model.get_input_embeddings().padding_idx = int(rows.ids_of(0)[0])  # its row has no gradient but the head's
-        return model
-
-    rows, gradients = random_rows(), {}
-    model = model_with_padding().bfloat16()
-    (2 * plain_losses(model, rows).sum()).backward()
-    gradients["dense"] = [p.grad.float() for p in model.parameters()]
-    for kind in ("by weight", "flat"):
-        model = model_with_padding()
-        optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
-        assert bool(optimizer.sparse) == (family == "gemma3"), "Gemma's embedding multiplies what it looks up"
-        for _ in range(2):  # the second step must not see the first one's
-            optimizer.begin_step()
-            if kind == "flat":
-                assert len(optimizer.grads) == len(optimizer.flats)
-            for _ in range(2):  # accumulated
-                plain_losses(model, rows).sum().backward()
-            optimizer.gather()
-        gradients[kind] = [optimizer.gradient[p].clone().float() for p in model.parameters()]
-        norm = optimizer.grad_norm()
-        assert norm == pytest.approx(float(torch.cat([g.flatten() for g in gradients[kind]]).norm()), rel=1e-4)
-        optimizer.release()
-        embeddings = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
-        assert not any(m.sparse or m._forward_hooks for m in embeddings)
-    for kind in ("by weight", "flat"):
-        for ours, dense in zip(gradients[kind], gradients["dense"], strict=True):
-            torch.testing.assert_close(ours, dense, rtol=0.02, atol=0.02 * float(dense.abs().max()))
-    pairs = zip(gradients["by weight"], gradients["flat"], strict=True)
-    assert all(torch.equal(a.bfloat16(), b.bfloat16()) for a, b in pairs)
-
-
-def test_a_step_in_pieces_from_bfloat16_gradients_is_the_step_in_whole_passes_from_float32_ones(monkeypatch):
-    ends = []
-    for piece, precise in ((2**40, True), (2**20, False), (50, False)):
-        monkeypatch.setitem(weights.PIECE, "cpu", piece)
-        model = tiny()
-        optimizer = weights.FlatAdamW(model, weight_decay=0.1, compute_dtype=torch.bfloat16)
-        for _ in range(2):
-            optimizer.begin_step()
-            plain_losses(model, random_rows()).sum().backward()
-            optimizer.gather()
-            assert {grad.dtype for grad in optimizer.gradient.values()} == {torch.bfloat16}
-            if precise:
-                assert {grad.dtype for grad in optimizer.by_weight()} == {torch.float32}
-            optimizer.step(1e-3, scale=0.37)
-        assert int(optimizer.state()["step"]) == 2
-        for p, master in optimizer.slots:
-            assert torch.equal(p, master.bfloat16())
-        ends.append(optimizer.snapshot())
-        optimizer.release()
-    for other in ends[1:]:  # the kernel rounds the last few weights of a piece otherwise than the rest
-        torch.testing.assert_close(ends[0], other, rtol=1e-6, atol=1e-8)
-
-
-def test_gradients_stand_in_memory_from_the_backward_pass_to_the_step_alone():
-    model = tiny()
-    optimizer = weights.FlatAdamW(model, compute_dtype=torch.bfloat16)
-    optimizer.begin_step()
-    plain_losses(model, random_rows()).sum().backward()
-    optimizer.gather()
-    assert len(optimizer.gradient) == len(optimizer.slots)
-    optimizer.step(1e-3)
-    assert not optimizer.gradient and all(p.grad is None and master.grad is None for p, master in optimizer.slots)
-
-
-def test_l2_sp_is_zero_with_zero_gradient_at_the_target_and_mu_times_distance_beside_it():
+def test_l2_sp_pulls_with_mu_times_the_distance_from_the_target():
     rows = rows_for(algorithm.METHODS["l2_sp"])
     unlearning = algorithm.Unlearning(tiny(), rows, "l2_sp", {**FAST, "regularizer_weight": 0.5}, pad_token_id=PAD)
     unlearning.prepare()
@@ -280,15 +157,6 @@ def test_l2_sp_is_zero_with_zero_gradient_at_the_target_and_mu_times_distance_be
     torch.testing.assert_close(pull, torch.full_like(pull, 0.005), rtol=1e-3, atol=1e-6)
 
 
-def test_dropout_is_set_everywhere():
-    model = tiny("gpt2")
-    weights.set_dropout(model, 0.3)
-    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
-    model = tiny("llama")
-    weights.set_dropout(model, 0.3)
-    assert {m.attention_dropout for m in model.modules() if hasattr(m, "attention_dropout")} == {0.3}
-
-
 def test_dropout_changes_a_step():
     plain, dropped = run("gradient_difference")[0], run("gradient_difference", dropout=0.5)[0]
     assert max(distance(plain, dropped).values()) > 0
@@ -297,8 +165,8 @@ def test_dropout_changes_a_step():
 # -- stopping and guarding
 
 
-def test_the_first_look_at_the_holdout_rows_is_that_of_a_probe():
-    """It is taken from the pass over all of them."""
+def test_the_first_holdout_numbers_equal_a_probe():
+    """They come from the pass over all holdout rows."""
     rows = rows_for(algorithm.METHODS["npo"])
     unlearning = algorithm.Unlearning(tiny(), rows, "npo", {**FAST, "probe_rows": 3}, pad_token_id=PAD)
     unlearning.prepare()
@@ -343,7 +211,7 @@ def test_early_stop_at_the_level():
 
 
 @pytest.mark.parametrize("method", ["level_matching", "profile_matching", "npo"])
-def test_rows_that_begin_beyond_the_stated_level_are_neither_taught_nor_called_forgotten_untouched(method):
+def test_rows_beyond_the_stated_level_are_neither_taught_nor_called_forgotten(method):
     rows = without_holdout()
     start = algorithm.probe(tiny(), rows["forget"], PAD)["loss"]
     chosen = {"max_steps": 40, "early_stop": True, "level": 0.1, "probe_rows": 50, "load_best_model_at_end": False}
@@ -354,7 +222,7 @@ def test_rows_that_begin_beyond_the_stated_level_are_neither_taught_nor_called_f
     assert not stops or losses[-1] >= start + algorithm.CLEARLY_ABOVE - 1e-4
 
 
-def test_the_best_state_is_what_the_model_ends_in():
+def test_the_model_ends_in_its_best_state():
     model, records = run("gradient_difference", max_steps=12, learning_rate=3e-3, load_best_model_at_end=True)
     best = records[-1]
     seen = next(r for r in records if r["event"] == "evaluation" and r["step"] == best["step"])
@@ -375,8 +243,8 @@ def test_non_finite_loss_stops_before_the_step_and_leaves_the_weights():
     assert all(torch.equal(a, b) for a, b in zip(before, unlearning.optimizer.flats))
 
 
-def test_the_untouched_target_is_no_best_state(monkeypatch):
-    """A run whose first look shows more harm than forgetting used to end in the target itself, without a word."""
+def test_the_untouched_target_is_never_the_best_state(monkeypatch):
+    """A run whose first probe shows more harm than forgetting must not silently return the target."""
     monkeypatch.setattr(algorithm.Unlearning, "criterion", lambda self, seen: float(self.step))
     start = tiny()
     model, records = run("npo", load_best_model_at_end=True, max_steps=3)
@@ -385,7 +253,7 @@ def test_the_untouched_target_is_no_best_state(monkeypatch):
 
 
 @pytest.mark.hardening(40)
-def test_absurd_learning_rate_is_refused_before_anything_moves():
+def test_an_absurd_learning_rate_is_refused_before_any_step():
     with pytest.raises(algorithm.Diverged, match="learning rate 1e\\+30"):
         run("npo", learning_rate=1e30)
 
@@ -406,14 +274,14 @@ def test_an_epoch_takes_every_row_once():
     assert any((a != b).any() for a, b in zip(batches, epoch_batches(lengths, 8, 1, 1)) if len(a) == len(b))
 
 
-def test_batches_hold_rows_of_like_length():
+def test_batches_hold_rows_of_similar_length():
     lengths = np.random.default_rng(0).integers(5, 50, 512)
     spread = np.mean([np.ptp(lengths[b]) for b in epoch_batches(lengths, 8, 1, 0)])
     random = np.mean([np.ptp(b) for b in np.random.default_rng(1).permutation(lengths).reshape(-1, 8)])
     assert spread < 0.4 * random
 
 
-def test_retain_rows_go_on_past_the_first_ones():
+def test_retain_batches_reach_every_row():
     """Published code paired forget row i with retain row i and never used the rest."""
     stream = BatchStream(np.arange(40) + 1, 4, seed=0)
     assert len(np.unique(np.concatenate([stream[i] for i in range(10)]))) == 40
@@ -427,7 +295,7 @@ def test_a_stream_is_a_pure_function_of_its_number():
     np.testing.assert_array_equal(last, late)
 
 
-def test_token_budget_holds_and_loses_nothing():
+def test_token_budget_batches_stay_within_budget_and_lose_nothing():
     lengths = np.random.default_rng(0).integers(1, 90, 200)
     batches = token_budget_batches(lengths, 256)
     assert sorted(i for batch in batches for i in batch) == list(range(200))
