@@ -1,4 +1,4 @@
-"""Where models lie: finding, fetching, screening, loading and saving them; the project's own paths.
+"""Models on disk: finding, fetching, screening, loading and saving them; the project's paths.
 
-In: files in, models out, and back. Not here: runs' folders (results/run) and data files (data/).
+In: what turns files into models and back. Not here: run folders (results/run), data files (data/).
 """

@@ -13,10 +13,10 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, target_modules="all-linear"):
-    """Wraps the model with LoRA matrices on `target_modules` ("all-linear", or module names as list or with commas).
+    """The model with LoRA matrices on `target_modules`: "all-linear", or module names as a list or with commas.
 
-    W' = W + alpha / r * B A, A (r, in), B (out, r), B starts at zero; only A and B train (Hu et al. 2021, equation 3).
-    Raises ModelError with exit code 2 for module names that the model does not have, listing those it has.
+    W' = W + alpha / r * B A, with A (r, in) and B (out, r). B starts at zero; only A and B train (Hu et al. 2021,
+    equation 3). Raises ModelError with exit code 2 for modules that the model does not have, listing those it has.
     """
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
@@ -32,7 +32,7 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
 
 
 def check_lora_modules(folder: str | Path, target_modules) -> None:
-    """Raises ModelError with exit code 2 for modules that the model does not have, before any weight is read."""
+    """Raises ModelError with exit code 2 for modules that the model in `folder` does not have; reads no weight."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -43,7 +43,7 @@ def check_lora_modules(folder: str | Path, target_modules) -> None:
 
 
 def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
-    """(modules that can be adapted by name, the wanted ones as peft takes them)."""
+    """(adaptable modules by name, `target_modules` in peft's form)."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
@@ -64,6 +64,7 @@ def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
 
 
 def screen_adapter(folder: Path) -> dict:
+    """The config of an adapter folder whose config and weight header are sound. Raises ModelError otherwise."""
     path = folder / CONFIG
     raw = read_json(path)
     if raw.get("peft_type") != "LORA":
@@ -78,21 +79,22 @@ def screen_adapter(folder: Path) -> dict:
 
 @contextlib.contextmanager
 def _without_deprecations():
-    """peft reads a name that transformers has deprecated; nothing the user could change."""
+    """Hides warnings that the user cannot act on: peft reads a name that transformers has deprecated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
 
 
 def merge_adapter(model, folder: Path):
+    """The base model with the adapter's weights merged into its own, in eval mode. Raises ModelError."""
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from safetensors.torch import load_file
 
     mapped = {p.data_ptr() for p in model.parameters()}
     try:
         config = LoraConfig.from_pretrained(str(folder))
-        config.init_lora_weights = True  # others (pissa, eva, ...) rewrite the base; the values are overwritten anyway
-        config.base_model_name_or_path = None  # known here; peft would warn that the path is another one
+        config.init_lora_weights = True  # others (pissa, eva, ...) rewrite the base; the values are loaded below anyway
+        config.base_model_name_or_path = None  # peft would warn that the path differs
         with _without_deprecations():
             peft_model = get_peft_model(model, config)
         result = set_peft_model_state_dict(peft_model, load_file(str(folder / WEIGHTS)))
@@ -103,7 +105,7 @@ def merge_adapter(model, folder: Path):
     except Exception as error:
         raise ModelError(f"{folder}: the adapter cannot be merged into its base ({first_line(error)})") from error
     for p in merged.parameters():
-        if p.data_ptr() in mapped:  # one weight that is left in the base's file keeps all of it in memory
+        if p.data_ptr() in mapped:  # a single weight left in the base's mapped file keeps the whole file in memory
             p.data = p.data.clone()
     merged.requires_grad_(True)
     if hasattr(merged, "peft_config"):

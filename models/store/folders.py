@@ -1,4 +1,4 @@
-"""Folders written whole or not at all, the manifest that proves it, and this room's error."""
+"""Folders written whole or not at all, with a manifest of hashes; and the error of this room."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 
 
 class ModelError(ValueError):
-    """A model or tokenizer cannot be used; `exit_code` is what the command line returns for it."""
+    """A model or tokenizer cannot be used; `exit_code` is the command line's exit code."""
 
     def __init__(self, message: str, exit_code: int = 4):
         super().__init__(message)
@@ -26,7 +26,7 @@ class ModelError(ValueError):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: Python, torch and the operating system each say it differently."""
+    """Whether an error means that memory ran out; Python, torch and the operating system word it differently."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()
@@ -54,17 +54,17 @@ _hashing = threading.Lock()
 
 
 def known_hash(path: Path) -> str:
-    """`file_hash`, taken once of a file that stays as it is: a run loads one base model several times."""
+    """`file_hash`, computed once per unchanged file: a run loads its base model several times."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    with _hashing:  # whoever else asks for it meanwhile waits instead of reading the file too
+    with _hashing:  # other threads wait for the hash instead of reading the file too
         if key not in _hashes:
             _hashes[key] = file_hash(path)
         return _hashes[key]
 
 
 def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
-    """Writes `manifest.json`, {**extra, "files": {name: {"sha256", "size"}}}, over every other file of the folder."""
+    """Writes and returns `manifest.json`: {**extra, "files": {name: {"sha256", "size"}}} of all other files."""
     folder = Path(folder)
     files = {
         name: {"sha256": file_hash(folder / name), "size": (folder / name).stat().st_size} for name in _files(folder)
@@ -79,7 +79,7 @@ def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
 
 
 def verify_manifest(folder: str | Path, *, digest=file_hash) -> list[str]:
-    """Problems of a folder against its manifest: [] when every file has its size and SHA-256 (None: its size)."""
+    """Differences between a folder and its manifest, [] for none. `digest` None compares sizes only."""
     folder = Path(folder)
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -100,11 +100,11 @@ def verify_manifest(folder: str | Path, *, digest=file_hash) -> list[str]:
     return problems
 
 
-def publish_folder(temporary: str | Path, target: str | Path, extra: dict | None = None) -> Path:
-    """Makes a finished folder durable and visible: mode 0644, fsync, manifest last, rename over `target`."""
+def _publish(temporary: str | Path, target: str | Path, extra: dict | None = None) -> Path:
+    """Makes a finished folder durable and visible: mode 0644, fsync, manifest last, renamed to `target`."""
     temporary, target = Path(temporary), Path(target)
     for name in _files(temporary):
-        os.chmod(temporary / name, 0o644)  # safetensors writes 0600, which locks out the other users of a shared folder
+        os.chmod(temporary / name, 0o644)  # safetensors writes 0600, which locks out other users of a shared folder
         sync(temporary / name)
     write_manifest(temporary, extra)
     os.chmod(temporary / MANIFEST, 0o644)
@@ -128,7 +128,7 @@ def publish_folder(temporary: str | Path, target: str | Path, extra: dict | None
 
 @contextlib.contextmanager
 def new_folder(target: str | Path, extra: dict | None = None):
-    """Yields an empty folder beside `target` and publishes it on success; on any error it is removed, target untouched.
+    """Yields an empty folder and publishes it as `target` on success; an error removes it and keeps the old `target`.
 
     Raises ModelError with exit code 6 when the disk is full or not writable.
     """
@@ -140,11 +140,11 @@ def new_folder(target: str | Path, extra: dict | None = None):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.writing-{os.getpid()}-", dir=target.parent))
         yield temporary
-        publish_folder(temporary, target, extra)
+        _publish(temporary, target, extra)
     except OSError as error:
         raise ModelError(f"cannot write {target}: {error.strerror or error}; nothing was replaced", 6) from error
     except Exception as error:
-        # safetensors reports a full disk with its own exception type, in words
+        # safetensors reports a full disk with an exception type of its own
         if type(error).__name__ != "SafetensorError" or "os error" not in str(error).lower():
             raise
         raise ModelError(f"cannot write {target}: {first_line(error)}; nothing was replaced", 6) from error
@@ -154,11 +154,11 @@ def new_folder(target: str | Path, extra: dict | None = None):
 
 
 def tidy(target: str | Path):
-    """Clears what a killed save left beside `target`: the folder it was replacing comes back, half-written ones go."""
+    """Clears up after a killed save: restores the folder it was replacing, removes half-written ones."""
     target = Path(target)
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
         found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(-\w+)?", path.name)
-        if not found or Path(f"/proc/{found[2]}").exists():  # not ours, or its process may still be at it
+        if not found or Path(f"/proc/{found[2]}").exists():  # not ours, or its process may still be writing
             continue
         if found[1] == "previous" and not target.exists():
             os.rename(path, target)
@@ -171,7 +171,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def sync(path: Path):
-    """Waits until a file or a folder's list of names is on the disk."""
+    """Waits until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -180,12 +180,13 @@ def sync(path: Path):
 
 
 def read_json(path: Path) -> dict:
+    """The object in a JSON file of a model folder. Raises ModelError."""
     try:
         if path.stat().st_size > 100_000_000:
             raise ValueError("larger than 100 MB")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: missing; the folder is no complete model") from error
+        raise ModelError(f"{path}: missing; the folder is not a complete model") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not readable JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
@@ -213,7 +214,7 @@ def listed(items: list, limit: int = 5) -> str:
 
 @contextlib.contextmanager
 def quiet():
-    """Transformers without progress bars and advice; what matters is checked and said by this module."""
+    """Silences transformers' progress bars and warnings; this room checks and reports what matters."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

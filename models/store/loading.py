@@ -63,12 +63,12 @@ def _places(name: str) -> dict[Path, None]:
 
 
 def _hub_folder(name: str, progress) -> Path:
-    """Snapshot of a hub model: config.json first, screened, then only safetensors, tokenizer and JSON files."""
+    """Snapshot of a hub model: config.json first, screened, then safetensors, tokenizer and JSON files."""
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError
 
     no_hub = _why_no_hub(name)
-    options = {"local_files_only": bool(no_hub)}  # what is in the Hugging Face cache works without the hub
+    options = {"local_files_only": bool(no_hub)}  # the Hugging Face cache works without the hub
     try:
         folder = Path(hf_hub_download(name, "config.json", **options)).parent
         screen_config_file(folder / "config.json")
@@ -83,15 +83,15 @@ def _hub_folder(name: str, progress) -> Path:
         return Path(snapshot_download(name, allow_patterns=[*texts, *weights], ignore_patterns=["*/*"], **options))
     except ModelError as error:
         raise ModelError(f"{name}: {error}", error.exit_code) from error
-    except Exception as error:  # every network failure has its own type; the user needs one sentence
-        reason = no_hub or f"the model hub did not give it ({type(error).__name__}: {first_line(error)})"
+    except Exception as error:  # each network failure has its own type; the user needs one sentence
+        reason = no_hub or f"the model hub did not provide it ({type(error).__name__}: {first_line(error)})"
         raise ModelError(
             f"no such folder: {name}, and {reason}. Use a local folder, or connect once to fetch it"
         ) from error
 
 
 def _why_no_hub(name: str) -> str | None:
-    """Why the hub is not asked: a variable forbids it, or one quick question fails (downloads would retry for 20 s)."""
+    """Why the hub is not used: a variable forbids it, or one quick request fails (a download would retry for 20 s)."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -101,7 +101,7 @@ def _why_no_hub(name: str) -> str | None:
     try:
         get_hf_file_metadata(hf_hub_url(name, "config.json"))
     except HfHubHTTPError:
-        return None  # it answers; what it objects to, the download says better
+        return None  # the hub answers; the download reports its objection better
     except Exception as error:
         return f"the model hub cannot be reached ({type(error).__name__}: {first_line(error)})"
     return None
@@ -128,7 +128,7 @@ def down_to_base(name_or_path, progress=print) -> Iterator[Path]:
 
 
 def _base_folder(folder: Path, progress) -> Path:
-    """The folder of an adapter's base model; a base that starts with a dot is looked for from the adapter first."""
+    """The folder of an adapter's base model. A base that starts with a dot is first looked up from the adapter."""
     base = screen_adapter(folder)["base_model_name_or_path"]
     if base.startswith(".") and (folder / base).is_dir():
         return folder / base
@@ -196,15 +196,7 @@ def hash_meanwhile(*names, progress=print):
 # Loading
 
 
-def load_model(
-    name_or_path,
-    *,
-    dtype: str = "float32",
-    attn_implementation: str | None = None,
-    progress=print,
-    quantization_config=None,
-    tokenizer=None,
-):
+def load_model(name_or_path, *, dtype: str = "float32", progress=print, quantization_config=None, tokenizer=None):
     """(model, tokenizer): eval mode, on the CPU, with a pad token. Adapters are merged into their base.
 
     dtype: "float32", "bfloat16", "float16" or "auto" (as stored). quantization_config: from
@@ -223,7 +215,7 @@ def load_model(
         raise ModelError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
         )
-    model = _load_weights(folder, dtype, attn_implementation, quantization_config)
+    model = _load_weights(folder, dtype, quantization_config)
     if quantization_config:
         model = quantised.made_trainable(model)
     for adapter in reversed(adapters):
@@ -239,22 +231,20 @@ def load_tokenizer(name_or_path, progress=print):
 
 
 def _checked_folders(name_or_path, progress) -> Iterator[Path]:
-    """`down_to_base`, each folder compared with its manifest before any of its files is read."""
+    """`down_to_base`, each folder compared with its manifest, if it has one, before its files are read.
+
+    Without this check a flipped bit in the weights would go unnoticed.
+    """
     for folder in down_to_base(name_or_path, progress):
-        _check_content(folder)
+        problems = verify_manifest(folder, digest=known_hash) if (folder / MANIFEST).is_file() else []
+        if problems := [problem for problem in problems if not problem.startswith("README.md")]:
+            hint = f"Restore it, or delete {MANIFEST} if the files were changed on purpose"
+            raise ModelError(f"{folder} is not as it was saved: {listed(problems)}. {hint}")
         yield folder
 
 
-def _check_content(folder: Path):
-    """Raises ModelError when a folder differs from its manifest; without one a flipped bit would go unnoticed."""
-    if (folder / MANIFEST).is_file():
-        problems = [p for p in verify_manifest(folder, digest=known_hash) if not p.startswith("README.md")]
-        if problems:
-            hint = f"Restore it, or delete {MANIFEST} if the files were changed on purpose"
-            raise ModelError(f"{folder} is not as it was saved: {listed(problems)}. {hint}")
-
-
 def _load_tokenizer(folder: Path):
+    """The folder's tokenizer, with a pad token."""
     from transformers import AutoTokenizer
 
     try:
@@ -262,24 +252,20 @@ def _load_tokenizer(folder: Path):
     except Exception as error:
         raise ModelError(f"{folder}: the tokenizer cannot be loaded ({first_line(error)})") from error
     if tokenizer.pad_token_id is None:
-        # Any token serves: padding is masked by position, so an end-of-turn token that is also the pad keeps its loss.
+        # Any token serves: padding is masked by position, so an end-of-turn token used as padding keeps its loss.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
-def _load_weights(folder: Path, dtype: str, attn_implementation, quantization_config=None):
+def _load_weights(folder: Path, dtype: str, quantization_config):
+    """The folder's model in eval mode. Raises ModelError when weights are missing or left over."""
     from transformers import AutoModelForCausalLM
 
-    options = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
-    if attn_implementation:
-        options["attn_implementation"] = attn_implementation
-    if quantization_config:
-        options["quantization_config"] = quantization_config
+    safe = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
+    options = {"dtype": dtype, "quantization_config": quantization_config, "output_loading_info": True}
     try:
         with quiet():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                str(folder), dtype=dtype, output_loading_info=True, **options
-            )
+            model, info = AutoModelForCausalLM.from_pretrained(str(folder), **safe, **options)
     except Exception as error:
         if out_of_memory(error):
             raise

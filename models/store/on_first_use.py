@@ -1,4 +1,4 @@
-"""Modules imported at their first use: torch takes longer to import than `--help` may take to answer."""
+"""Modules imported at their first use: importing torch takes longer than `--help` may take to answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class OnFirstUse:
-    """Stands for a module and imports it when an attribute of it is first asked for."""
+    """Stands for a module and imports it when one of its attributes is first used."""
 
     def __init__(self, name: str):
         self._name = name

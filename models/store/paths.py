@@ -1,4 +1,4 @@
-"""Paths of the project: where runs, saved models and the audit record lie, and how a path is shown."""
+"""Paths of the project: runs, saved models, the audit record; and how a path is shown."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-RUNS = PROJECT / "results" / "runs"  # run folders, the page's queue, cached evaluations: may be emptied at any time
-SAVED = PROJECT / "models" / "saved"  # saved models and the fetched default model: may be emptied at any time
-LEDGER = PROJECT / "results" / "ledger.jsonl"  # the audit record, outside of what may be emptied
+RUNS = PROJECT / "results" / "runs"  # run folders, the page's queue, cached evaluations; may be emptied at any time
+SAVED = PROJECT / "models" / "saved"  # saved models, the fetched default model; may be emptied at any time
+LEDGER = PROJECT / "results" / "ledger.jsonl"  # the audit record; outside the folders that may be emptied
 
 
 def shown_path(path: Path) -> str:
-    """A path for messages and commands: relative to the current directory where it lies below it."""
+    """A path for messages and commands: relative to the current directory if it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -23,19 +23,19 @@ def is_model(path: Path) -> bool:
 
 
 def ledger_of(run: Path) -> Path:
-    """Where the ledger of a run folder lies: `LEDGER` for every run of the project, else beside the run folder."""
+    """A run folder's ledger: `LEDGER` for a folder inside the project, else a file beside the run folder."""
     return LEDGER if run.resolve().is_relative_to(PROJECT) else run.parent / LEDGER.name
 
 
 def old_runs(results: Path) -> list[Path]:
-    """Run folders that lie directly in `results`, where runs were written before they had a folder of their own."""
+    """Run folders directly in `results`, where earlier versions wrote them."""
     found = {path.parent for pattern in ("*/config.json", "*/*/config.json") for path in results.glob(pattern)}
     rooms = {results / name for name in ("runs", "examples")}
     return sorted(path for path in found if not rooms & {path, *path.parents} and not path.name.startswith("."))
 
 
 def portable(value):
-    """A JSON value in whose texts the project's folder is left out and the home folder is `~`: fit to be passed on."""
+    """The JSON value without this machine's paths: the project's folder is removed, the home folder becomes `~`."""
     if isinstance(value, dict):
         return {portable(key): portable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

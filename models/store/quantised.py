@@ -1,7 +1,7 @@
-"""Base models with 4-bit or 8-bit weights under a LoRA adapter (QLoRA), by the optional package bitsandbytes.
+"""QLoRA: base models with 4-bit or 8-bit weights under a LoRA adapter, by the optional package bitsandbytes.
 
-The matrices of the decoder are stored in NF4 or int8 and multiplied in the type computed in; embeddings, head and
-norms stay as they are. Dettmers et al. 2023 (arXiv:2305.14314), Dettmers et al. 2022 (arXiv:2208.07339).
+The decoder's matrices are stored in NF4 or int8 and multiplied in the compute type; embeddings, head and norms stay as
+they are. Dettmers et al. 2023 (arXiv:2305.14314), Dettmers et al. 2022 (arXiv:2208.07339).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PACKAGE = "bitsandbytes"
 
 
 def problems(config: dict) -> list[str]:
-    """What of the configuration stands against a quantised base; [] where none is asked for."""
+    """What in the configuration rules out a quantised base; [] when none is wanted."""
     flags = [f"--{name}" for name in ("load_in_4bit", "load_in_8bit") if config.get(name)]
     if not flags:
         return []
@@ -20,7 +20,7 @@ def problems(config: dict) -> list[str]:
     if len(flags) > 1:
         found.append("--load_in_4bit and --load_in_8bit: give one of them")
     if not config.get("use_peft"):
-        found.append(f"{flags[0]} needs --use_peft: quantised weights cannot be trained, an adapter on them can")
+        found.append(f"{flags[0]} needs --use_peft: quantised weights cannot be trained, but an adapter on them can")
     if config.get("merge_adapter"):
         found.append(f"{flags[0]} with --merge_adapter: an adapter is not merged into rounded weights")
     if importlib.util.find_spec(PACKAGE) is None:
@@ -29,10 +29,10 @@ def problems(config: dict) -> list[str]:
 
 
 def made_trainable(model):
-    """The model with gradients that pass through its rounded matrices, whatever was measured on it before.
+    """The model, with gradients that pass through its rounded matrices even after an evaluation.
 
-    On a CPU with bf16 instructions bitsandbytes repacks 4-bit weights at the first evaluation, for good, and the
-    product of the new layout has no backward pass: the layers below would train on nothing, in silence.
+    On a CPU with bf16 instructions bitsandbytes repacks 4-bit weights for good at the first evaluation. The product of
+    the new layout has no backward pass, so the layers below would silently train on nothing.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -41,7 +41,7 @@ def made_trainable(model):
 
 
 def settings(config: dict, dtype):
-    """transformers' quantisation settings for a configuration, None for plain weights; `dtype` is computed in."""
+    """transformers' quantisation settings for a configuration, None for plain weights. `dtype`: the compute type."""
     from transformers import BitsAndBytesConfig
 
     if config.get("load_in_4bit"):

@@ -15,7 +15,8 @@ from models.store.paths import PROJECT
 def save_model(model, tokenizer, folder, card: str, generation_config=None, dtype: str | None = None) -> Path:
     """Writes a complete model folder (safetensors, configs, tokenizer, chat template, card, manifest) or nothing.
 
-    `dtype` None keeps the model's own. Raises ModelError: exit code 5 for non-finite weights, 6 when the disk refuses.
+    `dtype` None keeps the model's own. Raises ModelError with exit code 5 for non-finite weights, 6 for a full or
+    read-only disk.
     """
     import torch
 
@@ -35,19 +36,19 @@ def save_model(model, tokenizer, folder, card: str, generation_config=None, dtyp
 
 
 def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | None = None) -> Path:
-    """Writes a LoRA adapter folder over `base_name` (DEFAULT_BASE, a hub name or a folder), or nothing at all."""
+    """Writes a complete LoRA adapter folder or nothing. `base_name`: a folder, a hub name or the default model."""
     import torch
     from safetensors.torch import load_file, save_file
 
     base = Path(base_name)
     if base.is_absolute() and base.is_relative_to(PROJECT):
-        base_name = base.relative_to(PROJECT).as_posix()  # so that the adapter works wherever the project lies
-    elif base.is_absolute():  # seen from the adapter: both may move together, and no machine's path is passed on
+        base_name = base.relative_to(PROJECT).as_posix()  # the adapter stays valid if the project moves
+    elif base.is_absolute():  # relative to the adapter: both may move together, and no machine path is written
         base_name = os.path.relpath(base, Path(folder).absolute())
     trainable = {name: p for name, p in peft_model.named_parameters() if "lora_" in name or "modules_to_save" in name}
     _refuse_non_finite(trainable, folder)
     with new_folder(folder) as temporary, quiet():
-        # embeddings "auto" asks the hub for the base model's vocabulary
+        # save_embedding_layers="auto" would ask the hub for the base model's vocabulary
         peft_model.save_pretrained(str(temporary), safe_serialization=True, save_embedding_layers=False)
         if dtype:
             file = temporary / "adapter_model.safetensors"
@@ -64,7 +65,7 @@ def _refuse_non_finite(state: dict, folder):
 
 
 def _cast(state: dict, dtype) -> dict:
-    """The state in another type; tensors that share memory (tied embeddings) still do, so they are stored once."""
+    """The state in another type. Tensors that share memory (tied embeddings) still do, so they are stored once."""
     done = {}
     for tensor in state.values():
         key = (tensor.data_ptr(), tuple(tensor.shape))
@@ -75,13 +76,13 @@ def _cast(state: dict, dtype) -> dict:
 
 @contextlib.contextmanager
 def _valid_generation_config(model, generation_config):
-    """The model with a generation config that transformers agrees to save, for as long as it is saved."""
+    """Gives the model a generation config that transformers agrees to save, and restores its own afterwards."""
     own = model.generation_config
     config = copy.deepcopy(generation_config or own)
     try:
         config.validate(strict=True)
     except ValueError:
-        config.do_sample = True  # published configs set temperature without it, and saving refuses them
+        config.do_sample = True  # published configs set temperature without it, which transformers refuses to save
     model.generation_config = config
     try:
         yield
@@ -90,7 +91,7 @@ def _valid_generation_config(model, generation_config):
 
 
 def _edit_json(path: Path, changes: dict):
-    """Removes what tells about this machine, then applies `changes`."""
+    """Removes keys that describe this machine, then applies `changes`."""
     content = json.loads(path.read_text(encoding="utf-8"))
     for key in ("_name_or_path", "_model_name_or_path", "name_or_path", "local_files_only", "is_local"):
         content.pop(key, None)

@@ -1,4 +1,4 @@
-"""Checks a model folder before anything of it is trusted: no network, no code of the folder, no weight in memory."""
+"""Checks a model folder before anything in it is trusted: no network, no code from the folder, no weight in memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import difflib
 import importlib.util
 import json
+import math
 import re
 import struct
 from pathlib import Path
@@ -14,10 +15,10 @@ from models.store.folders import ModelError, first_line, listed, quiet, read_jso
 
 # Attention and expert implementations that are part of transformers and torch; anything else may be fetched code.
 KNOWN_IMPLEMENTATIONS = {"eager", "sdpa", "flex_attention", "paged|eager", "paged|sdpa", "grouped_mm", "batched_mm"}
-# Those of an installed package; without the package transformers would fetch a kernel from the hub in its place.
+# Those of an installed package; without the package transformers would fetch a kernel from the hub instead.
 PACKAGED_IMPLEMENTATIONS = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
-# Largest believable value of each size in config.json: far above any published model, far below what makes building the
-# configuration itself take memory (some build one list entry per layer).
+# Largest accepted value of each size in config.json: far above any published model, and small enough that building the
+# configuration takes little memory (some build a list entry per layer).
 SIZE_LIMITS = {
     r"vocab_size": 2**22,
     r"num_hidden_layers|num_layers|n_layers?|decoder_layers|encoder_layers": 2**11,
@@ -33,10 +34,10 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 
 
 def screen_config(folder: str | Path):
-    """Checks config, weight files' headers and tokenizer files; returns the transformers config.
+    """The transformers config of a model folder, after checks of config, weight files' headers and tokenizer files.
 
     Raises ModelError naming the file and the value: remote code, attention kernels from a repository, unknown model
-    type, wrong types, sizes nobody has, not a causal LM, pickles, truncated safetensors, shapes against the config.
+    type, wrong types, absurd sizes, not a causal LM, pickles, truncated safetensors, shapes that contradict the config.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -50,6 +51,7 @@ def screen_config(folder: str | Path):
 
 
 def screen_config_file(path: Path) -> dict:
+    """The content of a config.json that names a known causal LM and nothing unsafe. Raises ModelError otherwise."""
     raw = read_json(path)
     problems = list(_unsafe_values(raw))
     if "quantization_config" in raw:
@@ -64,7 +66,7 @@ def screen_config_file(path: Path) -> dict:
 
 
 def _unsafe_values(node, where: str = ""):
-    """Yields what is wrong in a JSON tree: remote code, implementations that are repositories, absurd sizes."""
+    """Yields the problems of a JSON tree: remote code, kernels from repositories, absurd sizes."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
         name = str(key)
@@ -129,7 +131,7 @@ def _build_config(folder: Path, raw: dict):
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # validation errors of transformers and huggingface_hub share no base class
         raise ModelError(f"{folder / 'config.json'}: {first_line(error)}") from error
-    # gpt_neox carries the field but attends causally whatever it says
+    # gpt_neox has the field but always attends causally
     bidirectional = getattr(config, "is_decoder", True) is False and not config.model_type.startswith("gpt_neox")
     if bidirectional or getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"{folder / 'config.json'}: {config.model_type} is not a causal LM here (is_decoder is false)")
@@ -168,18 +170,22 @@ def weight_shapes(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def shards(index: Path) -> list[str]:
+    """Names of the weight files in an index. Raises ModelError for a name outside the folder."""
     mapping = read_json(index).get("weight_map")
     if not isinstance(mapping, dict) or not mapping:
         raise ModelError(f"{index}: no weight_map")
     files = sorted({str(name) for name in mapping.values()})
     for name in files:
         if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name):
-            raise ModelError(f"{index}: {name!r} is no safetensors file of this folder")
+            raise ModelError(f"{index}: {name!r} is not a safetensors file of this folder")
     return files
 
 
 def header_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """{tensor: shape} of a safetensors file: 8 bytes header length, JSON header, data exactly as long as declared."""
+    """{tensor: shape} of a safetensors file: 8 bytes of header length, a JSON header, data as long as it declares.
+
+    Raises ModelError for a file that is damaged or has another length.
+    """
     size = path.stat().st_size
     try:
         with open(path, "rb") as file:
@@ -211,7 +217,7 @@ def header_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _compare_shapes(folder: Path, config, shapes: dict):
-    """The model that the config describes, built without memory, against the shapes in the weight files."""
+    """Compares the model that the config describes, built on the meta device, with the shapes in the weight files."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -229,17 +235,10 @@ def _compare_shapes(folder: Path, config, shapes: dict):
     if problems:
         raise ModelError(f"{folder}: config.json does not fit the weights: {listed(problems, 2)}")
     described = sum(p.numel() for p in model.parameters())
-    held = sum(_product(shape) for _, shape in shapes.values())
+    held = sum(math.prod(shape) for _, shape in shapes.values())
     if described > 4 * held:
         raise ModelError(f"{folder}: config.json describes {described:,} weights, the files hold {held:,}")
 
 
 def _short(value) -> str:
     return json.dumps(value)[:120]
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    result = 1
-    for n in shape:
-        result *= n
-    return result
