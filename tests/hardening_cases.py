@@ -235,7 +235,7 @@ CASES = [
     Case(46, "model folder holds other files", _in_place_of("model over other files"), 2, ("holds files already",)),
     Case(46, "model folder is the target", _in_place_of("model over the target"), 2, ("would write into",)),
     Case(46, "model folder is around the target", _in_place_of("model around the target"), 2, ("would write into",)),
-    flag(53, "resume without a checkpoint", "--resume_from_checkpoint=latest", says=("no whole checkpoint",)),
+    flag(53, "resume without a checkpoint", "--resume_from_checkpoint=latest", says=("no complete checkpoint",)),
     flag(55, "a path of 5,000 characters", "--forget_data=" + "x" * 5000, code=3, says=("too long",)),
     flag(55, "a model path of 900 characters", "--model_name_or_path=" + "x" * 900, code=4, says=("no such folder",)),
 ]  # fmt: skip

@@ -425,7 +425,7 @@ sys.path[:0] = [".", "tests"]
 from data.preparation import encode_examples
 from data.reading import iter_examples, read_examples
 from data.uploads import checked_upload
-from results.run.memory import peak_gib
+from results.run.run_folder import peak_gib
 from test_preparation import byte_tokenizer
 rows = read_examples(sys.argv[1])
 encoded, report = encode_examples(byte_tokenizer(), rows, 512)

@@ -11,7 +11,7 @@ SCRIPT = """
 import ctypes
 import numpy as np
 from models.training.weights import keep_freed_memory
-from results.run.memory import begin_peak, peak_gib
+from results.run.run_folder import begin_peak, peak_gib
 keep_freed_memory()  # freed memory stays with the process, as in a run
 begin_peak()
 large = np.ones(2**27)

@@ -10,7 +10,7 @@ import pytest
 import transformers
 
 from models.store import adapters, default_model, loading, saving
-from results.run import plan, planning
+from results.run import plan
 from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
 
@@ -23,12 +23,12 @@ def planned(capsys, *flags) -> str:
 
 
 def estimated(flags: list[str], **options) -> dict:
-    """`planning.estimate` for the flags of a run."""
+    """`plan.estimate` for the flags of a run."""
     config = resolve({word[2:].split("=", 1)[0]: word.split("=", 1)[1] for word in flags if "=" in word})
     folder = plan.local_folder(config["model_name_or_path"])
     sets = read_sets(config)
     encode_sets(sets, loading.load_tokenizer(folder), config)
-    return planning.estimate(config, plan.local_config(folder), sets.encoded, **options)
+    return plan.estimate(config, plan.local_config(folder), sets.encoded, **options)
 
 
 def test_it_reads_no_weight_asks_nobody_and_writes_nothing(small, tmp_path, capsys, monkeypatch):
@@ -111,10 +111,11 @@ def test_where_it_does_not_fit_it_says_what_would(small, tmp_path, capsys, monke
 
 MEASURE = """
 import json, sys
-import results.report.figures, results.run.memory, unlearning_script
+import results.report.figures, unlearning_script
+from results.run.run_folder import peak_gib  # ru_maxrss would include the parent process
 results.report.figures.FIGURES = ()
 code = unlearning_script.main(sys.argv[1:])
-print(json.dumps([code, results.run.memory.peak_gib()]))  # ru_maxrss would be at least that of the process it came from
+print(json.dumps([code, peak_gib()]))
 """
 
 

@@ -1,12 +1,12 @@
-"""Deletion requests come one after another: what a run takes over from the run it continues, and what it records.
+"""A sequence of deletion requests: what a run takes over from the run that it continues, and what it records.
 
-    config = inherited(given, problems)     # the model, the data and the settings of the run continued from
-    earlier = read(config)                  # the forget sets of all runs before it, checked against their hashes
-    record(...)                             # the run's line in the ledger, and its receipt
+    config = inherited(given, problems)  # the model, data and settings of the run continued from
+    earlier = read(config)               # the forget sets of all runs before, checked against their hashes
+    record(run, saved, report, state)    # the run's line in the ledger, and its receipt
 
-Earlier forget sets are found through the chain of runs: each config.json names its forget set and the run it continued
-from, each environment.json holds the hash of the rows it forgot. A set that is gone or changed is refused by name
-before a model is loaded, since rows that nobody holds can neither be kept forgotten nor tested.
+Earlier forget sets are found through the chain of runs: each config.json names its forget set and the run it continues,
+each environment.json holds the hash of the rows it forgot. A set that is gone or changed is refused by name before a
+model is loaded, because without its rows nothing can be kept forgotten or tested.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from data.columns import DataError
 from models.requests import ledger, recorded, retest
 from models.store import loading, paths
 from models.store.folders import read_json_or_empty
-from models.store.paths import PROJECT, RUNS, SAVED
 from results.run.run_folder import UsageError
 
 INHERITED = (
@@ -38,16 +37,14 @@ DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "
 
 
 def found(name, beside: Path | None = None) -> Path:
-    """Where a path that a config.json names lies now: as it is, in the project, beside the run that names it, or among
-    the project's runs and saved models."""
+    """The present place of a path that a config.json names.
+
+    Looks at the path itself, in the project, beside the run that names it, and among the project's runs and models.
+    """
     path = Path(os.path.expanduser(str(name)))
-    places = [
-        path,
-        PROJECT / path,
-        *([beside.parent / path.name] if beside else []),
-        RUNS / path.name,
-        SAVED / path.name,
-    ]
+    places = [path, paths.PROJECT / path, paths.RUNS / path.name, paths.SAVED / path.name]
+    if beside:
+        places.insert(2, beside.parent / path.name)
     return next((place for place in places if place.exists()), path)
 
 
@@ -58,7 +55,7 @@ def why_not(run: Path) -> str | None:
     state = read_json_or_empty(run / "status.json").get("state")
     verdict = read_json_or_empty(run / "evaluation.json").get("comparison", {}).get("verdict")
     if state == "collapsed" or verdict == "COLLAPSED":
-        return f"{run} collapsed: its model lost its use. Continue from the run before it, with gentler settings"
+        return f"{run} collapsed: its model is no longer useful. Continue from the run before it, with gentler settings"
     if not (run / "report.html").exists() or not (run / "evaluation.json").exists():
         again = f"finish it (--output_dir={run} --resume_from_checkpoint=latest) or name a finished one"
         return f"{run} is not finished{f' ({state})' if state else ''}: {again}"
@@ -66,9 +63,9 @@ def why_not(run: Path) -> str | None:
 
 
 def inherited(given: dict, problems: list[str]) -> dict:
-    """The settings that --continue_from brings: its model and data, and its method with all that is set for it.
+    """The settings that --continue_from brings: model, data, method and the method's settings.
 
-    What is `given` wins, and a method of one's own brings its own defaults. Problems are collected.
+    A setting in `given` wins; another method brings its own defaults. Problems are appended to `problems`.
     """
     run = found(given["continue_from"])
     if problem := why_not(run):
@@ -90,19 +87,19 @@ def inherited(given: dict, problems: list[str]) -> dict:
 
 
 def _model_of(run: Path, config: dict, problems: list[str]) -> str:
-    """The model that a run saved, if it is still there."""
+    """The folder of the model that a run saved; a missing one is a problem."""
     model = found(config.get("model_output_dir") or "", run)
     whole = any((model / name).exists() for name in ("config.json", "adapter_config.json"))
     if not (config.get("model_output_dir") and whole):
         problems.append(
-            f"--continue_from {run}: its model {config.get('model_output_dir')} is gone; put it back, or name where it "
-            "lies now with --model_name_or_path"
+            f"--continue_from {run}: its model {config.get('model_output_dir')} is gone; put it back, or give its "
+            "new place with --model_name_or_path"
         )
     return str(model)
 
 
 def check_model(config: dict, model_hash: str):
-    """Raises UsageError when the model to start from is not the one that the run continued from left."""
+    """Raises UsageError when the model to start from is not the one that --continue_from saved."""
     if not config.get("continue_from"):
         return
     run = found(config["continue_from"])
@@ -110,12 +107,12 @@ def check_model(config: dict, model_hash: str):
     if saved and saved != model_hash:
         raise UsageError(
             f"--continue_from {run}: {config['model_name_or_path']} is not the model that this run saved (hash "
-            f"{model_hash[:12]}, was {saved[:12]}): what was forgotten then may be known to it. Put the model back"
+            f"{model_hash[:12]}, was {saved[:12]}), so it may know what was forgotten then. Put the model back"
         )
 
 
 def chain(run) -> list[Path]:
-    """The runs up to and with `run`, the first request first."""
+    """The runs up to and including `run`, the first request first."""
     runs: list[Path] = []
     path: Path | None = found(run)
     while path is not None:
@@ -123,8 +120,8 @@ def chain(run) -> list[Path]:
             raise UsageError(f"--continue_from {path}: these runs continue from each other in a circle")
         if runs and not (path / "config.json").exists():
             raise UsageError(
-                f"{path}, which {runs[-1]} continued from, is gone: put the folder back, since what it unlearned is to "
-                "stay forgotten"
+                f"{path}, which {runs[-1]} continued from, is gone: put the folder back, because what it unlearned "
+                "must stay forgotten"
             )
         runs.append(path)
         before = read_json_or_empty(path / "config.json").get("continue_from")
@@ -138,7 +135,7 @@ def chain(run) -> list[Path]:
 
 @dataclass
 class Request:
-    """A request carried out before: its run, the hash of its rows, the rows (None: gone), what was measured then."""
+    """A request carried out before: its run, the hash of its rows, the rows (None: gone), its measurements."""
 
     run: Path
     method: str
@@ -216,12 +213,12 @@ def read(config: dict) -> Earlier:
 
 
 def ledger_path(config: dict) -> Path | None:
-    """Where the run's line goes; None for --ledger none."""
+    """The file for the run's line; None for --ledger none."""
     return None if config["ledger"] == "none" else Path(os.path.expanduser(config["ledger"]))
 
 
 def check_ledger(config: dict):
-    """Refuses a ledger that no line could be added to, before any work is done."""
+    """Refuses a ledger that cannot take another line, before any work is done."""
     if path := ledger_path(config):
         if path.resolve() != paths.ledger_of(Path(config["output_dir"])).resolve():
             print(f"note: this request is recorded in {path}", flush=True)
@@ -229,7 +226,7 @@ def check_ledger(config: dict):
 
 
 def command_without_data(command, hashes: dict) -> str:
-    """The command of a run as the ledger may keep it: no text to forget, data named by hash and not by a path."""
+    """A run's command as the ledger may keep it: without text to forget, with data named by hash instead of path."""
     shown = []
     for word in map(str, command):
         flag, equals, _ = word.partition("=")
@@ -242,14 +239,15 @@ def command_without_data(command, hashes: dict) -> str:
     return shlex.join(shown)
 
 
-def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: str, folder) -> None:
-    """Adds the run's line to the ledger and leaves its receipt in the run folder; nothing without a forget set.
+def record(run, saved: Path, report: dict, state: str):
+    """Adds the run's line to the ledger and its receipt to the run folder; does nothing without a forget set.
 
-    The receipt is written first, with the request's id: a run that is killed in between and goes on later finds its
-    line by it, and adds no second one.
+    `run`: its `RunContext`. The receipt comes first and holds the request's id. A run that is killed in between finds
+    its line by that id when it resumes, and adds no second one.
     """
-    if "forget" not in sets.examples:
+    if "forget" not in run.sets.examples:
         return
+    config, hashes, folder = run.config, run.hashes, run.folder
     path, model_after = ledger_path(config), loading.model_hash(saved)
     receipt = {"request": read_json_or_empty(folder.path / ledger.RECEIPT).get("request") or secrets.token_hex(8)}
     receipt |= {"data_hash": hashes["forget"], "model_after": model_after}
@@ -258,14 +256,15 @@ def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: s
     if path is None:
         return
     before = found(config["continue_from"]) if config.get("continue_from") else None
-    told = report["models"]
+    target, unlearned = report["models"]["target"], report["models"]["unlearned"]
     line = ledger.append(path, {
         **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
-        "state": state, "verdict": str(report["comparison"].get("verdict")), "rows": len(sets.examples["forget"]),
+        "state": state, "verdict": str(report["comparison"].get("verdict")),
+        "rows": len(run.sets.examples["forget"]),
         "follows": read_json_or_empty(before / ledger.RECEIPT).get("request") if before else None,
         "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
-        "known": retest.chosen(told["target"].get("forget")), "then": retest.chosen(told["unlearned"].get("forget")),
-        "unseen": retest.chosen(told["target"].get("holdout")),
+        "known": retest.chosen(target.get("forget")), "then": retest.chosen(unlearned.get("forget")),
+        "unseen": retest.chosen(target.get("holdout")),
         "command": command_without_data(config["command"], hashes),
     })  # fmt: skip
     folder.write_json(ledger.RECEIPT, {**receipt, "ledger": path.name, "line": line["line"], "hash": line["hash"]})
@@ -273,7 +272,7 @@ def record(config: dict, hashes: dict, sets, saved: Path, report: dict, state: s
 
 
 def _run_name(run: Path, path: Path) -> str:
-    """The run folder as seen from the ledger, or its name alone where it does not lie beneath."""
+    """The run folder relative to the project's runs or to the ledger; its name alone if it lies elsewhere."""
     run, above = run.resolve(), path.resolve().parent
-    above = RUNS if run.is_relative_to(RUNS) else above
+    above = paths.RUNS if run.is_relative_to(paths.RUNS) else above
     return str(run.relative_to(above)) if run.is_relative_to(above) else run.name

@@ -1,4 +1,4 @@
-"""A run's models measured: the unlearned one, and those it is held against, whose results are kept for the next run."""
+"""Evaluates and attacks a run's models. Results of the unchanged models are kept for later runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from models.store import loading, quantised
 from models.store.on_first_use import weights
 from models.store.paths import PROJECT, RUNS
 from results.run import processes
+from results.run.context import RunContext
 from results.run.run_folder import say
+from results.run.sets import EVALUATED
 
-EVALUATIONS = RUNS / ".evaluations"  # of unchanged models, found again by their hashes
-GLANCE = 8  # rows of a set that tell an unfit retrained model before the run
+EVALUATIONS = RUNS / ".evaluations"  # of unchanged models, by hash
+GLANCE = 8  # rows of a set that show before the run whether the retrained model is fit
 
 
-def load_target(config: dict, dtype, tokenizer):
-    """The target model as the run unlearns it: in float32, or quantised where that is asked for."""
+def load_target(run: RunContext):
+    """The target model as the run unlearns it: in float32, or quantised with --load_in_4bit or --load_in_8bit."""
+    config = run.config
     model, _ = loading.load_model(
         config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say,
-        quantization_config=quantised.settings(config, dtype), tokenizer=tokenizer,
+        quantization_config=quantised.settings(config, run.dtype), tokenizer=run.tokenizer,
     )  # fmt: skip
     return model
 
@@ -43,14 +46,14 @@ def kept_path(what: str, sets, config: dict, model_hash: str) -> Path:
 
 
 def read_kept(path: Path):
-    """What was kept there; None for nothing, or for a file that does not read."""
+    """The result kept in this file, or None."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text(encoding="utf-8"))
     return None
 
 
 def keep(path: Path, result):
-    """Keeps a result. It saves time and nothing else: a full disk or a folder of somebody else's costs only that."""
+    """Keeps a result for later runs. A failure to write it, as on a full disk, is ignored: it only costs time."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,37 +61,39 @@ def keep(path: Path, result):
         temporary.replace(path)
 
 
-class Measured:
-    """Evaluations and attack results of a run's models by role, begun with what is kept of the unchanged ones."""
+class Measurements:
+    """Evaluations and attack results of a run's models by role. Starts with the kept results of unchanged models."""
 
-    def __init__(self, config: dict, sets, tokenizer, dtype, progress):
-        self.config, self.sets, self.tokenizer, self.dtype, self.progress = config, sets, tokenizer, dtype, progress
-        sources = {"target": config["model_name_or_path"], "retrained": config["retrained_model"]}
+    def __init__(self, run: RunContext):
+        self.run, self.evaluations, self.attacked, self.glance = run, {}, {}, None
+        sources = {"target": run.config["model_name_or_path"], "retrained": run.config["retrained_model"]}
         self.unchanged = {role: source for role, source in sources.items() if source}
-        attacks = "forget" in sets.examples and bool(evaluation_metrics.attack_names(config["attacks"]))
+        attacks = "forget" in run.sets.examples and bool(evaluation_metrics.attack_names(run.config["attacks"]))
         self.wanted = ("metrics", "attacks") if attacks else ("metrics",)
-        self.evaluations, self.attacked, self.glance = {}, {}, None
-        for role, source in self.unchanged.items():
-            model_hash = loading.model_hash(source)
-            found = {what: read_kept(kept_path(what, sets, config, model_hash)) for what in self.wanted}
+        for role in self.unchanged:
+            found = {what: read_kept(path) for what, path in self._kept_paths(role).items()}
             if None not in found.values():
                 self._take(role, found)
+
+    def _kept_paths(self, role: str) -> dict[str, Path]:
+        model_hash = loading.model_hash(self.unchanged[role])
+        return {what: kept_path(what, self.run.sets, self.run.config, model_hash) for what in self.wanted}
 
     def _take(self, role: str, found: dict):
         self.evaluations[role] = evaluation_metrics.ModelEvaluation(**found["metrics"])
         self.attacked[role] = found.get("attacks", {})
 
-    def glance_at_retrained(self, folder):
-        """Before the target is loaded: what `check_retrained` needs where the two have not been measured yet."""
+    def glance_at_retrained(self):
+        """Measures a few rows of the retrained model for `check_retrained`, unless both models are measured already."""
         if "retrained" in self.unchanged and not all(role in self.evaluations for role in self.unchanged):
-            folder.stage("checking retrained")
+            self.run.folder.stage("checking retrained")
             with self._loaded("retrained") as model:
                 self.glance = self._glance(model, "forget")
 
     def check_retrained(self, target):
         """Raises UnfitReference for a retrained model that knows the forget set, before anything is trained."""
         if self.glance:
-            with weights.computing_in(target, self.dtype):
+            with weights.computing_in(target, self.run.dtype):
                 if evaluation_metrics.knows_as_well(self._glance(target, "forget"), self.glance):
                     evaluation_metrics.check_retrained(self._glance(target, "forget", "holdout"), self.glance)
         elif "retrained" in self.unchanged:
@@ -96,31 +101,34 @@ class Measured:
 
     def _glance(self, model, *splits):
         """The losses of a few rows of these sets."""
-        few = {split: spread(rows, GLANCE) for split, rows in self.sets.measured.items() if split in splits}
+        few = {split: spread(rows, GLANCE) for split, rows in self.run.sets.measured.items() if split in splits}
         return evaluation_metrics.evaluate_model(
-            model, self.tokenizer, few, metrics=["loss"], max_length=self.config["max_length"]
+            model, self.run.tokenizer, few, metrics=["loss"], max_length=self.run.config["max_length"]
         )
 
     @contextlib.contextmanager
     def _loaded(self, role: str):
         """An unchanged model, computing in the run's type."""
         if role == "target":
-            model = load_target(self.config, self.dtype, self.tokenizer)
+            model = load_target(self.run)
         else:
-            model, _ = loading.load_model(self.unchanged[role], dtype="float32", progress=say, tokenizer=self.tokenizer)
+            model, _ = loading.load_model(
+                self.unchanged[role], dtype="float32", progress=say, tokenizer=self.run.tokenizer
+            )
         model = processes.team().placed(model)
-        with weights.computing_in(model, self.dtype):
+        with weights.computing_in(model, self.run.dtype):
             yield model
 
-    def measure(self, role: str, model=None):
-        """Measures and attacks `model`, in the run's type; without one the unchanged model of that role, to be kept."""
-        if model is not None:
-            with weights.computing_in(model, self.dtype):
-                self.evaluations[role], self.attacked[role] = self._evaluate(model), self._attack(model)
+    def measure_unlearned(self, model):
+        """Measures and attacks the unlearned model."""
+        with weights.computing_in(model, self.run.dtype):
+            self.evaluations["unlearned"], self.attacked["unlearned"] = self._evaluate(model), self._attack(model)
+
+    def measure_unchanged(self, role: str):
+        """Loads, measures and attacks an unchanged model and keeps the results; does nothing where all are known."""
         if role in self.evaluations:
             return
-        model_hash = loading.model_hash(self.unchanged[role])
-        paths = {what: kept_path(what, self.sets, self.config, model_hash) for what in self.wanted}
+        paths = self._kept_paths(role)
         found = {what: read_kept(path) for what, path in paths.items()}
         with self._loaded(role) as model:
             if found["metrics"] is None:
@@ -132,24 +140,50 @@ class Measured:
         self._take(role, found)
 
     def _evaluate(self, model):
-        """All metrics of one model on every split there is."""
-        names = self.config["metrics"]
+        """All metrics of one model on every measured set."""
+        run, names = self.run, self.run.config["metrics"]
         metrics = None if names == "all" else [name.strip() for name in names.split(",")]
         return evaluation_metrics.evaluate_model(
-            model, self.tokenizer, self.sets.measured, metrics=metrics, max_length=self.config["max_length"],
-            progress=self.progress,
+            model, run.tokenizer, run.sets.measured, metrics=metrics, max_length=run.config["max_length"],
+            progress=run.progress,
         )  # fmt: skip
 
     def _attack(self, model) -> dict:
-        """The attacks asked for on one model; every model gets the same rows and budget."""
+        """The results of --attacks on one model; every model gets the same rows and budget."""
         if "attacks" not in self.wanted:
             return {}
+        run = self.run
 
         def announce(text: str):
             say(text)
-            self.progress(text)
+            run.progress(text)
 
         return evaluation_metrics.run_attacks(
-            model, self.tokenizer, self.sets.measured, self.config["attacks"], max_length=self.config["max_length"],
+            model, run.tokenizer, run.sets.measured, run.config["attacks"], max_length=run.config["max_length"],
             progress=announce,
         )  # fmt: skip
+
+    def report(self) -> dict:
+        """The contents of evaluation.json."""
+        attacked = {role: results for role, results in self.attacked.items() if results}
+        report = evaluation_metrics.evaluation_json(self.evaluations, attacked)
+        report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
+        report["earlier"] = self.run.sets.earlier.retested(report)
+        return report
+
+
+def print_table(report: dict):
+    """Prints the table of the models by set and metric, and the comparison."""
+    models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
+    for split in EVALUATED:
+        rows = {name: report["models"][name].get(split, {}) for name in models}
+        if not rows["target"]:
+            continue
+        say(f"\n{split:32}" + "".join(f"{name:>12}" for name in models))
+        for metric in rows["target"]:
+            cells = [rows[name].get(metric) for name in models]
+            say(f"  {metric:30}" + "".join(f"{'-' if cell is None else f'{cell:.3f}':>12}" for cell in cells))
+    say("\ncomparison")
+    for name, value in report["comparison"].items():
+        if isinstance(value, (int, float, str)):
+            say(f"  {name:30}{value if isinstance(value, str) else f'{value:12.4g}'}")

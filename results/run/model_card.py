@@ -1,18 +1,20 @@
-"""The card saved with an unlearned model, as the Hugging Face hub reads it: what was done, how far it got, its limits.
+"""The card of an unlearned model, in the Hugging Face hub's format: what was done, the results, the limits.
 
-A card goes wherever the model goes, so it holds nothing of what was to be forgotten and no path of this machine.
+A card travels with its model. So it holds none of the forgotten content and no path of this machine.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from models.store.paths import PROJECT
 from results.report import sentences, words
 from results.report.pages import markdown_escape
-from results.report.runs import ROLES, SPLITS, Run
+from results.report.runs import ROLES, SPLITS, Run, read_run
 from results.report.words import number
 
 CARD_METRICS = (
@@ -23,6 +25,22 @@ PUT_TOGETHER = ("score", "forget_quality", "model_utility", "model_utility_targe
                 "membership_auc_retrained", "privacy_leakage", "robustness")  # fmt: skip
 CONTENT_FLAGS = ("forget_text",)  # settings that hold what is to be forgotten itself
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def write_cards(folder: Path, config: dict, data_hashes: dict):
+    """Writes README.md into every model folder that the finished run in `folder` has saved."""
+    from unlearning_algorithm import METHODS
+
+    run = read_run(folder)
+    base, licence = origin(config["model_name_or_path"], PROJECT)
+    target = Path(config["model_output_dir"])
+    kinds = {target: config["use_peft"]}
+    if config["use_peft"] and config["merge_adapter"]:
+        kinds[target.with_name(f"{target.name}-merged")] = False
+    for saved, adapter in kinds.items():
+        described = dataclasses.replace(run, config={**run.config, "use_peft": adapter})
+        card = model_card(described, METHODS[config["method"]], data_hashes, base, licence)
+        (saved / "README.md").write_text(card, encoding="utf-8")
 
 
 def front_matter(text: str) -> dict[str, str]:

@@ -1,42 +1,70 @@
-"""What a run of a model needs, from its config.json and the settings alone: memory by part, arithmetic, time.
+"""`--plan`: what a run needs (memory by part, arithmetic, time), told before anything is fetched or loaded.
 
-No weight is read: the model is built on torch's meta device, which holds shapes and no values.
+No weight is read: the model is built on torch's meta device, which holds shapes without values. Rows, batches and steps
+are the run's own, planned by the loop on that model. Memory and time are estimates; the tests compare them with
+measured runs.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
-from models.store import adapters, default_model
+import numpy as np
+
+import unlearning_algorithm as algorithm
+from models.forward import packing
+from models.forward.layers import chosen_layer
+from models.store import adapters, default_model, loading
 from models.store.folders import ModelError, quiet, read_json
 from models.store.paths import PROJECT
 from models.store.screening import screen_config_file
+from results.run import processes
+from results.run.run_folder import UsageError
+from results.run.sets import encode_sets, read_sets
 
 GIB = 2**30
-DEFAULT_CONFIG = {  # of the model that the first run fetches: a plan comes before the download
+DEFAULT_CONFIG = {  # of the default model, because a plan comes before its download
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 49152, "hidden_size": 576,
     "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
     "max_position_embeddings": 8192, "tie_word_embeddings": True,
 }  # fmt: skip
 BYTES = {"float32": 4, "bfloat16": 2}
 QUANTISED = {4: 0.56, 8: 1.02}  # bytes a weight with its scales (NF4 in blocks of 64; int8 by row)
-EFFICIENCY = 0.5  # of the measured matrix rate that a whole step reaches, small operations and attention included
+EFFICIENCY = 0.5  # share of the measured matrix rate that a whole step reaches
+STAND_IN = "idk_dpo"  # planned instead of methods whose examples the model itself has to write
+MARGIN = 1.2  # measured peaks were up to a sixth above the plan
+LOOKED_AT = 16  # steps whose batches are built to find the largest
+SPANS = ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h"))
+NAMES = {
+    "program": "the program itself",
+    "loading": "more, while the model is read",
+    "weights": "weights, float32",
+    "compute copies": "copy in the type computed in",
+    "gradients": "gradients, float32",
+    "optimizer": "AdamW's moments",
+    "kept states": "best state and anchors kept",
+    "references": "reference cache",
+    "activations": "activations",
+    "logits": "logits and their gradient",
+    "gathered layers": "the layer at work, gathered",
+}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's sizes: weights in all, in embeddings and head, that train, that stand still, of quantisable matrices;
-    and its widths."""
+    """A model's numbers of weights, and its widths."""
 
     parameters: int
-    embedding: int
+    embedding: int  # in embeddings and head
     trainable: int
     frozen: int
-    matrices: int
+    matrices: int  # in matrices that can be quantised
     layers: int
     hidden: int
     inner: int
@@ -47,22 +75,22 @@ class Shape:
 
 @dataclass(frozen=True)
 class Work:
-    """Tokens of a forward pass and of a step in one process (`answer_...`: those with logits), what the cache holds."""
+    """Tokens in one process; `answer` tokens are those with logits."""
 
-    pass_tokens: int
+    pass_tokens: int  # of the largest forward pass
     pass_answer_tokens: int
-    longest: int
-    step_tokens: int
+    longest: int  # row
+    step_tokens: int  # of a mean step
     step_answer_tokens: int
-    cached_rows: int
+    cached_rows: int  # in the reference cache
     cached_tokens: int
-    probe_tokens: int
+    probe_tokens: int  # of one evaluation of the probes
 
 
 def local_config(name_or_path):
-    """The config of a model that is here or in the Hugging Face cache; nothing is fetched.
+    """The config of a model that is in a folder or in the Hugging Face cache; fetches nothing.
 
-    Raises ModelError, naming what to do, for a hub name of which nothing is here.
+    Raises ModelError, with what to do, for a hub name that is not in the cache.
     """
     from transformers import AutoConfig
 
@@ -74,7 +102,7 @@ def local_config(name_or_path):
 
 
 def local_folder(name_or_path) -> Path | None:
-    """The folder with a model's config.json, an adapter's base included; None for the default model before it came."""
+    """The folder with a model's config.json, for an adapter its base's; None for a default model not fetched yet."""
     name = str(name_or_path)
     for _ in range(8):
         place = _place(name)
@@ -82,8 +110,8 @@ def local_folder(name_or_path) -> Path | None:
             return None
         if place is None:
             raise ModelError(
-                f"--plan reads config.json alone and fetches nothing, and {name} is not here: fetch that one small "
-                f"file first (hf download {name} config.json), or name a folder"
+                f"--plan fetches nothing, and the config.json of {name} is not here: fetch that small file first "
+                f"(hf download {name} config.json), or name a folder"
             )
         if not (place / "adapter_config.json").is_file():
             return place
@@ -102,14 +130,16 @@ def _place(name: str) -> Path | None:
 
     try:
         cached = try_to_load_from_cache(name, "config.json")
-    except ValueError:  # not a name that the hub could have
+    except ValueError:  # no valid hub name
         return None
     return Path(cached).parent if isinstance(cached, str) else None
 
 
 def shape_of(config, *, lora: dict | None = None, trainable=None) -> Shape:
-    """The sizes of the model that a config describes; `lora` {"r", "target_modules"} or `trainable(model)`, a
-    method's choice of weights, say which train."""
+    """The sizes of the model that a config describes.
+
+    `lora`, {"r", "target_modules"}, or a method's `trainable(model)` chooses the weights that train; default: all.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -148,9 +178,9 @@ def memory(shape: Shape, work: Work, *, dtype: str, needs: set, snapshots: int =
            checkpointing: bool = False, quantised: int = 0, shards: int = 1) -> dict[str, float]:  # fmt: skip
     """Bytes in one process by part, at the peak of training.
 
-    `needs`: what references hold ("nll", "distribution", "activation"); `snapshots` of the trained weights kept (the
-    best state); `springs`: further copies (an anchor, importances); `flat`: gradients stand all the time, otherwise
-    they take the place that activations leave; `shards`: processes over which FSDP cuts weights.
+    needs: what references hold ("nll", "distribution", "activation"). snapshots: kept copies of the trained weights
+    (the best state). springs: further copies (an anchor, importances). flat: gradients take memory all the time;
+    otherwise they use what activations free. shards: processes among which FSDP divides the weights.
     """
     size, coded = BYTES[dtype], shape.matrices if quantised else 0
     plain = shape.frozen - coded
@@ -167,7 +197,7 @@ def memory(shape: Shape, work: Work, *, dtype: str, needs: set, snapshots: int =
         "activations": activations,
         "logits": (4 if "distribution" in needs else 2) * table,
     }
-    if shards > 1:  # the layer at work stands whole in every process, and so do embeddings and head
+    if shards > 1:  # every process holds the current layer, the embeddings and the head in full
         parts["gathered layers"] = 2 * size * (shape.embedding + (shape.parameters - shape.embedding) / shape.layers)
     return parts
 
@@ -182,10 +212,13 @@ def _references(shape: Shape, work: Work, needs: set, size: int) -> float:
 
 
 def _activations(shape: Shape, work: Work, size: int, checkpointing: bool) -> float:
-    """What a backward pass needs of the forward one: of a layer about 9 tensors of width d, 4 of the inner width, the
-    attention's weights; with checkpointing a layer's input, and one layer whole."""
+    """Bytes that the forward pass keeps for the backward pass.
+
+    Per layer about 9 tensors of width d, 4 of the inner width and the attention weights. With checkpointing: every
+    layer's input, and one layer in full.
+    """
     tokens, seen = work.pass_tokens, 2 * shape.heads * min(work.longest, work.pass_tokens)
-    norms = 4 * 4 * shape.hidden  # they compute in float32
+    norms = 4 * 4 * shape.hidden  # always in float32
     layer = tokens * (norms + size * (5 * shape.hidden + 2 * shape.key_value + 4 * shape.inner + seen))
     if checkpointing:
         return size * tokens * shape.hidden * shape.layers + layer
@@ -193,21 +226,21 @@ def _activations(shape: Shape, work: Work, size: int, checkpointing: bool) -> fl
 
 
 def step_operations(shape: Shape, work: Work, *, lora: bool = False) -> float:
-    """Floating-point operations of a step: 2 a weight and token forward, 4 backward (2 where weights stand still)."""
+    """Floating-point operations of a step: per weight and token 2 forward and 4 backward (2 for frozen weights)."""
     body = shape.parameters - shape.embedding
     factor = 4 if lora else 6
     return factor * (body * work.step_tokens + shape.vocabulary * shape.hidden * work.step_answer_tokens)
 
 
 def matrix_rate(dtype: str, hidden: int, inner: int, seconds: float = 0.5) -> float:
-    """Operations a second of this machine on products as large as the model's, measured in about `seconds`."""
+    """This machine's operations per second on products of the model's size, measured in about `seconds`."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left = torch.randn(256, hidden, device=device).to(getattr(torch, dtype))
     right = torch.randn(hidden, inner, device=device).to(getattr(torch, dtype))
     best, started = math.inf, time.perf_counter()
-    left @ right  # the first one sets things up
+    left @ right  # warm-up
     while time.perf_counter() - started < seconds:
         began = time.perf_counter()
         for _ in range(4):
@@ -219,7 +252,7 @@ def matrix_rate(dtype: str, hidden: int, inner: int, seconds: float = 0.5) -> fl
 
 
 def memory_rate(seconds: float = 0.2) -> float:
-    """Bytes a second that this machine copies (read and written), measured in about `seconds`."""
+    """Bytes per second that this machine copies (reads and writes), measured in about `seconds`."""
     import torch
 
     source = torch.ones(1 << 24, device="cuda" if torch.cuda.is_available() else "cpu")
@@ -234,7 +267,7 @@ def memory_rate(seconds: float = 0.2) -> float:
 
 
 def available() -> tuple[str, int]:
-    """(the device, bytes of it that are free); 0 where that cannot be told."""
+    """(the device, its free bytes); 0 bytes means unknown."""
     import torch
 
     if torch.cuda.is_available():
@@ -247,8 +280,249 @@ def available() -> tuple[str, int]:
 
 
 def resident() -> int:
-    """Bytes that this process holds now: the program itself, before there is a model."""
+    """Bytes that this process holds now: the program itself, without a model."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The run that is planned
+
+
+def planned(config: dict) -> str:
+    """The plan for these settings, from the data and the model's config.json alone."""
+    check_data(config)
+    model_config, folder = local_config(config["model_name_or_path"]), local_folder(config["model_name_or_path"])
+    sets = read_sets(config)
+    try:
+        tokenizer = loading.load_tokenizer(folder or "")
+        encode_sets(sets, tokenizer, {**config, "method": planned_method(config)})
+    except ModelError:
+        encode_roughly(sets)
+    return report(config, model_config, sets.encoded, sets.notes, processes.launched(), processes.sharded())
+
+
+def check_data(config: dict):
+    """Refuses data sets on the hub, because a plan fetches nothing, and a search, which has no method yet."""
+    if config["method"] not in algorithm.METHODS:
+        raise UsageError(f"--plan plans one method, and --method {config['method']} has not chosen yet: name one")
+    for name in ("forget_data", "retain_data", "holdout_data", "general_data"):
+        source = config[name]
+        parts = [] if source in (None, "none") or os.path.exists(source) else source.split(",")
+        for part in parts:
+            if not (os.path.exists(part) or (PROJECT / part).exists()):
+                raise UsageError(f"--plan fetches nothing, and --{name} {part} is not here: name a file or a folder")
+
+
+def encode_roughly(sets):
+    """Fills `sets.encoded` without a tokenizer, with 4 characters per token, and adds a note."""
+    wanted = [name for name in ("forget", "retain", "holdout") if name in sets.examples]
+    sets.encoded = {name: rough_rows(sets.examples[name]) for name in wanted}
+    sets.encoded["counterpart"] = sets.encoded.get("forget")
+    sets.encoded["retain_counterpart"] = sets.encoded.get("retain")
+    sets.notes.append("the model's tokenizer is not here: tokens are counted as 4 characters each")
+
+
+def rough_rows(examples):
+    """Rows with about as many tokens as the examples would have, at 4 characters each."""
+    answers = np.array([max(1, len(example.answer) // 4 + 1) for example in examples])
+    prompts = np.array([len(example.prompt or "") // 4 + 8 for example in examples])
+    return _Rough(prompts + answers, answers)
+
+
+class _Rough:
+    """Stands for encoded rows with known lengths and no ids."""
+
+    def __init__(self, lengths, answer_lengths):
+        self.lengths, self.answer_lengths = lengths, answer_lengths
+        self.example_index = np.arange(len(lengths))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, indices):
+        """The rows at `indices`."""
+        return _Rough(self.lengths[indices], self.answer_lengths[indices])
+
+    def ids_of(self, index: int):
+        """Made-up ids that no other row shares."""
+        return np.arange(self.lengths[index]) + 1_000_000 * (index + 1)
+
+
+def planned_method(config: dict) -> str:
+    """The run's method, or a similar one whose rows can be counted without the model."""
+    from data.augmentation import AUGMENTATIONS
+
+    kind = algorithm.METHODS[config["method"]].augmentation
+    return STAND_IN if kind and AUGMENTATIONS[kind].needs_model else config["method"]
+
+
+def dry_run(model_config, rows: dict, config: dict, processes: int = 1):
+    """The loop, planned on a model without weights: its stages, batches and number of steps."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"), quiet():
+        model = AutoModelForCausalLM.from_config(model_config, attn_implementation="eager")
+    others = SimpleNamespace(num_processes=processes, process_index=0) if processes > 1 else None
+    run = algorithm.Unlearning(model, rows, planned_method(config), config, accelerator=others)
+    run.plan()
+    return run
+
+
+def work_of(run, packed: bool) -> Work:
+    """The work of a planned run, from the batches of its first steps."""
+    passes, steps, longest = [(0, 0)], [], 0
+    for number in range(min(run.total_steps - run.stages[-1].first, LOOKED_AT)):
+        run._enter(run.stages[-1])
+        terms = [term for term in run._terms(number) if len(term.indices)]
+        found = []
+        for rows in _groups(run, terms):
+            found.append((_tokens(rows, packed), sum(int(rows.answer_lengths[i]) for rows, i in rows)))
+            longest = max(longest, *(int(rows.lengths[i]) for rows, i in rows))
+        passes += found
+        steps.append(np.sum(found, 0))
+    cached = [run.rows[name] for name, need in run._needs() if name and need and name in run.rows]
+    probes = [rows for name, rows in run._choose_probe_rows().items()]
+    mean = np.mean(steps, 0) if steps else (0, 0)
+    return Work(
+        pass_tokens=max(tokens for tokens, _ in passes),
+        pass_answer_tokens=max(answers for _, answers in passes),
+        longest=longest,
+        step_tokens=int(mean[0]),
+        step_answer_tokens=int(mean[1]),
+        cached_rows=sum(len(rows) for rows in cached),
+        cached_tokens=int(sum(rows.answer_lengths.sum() for rows in cached)),
+        probe_tokens=int(sum(rows.lengths.sum() for rows in probes)),
+    )
+
+
+def _groups(run, terms):
+    """Yields [(set, row)] of each forward pass: the loop joins the micro-batches of its terms, partners included."""
+    for group in itertools.zip_longest(*(run._micro_batches(term.rows, term.indices) for term in terms)):
+        rows = []
+        for term, part in zip(terms, group):
+            if part is not None:
+                rows += [(term.rows, i) for i in part]
+                rows += [] if term.partner is None else [(term.partner, i) for i in term.partner_of[part]]
+        yield rows
+
+
+def _tokens(rows: list, packed: bool) -> int:
+    if packed:
+        return len(packing.lay_out([rows.ids_of(index)[:-1] for rows, index in rows]).ids)
+    return len(rows) * max(int(rows.lengths[index]) for rows, index in rows)
+
+
+def needs_of(run) -> set:
+    """What the references of a planned run hold."""
+    return {need for name, need in run._needs() if name and need}
+
+
+def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded: bool = False) -> dict:
+    """The needs of a run with these settings, in one process.
+
+    Returns {"parts": bytes by part, "total": bytes, "shape", "work", "steps", "operations"}.
+    """
+    import torch
+
+    method = algorithm.METHODS[planned_method(config)]
+    lora = {"r": config["lora_r"], "target_modules": config["lora_target_modules"]} if config["use_peft"] else None
+    choose = method.trainable and (lambda model: method.trainable(model, chosen_layer(model, config["layer"])))
+    shape = shape_of(model_config, lora=lora, trainable=choose)
+    run = dry_run(model_config, rows, config, processes)
+    gpu = torch.cuda.is_available()
+    work = work_of(run, packed=not gpu and not config["gradient_checkpointing"])
+    flat = type_of(config) == "float32" or sharded or config["sam_rho"] > 0 or config["gradient_surgery"]
+    springs = bool(method.needs_anchor) or config["update_scale"] != 1
+    springs = 2 if method.regularizer != "none" and config["regularizer_weight"] else springs
+    parts = {"program": resident()} | memory(
+        shape, work, dtype=type_of(config), needs=needs_of(run), checkpointing=config["gradient_checkpointing"],
+        snapshots=int(bool(method.guarded and config["load_best_model_at_end"])), springs=springs, flat=flat,
+        quantised=4 if config.get("load_in_4bit") else 8 if config.get("load_in_8bit") else 0,
+        shards=processes if sharded else 1,
+    )  # fmt: skip
+    # while a model is read, the file and the weights are both in memory; with an adapter this exceeds training
+    loading_it = 0 if config.get("load_in_4bit") or config.get("load_in_8bit") else 8 * shape.parameters
+    parts["loading"] = max(0.0, parts["program"] + loading_it - sum(parts.values()))
+    looks = 2 + run.total_steps // run.eval_steps
+    passes = 2 * (shape.parameters - shape.embedding) * (looks * work.probe_tokens + work.cached_tokens * 2)
+    operations = run.total_steps * step_operations(shape, work, lora=bool(lora)) + passes / processes
+    return {"parts": parts, "total": sum(parts.values()), "shape": shape, "work": work, "steps": run.total_steps,
+            "operations": operations}  # fmt: skip
+
+
+def type_of(config: dict) -> str:
+    """The name of the type that the run computes in on this machine."""
+    import torch
+
+    from models.training import weights
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return str(weights.compute_dtype("float32" if config["sam_rho"] else config["dtype"], device)).split(".")[-1]
+
+
+def changes(config: dict) -> list[tuple[str, dict, dict]]:
+    """(flags, settings, options of `estimate`) that need less memory than the run with `config`."""
+    batch, more = config["per_device_train_batch_size"], config["gradient_accumulation_steps"]
+    small = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": more * batch}
+    saving = {"gradient_checkpointing": True}
+    found = [("--dtype=bfloat16", {"dtype": "bfloat16"}, {})] if type_of(config) != "bfloat16" else []
+    if batch > 1:
+        found.append((f"--per_device_train_batch_size=1 --gradient_accumulation_steps={more * batch}", small, {}))
+    if not config["gradient_checkpointing"]:
+        found.append(("--gradient_checkpointing", saving, {}))
+    if not algorithm.METHODS[config["method"]].full_weights_only:
+        adapter = {"use_peft": True}
+        if not config["use_peft"]:
+            found.append(("--use_peft", adapter, {}))
+        found.append(("--use_peft, a row at a time, with --gradient_checkpointing", {**adapter, **small, **saving}, {}))
+        rounded = {**adapter, **small, **saving, "load_in_4bit": True, "load_in_8bit": False}
+        found.append(("all that with --load_in_4bit", rounded, {}))
+    found.append(("FSDP over 8 processes", {}, {"processes": 8, "sharded": True}))
+    return found
+
+
+def report(config: dict, model_config, rows: dict, notes: list[str], processes: int = 1, sharded: bool = False) -> str:
+    """The plan as text."""
+    found = estimate(config, model_config, rows, processes, sharded)
+    shape, work, parts = found["shape"], found["work"], found["parts"]
+    device, free = available()
+    free = free / (processes if device == "this machine" else 1)
+    each = f"in each of {processes} processes" if processes > 1 else "in this process"
+    lines = [
+        f"plan: {config['model_name_or_path']}, {config['method']}, {type_of(config)} (nothing is fetched or loaded)",
+        f"  parameters      {shape.parameters:,}, of which {shape.trainable:,} train"
+        + (" (LoRA, on top)" if config["use_peft"] else ""),
+        *[f"  {name:15} {len(rows[name]):,} rows, {int(rows[name].lengths.sum()):,} tokens"
+          for name in rows if name in ("forget", "retain", "holdout")],
+        f"  a step          {work.step_tokens * processes:,} tokens, {work.step_answer_tokens * processes:,} of them "
+        f"with loss; {work.pass_tokens:,} tokens in the largest pass",
+        f"  the run         {found['steps']:,} steps, {found['steps'] * work.step_tokens * processes:,} tokens",
+        *[f"  note: {note}" for note in notes],
+        f"memory {each} at the peak of training, GiB (estimate):",
+        *[f"  {NAMES[name]:30}{size / GIB:9.2f}" for name, size in parts.items() if size > 0],
+        f"  {'together':30}{found['total'] / GIB:9.2f}   free on {device}: {free / GIB:.2f}",
+        _time(found, config),
+    ]  # fmt: skip
+    fits = not free or MARGIN * found["total"] <= free
+    lines.append("it fits" if fits else "it does NOT fit; what would change that:")
+    if not fits:
+        for flags, settings, options in changes(config):
+            other = estimate({**config, **settings}, model_config, rows, **{"processes": processes, **options})["total"]
+            lines.append(f"  {flags:60}{other / GIB:9.2f}{'   fits' if MARGIN * other <= free else ''}")
+    return "\n".join(lines)
+
+
+def _time(found: dict, config: dict) -> str:
+    """The estimated time of unlearning, from a measurement of this machine that takes half a second."""
+    shape = found["shape"]
+    rate = matrix_rate(type_of(config), shape.hidden, shape.inner)
+    seconds = found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * shape.trainable / memory_rate()
+    size, unit = next((s, u) for limit, s, u in SPANS if seconds < limit)
+    return (
+        f"time: about {seconds / size:.1f} {unit} of unlearning, an estimate from {rate / 1e9:,.0f} GFLOP/s measured "
+        f"just now ({EFFICIENCY:.0%} of it reached); loading, measuring and saving come on top"
+    )

@@ -1,9 +1,9 @@
-"""Several processes of one run, as torchrun and accelerate start them: all train, the main one writes and speaks.
+"""Several processes of one run, started by torchrun or accelerate: all train, the main one writes and prints.
 
     torchrun --nproc_per_node 2 unlearning_script.py --method npo
 
 Each process trains on its own rows of every batch. The main process (rank 0) owns the run folder, measures, saves and
-prints while the others wait. With one process none of this is set up, and accelerate is not even imported.
+prints while the others wait. With one process nothing is set up, and accelerate is not imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import timedelta
 from models.training import together
 from results.run.run_folder import OutOfMemory, RunFolder, UsageError
 
-PATIENCE = timedelta(days=1)  # the others wait while the main process measures; its death they notice at once
+PATIENCE = timedelta(days=1)  # the others wait while the main process measures; its death ends them at once
 
 
 class Team:
@@ -29,20 +29,20 @@ class Team:
         self.count = together.count(accelerator)
         self.main = accelerator is None or accelerator.is_main_process
         self.lost = False
-        self.over = False  # an error has been told, or heard of: there is nothing left to agree on
+        self.over = False  # an error was sent or received, and no agreement follows
 
     @property
     def layout(self) -> int | str:
-        """How many there are and, where they share the weights out, that: what a checkpoint depends on."""
+        """The number of processes and whether they shard the weights; a checkpoint fits this layout alone."""
         return f"{self.count} (FSDP)" if sharded() else self.count
 
     @property
     def whole(self):
-        """The accelerator for a training whose weights stand whole in every process; None where they are sharded."""
+        """The accelerator for a training with all weights in every process; None where they are sharded."""
         return None if sharded() else self.accelerator
 
     def agree(self, value=None) -> list:
-        """Every process's value; raises `together.Elsewhere` where another one has failed."""
+        """The values of all processes; raises `together.Elsewhere` when another one has failed."""
         try:
             return together.agree(self.accelerator, value)
         except together.Elsewhere:
@@ -52,25 +52,25 @@ class Team:
     def tell(self, error: BaseException):
         """Ends the others with this process's error, at their next agreement."""
         if sharded() and isinstance(error, OutOfMemory):
-            self.over = self.lost = True  # the others wait in the middle of a layer; that this one is gone ends them
+            self.over = self.lost = True  # the others wait in the middle of a layer; the exit of this one ends them
         if not (self.over or isinstance(error, together.Elsewhere)):
             self.over = True
-            with contextlib.suppress(RuntimeError):  # where they are gone already
+            with contextlib.suppress(RuntimeError):  # they may be gone already
                 together.agree(self.accelerator, error=error)
 
     def by_main(self, compute):
-        """`compute()` by the main process, for which the others wait; None in theirs."""
+        """`compute()` in the main process while the others wait; None in the others."""
         value = compute() if self.main else None
         self.agree()
         return value
 
     def from_main(self, compute):
-        """What `compute()` returns in the main process, in every process."""
+        """The main process's `compute()`, returned in every process."""
         return self.agree(compute() if self.main else None)[0]
 
     @property
     def device(self):
-        """Where this process computes."""
+        """The device of this process."""
         import torch
 
         return self.accelerator.device if self.accelerator else torch.device("cpu")
@@ -81,37 +81,21 @@ class Team:
 
 
 class NoFolder(RunFolder):
-    """The run folder as seen by a process that does not write it."""
+    """The run folder in a process that does not write it: every write is ignored."""
 
     writes = False
 
     def __init__(self, path, begun_before: bool):
         self.path, self.begun_before = path, begun_before
 
-    def write_json(self, name: str, value):
-        """Not this process's to write; so are the others."""
+    def _ignore(self, *_, **__):
+        pass
 
-    def log(self, record: dict):
-        """See `write_json`."""
-
-    def keep_until(self, step: int):
-        """See `write_json`."""
-
-    def update(self, **changes):
-        """See `write_json`."""
-
-    def stage(self, name: str):
-        """See `write_json`."""
-
-    def write_timing(self):
-        """See `write_json`."""
-
-    def release(self):
-        """See `write_json`."""
+    write_json = log = keep_until = update = stage = write_timing = release = _ignore
 
 
 def open_folder(config: dict) -> RunFolder:
-    """The run folder in the main process, a stand-in that writes nothing in the others."""
+    """The run folder in the main process, a `NoFolder` in the others."""
     us = team()
     folder = RunFolder(config) if us.main else None
     path, begun_before = us.agree((folder.path, folder.begun_before) if folder else None)[0]
@@ -119,24 +103,24 @@ def open_folder(config: dict) -> RunFolder:
 
 
 def launched() -> int:
-    """How many processes the launcher says it started."""
+    """The number of processes that the launcher claims to have started."""
     with contextlib.suppress(ValueError):
         return max(1, int(os.environ.get("WORLD_SIZE") or 1))
     return 1
 
 
 def sharded() -> bool:
-    """Whether accelerate's configuration asks for FSDP, and there are processes to share the weights out to."""
+    """Whether accelerate's configuration asks for FSDP and there are several processes."""
     return launched() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def speaks() -> bool:
-    """Whether this process is the one that prints, known before anything is set up."""
+    """Whether this process is the one that prints; works before anything is set up."""
     return launched() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def team() -> Team:
-    """The processes of this run; set up at the first call where a launcher started several."""
+    """The processes of this run; the first call joins them where a launcher started several."""
     return _team() if launched() > 1 else Team()
 
 
@@ -147,7 +131,7 @@ def _team() -> Team:
 
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         raise UsageError("DeepSpeed is not supported: its engine owns the optimizer. Use data parallel or FSDP")
-    # without the flag accelerate takes every process on a machine without a GPU for the only one
+    # without this flag, on a machine without a GPU, accelerate treats every process as the only one
     on_cpu = True if not torch.accelerator.is_available() else None
     accelerator = Accelerator(cpu=bool(on_cpu), kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
     if accelerator.num_processes != launched():
@@ -155,12 +139,12 @@ def _team() -> Team:
             f"the launcher started {launched()} processes, accelerate joined {accelerator.num_processes}: "
             "each would do the whole run by itself"
         )
-    atexit.register(_dissolve)  # for callers that do not go through `together_to_the_end`
+    atexit.register(_dissolve)  # for callers that bypass `together_to_the_end`
     return Team(accelerator)
 
 
 def missing() -> str | None:
-    """What to say where accelerate's launcher was asked for several processes and started one (it does with --cpu)."""
+    """A warning if accelerate's launcher was asked for several processes but started one (as it does with --cpu)."""
     asked = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
     if not asked or launched() > 1:
         return None
@@ -172,7 +156,7 @@ def missing() -> str | None:
 
 @contextlib.contextmanager
 def together_to_the_end():
-    """Around all that a process does: others hear of its errors, only the main one prints, the group is dissolved."""
+    """Wraps all work of a process: sends its errors to the others, silences all but the main one, ends the group."""
     with contextlib.ExitStack() as stack:
         if not speaks():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
@@ -187,7 +171,7 @@ def together_to_the_end():
 
 
 def _dissolve():
-    """Waits for everyone and ends the process group: torch aborts now and then where a process just exits."""
+    """Waits for everyone and ends the process group: without it torch sometimes aborts at exit."""
     if not _team.cache_info().currsize:
         return
     us, accelerator = _team(), _team().accelerator
@@ -195,14 +179,14 @@ def _dissolve():
     sys.stdout.flush()
     if us.lost:
         return
-    with contextlib.suppress(Exception):  # the run has ended, one way or the other
+    with contextlib.suppress(Exception):  # the run has ended already
         accelerator.wait_for_everyone()
         accelerator.free_memory()
         accelerator.end_training()
 
 
 def command(words: list[str]) -> list[str]:
-    """The command that starts this run again with as many processes."""
+    """The command that repeats this run with as many processes."""
     if launched() == 1:
         return words
     return ["torchrun", "--nproc_per_node", str(launched()), *words[1:]]

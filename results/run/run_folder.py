@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
+import gc
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -16,11 +19,10 @@ from pathlib import Path
 from models.store import folders, paths
 from models.store.paths import PROJECT
 from models.training import together
-from results.run.memory import begin_peak, peak_gib
 
 
 class UsageError(ValueError):
-    """Flags or configuration that cannot be: every problem, one a line."""
+    """Flags or settings that cannot work; the message has a line for every problem."""
 
     exit_code = 2
 
@@ -37,7 +39,7 @@ class RunFolderError(ValueError):
 
 
 class OutOfMemory(ValueError):
-    """Memory ran out; says which settings need less of it."""
+    """Memory ran out; the message names the settings that need less."""
 
     exit_code = 6
 
@@ -45,8 +47,8 @@ class OutOfMemory(ValueError):
         batch, length = config["per_device_train_batch_size"], config["max_length"]
         super().__init__(
             f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps makes up "
-            f"for it, and --auto_batch does it by itself) or --max_length (now {length}), or give "
-            "--gradient_checkpointing, --dtype=bfloat16 or --use_peft; what was saved before is whole"
+            f"for it, and --auto_batch does so automatically) or --max_length (now {length}), or give "
+            "--gradient_checkpointing, --dtype=bfloat16 or --use_peft; everything saved before is intact"
         )
 
 
@@ -56,15 +58,15 @@ def say(text: str):
 
 
 class RunFolder:
-    """The folder a run writes: locked while it runs, status replaced whole, metrics appended as they happen."""
+    """The folder a run writes: locked while it runs, status replaced atomically, metrics appended as they happen."""
 
-    writes = True  # of several processes the main one alone
+    writes = True  # False in processes other than the main one
 
     def __init__(self, config: dict):
         self.path = Path(config["output_dir"])
         self.started = time.time()
         begin_peak()
-        self._began = time.perf_counter()  # durations are no business of a clock that may be set back
+        self._began = time.perf_counter()  # unlike time.time(), it never goes back
         self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
         self._earlier_peak = 0.0
@@ -81,7 +83,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "figures").mkdir(exist_ok=True)
             self.begun_before = (self.path / "run.lock").exists()
-            self._lock = open(self.path / "run.lock", "a+")  # noqa: SIM115 - held open: the lock lives as long as the process
+            self._lock = open(self.path / "run.lock", "a+")  # noqa: SIM115 - stays open: the lock ends with the process
         except OSError as error:
             raise RunFolderError(f"--output_dir {self.path}: {error.strerror}", 6) from None
         try:
@@ -108,7 +110,7 @@ class RunFolder:
         stale = ["report.html", "report.md", "evaluation.json", "examples.jsonl", "metrics.jsonl", "timing.json",
                  "request.json"]  # fmt: skip
         states = checkpoints(self.path)
-        if finished or config["method"] != "auto":  # a search that was killed goes on
+        if finished or config["method"] != "auto":  # a killed search resumes
             stale += ["search.json", "search.db", "trials.csv"]
             states += kept_trials(self.path)
         for name in stale:
@@ -117,7 +119,7 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def write_json(self, name: str, value) -> Path:
-        """Replaces a file whole, so that no reader ever sees half of it."""
+        """Replaces a file atomically, so that no reader sees half of it."""
         temporary = self.path / f".{name}.tmp"
         text = json.dumps(paths.portable(value), indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -129,7 +131,7 @@ class RunFolder:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def keep_until(self, step: int):
-        """Drops what metrics.jsonl holds of steps after `step`, and a half-written last line."""
+        """Removes the records after `step`, and a half-written last line, from metrics.jsonl."""
         path, kept = self.path / "metrics.jsonl", []
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             with contextlib.suppress(ValueError):
@@ -138,12 +140,12 @@ class RunFolder:
         path.write_text("".join(kept), encoding="utf-8")
 
     def update(self, **changes):
-        """Changes status.json."""
+        """Updates status.json."""
         self.status.update(changes, updated=time.time())
         self.write_json("status.json", self.status)
 
     def stage(self, name: str):
-        """Ends the stage in hand and begins the next one; its seconds go into timing.json."""
+        """Ends the current stage, whose seconds go into timing.json, and begins the next one."""
         now = time.perf_counter()
         if self._stage:
             previous, began = self._stage
@@ -153,7 +155,7 @@ class RunFolder:
         say(f"[{now - self._began:6.1f} s] {name}")
 
     def spent(self) -> dict:
-        """Seconds by stage and in all, and the peak resident memory, GiB; of a resumed run what came before counts."""
+        """Seconds by stage and in total, and peak resident memory in GiB; a resumed run adds its earlier parts."""
         now, seconds = time.perf_counter(), dict(self.seconds)
         if self._stage:
             name, began = self._stage
@@ -162,25 +164,42 @@ class RunFolder:
         return {"seconds": seconds, "peak_memory_gib": peak, "total_seconds": round(now - self._began, 3)}
 
     def spent_before(self, spent: dict):
-        """Counts what a checkpoint's run had `spent` when it was written."""
+        """Adds what the run had `spent` when it wrote the checkpoint that it resumes from."""
         for name, seconds in spent["seconds"].items():
             self.seconds[name] = round(self.seconds.get(name, 0) + seconds, 3)
         self._began -= spent["total_seconds"]
         self._earlier_peak = spent["peak_memory_gib"]
 
     def write_timing(self):
-        """What the run has `spent` in the stages that have ended, as timing.json."""
+        """Writes timing.json: what the run has `spent`, with the seconds of finished stages."""
         self.write_json("timing.json", {**self.spent(), "seconds": self.seconds})
 
     def release(self):
-        """Lets another run use the folder."""
+        """Unlocks the folder for other runs."""
         with contextlib.suppress(OSError):
             self._lock.truncate(0)
             self._lock.close()
 
 
+def begin_peak():
+    """Frees what an earlier run left and restarts the peak at what is held now (on Linux; elsewhere nothing)."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets VmHWM
+
+
+def peak_gib() -> float:
+    """The most resident memory since `begin_peak`, GiB; where the system does not tell, since the process began."""
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def check_model_folders(config: dict, run: Path):
-    """Refuses a model_output_dir that cannot be written (6), or whose files are not this run's to replace (2)."""
+    """Refuses a model_output_dir that cannot be written (6), or with files that this run may not replace (2)."""
     written = [Path(config["model_output_dir"])]
     if config["use_peft"] and config["merge_adapter"]:
         written.append(Path(f"{written[0]}-merged"))
@@ -202,7 +221,7 @@ def check_model_folders(config: dict, run: Path):
 
 
 def _check_sources(config: dict, target: Path):
-    """The new model shall not replace, or lie in, a model that the run starts from or compares with."""
+    """Refuses a model_output_dir in, around or at a model that the run starts from or compares with."""
     for name in ("model_name_or_path", "retrained_model"):
         places = [Path(os.path.expanduser(config[name])), PROJECT / config[name]] if config[name] else []
         source = next((path.resolve() for path in places if os.path.isdir(path)), None)
@@ -211,7 +230,7 @@ def _check_sources(config: dict, target: Path):
 
 
 def _may_replace(config: dict, target: Path, run: Path) -> bool:
-    """Whether the user said so, or the same run left the model there and was not finished."""
+    """Whether the user allows it, or the model is from an unfinished part of the same run."""
     if config["overwrite_output_dir"] or config["resume_from_checkpoint"]:
         return True
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -221,7 +240,7 @@ def _may_replace(config: dict, target: Path, run: Path) -> bool:
 
 
 def environment(data_hashes: dict, model_hash: str, device: str, processes: int = 1) -> dict:
-    """What a result depends on beside the configuration."""
+    """What a result depends on besides the configuration."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
@@ -252,11 +271,11 @@ FREE_ON_RESUME = {
 }
 
 
-TRIAL = "trial-"  # the folder of the state in which a trial of --method auto has ended
+TRIAL = "trial-"  # a folder with the final state of a trial of --method auto
 
 
 def write_state(target: Path, tensors: dict, values: dict, identity: dict, files: dict[str, str]):
-    """A run's state in a folder that is renamed into place whole, with further `files` by name.
+    """Writes a run's state, and further `files` by name, into a folder that appears complete or not at all.
 
     Raises ModelError with exit code 6 when the disk is full or not writable.
     """
@@ -273,9 +292,9 @@ def _write_tensors(tensors: dict, path: Path):
 
 
 def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
-    """checkpoint-<step> in the run folder: safetensors and JSON, renamed into place whole; old ones deleted.
+    """Writes checkpoint-<step> into the run folder, complete or not at all, and deletes old ones.
 
-    The main process writes it; of a sharded run each its part, all before the manifest.
+    The main process writes it. In a sharded run every process writes its part before the manifest.
     """
     tensors, values = run.state()
     target = folder.path / f"checkpoint-{run.step}"
@@ -303,27 +322,27 @@ def _state_file(run) -> str:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run folder, newest first."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    found = [path for path in found if not path.is_symlink()]  # a link may lead to what this run never wrote
+    found = [path for path in found if not path.is_symlink()]  # a link may lead to files that this run never wrote
     return sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
 
 
 def kept_trials(folder: Path) -> list[Path]:
-    """The states of trials in a run folder."""
+    """The folders of trials' states in a run folder."""
     found = [path for path in folder.glob(f"{TRIAL}*") if path.name.removeprefix(TRIAL).isdigit()]
     return [path for path in found if not path.is_symlink()]
 
 
 def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | None:
-    """The checkpoint to resume from: the newest whose manifest verifies; refuses one of another run.
+    """The checkpoint to resume from: the newest whose manifest verifies. Refuses one of another run.
 
-    None when none was asked for, and when the run in hand ended before its first one: then it begins anew.
+    None when none was asked for, or when the run ended before its first checkpoint and starts again.
     """
     asked = config["resume_from_checkpoint"]
     if not asked:
         return None
     candidates = checkpoints(folder.path) if asked in ("latest", "true") else [Path(asked)]
     if not candidates and folder.begun_before:
-        say("the run ended before its first checkpoint: it begins anew")
+        say("the run ended before its first checkpoint: it starts again")
         folder.keep_until(-1)
         return None
     for path in candidates:
@@ -341,11 +360,11 @@ def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | N
                 [f"{path} is of another run: {key} was {saved.get(key)!r}, is {now.get(key)!r}" for key in differing]
             )
         return path
-    raise UsageError(f"--resume_from_checkpoint {asked}: no whole checkpoint in {config['output_dir']}")
+    raise UsageError(f"--resume_from_checkpoint {asked}: no complete checkpoint in {config['output_dir']}")
 
 
 def resume(run, path: Path, folder: RunFolder):
-    """Puts a checkpoint's state into a prepared run and cuts metrics.jsonl back to it."""
+    """Loads a checkpoint's state into a prepared run and cuts metrics.jsonl back to it."""
     from safetensors.torch import load_file
 
     values = json.loads((path / "state.json").read_text(encoding="utf-8"))
@@ -357,7 +376,7 @@ def resume(run, path: Path, folder: RunFolder):
 
 
 def identity_of(config: dict, hashes: dict, model_hash: str, processes: int | str = 1) -> dict:
-    """What must be equal for a checkpoint to be continued: configuration, data, model, rows of a step."""
+    """What a run must share with a checkpoint to resume it: configuration, data, model and processes."""
     settings = {name: value for name, value in config.items() if name not in FREE_ON_RESUME}
     data = {f"data {name}": value for name, value in hashes.items()}
     return {"identity": {**settings, **data, "model": model_hash, "processes": processes}}

@@ -1,4 +1,4 @@
-"""Stopping in order: a signal is heard, the step in hand is finished, and of several processes all stop at it."""
+"""An orderly stop: after a signal the run finishes its step, and all processes stop at the same one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from results.run.run_folder import RunFolder, say
 
 
 class Stopped(Exception):
-    """SIGINT or SIGTERM arrived; the step in hand was finished."""
+    """A signal stopped the run after its current step."""
 
     def __init__(self, number: int, message: str):
         super().__init__(f"stopped by {signal.Signals(number).name}: {message}")
@@ -20,15 +20,15 @@ class Stopped(Exception):
 
 
 class StopSwitch:
-    """First SIGINT or SIGTERM: finish the step and stop in order; the second leaves at once."""
+    """On the first SIGINT, SIGTERM or SIGHUP the run finishes its step and stops; on the second it exits at once."""
 
     def __init__(self):
         self.number = None
-        self.kept = "nothing to keep yet"  # what a stop now would leave behind
+        self.kept = "nothing to keep yet"  # what a stop now leaves behind
         self._previous = {}
 
     def __enter__(self):
-        with contextlib.suppress(ValueError):  # not the main thread: nobody sends us signals there
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
@@ -41,10 +41,10 @@ class StopSwitch:
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
-        say(f"{signal.Signals(number).name}: finishing this step; once more to leave at once")
+        say(f"{signal.Signals(number).name}: finishing this step; repeat to exit at once")
 
     def agreed(self) -> bool:
-        """Whether a signal has arrived in any of the run's processes: they stop at the same step."""
+        """Whether a signal has arrived in any of the run's processes; all of them get the same answer."""
         self.number = next((n for n in processes.team().agree(self.number) if n is not None), None)
         return self.number is not None
 
@@ -55,7 +55,7 @@ class StopSwitch:
 
 
 def reporter(folder: RunFolder, switch: StopSwitch):
-    """progress(text) for passes over data: the line goes into status.json, and a stop asked for takes effect."""
+    """Returns progress(text) for passes over data: it writes the text into status.json and raises `Stopped`."""
     last = 0.0
 
     def progress(text: str):

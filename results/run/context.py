@@ -1,0 +1,79 @@
+"""What a run knows before it loads a weight: settings, folder, rows, tokenizer and hashes, all of them checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import evaluation_metrics
+from data import preparation
+from models.store import adapters, loading
+from models.store.on_first_use import weights
+from results.run import continuing, processes, run_folder
+from results.run.run_folder import RunFolder, say
+from results.run.sets import Sets, encode_sets, read_sets, show_rows
+from results.run.stopping import StopSwitch, reporter
+
+
+@dataclass
+class RunContext:
+    """The facts that every stage of a run reads."""
+
+    config: dict  # the resolved settings
+    folder: RunFolder
+    switch: StopSwitch
+    progress: Any  # progress(text), see `stopping.reporter`
+    sets: Sets
+    hashes: dict[str, str]  # of the rows, by set
+    tokenizer: Any
+    model_hash: str  # of the target model
+    dtype: Any  # the torch type to compute in
+    identity: dict  # what a checkpoint must share with the run that resumes it
+    checkpoint: Path | None  # the one to resume from
+
+
+def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) -> RunContext:
+    """Reads the rows and the tokenizer and makes every check that needs no weights.
+
+    `given`: the settings that the user gave, which are marked where the configuration is printed.
+    """
+    team, model = processes.team(), config["model_name_or_path"]
+    weights.keep_freed_memory()
+    folder.stage("preparing")  # writes the first status, so that any later failure leaves its message there
+    progress = reporter(folder, switch)
+    _show_configuration(config, given, team)
+    continuing.check_ledger(config)
+    sets = read_sets(config)
+    hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
+
+    folder.stage("loading")
+    loading.hash_meanwhile(model, config["retrained_model"], progress=say)
+    tokenizer = loading.load_tokenizer(model, progress=say)
+    if config["retrained_model"]:
+        evaluation_metrics.refuse_target_as_retrained(model, config["retrained_model"])
+    encode_sets(sets, tokenizer, config)
+    for note in sets.notes:
+        say(f"note: {note}")
+    show_rows(sets, tokenizer)
+    if config["use_peft"]:
+        adapters.check_lora_modules(loading.weights_folder(model), config["lora_target_modules"])
+    model_hash = loading.model_hash(model)
+    continuing.check_model(config, model_hash)
+    identity = run_folder.identity_of(config, hashes, model_hash, team.layout)
+    checkpoint = team.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
+    dtype = weights.compute_dtype(config["dtype"], team.device)
+    return RunContext(
+        config, folder, switch, progress, sets, hashes, tokenizer, model_hash, dtype, identity, checkpoint
+    )
+
+
+def _show_configuration(config: dict, given: dict, team: processes.Team):
+    """Prints the resolved configuration; a star marks what the user gave."""
+    say("configuration (* given, the rest defaults):")
+    for name, value in config.items():
+        if value not in (None, "", False):
+            say(f"  {'*' if name in given else ' '} {name} = {value}")
+    if team.count > 1:
+        sharing = ", weights sharded (FSDP)" if team.layout != team.count else ", data parallel"
+        say(f"  processes = {team.count}{sharing}")

@@ -1,0 +1,122 @@
+"""A run's training: the loop with its records, checkpoints and live answers, and the student of a distillation."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from functools import partial
+
+import evaluation_metrics
+import unlearning_algorithm as algorithm
+from models.forward.layers import decoder_layers, truncate_layers
+from models.store.on_first_use import weights
+from results.run import processes, run_folder
+from results.run.context import RunContext
+from results.run.run_folder import UsageError
+from results.run.stopping import Stopped
+
+PLACED = ("--output_dir=", "--resume_from_checkpoint=")  # flags that the command to go on sets itself
+
+
+def train(unlearning: algorithm.Unlearning, run: RunContext) -> dict:
+    """Runs the loop to its end; returns {"best_step", "collapsed", "message"}.
+
+    Writes metrics.jsonl and shows a progress bar. Raises `Stopped` when the user stops the run.
+    """
+    from tqdm import tqdm
+
+    folder, outcome = run.folder, {"best_step": None, "collapsed": False, "message": ""}
+    folder.update(total_steps=unlearning.total_steps, step=unlearning.step)
+    with tqdm(
+        total=unlearning.total_steps, initial=unlearning.step, desc="unlearning", unit="step", file=sys.stdout,
+        dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+        for record in unlearning.steps():
+            kind, step = record["event"], record["step"]
+            if kind == "step":
+                bar.update(1)
+                folder.update(step=step)
+            if kind != "step" or step % run.config["logging_steps"] == 0:
+                folder.log(record)
+            if kind == "evaluation":
+                bar.set_postfix_str(_probe_line(record))
+                log_live_answers(unlearning, run)
+            elif kind == "best":
+                outcome["best_step"] = step
+            elif kind in ("early_stop", "collapse"):
+                outcome.update(collapsed=kind == "collapse", message=record["message"])
+            if kind in ("smaller_batch", "early_stop", "collapse"):
+                bar.write(record["message"])
+            checkpoint_if_due(unlearning, run, record)
+    return outcome
+
+
+def _probe_line(record: dict) -> str:
+    seen = [f"{name} p={record[name]['answer_probability']:.3f}" for name in ("forget", "retain") if name in record]
+    return ", ".join(seen)
+
+
+def log_live_answers(unlearning: algorithm.Unlearning, run: RunContext):
+    """Logs the model's present answers to the first --live_answers forget prompts."""
+    examples = list(run.sets.examples.get("forget", ()))[: run.config["live_answers"]]
+    if examples and (run.folder.writes or unlearning.sharded):  # a sharded model answers in all processes together
+        said = evaluation_metrics.generate_answers(unlearning.model, run.tokenizer, examples, max_new_tokens=32)
+        answers = [
+            {"prompt": asked.prompt, "gold": asked.answer, "answer": text} for asked, text in zip(examples, said)
+        ]
+        run.folder.log({"event": "answers", "step": unlearning.step, "answers": answers})
+
+
+def checkpoint_if_due(unlearning: algorithm.Unlearning, run: RunContext, record: dict):
+    """Saves a checkpoint every --save_steps and before a stop; then raises `Stopped`.
+
+    Where an evaluation follows a step, it waits for the evaluation: a resumed run would not repeat it.
+    """
+    kind, step, config = record["event"], record["step"], run.config
+    evaluation_follows = step % unlearning.eval_steps == 0 or step == unlearning.total_steps
+    if not (kind == "evaluation" or (kind == "step" and not evaluation_follows)):
+        return
+    stop = run.switch.agreed()
+    if stop or (config["save_steps"] and step and step % config["save_steps"] == 0):
+        saved = run_folder.save_checkpoint(unlearning, run.folder, run.identity, config["save_total_limit"])
+    if stop:
+        command = [word for word in config["command"] if not word.startswith(PLACED)]
+        again = shlex.join([*command, f"--output_dir={run.folder.path}", "--resume_from_checkpoint=latest"])
+        raise Stopped(run.switch.number, f"state kept in {saved}; to go on: {again}")
+
+
+def build_student(run: RunContext, target):
+    """(student, references): the target cut to --student_layers, and the teacher's cached answers that it learns from.
+
+    The teacher is the target; with --teacher_method it is unlearned first.
+    """
+    config, rows, layers = run.config, run.sets.encoded, len(decoder_layers(target))
+    count = config["student_layers"] or max(1, layers // 2)
+    if count > layers:
+        raise UsageError(f"--student_layers {count}: the teacher has {layers}")
+    if config["teacher_method"]:
+        _unlearn_teacher(run, target)
+    with weights.computing_in(target, weights.compute_dtype(config["dtype"], target.device)):
+        cached = partial(algorithm.cache_reference, target, pad_token_id=run.tokenizer.pad_token_id,
+                         accelerator=processes.team().accelerator)  # fmt: skip
+        references = {"retain": cached(rows["retain"], distribution=True)}
+        if "earlier" in rows:  # the teacher's level of forgetting; the student itself has learned nothing yet
+            references["earlier"] = cached(rows["earlier"])
+    keep = [round(i * (layers - 1) / max(1, count - 1)) for i in range(count)]
+    return truncate_layers(target, keep), references
+
+
+def _unlearn_teacher(run: RunContext, teacher):
+    """Unlearns the teacher in place by --teacher_method with its defaults."""
+    run.folder.stage("unlearning the teacher")
+    method = run.config["teacher_method"]
+    settings = {**algorithm.hyper_parameters(method, teacher.num_parameters()), "seed": run.config["seed"]}
+    unlearning = algorithm.Unlearning(
+        teacher, run.sets.encoded, method, settings, pad_token_id=run.tokenizer.pad_token_id,
+        accelerator=processes.team().whole,
+    )  # fmt: skip
+    unlearning.prepare()
+    for _ in unlearning.steps():
+        if run.switch.agreed():
+            run.switch.check()
+    unlearning.close()
