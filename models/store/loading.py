@@ -196,7 +196,15 @@ def hash_meanwhile(*names, progress=print):
 # Loading
 
 
-def load_model(name_or_path, *, dtype: str = "float32", progress=print, quantization_config=None, tokenizer=None):
+def load_model(
+    name_or_path,
+    *,
+    dtype: str = "float32",
+    attn_implementation: str | None = None,
+    progress=print,
+    quantization_config=None,
+    tokenizer=None,
+):
     """(model, tokenizer): eval mode, on the CPU, with a pad token. Adapters are merged into their base.
 
     dtype: "float32", "bfloat16", "float16" or "auto" (as stored). quantization_config: from
@@ -215,7 +223,7 @@ def load_model(name_or_path, *, dtype: str = "float32", progress=print, quantiza
         raise ModelError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
         )
-    model = _load_weights(folder, dtype, quantization_config)
+    model = _load_weights(folder, dtype, attn_implementation, quantization_config)
     if quantization_config:
         model = quantised.made_trainable(model)
     for adapter in reversed(adapters):
@@ -257,12 +265,14 @@ def _load_tokenizer(folder: Path):
     return tokenizer
 
 
-def _load_weights(folder: Path, dtype: str, quantization_config):
+def _load_weights(folder: Path, dtype: str, attn_implementation: str | None, quantization_config):
     """The folder's model in eval mode. Raises ModelError when weights are missing or left over."""
     from transformers import AutoModelForCausalLM
 
     safe = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
     options = {"dtype": dtype, "quantization_config": quantization_config, "output_loading_info": True}
+    if attn_implementation:
+        options["attn_implementation"] = attn_implementation
     try:
         with quiet():
             model, info = AutoModelForCausalLM.from_pretrained(str(folder), **safe, **options)
