@@ -1,4 +1,4 @@
-"""The settings of a run: one table from which flags, YAML keys, checks and `--help` follow, and how they resolve.
+"""The settings of a run: flags, YAML keys, checks and `--help` from one table, and how they resolve.
 
 A value on the command line wins over one in --config FILE.yaml, which wins over the method's default.
 """
@@ -28,7 +28,7 @@ BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout"
 TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 AUTO = "auto"  # as --method: results/search/loop.py chooses the method and its settings
 AUTO_SUMMARY = "Searches methods and settings on rows of its own, runs the best within --utility_budget."
-# in this order, for little time is enough for the first ones only
+# the best first, because a short search reaches only the first ones
 SEARCHED = ("profile_matching", "level_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")
 SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
 SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50}
@@ -36,7 +36,7 @@ SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 5
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: the type of its value, the default (None: the method's), help, and what values are allowed."""
+    """One setting: its type, default (None: the method's), help and allowed values."""
 
     kind: type
     default: object
@@ -61,11 +61,13 @@ def _run_options() -> dict[str, Option]:
         "earlier_data": Option(
             str,
             None,
-            "with --continue_from: where earlier forget sets lie now, or 'none' to go on without lost ones",
+            "with --continue_from: new place of earlier forget sets, or 'none' to go on without lost ones",
             data,
         ),
         "max_length": Option(int, 512, "longest row in tokens", data, low=8),
-        "allow_overlap": Option(bool, False, "accept a retain set of which over a tenth is in the forget set", data),
+        "allow_overlap": Option(
+            bool, False, "accept a retain set with over a tenth of its rows in the forget set", data
+        ),
         "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
         "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
         "attn_implementation": Option(str, None, "attention: eager, sdpa, flash_attention_2", model),
@@ -83,16 +85,16 @@ def _run_options() -> dict[str, Option]:
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
         "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
-        "model_output_dir": Option(str, None, "where the unlearned model goes (models/saved/<run name>)", run),
+        "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
         "metrics": Option(str, "all", "metrics to compute, with commas", run),
-        "eval_rows": Option(int, 80, "rows of each set that are measured, evenly spread (0: all)", run, low=0),
+        "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
         "attacks": Option(str, "none", "attacks to run after unlearning, with commas, or all", run),
-        "logging_steps": Option(int, 1, "a line in metrics.jsonl every so many steps", run, low=1),
-        "save_steps": Option(int, 0, "a checkpoint every so many steps (0: only when stopped)", run, low=0),
+        "logging_steps": Option(int, 1, "steps between lines in metrics.jsonl", run, low=1),
+        "save_steps": Option(int, 0, "steps between checkpoints (0: only when stopped)", run, low=0),
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
         "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
-        "live_answers": Option(int, 2, "forget prompts answered at every evaluation point", run, low=0),
+        "live_answers": Option(int, 2, "forget prompts to answer at every evaluation", run, low=0),
     }
 
 
@@ -124,11 +126,11 @@ def _option(setting: Setting, text: str, group: str) -> Option:
 
 
 OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
-COMMANDS = ("config", "debug", "list_methods", "plan", "help")  # flags that are no setting of a run
+COMMANDS = ("config", "debug", "list_methods", "plan", "help")  # flags that are not settings of a run
 
 
 def offered_methods() -> list[tuple[str, str, str]]:
-    """(name, family, summary) of all that --method takes; auto, of no family, first."""
+    """(name, family, summary) of every value of --method; auto, which has no family, comes first."""
     return [(AUTO, "", AUTO_SUMMARY), *((m.name, m.family, m.summary) for m in algorithm.METHODS.values())]
 
 
@@ -148,7 +150,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--plan",
         action="store_true",
-        help="print what the run needs (memory, tokens, time) and end; nothing is fetched",
+        help="print what the run needs (memory, tokens, time) and exit; fetches nothing",
     )
     parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -166,20 +168,20 @@ def _metavar(option: Option) -> str:
 
 
 def nearest(name: str, known) -> str:
-    """A hint for a misspelt name: the nearest ones, or all."""
+    """A hint for an unknown name: the nearest known ones, or all."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 3, 0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
 def parse(argv: list[str], description: str = "") -> argparse.Namespace:
-    """Flags as text, `=` or space between; unknown ones answered with the nearest names, all at once."""
+    """The flags as text. Raises UsageError that names every unknown flag with its nearest names."""
     known, rest = _parser(description).parse_known_args(argv)
     names = [*OPTIONS, *COMMANDS]
     problems = [
         f"unknown flag {word.split('=')[0]}: {nearest(word.split('=')[0].lstrip('-'), names)}"
         if word.startswith("--")
-        else f"unexpected argument {word!r}: every setting is given as --name value"
+        else f"unexpected argument {word!r}: give every setting as --name value"
         for word in rest
     ]
     if problems:
@@ -192,7 +194,7 @@ def parse(argv: list[str], description: str = "") -> argparse.Namespace:
 
 
 def _converted(name: str, value, problems: list[str]):
-    """The value in the option's type, within its limits; problems are collected."""
+    """The value in the option's type; a wrong type or a crossed limit is appended to `problems`."""
     option = OPTIONS[name]
     if value is None or (isinstance(value, str) and option.kind is not str and value.lower() in ("", "none")):
         return None
@@ -217,7 +219,7 @@ def _converted(name: str, value, problems: list[str]):
         high = LARGEST if option.high is None and option.kind is int else option.high
         if high is not None and value > high:
             problems.append(f"--{name} {shown(value)}: must be at most {high:g}")
-        if isinstance(value, float) and not math.isfinite(value):  # a whole number may be too large to ask
+        if isinstance(value, float) and not math.isfinite(value):  # isfinite fails for huge integers
             problems.append(f"--{name} {value}: must be a finite number")
     return value
 
@@ -234,14 +236,14 @@ def _typed(kind: type, value):
     return kind(value)
 
 
-LARGEST = 2**31 - 1  # whole numbers above it overflow somewhere, and nothing here is counted in billions
+LARGEST = 2**31 - 1  # larger integers overflow somewhere, and no setting needs them
 
 
 def shown(value) -> str:
-    """A value for a message, short whatever it is."""
+    """A value for a message, shortened to 80 characters."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of too many digits
+    except ValueError:  # an integer with too many digits
         text = f"a {type(value).__name__} too long to show"
     return text if len(text) <= 80 else text[:76] + "..."
 
@@ -255,7 +257,7 @@ def _method_name(name: str, problems: list[str]) -> str:
 
 
 def read_config_file(path: str) -> dict:
-    """The settings of a YAML file; unknown keys are problems."""
+    """The settings of a YAML file. Raises UsageError for unknown keys and for anything but a table."""
     import yaml
 
     try:
@@ -273,7 +275,7 @@ def read_config_file(path: str) -> dict:
 
 
 def resolve(given: dict) -> dict:
-    """One run's whole configuration from what was given: checks everything, reports all problems at once."""
+    """The whole configuration of one run. Checks everything; raises UsageError with all problems at once."""
     if isinstance(given.get("method"), str) and given["method"].strip() == AUTO:
         return _resolve_auto(given)
     problems = [f"--{name} is for --method auto" for name in SEARCH_DEFAULTS if given.get(name) is not None]
@@ -319,7 +321,7 @@ def resolve(given: dict) -> dict:
 
 
 def _resolve_auto(given: dict) -> dict:
-    """As `resolve`, for --method auto: what holds whichever method wins, training settings being a stand-in's."""
+    """`resolve` for --method auto: settings that hold for any winner; training settings are placeholders."""
     problems: list[str] = []
     budgets = {name: given.get(name, default) for name, default in SEARCH_DEFAULTS.items()}
     budgets = {name: _converted(name, value, problems) or SEARCH_DEFAULTS[name] for name, value in budgets.items()}
@@ -328,7 +330,7 @@ def _resolve_auto(given: dict) -> dict:
     except UsageError as error:
         problems.append(str(error))
     if importlib.util.find_spec("optuna") is None:
-        problems.append("--method auto searches with optuna, which is not installed: pip install optuna")
+        problems.append("--method auto needs optuna, which is not installed: pip install optuna")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
     tried = searched(given)
@@ -355,7 +357,7 @@ def searched(given: dict) -> tuple[str, ...]:
 
 
 def seconds_of(text: str) -> float:
-    """Seconds of a duration such as 90s, 10m or 1h30m; UsageError with the cure for anything else."""
+    """Seconds of a duration such as 90s, 10m or 1h30m. Raises UsageError for anything else."""
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", str(text).strip().lower())
     seconds = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0.0
     if not 0 < seconds < math.inf:
@@ -371,7 +373,7 @@ def _unknown_names(flag: str, value: str, known) -> list[str]:
 
 
 def _paths(given: dict, method: str) -> dict:
-    """Data and models where none were given: the bundled people belong together, or are left out together."""
+    """Data and models, with defaults: the bundled people's sets and models are used together or not at all."""
     own_data = bool(given.get("forget_data") or given.get("forget_text"))
     bundled = not own_data and not given.get("retain_data")
     if not own_data and algorithm.METHODS[method].forget is None and given.get("retain_data"):
@@ -399,13 +401,13 @@ def _name_run(config: dict):
 
 
 def _default_ledger(run: Path) -> Path:
-    """The project's ledger; a ledger that earlier runs left beside this run's folder goes on."""
+    """The project's ledger, or the one that earlier runs wrote beside this run's folder."""
     beside = run.parent / ledger.NAME
     return beside if beside.is_file() else Path(paths.shown_path(paths.ledger_of(run)))
 
 
 def command_line(given: dict) -> list[str]:
-    """The argument list that repeats a run: what was given, nothing that is a default."""
+    """The argument list that repeats a run: the given settings without defaults."""
     words = ["python", "unlearning_script.py"]
     for name, value in given.items():
         if value is not None and value is not False:
