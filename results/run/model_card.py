@@ -23,7 +23,7 @@ CARD_METRICS = (
 )  # fmt: skip
 PUT_TOGETHER = ("score", "forget_quality", "model_utility", "model_utility_target", "membership_auc",
                 "membership_auc_retrained", "privacy_leakage", "robustness")  # fmt: skip
-CONTENT_FLAGS = ("forget_text",)  # settings that hold what is to be forgotten itself
+CONTENT_FLAGS = ("forget_text",)  # settings that hold the text to forget itself
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -44,16 +44,16 @@ def write_cards(folder: Path, config: dict, data_hashes: dict):
 
 
 def front_matter(text: str) -> dict[str, str]:
-    """The plain `key: value` lines between the dashes a card begins with; {} without them."""
+    """The plain `key: value` lines of a card's front matter; {} without one."""
     found = re.match(r"---\n(.*?)\n---(\n|$)", text, re.DOTALL)
     pairs = re.findall(r"^([\w-]+):[ \t]*(\S.*?)[ \t]*$", found[1], re.MULTILINE) if found else []
     return {key: value.strip("\"'") for key, value in pairs}
 
 
 def origin(model_name_or_path: str, project: Path) -> tuple[str | None, str | None]:
-    """(name on the hub of the model this one descends from, its licence), as far as local files tell.
+    """(hub name of the model that this one descends from, its licence), each None where local files do not tell.
 
-    Follows adapters and cards from folder to folder; a folder that names no origin ends the way without a base.
+    Follows adapters and cards from folder to folder.
     """
     name, licence = str(model_name_or_path), None
     for _ in range(5):
@@ -61,9 +61,10 @@ def origin(model_name_or_path: str, project: Path) -> tuple[str | None, str | No
         if folder is None:
             if not HUB_NAME.fullmatch(name):
                 return None, licence
-            copy = project / "models" / name.rsplit("/", 1)[-1]
-            facts = front_matter(_text(copy / "README.md"))
-            return name, licence or (facts.get("license") if facts.get("base_model") == name else None)
+            copies = [project / place / name.rsplit("/", 1)[-1] for place in ("models/saved", "models")]
+            cards = [front_matter(_text(copy / "README.md")) for copy in copies]
+            known = [card.get("license") for card in cards if card.get("base_model") == name]
+            return name, licence or next(iter(known), None)
         facts = front_matter(_text(folder / "README.md"))
         licence = licence or facts.get("license")
         try:
@@ -84,7 +85,7 @@ def _text(path: Path) -> str:
 
 
 def portable_command(command) -> str:
-    """The command of a run without what is to be forgotten and with absolute paths cut to their last part."""
+    """A run's command without the text to forget and with absolute paths cut to their last part."""
     shown = []
     for word in map(str, command):
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
@@ -105,8 +106,7 @@ def _portable(path: str) -> str:
 def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: str | None) -> str:
     """The card in Markdown.
 
-    run: the run, read from its folder. method: its row of METHODS (name, paper, summary, known_failure). data_hashes:
-    {set: SHA-256}. base, licence: see `origin`.
+    method: a row of METHODS. data_hashes: {set: SHA-256}. base, licence: see `origin`.
     """
     adapter = bool(run.config.get("use_peft"))
     parts = [
