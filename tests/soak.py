@@ -1,15 +1,15 @@
-"""Measures the figures of reliability: real processes on a tiny model, killed, starved and lied to. Not part of pytest.
+"""Measures reliability: real runs on a tiny model that are killed, starved and given bad input. Not part of pytest.
 
-python tests/soak.py                                 # all figures (about 15 minutes on one core)
-python tests/soak.py --only kill_training --count 10 # one of them, with another number of trials
+    python tests/soak.py                                 # all figures (about 15 minutes on one core)
+    python tests/soak.py --only kill_training --count 10 # one figure, with another number of trials
 
-The result is printed and kept in tests/soak_result.json and tests/measured/soak.md; `readme_tables.py` copies the table
-into the README.
+Prints the table and keeps it in tests/soak_result.json and tests/measured/soak.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -17,7 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -32,49 +34,53 @@ import small_world  # noqa: E402
 RESULT = ROOT / "tests" / "soak_result.json"
 AT_ONCE = 2
 LONG = ["--max_steps=40", "--eval_steps=10", "--save_steps=2", "--save_total_limit=2", "--learning_rate=2e-4"]
-QUICK = [("no_figures",)]
 RESUME = "--resume_from_checkpoint=latest"
+LOCK = threading.Lock()  # multiprocessing is not safe to start and poll processes in several threads at once
 
 
 def weights(run: Path) -> str:
-    """SHA-256 of the model that a run saved."""
+    """SHA-256 of the weights that a run saved."""
     from models.store.folders import file_hash
 
     return file_hash(Path(f"{run}-model") / "model.safetensors")
 
 
+def together(items, work) -> list:
+    """[work(item)] for all items, `AT_ONCE` at a time."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(work, items))
+
+
+def start(flags: list[str], output: Path, strikes=()) -> forked_runs.Run:
+    """Starts a run without figures, which would take most of its time."""
+    with LOCK:
+        return forked_runs.start(flags, output, [("no_figures",), *strikes])
+
+
+def alive(run: forked_runs.Run) -> bool:
+    """Whether a run is still going on."""
+    with LOCK:
+        return run.process.is_alive()
+
+
+def ended(run: forked_runs.Run) -> int:
+    """Waits for a run's end and returns its exit code."""
+    while alive(run):
+        time.sleep(0.01)
+    return run.wait()
+
+
 def uninterrupted(world, folder: Path) -> tuple[str, float]:
-    """(weights, seconds between the first and the last line of the log) of a run that nothing happens to."""
-    code, said = forked_runs.run(world.flags(folder / "whole", *LONG), folder / "whole.txt", QUICK)
-    assert code == 0, said
+    """(weights, seconds in the log) of a run without faults."""
+    run = start(world.flags(folder / "whole", *LONG), folder / "whole.txt")
+    assert ended(run) == 0, run.output
     records = [json.loads(line) for line in (folder / "whole" / "metrics.jsonl").read_text().splitlines()]
     return weights(folder / "whole"), sum(record.get("seconds", 0) for record in records)
 
 
-def in_batches(items, work):
-    """[work(item)] where `work` is a generator function that yields a process to wait for; AT_ONCE at a time."""
-    results, waiting, left = [], [], list(items)
-    while left or waiting:
-        while left and len(waiting) < AT_ONCE:
-            going = work(left.pop(0))
-            waiting.append((going, next(going)))
-        still = []
-        for going, run in waiting:
-            if run.process.is_alive():
-                still.append((going, run))
-                continue
-            try:
-                still.append((going, going.send(run.wait())))
-            except StopIteration as done:
-                results.append(done.value)
-        waiting = still
-        time.sleep(0.01)
-    return results
-
-
-def resumed(world, folder: Path, name: str, expected: str):
-    """Resumes a run; whether it ends in the expected weights."""
-    code = yield forked_runs.start(world.flags(folder / name, *LONG, RESUME), folder / f"{name}-again.txt", QUICK)
+def resumed(world, folder: Path, name: str, expected: str) -> bool:
+    """Resumes a run and deletes it; whether it ended with the expected weights."""
+    code = ended(start(world.flags(folder / name, *LONG, RESUME), folder / f"{name}-again.txt"))
     right = code == 0 and weights(folder / name) == expected
     for path in (folder / name, Path(f"{folder / name}-model")):
         shutil.rmtree(path, ignore_errors=True)
@@ -82,25 +88,23 @@ def resumed(world, folder: Path, name: str, expected: str):
 
 
 def kill_training(world, folder: Path, count: int) -> dict:
-    """SIGKILL from outside, at a random moment between the first and the last step."""
+    """SIGKILL at a random moment between the first and the last step."""
     expected, seconds = uninterrupted(world, folder)
     generator = random.Random(1)
-    late = [0]
 
-    def trial(number):
-        while True:
-            name = f"run{number}-{late[0]}"
-            run = forked_runs.start(world.flags(folder / name, *LONG), folder / f"{name}.txt", QUICK)
-            while run.process.is_alive() and not (folder / name / "metrics.jsonl").exists():
+    def trial(number: int) -> bool:
+        for attempt in itertools.count():  # again where the run ended before the kill
+            name = f"run{number}-{attempt}"
+            run = start(world.flags(folder / name, *LONG), folder / f"{name}.txt")
+            while alive(run) and not (folder / name / "metrics.jsonl").exists():
                 time.sleep(0.005)
             time.sleep(generator.uniform(0, 0.9 * seconds))
             run.process.kill()
-            if (yield run) == 137:
+            if ended(run) == 137:
                 break
-            late[0] += 1  # it had finished before
-        return (yield from resumed(world, folder, name, expected))
+        return resumed(world, folder, name, expected)
 
-    right = in_batches(range(count), trial)
+    right = together(range(count), trial)
     return {"value": f"{sum(right)}/{count}", "good": all(right)}
 
 
@@ -110,19 +114,18 @@ def kill_saving(world, folder: Path, count: int) -> dict:
     generator = random.Random(2)
     places = [generator.randrange(6, 170) for _ in range(count)]
 
-    def trial(number):
-        strikes = [*QUICK, ("kill_in_save", places[number])]
-        name = f"run{number}"
-        code = yield forked_runs.start(world.flags(folder / name, *LONG), folder / f"{name}.txt", strikes)
-        assert code == 137, f"{places[number]} was after the end"
-        return (yield from resumed(world, folder, name, expected))
+    def trial(number: int) -> bool:
+        name, strikes = f"run{number}", [("kill_in_save", places[number])]
+        code = ended(start(world.flags(folder / name, *LONG), folder / f"{name}.txt", strikes))
+        assert code == 137, f"system call {places[number]} came after the end"
+        return resumed(world, folder, name, expected)
 
-    right = in_batches(range(count), trial)
+    right = together(range(count), trial)
     return {"value": f"{sum(right)}/{count}", "good": all(right)}
 
 
 def divergence(world, folder: Path, count: int) -> dict:
-    """A loss that is not a number at random steps; learning rates from 0.03 to 1e30; what is saved, what is said."""
+    """A NaN loss at random steps, and learning rates from 0.03 to 1e30: what is saved, and whether it is reported."""
     import torch
     from safetensors.torch import load_file
 
@@ -130,33 +133,33 @@ def divergence(world, folder: Path, count: int) -> dict:
     trials = []
     for number in range(count):
         if number % 2:
-            trials.append((["--max_steps=12"], [*QUICK, ("poison", generator.randrange(1, 13))]))
+            trials.append((["--max_steps=12"], [("poison", generator.randrange(1, 13))]))
         else:
             rate = 10 ** generator.uniform(-1.5, 30 if number % 4 else 0)
             method = generator.choice(["gradient_ascent", "gradient_difference", "npo", "simnpo"])
-            trials.append(([f"--learning_rate={rate:.3g}", f"--method={method}", "--max_steps=12"], QUICK))
+            trials.append(([f"--learning_rate={rate:.3g}", f"--method={method}", "--max_steps=12"], []))
 
-    def trial(number):
+    def trial(number: int) -> tuple[bool, bool]:
         flags, strikes = trials[number]
         name = f"run{number}"
-        code = yield forked_runs.start(world.flags(folder / name, *flags), folder / f"{name}.txt", strikes)
+        code = ended(start(world.flags(folder / name, *flags), folder / f"{name}.txt", strikes))
         state = json.loads((folder / name / "status.json").read_text())["state"]
         saved = Path(f"{folder / name}-model") / "model.safetensors"
         finite = not saved.exists() or all(bool(torch.isfinite(t).all()) for t in load_file(saved).values())
         return (code, state) in ((5, "diverged"), (0, "collapsed")), finite
 
-    outcomes = in_batches(range(count), trial)
+    outcomes = together(range(count), trial)
     said, broken = sum(reported for reported, _ in outcomes), sum(not finite for _, finite in outcomes)
     return {"value": f"{broken}; {said}/{count}", "good": broken == 0 and said == count}
 
 
 def flipped_bits(world, folder: Path, count: int) -> dict:
-    """One bit of one file of a checkpoint, at random; whether the manifest tells."""
+    """One random bit of a checkpoint's files: whether the manifest shows it."""
     from models.store.folders import verify_manifest
     from results.run.run_folder import checkpoints
 
-    run = forked_runs.start(world.flags(folder / "run", *LONG), folder / "run.txt", [("kill_at_step", 9)])
-    assert run.wait() == 137
+    run = start(world.flags(folder / "run", *LONG), folder / "run.txt", [("kill_at_step", 9)])
+    assert ended(run) == 137
     newest, generator, caught = checkpoints(folder / "run")[0], random.Random(4), 0
     assert verify_manifest(newest) == []
     for number in range(count):
@@ -174,19 +177,17 @@ def tracebacks(world, folder: Path, count: int) -> dict:
     """The bad command lines of tests/hardening_cases.py."""
     cases = hardening_cases.CASES[:count]
 
-    def trial(number):
+    def wrong(number: int) -> bool:
         (folder / str(number)).mkdir()
-        flags = cases[number].flags(world, folder / str(number))
-        run = forked_runs.start(flags, folder / str(number) / "said.txt", QUICK)
-        code = yield run
-        return "Traceback" in run.output or code != cases[number].code
+        run = start(cases[number].flags(world, folder / str(number)), folder / str(number) / "said.txt")
+        return ended(run) != cases[number].code or "Traceback" in run.output
 
-    bad = sum(in_batches(range(len(cases)), trial))
+    bad = sum(together(range(len(cases)), wrong))
     return {"value": f"{bad} of {len(cases)} command lines", "good": not bad}
 
 
 def by_pytest(*tests: str, **environment: str) -> tuple[bool, str]:
-    """(passed, last line) of tests of the suite, run by themselves."""
+    """(passed, last line of output) of some tests of the suite."""
     command = [sys.executable, "-m", "pytest", "-o", "addopts=--strict-markers", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, "-W", "ignore", *tests], cwd=ROOT, capture_output=True, text=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1", **environment})  # fmt: skip
@@ -195,14 +196,14 @@ def by_pytest(*tests: str, **environment: str) -> tuple[bool, str]:
 
 
 def submissions(world, folder: Path, count: int) -> dict:
-    """A hundred API calls at once to a real page, and a hundred threads to its queue; every one is run, in order."""
+    """A hundred API calls to a real page at once, and a hundred threads to its queue: all run, in order."""
     passed, _ = by_pytest("tests/test_user_interface.py::test_the_api_runs_a_hundred_submissions",
                           "tests/test_page_queue.py::test_a_hundred_jobs_submitted_at_once_run_in_order")  # fmt: skip
     return {"value": "0/100" if passed else "some were lost", "good": passed}
 
 
 def external_hosts(world, folder: Path, count: int) -> dict:
-    """Connections and name look-ups of page, run and report: tests/no_network.py."""
+    """Connections and name look-ups of page, run and report, counted by tests/no_network.py."""
     import no_network
 
     told = no_network.watched(folder / "empty")
@@ -220,20 +221,13 @@ def scripts(world, folder: Path, count: int) -> dict:
 
 
 def help_seconds(world, folder: Path, count: int) -> dict:
-    """Wall time of `unlearning_script.py --help`, the median of several."""
-    seconds = []
-    for _ in range(count):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "unlearning_script.py", "--help"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
-        )
-        seconds.append(time.perf_counter() - started)
-    median = sorted(seconds)[len(seconds) // 2]
+    """Wall time of `unlearning_script.py --help`, the median of several calls."""
+    median = measured.help_seconds(count)
     return {"value": f"{median:.2f} s", "good": median < 1.5}
 
 
 def loader(world, folder: Path, count: int) -> dict:
-    """Random bytes and JSON into the readers, by hypothesis."""
+    """Random bytes and JSON for the readers, made by hypothesis."""
     passed, _ = by_pytest("tests/test_preparation_properties.py::test_any_file_is_read_or_refused_with_a_line",
                           LOADER_CASES=str(count))  # fmt: skip
     return {
@@ -242,7 +236,7 @@ def loader(world, folder: Path, count: int) -> dict:
     }
 
 
-# name: (what is told, target, trials, function)
+# name: (text of the table, target, trials, function)
 FIGURES = {
     "kill_training": ("kill -9 while it trains, then resumed: the weights of the uninterrupted run, bit for bit", "all",
                       50, kill_training),
@@ -263,22 +257,18 @@ FIGURES = {
 
 def table(results: dict) -> str:
     """The figures as Markdown."""
-    lines = ["| figure | target | measured | date, machine | command |", "|---|---|---|---|---|"]
-    for name, (text, target, _, _) in FIGURES.items():
-        if name in results:
-            seen = results[name]
-            lines.append(f"| {text} | {target} | {seen['value']} | {seen['date']}, {seen['machine']} | "
-                         f"`{seen['command']}` |")  # fmt: skip
-    return "\n".join(lines)
+    rows = [[text, target, seen["value"], f"{seen['date']}, {seen['machine']}", f"`{seen['command']}`"]
+            for name, (text, target, _, _) in FIGURES.items() if (seen := results.get(name))]  # fmt: skip
+    return measured.table(["figure", "target", "measured", "date, machine", "command"], rows)
 
 
 def main() -> int:
-    """Measures, prints, keeps; 1 when a figure misses its target."""
+    """Measures, prints and keeps the figures; returns 1 if one misses its target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=FIGURES, help="this figure alone; may be repeated")
-    parser.add_argument("--count", type=int, help="trials, in place of each figure's own number")
+    parser.add_argument("--only", action="append", choices=FIGURES, help="only this figure; may be repeated")
+    parser.add_argument("--count", type=int, help="trials, instead of the figure's own number")
     given = parser.parse_args()
-    kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    kept = measured.read(RESULT) if RESULT.exists() else {}
     bad = False
     with tempfile.TemporaryDirectory(prefix="soak-") as place:
         world = small_world.build(Path(place) / "world")
@@ -294,7 +284,7 @@ def main() -> int:
             print(f"{name}: {seen['value']} ({time.perf_counter() - started:.0f} s)", flush=True)
             bad = bad or not seen["good"]
             shutil.rmtree(folder, ignore_errors=True)
-            RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            measured.write(RESULT, kept)
     measured.keep("soak", "python tests/soak.py", table(kept))
     print(table(kept))
     return int(bad)
