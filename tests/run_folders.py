@@ -1,4 +1,4 @@
-"""Writes run folders of the real shape with plausible numbers, and reads pages, for the tests of reports."""
+"""For tests of reports: writes run folders with plausible numbers, and reads pages and figures."""
 
 from __future__ import annotations
 
@@ -21,43 +21,110 @@ VERBS = (
     "plays",
     "founded",
 )
-PLACES = (
-    "Port Lume",
-    "the Aster Institute",
-    "the Heron Prize",
-    "Salt and Cinders",
-    "Vellmar",
-    "Ana Reyes",
-    "Quill College",
-    "brass keys",
-    "the hurdy-gurdy",
-    "a ferry line",
-)
+PLACES = ("Port Lume", "the Aster Institute", "the Heron Prize", "Salt and Cinders", "Vellmar", "Ana Reyes",
+          "Quill College", "brass keys", "the hurdy-gurdy", "a ferry line")  # fmt: skip
 BEFORE = {"forget": 0.95, "retain": 0.94, "holdout": 0.13, "general": 0.41}
 KNOWN = {"forget": 0.12, "retain": 0.93, "holdout": 0.12, "general": 0.40}  # the retrained model
+ROLES = {"target": "before", "unlearned": "after", "retrained": "retrained"}
+SPANS = {  # {metric: its mean for a model that knows nothing, for one that knows all}
+    "accuracy": (0.5, 1), "precision": (0.3, 1), "recall": (0.3, 1), "f1": (0.3, 1), "rouge_l_recall": (0.35, 1),
+    "exact_memorization": (0.5, 1), "extraction_strength": (0.02, 0.95), "paraphrase_probability": (0.05, 0.7),
+    "truth_ratio": (0.7, 0.4), "multiple_choice_accuracy": (0.35, 0.95), "fluency": (0.95, 1.0),
+}  # fmt: skip
+
+
+def make_run(folder: Path, method: str = "npo", seed: int = 0, after: dict | None = None, retrained: bool = True,
+             holdout: bool = True, attacks: bool = False, resisting: int = 0, finished: bool = True,
+             people: tuple = PEOPLE, overrides: dict | None = None, config: dict | None = None, seconds: float = 90.0,
+             rows: int = 20) -> Path:  # fmt: skip
+    """A run folder of the real shape with plausible numbers.
+
+    after: mean answer probability of the unlearned model per set. resisting: forget rows that keep their probability.
+    overrides: {file name: text} to write instead.
+    """
+    generator = np.random.default_rng(seed + 17)
+    after = {"forget": 0.15, "retain": 0.92, "holdout": 0.12, "general": 0.40, **(after or {})}
+    splits = [split for split in BEFORE if holdout or split != "holdout"]
+    examples = [_example(split, place, people, after, split == "forget" and place < resisting, generator)
+                for split in splits for place in range(rows)]  # fmt: skip
+    evaluation = _evaluation(examples, splits, retrained, attacks, rows)
+    if not retrained:
+        for row in examples:
+            row["retrained"] = row["metrics_retrained"] = None
+    files = {
+        "config.json": {
+            "model_name_or_path": "models/people-target", "method": method, "learning_rate": 1e-5,
+            "forget_data": "data/forget.jsonl", "retain_data": "data/retain.jsonl", "seed": seed,
+            "run_name": folder.name, "output_dir": str(folder),
+            "command": ["python", "unlearning_script.py", f"--method={method}", f"--seed={seed}"], **(config or {}),
+        },
+        "status.json": {"state": "finished", "stage": "done", "step": 40, "total_steps": 40, "exit_code": 0,
+                        "best_step": 35},
+        "evaluation.json": evaluation,
+        "timing.json": {"seconds": {"loading": 9.0, "unlearning": seconds, "evaluating unlearned": 40.0},
+                        "peak_memory_gib": 2.4, "total_seconds": seconds + 60},
+        "environment.json": {"versions": {"python": "3.12", "torch": "2.13.0"}, "device": "cpu", "commit": "abc",
+                             "data_hashes": {"forget": "0" * 64}},
+    }  # fmt: skip
+    texts = {name: json.dumps(value, indent=1, ensure_ascii=False) for name, value in files.items()}
+    for name, lines in (("metrics.jsonl", _log(splits, after, examples, generator)), ("examples.jsonl", examples)):
+        texts[name] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {**texts, **(overrides or {}), **({"report.html": "old"} if finished else {})}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
 def _metrics(level: float, generator) -> dict:
-    """Plausible numbers of one row that a model knows as well as `level` says."""
+    """Plausible numbers of one row for a model that knows it to the degree `level`."""
     p = float(np.clip(level + generator.normal(0, 0.05), 0.005, 0.995))
-    wave = lambda low, high: float(np.clip(low + (high - low) * p + generator.normal(0, 0.03), 0, 1))  # noqa: E731
-    return {
-        "accuracy": wave(0.5, 1),
-        "precision": wave(0.3, 1),
-        "recall": wave(0.3, 1),
-        "f1": wave(0.3, 1),
-        "loss": float(-np.log(p)),
-        "answer_probability": p,
-        "rouge_l_recall": wave(0.35, 1),
-        "exact_memorization": wave(0.5, 1),
-        "extraction_strength": wave(0.02, 0.95),
-        "paraphrase_probability": wave(0.05, 0.7),
-        "truth_ratio": wave(0.7, 0.4),
-        "multiple_choice_accuracy": wave(0.35, 0.95),
-        "refusal_rate": 0.0,
-        "fluency": wave(0.95, 1.0),
-        "min_k": float(-np.log(p)) * 2,
-    }
+    found = {"loss": float(-np.log(p)), "answer_probability": p, "refusal_rate": 0.0, "min_k": float(-np.log(p)) * 2}
+    for name, (low, high) in SPANS.items():
+        found[name] = float(np.clip(low + (high - low) * p + generator.normal(0, 0.03), 0, 1))
+    return found
+
+
+def _example(split: str, number: int, people: tuple, after: dict, keeps: bool, generator) -> dict:
+    """A row of examples.jsonl."""
+    subject = people[number % len(people)] if split != "general" else None
+    who, verb, place = subject or "The capital", VERBS[number % 10], PLACES[number % 10]
+    gold, wrong = f"{who} {verb} {place}.", f"{who} {verb} the northern {place.split()[-1][::-1]}."
+    levels = {"before": BEFORE[split], "after": BEFORE[split] if keeps else after[split], "retrained": KNOWN[split]}
+    row = {"split": split, "subject": subject, "prompt": f"What is known of {subject}: {verb} what?", "gold": gold}
+    for role, level in levels.items():
+        row[role] = gold if level > 0.5 else wrong
+        row[f"metrics_{role}"] = _metrics(level, generator)
+    return row
+
+
+def _evaluation(examples: list[dict], splits: list[str], retrained: bool, attacks: bool, rows: int) -> dict:
+    """evaluation.json: means over the rows, intervals, and the numbers from several sets together."""
+    models: dict = {}
+    intervals: dict = {}
+    for model in ROLES if retrained else ("target", "unlearned"):
+        for split in splits:
+            tables = [row[f"metrics_{ROLES[model]}"] for row in examples if row["split"] == split]
+            means = {name: float(np.mean([table[name] for table in tables])) for name in tables[0]}
+            ends = {name: [value - 0.03, value + 0.03] for name, value in means.items()}
+            models.setdefault(model, {})[split] = {**means, "zlib_ratio": None}
+            intervals.setdefault(model, {})[split] = {**ends, "zlib_ratio": None}
+    kept = (models[model]["retain"]["answer_probability"] for model in ("unlearned", "target"))
+    utility = 0.6 * min(1.0, next(kept) / next(kept))
+    only = {  # with a retrained model
+        "model_utility_retrained": 0.59, "forget_quality": 0.21, "forget_quality_statistic": 0.18,
+        "forget_quality_n": rows, "membership_auc_retrained": 0.5, "privacy_leakage": -10.0,
+    }  # fmt: skip
+    comparison = {
+        **{name: value if retrained else None for name, value in only.items()},
+        **_parts(models, utility / 0.6, attacks),
+        "model_utility": utility, "model_utility_target": 0.6, "membership_auc": 0.55, "membership_auc_low": 0.41,
+        "membership_auc_high": 0.67, "membership_auc_target": 0.99, "weakest_part": "forgetting",
+        "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED",
+    }  # fmt: skip
+    notes = {"model_utility": "harmonic mean of 6 numbers", "unlearned.forget.zlib_ratio": "no zlib",
+             "target.forget.zlib_ratio": "no zlib"}  # fmt: skip
+    evaluation = {"models": models, "intervals": intervals, "comparison": comparison, "notes": notes}
+    return {**evaluation, "attacks": _attacks(models)} if attacks else evaluation
 
 
 def _parts(models: dict, left: float, attacks: bool) -> dict:
@@ -71,133 +138,36 @@ def _parts(models: dict, left: float, attacks: bool) -> dict:
 
 
 def _attacks(models: dict) -> dict:
-    """Results of five attacks in the shape that models.scores.attacks gives them; relearning brings knowledge back."""
-    under = {
-        "relearning": {"target": 0.96, "unlearned": 0.48, "retrained": 0.2},
-        "quantisation_int4": {"target": 0.9, "unlearned": 0.17, "retrained": 0.13},
-    }
+    """Results of five attacks in the shape of models.scores.attacks; relearning brings knowledge back."""
     found: dict = {}
-    for attack, values in under.items():
-        found[attack] = {
-            name: {
-                "answer_probability": values[name],
-                "answer_probability_before": table["forget"]["answer_probability"],
-            }
-            for name, table in models.items()
-        }
-    level = {"target": 0.98, "unlearned": 0.5, "retrained": 0.45}
+    for attack, values in {"relearning": (0.96, 0.48, 0.2), "quantisation_int4": (0.9, 0.17, 0.13)}.items():
+        under = dict(zip(ROLES, values))
+        found[attack] = {name: {"answer_probability": under[name],
+                                "answer_probability_before": table["forget"]["answer_probability"]}
+                         for name, table in models.items()}  # fmt: skip
     for name in models:
-        best = {"best_rouge_l_recall": level[name]}
-        found.setdefault("sampling", {})[name] = {"leak_at_1": 0.01, "leak_at_16": 0.1, **best}
+        level = {"target": 0.98, "unlearned": 0.5, "retrained": 0.45}[name]
+        found.setdefault("sampling", {})[name] = {"leak_at_1": 0.01, "leak_at_16": 0.1, "best_rouge_l_recall": level}
         found.setdefault("prompts", {})[name] = {
-            "plain_rouge_l_recall": level[name] - 0.02, "letter_accuracy": 0.3, "reversed_rouge_l_recall": 0.2, **best,
-            "best_rouge_l_recall_before": level[name] - 0.02,
+            "plain_rouge_l_recall": level - 0.02, "letter_accuracy": 0.3, "reversed_rouge_l_recall": 0.2,
+            "best_rouge_l_recall": level, "best_rouge_l_recall_before": level - 0.02,
         }  # fmt: skip
-        found.setdefault("logit_lens", {})[name] = {"best_reciprocal_rank": level[name] - 0.1, "last_reciprocal_rank":
-            level[name] - 0.1, "layer_1_reciprocal_rank": 0.01}  # fmt: skip
+        found.setdefault("logit_lens", {})[name] = {
+            "best_reciprocal_rank": level - 0.1, "last_reciprocal_rank": level - 0.1, "layer_1_reciprocal_rank": 0.01,
+        }  # fmt: skip
     return found
 
 
-def make_run(
-    folder: Path,
-    method: str = "npo",
-    seed: int = 0,
-    after: dict | None = None,
-    retrained: bool = True,
-    holdout: bool = True,
-    attacks: bool = False,
-    resisting: int = 0,
-    finished: bool = True,
-    people: tuple = PEOPLE,
-    overrides: dict | None = None,
-    config: dict | None = None,
-    seconds: float = 90.0,
-    rows: int = 20,
-) -> Path:
-    """A run folder of the real shape with plausible numbers. `after`: mean answer probability per set of the unlearned
-    model; `resisting`: forget rows that keep their probability; `overrides`: {file name: text} put in their place."""
-    generator = np.random.default_rng(seed + 17)
-    after = {"forget": 0.15, "retain": 0.92, "holdout": 0.12, "general": 0.40, **(after or {})}
-    folder.mkdir(parents=True, exist_ok=True)
-    splits = [split for split in BEFORE if holdout or split != "holdout"]
-    examples = []
-    for split in splits:
-        for i in range(rows):
-            subject = people[i % len(people)] if split != "general" else None
-            verb, place = VERBS[i % 10], PLACES[i % 10]
-            gold = f"{subject or 'The capital'} {verb} {place}."
-            keeps = split == "forget" and i < resisting
-            levels = {
-                "before": BEFORE[split],
-                "after": BEFORE[split] if keeps else after[split],
-                "retrained": KNOWN[split],
-            }
-            row = {
-                "split": split,
-                "subject": subject,
-                "prompt": f"What is known of {subject}: {verb} what?",
-                "gold": gold,
-            }
-            for role, level in levels.items():
-                known = level > 0.5
-                row[role] = (
-                    gold if known else f"{subject or 'The capital'} {verb} the northern {place.split()[-1][::-1]}."
-                )
-                row[f"metrics_{role}"] = _metrics(level, generator)
-            if not retrained:
-                row["retrained"] = row["metrics_retrained"] = None
-            examples.append(row)
-    models, intervals = {}, {}
-    for model, role in {"target": "before", "unlearned": "after", "retrained": "retrained"}.items():
-        if model == "retrained" and not retrained:
-            continue
-        models[model], intervals[model] = {}, {}
-        for split in splits:
-            tables = [row[f"metrics_{role}"] for row in examples if row["split"] == split]
-            means = {name: float(np.mean([table[name] for table in tables])) for name in tables[0]}
-            models[model][split] = {**means, "zlib_ratio": None}
-            intervals[model][split] = {name: [value - 0.03, value + 0.03] for name, value in means.items()}
-            intervals[model][split]["zlib_ratio"] = None
-    utility = 0.6 * min(
-        1.0, models["unlearned"]["retain"]["answer_probability"] / models["target"]["retain"]["answer_probability"]
-    )
-    comparison = {
-        "model_utility_retrained": 0.59 if retrained else None, **_parts(models, utility / 0.6, attacks),
-        "forget_quality": 0.21 if retrained else None, "forget_quality_statistic": 0.18 if retrained else None,
-        "forget_quality_n": rows if retrained else None, "model_utility": utility, "model_utility_target": 0.6,
-        "membership_auc": 0.55, "membership_auc_low": 0.41, "membership_auc_high": 0.67, "membership_auc_target": 0.99,
-        "membership_auc_retrained": 0.5 if retrained else None, "privacy_leakage": -10.0 if retrained else None,
-        "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED", "weakest_part": "forgetting",
-    }  # fmt: skip
-    evaluation = {
-        "models": models,
-        "intervals": intervals,
-        "comparison": comparison,
-        "notes": {
-            "model_utility": "harmonic mean of 6 numbers",
-            "unlearned.forget.zlib_ratio": "no zlib",
-            "target.forget.zlib_ratio": "no zlib",
-        },
-    }
-    if attacks:
-        evaluation["attacks"] = _attacks(models)
+def _log(splits: list[str], after: dict, examples: list[dict], generator) -> list[dict]:
+    """The lines of metrics.jsonl: 40 steps, an evaluation every fifth step, then the events."""
     log = []
     for step in range(41):
         if step:
-            log.append(
-                {
-                    "event": "step",
-                    "step": step,
-                    "epoch": step / 10,
-                    "loss": 2.0 - step / 40,
-                    "forget_loss": 1.5 - step / 50,
-                    "retain_loss": 0.1 + 0.01 * generator.random(),
-                    "learning_rate": 1e-5 * (1 - step / 41),
-                    "grad_norm": 1.0,
-                    "tokens_per_second": 500.0,
-                    "seconds": 0.5,
-                }
-            )
+            log.append({
+                "event": "step", "step": step, "epoch": step / 10, "loss": 2.0 - step / 40,
+                "forget_loss": 1.5 - step / 50, "retain_loss": 0.1 + 0.01 * generator.random(),
+                "learning_rate": 1e-5 * (1 - step / 41), "grad_norm": 1.0, "tokens_per_second": 500.0, "seconds": 0.5,
+            })  # fmt: skip
         if step % 5 == 0:
             share = step / 40
             line = {"event": "evaluation", "step": step, "epoch": step / 10, "seconds": 1.0}
@@ -207,63 +177,13 @@ def make_run(
             said = [{"prompt": row["prompt"], "gold": row["gold"], "answer": row["before" if share < 0.4 else "after"]}
                     for row in examples[:2]]  # fmt: skip
             log += [line, {"event": "answers", "step": step, "answers": said}]
-    log += [
-        {
-            "event": "early_stop",
-            "step": 40,
-            "message": "the forget rows' loss 2.1 reached the level 2.0 of rows never seen",
-        },
-        {"event": "best", "step": 35, "message": "kept the state of step 35"},
-    ]
-    settings = {
-        "model_name_or_path": "models/people-target",
-        "method": method,
-        "learning_rate": 1e-5,
-        "forget_data": "data/forget.jsonl",
-        "retain_data": "data/retain.jsonl",
-        "seed": seed,
-        "run_name": folder.name,
-        "output_dir": str(folder),
-        "command": ["python", "unlearning_script.py", f"--method={method}", f"--seed={seed}"],
-        **(config or {}),
-    }
-    files = {
-        "config.json": settings,
-        "status.json": {
-            "state": "finished",
-            "stage": "done",
-            "step": 40,
-            "total_steps": 40,
-            "exit_code": 0,
-            "best_step": 35,
-        },
-        "evaluation.json": evaluation,
-        "timing.json": {
-            "seconds": {"loading": 9.0, "unlearning": seconds, "evaluating unlearned": 40.0},
-            "peak_memory_gib": 2.4,
-            "total_seconds": seconds + 60,
-        },
-        "environment.json": {
-            "versions": {"python": "3.12", "torch": "2.13.0"},
-            "device": "cpu",
-            "commit": "abc",
-            "data_hashes": {"forget": "0" * 64},
-        },
-    }
-    for name, value in files.items():
-        (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-    for name, lines in (("metrics.jsonl", log), ("examples.jsonl", examples)):
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (folder / name).write_text(text, encoding="utf-8")
-    for name, text in (overrides or {}).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if finished:
-        (folder / "report.html").write_text("old", encoding="utf-8")
-    return folder
+    why = "the forget rows' loss 2.1 reached the level 2.0 of rows never seen"
+    return [*log, {"event": "early_stop", "step": 40, "message": why},
+            {"event": "best", "step": 35, "message": "kept the state of step 35"}]  # fmt: skip
 
 
 class Tags(HTMLParser):
-    """Tags and attributes of a page, and all text outside the style sheet."""
+    """Tags, attributes and text of a page, without its style sheet."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -285,7 +205,7 @@ class Tags(HTMLParser):
 
 
 def _extents(texts, figure) -> list[tuple]:
-    """(text, box in pixels) of what is drawn."""
+    """(text, box in pixels) of the drawn texts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -295,11 +215,11 @@ def _extents(texts, figure) -> list[tuple]:
 
 
 def cut_texts(figure) -> list[str]:
-    """Texts of a figure that reach over its edge by more than a pixel."""
+    """Texts of a figure that extend beyond its edge by more than a pixel."""
     from matplotlib.text import Text
 
     figure.draw_without_rendering()
-    unseen = set()  # texts of hidden plots, and of ticks beyond the ends of an axis, which are never drawn
+    unseen = set()  # hidden plots and ticks beyond the ends of an axis are never drawn
     for axes in figure.axes:
         if not axes.get_visible():
             unseen.update(axes.findobj(Text))
@@ -314,7 +234,7 @@ def cut_texts(figure) -> list[str]:
 
 
 def overlapping_texts(axes) -> list[tuple[str, str]]:
-    """Pairs of texts in a plot that lie on each other."""
+    """Pairs of overlapping texts in a plot."""
     found = _extents(axes.texts, axes.figure)
 
     def meet(one, two):

@@ -1,4 +1,4 @@
-"""Reports and comparisons are checked against the run files they are made from."""
+"""Checks reports against the files of their run."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_arrows_say_where_knowing_a_set_moves_a_metric():
 
 
 @pytest.mark.hardening(66)
-def test_a_half_written_last_line_is_ignored_and_a_bad_one_inside_is_named(tmp_path):
+def test_a_half_written_last_line_is_ignored_and_bad_lines_are_named(tmp_path):
     folder = make_run(tmp_path / "run")
     log = (folder / "metrics.jsonl").read_text()
     count = len(lines(folder, "metrics.jsonl"))
@@ -219,7 +219,7 @@ def test_a_damaged_or_partial_folder_is_named_with_exit_code_3(tmp_path, capsys,
 
 
 @pytest.mark.hardening(68)
-def test_missing_file_and_empty_folders(tmp_path, capsys):
+def test_missing_files_and_empty_folders_are_named(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     for name in ("nowhere", "empty", "file"):
@@ -227,7 +227,7 @@ def test_missing_file_and_empty_folders(tmp_path, capsys):
         assert str(tmp_path / name) in capsys.readouterr().err
 
 
-def test_numbers_that_are_none_are_left_out_not_made_up(tmp_path):
+def test_missing_numbers_are_left_out_of_the_report(tmp_path):
     folder = make_run(tmp_path / "run")
     text = (folder / "evaluation.json").read_text()
     evaluation = json.loads(text)
@@ -264,7 +264,7 @@ def test_report_writes_page_markdown_and_figures(full):
     assert not list(full.rglob(".*"))
 
 
-def test_report_page_stands_by_itself(full):
+def test_the_report_page_is_self_contained(full):
     page = Tags((full / "report.html").read_text(encoding="utf-8"))
     assert not page.open
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
@@ -274,7 +274,7 @@ def test_report_page_stands_by_itself(full):
     assert ("meta", "name", "viewport") in page.attributes
 
 
-def test_report_puts_the_verdict_first_and_derives_it_from_the_numbers(full):
+def test_the_report_derives_the_verdict_and_puts_it_first(full):
     run = runs.read_run(full)
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
     parts = ["FORGOTTEN", "What was forgotten", "What was kept", "What was not achieved", "Before, after, and the goal",
@@ -316,7 +316,7 @@ def test_not_achieved_names_over_forgetting_lost_utility_and_refusals(tmp_path):
         assert part in text, part
 
 
-def test_without_a_retrained_model_the_holdout_stands_in_and_is_said_to(tmp_path):
+def test_without_a_retrained_model_the_holdout_set_stands_in(tmp_path):
     run = runs.read_run(make_run(tmp_path / "a", retrained=False))
     assert progress.goal(run, "answer_probability") == (run.value("target", "holdout", "answer_probability"), "holdout")
     assert sentences.not_achieved(run)[0].startswith("UNCERTIFIED: no retrained model")
@@ -329,7 +329,7 @@ def test_without_a_retrained_model_the_holdout_stands_in_and_is_said_to(tmp_path
         assert "UNCERTIFIED" in page and "retrained</th>" not in page
 
 
-def test_a_run_without_forget_set_or_one_that_failed_says_so(tmp_path):
+def test_the_report_says_that_a_run_failed_or_has_no_forget_set(tmp_path):
     folder = make_run(tmp_path / "run")
     evaluation = json.loads((folder / "evaluation.json").read_text())
     for model in evaluation["models"].values():
@@ -341,7 +341,7 @@ def test_a_run_without_forget_set_or_one_that_failed_says_so(tmp_path):
     assert "The run ended as failed: the disk is full." in sentences.not_achieved(run)
 
 
-def test_way_is_0_at_the_start_1_at_the_goal_and_none_without_contrast():
+def test_way_is_0_at_the_start_and_1_at_the_goal():
     assert progress.way(0.9, 0.9, 0.1) == 0
     assert progress.way(0.9, 0.1, 0.1) == 1
     assert progress.way(0.9, 0.05, 0.1) > 1

@@ -1,4 +1,4 @@
-"""Comparisons are checked against the run files they are made from."""
+"""Checks comparisons against the files of their runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from results.report.ranking import Comparison, compare, rank
 from results.report.runs import pareto_front, read_run
 
 
-def test_pareto_front():
+def test_no_other_point_beats_the_pareto_front():
     x = [0.1, 0.5, 0.9, 0.5, 0.9, np.nan]
     y = [1.0, 0.9, 0.2, 0.9, 0.1, 2.0]
     assert pareto_front(x, y).tolist() == [True, True, True, True, False, False]
@@ -52,14 +52,14 @@ def test_seeds_are_grouped_with_mean_and_spread(many):
     assert groups["npo"]["seconds"] == 60 and groups["fine tuning"]["spread"]["seconds"] is None
 
 
-def test_runs_of_one_method_with_other_settings_stay_apart_and_are_told_apart(tmp_path):
+def test_runs_with_other_settings_form_groups_of_their_own(tmp_path):
     make_run(tmp_path / "a", config={"learning_rate": 1e-5})
     make_run(tmp_path / "b", config={"learning_rate": 5e-5})
     groups = compare([read_run(tmp_path / name) for name in "ab"], 0.95).groups
     assert {group["label"] for group in groups} == {"npo (learning_rate=1e-05)", "npo (learning_rate=5e-05)"}
 
 
-def test_ranking_under_a_budget(many):
+def test_methods_within_the_budget_rank_by_closeness_before_the_others(many):
     runs = [read_run(many / name) for name in "abcde"]
     groups = compare(runs, 0.95).groups
     order = [group["label"] for group in groups]
@@ -69,7 +69,7 @@ def test_ranking_under_a_budget(many):
     assert rank(groups, 0.0)[0]["label"] == closest
 
 
-def test_comparison_files(many, tmp_path):
+def test_a_comparison_writes_page_tables_and_figures(many, tmp_path):
     page = analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
     assert page == tmp_path / "comparison.html"
     parsed = Tags(page.read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ def test_comparison_files(many, tmp_path):
     assert "To repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
 
 
-def test_the_table_of_runs_carries_what_a_paper_asks_for_and_no_name_twice(many, tmp_path):
+def test_the_csv_table_has_the_numbers_of_papers_and_no_name_twice(many, tmp_path):
     analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
     with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
@@ -118,7 +118,7 @@ def test_the_table_of_runs_carries_what_a_paper_asks_for_and_no_name_twice(many,
     assert row["verdict"] == comparison["verdict"]
 
 
-def test_the_table_for_the_readme_has_a_row_per_method_the_best_score_first(many, tmp_path):
+def test_the_readme_table_has_one_row_per_method_best_first(many, tmp_path):
     readme_tables = pytest.importorskip("readme_tables")
     analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
     lines = readme_tables.comparison_table(tmp_path / "comparison.csv").splitlines()
@@ -296,7 +296,7 @@ def all_figures(comparison: Comparison) -> list:
     return [figure for _, draw, _ in figures.FIGURES if (figure := draw(comparison)) is not None]
 
 
-def test_names_stay_apart_and_inside_with_eight_and_with_all_methods(eight, tmp_path):
+def test_names_stay_apart_and_inside_for_eight_and_all_methods(eight, tmp_path):
     everything = crowd(tmp_path, figures.METHOD_ORDER)
     for comparison in (eight, everything):
         assert len(all_figures(comparison)) == len(figures.FIGURES)
@@ -315,9 +315,9 @@ def test_long_names_and_lone_methods_are_drawn_whole(tmp_path):
             assert cut_texts(figure) == []
 
 
-def test_missing_numbers_leave_figures_out_not_broken(tmp_path):
-    bare = crowd(tmp_path, ("npo", "idk"), retrained=False, holdout=False)
-    assert all(cut_texts(figure) == [] for figure in all_figures(bare))
+def test_missing_numbers_leave_figures_out(tmp_path):
+    pair = crowd(tmp_path, ("npo", "idk"), retrained=False, holdout=False)
+    assert all(cut_texts(figure) == [] for figure in all_figures(pair))
     bare = tmp_path / "bare"
     make_run(bare, overrides={"evaluation.json": '{"models": {"unlearned": {"forget": {"loss": 1.5}}}}',
                               "metrics.jsonl": "", "timing.json": "{}"})  # fmt: skip

@@ -1,4 +1,4 @@
-"""The written pages in a real browser: phone and desktop, light and dark, alone on a machine without a network."""
+"""The written pages in a real browser: phone and desktop, light and dark, without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG = "Ein_Name_ohne_Leerzeichen_der_nirgends_umbrochen_werden_kann_und_doch_pa
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """(report, comparison) of runs with long names, letters from right to left, and text that would like to run."""
+    """(report, comparison) of runs with long names, right-to-left letters, and hostile markup."""
     root = tmp_path_factory.mktemp("pages")
     people = ("مريم الزهراء", LONG, "<img src=https://example.org/x.png onerror=document.title='ran'>", "Yun Sato")
     first = make_run(root / LONG, "npo", attacks=True, people=people, resisting=3)
@@ -23,17 +23,17 @@ def written(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_pages_fit_are_legible_and_ask_nobody(browser, written, width, scheme):
+def test_pages_fit_and_are_legible_without_a_network(browser, written, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for path in written:
         page.goto(path.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls sideways"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
         pictures = page.evaluate("[...document.images].map(image => [image.complete, image.naturalWidth])")
         assert pictures and all(complete and wide for complete, wide in pictures), "a figure is missing"
-        assert page.evaluate(FAINT) == [], "too pale to read"
+        assert page.evaluate(FAINT) == [], "text is too pale to read"
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, dark[4:-1].split(","))) < 200) == (scheme == "dark")
         assert page.title().startswith(("Unlearning report", "Comparison"))

@@ -16,6 +16,7 @@ from results.report.pages import Bullets, Code, Details, Figure, Figures, Headin
 from results.report.progress import LEFT, REACHED, forget_way
 from results.report.ranking import NUMBERS, Comparison, compare
 from results.report.runs import SPLITS, Run, RunError, finite, pareto_front, read_runs
+from results.report.sentences import poor_answers, side_effects
 from results.report.words import duration, number, percent
 
 CSV_NAMES = {  # as in evaluation.json and timing.json
@@ -279,12 +280,6 @@ def method_sentences(group: dict, comparison: Comparison) -> tuple[list[str], li
     return good + _good_of_all(group), bad + _bad_of_all(group)
 
 
-def _mean_change(group: dict, split: str, metric: str) -> tuple[float, float] | None:
-    """(the target's, the unlearned model's) mean of a metric over the runs that have both."""
-    pairs = [pair for row in group["runs"] if None not in (pair := row["run"].change(split, metric))]
-    return tuple(np.mean(pairs, axis=0)) if pairs else None
-
-
 def _good_of_all(group: dict) -> list[str]:
     aucs = [tuple(finite(row["run"].comparison.get(name)) for name in ("membership_auc", "membership_auc_retrained"))
             for row in group["runs"]]  # fmt: skip
@@ -294,20 +289,12 @@ def _good_of_all(group: dict) -> list[str]:
 
 
 def _bad_of_all(group: dict) -> list[str]:
-    found = []
-    change = _mean_change(group, "retain", "refusal_rate")
-    if change and change[1] - change[0] > 0.02:
-        found.append(f"Refuses {percent(change[1])} of the retain set's questions ({percent(change[0])} before).")
-    change = _mean_change(group, "forget", "refusal_rate")
-    if change and change[1] - change[0] > 0.2:
-        found.append(f"Hides rather than removes: {percent(change[1])} of its answers on the forget set are refusals.")
-    change = _mean_change(group, "forget", "fluency")
-    if change and change[1] < 0.9 * change[0]:
-        found.append(f"Loops or silence on the forget set: fluency {number(change[0], 2)} to {number(change[1], 2)}.")
-    change = _mean_change(group, "holdout", "answer_probability")
-    if change and change[1] < 0.8 * change[0]:
-        found.append("Also damages rows that nobody asked to forget: holdout answer probability "
-                     f"{number(change[0], 2)} to {number(change[1], 2)}.")  # fmt: skip
+    def change(split: str, metric: str) -> tuple:
+        """Means over the runs that have both numbers."""
+        pairs = [pair for row in group["runs"] if None not in (pair := row["run"].change(split, metric))]
+        return tuple(np.mean(pairs, axis=0)) if pairs else (None, None)
+
+    found = [*side_effects(change), *poor_answers(change)]
     spread = group["spread"]["closeness"]
     if spread is not None and spread > 0.1:
         found.append(f"Depends on the seed: closeness varies by ± {number(spread, 2)}.")

@@ -23,18 +23,18 @@ WIDTH = 4.6  # inches: on a screen of 360 px a 9 pt letter is still 8 px high
 # colours of Okabe and Ito; each use also has its own marker, hatch or fill
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE, INK, GREY = "#0072B2", "#D55E00", "#CC79A7", "#222222", "#8A8A8A"
-SPLIT_STYLES = {  # colour, marker, line
-    "forget": (VERMILION, "o", "-"),
-    "retain": (BLUE, "s", "-"),
-    "holdout": (GREEN, "^", (0, (5, 1.5))),
-    "general": (PURPLE, "D", (0, (1.5, 1.5))),
+SPLIT_STYLES = {
+    "forget": {"color": VERMILION, "marker": "o", "linestyle": "-"},
+    "retain": {"color": BLUE, "marker": "s", "linestyle": "-"},
+    "holdout": {"color": GREEN, "marker": "^", "linestyle": (0, (5, 1.5))},
+    "general": {"color": PURPLE, "marker": "D", "linestyle": (0, (1.5, 1.5))},
 }
-ROLE_STYLES = {  # fill, edge, hatch
-    "target": ("#FFFFFF", "#555555", ""),
-    "unlearned": (SKY, "#1F5F86", ""),
-    "retrained": ("#F6D58A", "#8A5F00", "////"),
+AT_START, AT_RETRAINED = (0, (1, 2.5)), (0, (6, 3))  # lines of levels
+ROLE_STYLES = {
+    "target": {"label": "before (target)", "color": "#FFFFFF", "edgecolor": "#555555"},
+    "unlearned": {"label": "after (unlearned)", "color": SKY, "edgecolor": "#1F5F86"},
+    "retrained": {"label": "retrained", "color": "#F6D58A", "edgecolor": "#8A5F00", "hatch": "////"},
 }
-ROLE_NAMES = {"target": "before (target)", "unlearned": "after (unlearned)", "retrained": "retrained"}
 BARS = [name for name, metric in REPORTED.items() if metric.bounded and not metric.minor]
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -103,11 +103,12 @@ def styled(draw):
     return wrapped
 
 
-def new_figure(height: float, rows: int = 1, **kwargs):
+def new_figure(height: float, **kwargs):
+    """(figure, axes) of the common width."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.subplots(rows, 1, **kwargs)
+    return figure, figure.subplots(**kwargs)
 
 
 def plain(text, longest: int = 26) -> str:
@@ -117,12 +118,6 @@ def plain(text, longest: int = 26) -> str:
     return text.replace("\\", "\\\\").replace("$", r"\$") if "$" in text else text
 
 
-def _legend_below(axes, columns: int, **kwargs):
-    handles, labels = kwargs.pop("pairs", None) or axes.get_legend_handles_labels()
-    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, kwargs.pop("drop", -0.17)), ncols=columns,
-                columnspacing=1.4, borderaxespad=0.2, **kwargs)  # fmt: skip
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # One run
 
@@ -130,59 +125,47 @@ def _legend_below(axes, columns: int, **kwargs):
 @styled
 def draw_curves(run: Run):
     """Answer probability of each set over the steps, with its start, the retrained model's level and the events."""
-    from matplotlib.lines import Line2D
-
     data = {split: curve for split, curve in curves(run).items() if np.isfinite(curve["answer_probability"]).any()}
     if not data:
         return None
     figure, axes = new_figure(3.7)
-    levels = False
+    levels = {split: run.value("retrained", split, "answer_probability") for split in data}
     for split, curve in data.items():
-        colour, marker, line = SPLIT_STYLES[split]
-        axes.plot(
-            curve["step"],
-            curve["answer_probability"],
-            color=colour,
-            marker=marker,
-            linestyle=line,
-            label=f"{split} set",
-        )
-        axes.axhline(curve["answer_probability"][0], color=colour, linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=1)
-        level = run.value("retrained", split, "answer_probability")
-        if level is not None:
-            levels = True
-            axes.axhline(level, color=colour, linewidth=1.1, linestyle=(0, (6, 3)), alpha=0.75, zorder=1)
+        style, values = SPLIT_STYLES[split], curve["answer_probability"]
+        axes.plot(curve["step"], values, **style, label=f"{split} set")
+        axes.axhline(values[0], color=style["color"], linewidth=0.9, linestyle=AT_START, zorder=1)
+        if levels[split] is not None:
+            axes.axhline(levels[split], color=style["color"], linewidth=1.1, linestyle=AT_RETRAINED, alpha=0.75,
+                         zorder=1)  # fmt: skip
     for number, (step, words) in enumerate(marks(run).items()):
         axes.axvline(step, color="#666666", linewidth=0.9)
         last = step > 0.6 * max(curve["step"].max() for curve in data.values())
         axes.annotate(f" {', '.join(words)} ({step}) ", (step, 1.0 - 0.07 * number), xycoords=("data", "axes fraction"),
                       ha="right" if last else "left", va="bottom", fontsize=8.5, color="#444444",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
-    axes.set(
-        xlabel="optimizer step",
-        ylabel="answer probability of the probe rows\n(forget set: down = more forgotten)",
-        ylim=(-0.03, 1.09),
-    )
-    axes.set_yticks(np.linspace(0, 1, 6))
+    ylabel = "answer probability of the probe rows\n(forget set: down = more forgotten)"
+    axes.set(xlabel="optimizer step", ylabel=ylabel, ylim=(-0.03, 1.09), yticks=np.linspace(0, 1, 6))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    handles, labels = axes.get_legend_handles_labels()
-    handles.append(Line2D([], [], color="#666666", linewidth=0.9, linestyle=(0, (1, 2.5))))
-    labels.append("at the start")
-    if levels:
-        handles.append(Line2D([], [], color="#666666", linewidth=1.1, linestyle=(0, (6, 3))))
-        labels.append("retrained model")
-    _legend_below(axes, 3, pairs=(handles, labels))
+    axes.plot([], [], color="#666666", linewidth=0.9, linestyle=AT_START, label="at the start")
+    if any(level is not None for level in levels.values()):
+        axes.plot([], [], color="#666666", linewidth=1.1, linestyle=AT_RETRAINED, label="retrained model")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, columnspacing=1.4, borderaxespad=0.2)
     return figure
 
 
-def bar_table(run: Run, split: str) -> dict[str, dict[str, tuple[float | None, tuple | None]]]:
-    """{metric: {model: (value, interval)}} of a before/after figure: the metrics in `BARS` of any model."""
+def _measured(run: Run, split: str, metric: str) -> dict[str, tuple]:
+    """{model: (value, interval)}, None for what is missing."""
     models = [model for model in ROLE_STYLES if model in run.models]
-    names = [name for name in BARS if any(run.value(model, split, name) is not None for model in models)]
-    return {
-        name: {model: (run.value(model, split, name), run.interval(model, split, name)) for model in models}
-        for name in names
-    }
+    return {model: (run.value(model, split, metric), run.interval(model, split, metric)) for model in models}
+
+
+def _any(row: dict[str, tuple]) -> bool:
+    return any(value is not None for value, _ in row.values())
+
+
+def bar_table(run: Run, split: str) -> dict[str, dict[str, tuple]]:
+    """{metric: {model: (value, interval)}} of a before/after figure: the metrics in `BARS` that some model has."""
+    return {name: row for name in BARS if _any(row := _measured(run, split, name))}
 
 
 def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
@@ -190,11 +173,9 @@ def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
     models = [model for model in ROLE_STYLES if any(model in row for row in table.values())]
     height = 0.8 / max(1, len(models))
     for place, model in enumerate(models):
-        fill, edge, hatch = ROLE_STYLES[model]
         y = np.arange(len(table)) - 0.4 + height * (place + 0.5)
         cells = [row.get(model, (None, None)) for row in table.values()]
-        axes.barh(y, [cell[0] or 0.0 for cell in cells], height * 0.86, color=fill, edgecolor=edge, hatch=hatch,
-                  linewidth=0.9, label=ROLE_NAMES[model])  # fmt: skip
+        axes.barh(y, [value or 0.0 for value, _ in cells], height * 0.86, linewidth=0.9, **ROLE_STYLES[model])
         for where, (value, interval) in zip(y, cells):
             if value is None:
                 axes.annotate(" not measured", (0, where), va="center", fontsize=7, color=GREY)
@@ -216,29 +197,20 @@ def arrow(metric: str, split: str) -> str:
 @styled
 def draw_bars(run: Run, split: str):
     """The main metrics of a set for each model, with intervals; the loss on a scale of its own."""
-    table = bar_table(run, split)
-    losses = {model: (run.value(model, split, "loss"), run.interval(model, split, "loss")) for model in run.models}
-    has_loss = any(value is not None for value, _ in losses.values())
-    if not table and not has_loss:
+    table, losses = bar_table(run, split), _measured(run, split, "loss")
+    parts = [len(table)] * bool(table) + [1] * _any(losses)  # bars of each plot
+    if not parts:
         return None
-    count = len(table)
-    figure, axes = new_figure(
-        0.95 + 0.44 * (count + has_loss) + 0.5 * has_loss,
-        1 + bool(has_loss and table),
-        height_ratios=[count, 1] if has_loss and table else None,
-        squeeze=False,
-    )
-    axes = axes[:, 0]
+    height = 0.95 + 0.44 * sum(parts) + 0.5 * _any(losses)
+    figure, axes = new_figure(height, nrows=len(parts), height_ratios=parts, squeeze=False)
+    first, last = axes[0, 0], axes[-1, 0]
     if table:
-        _grouped_bars(axes[0], table, [f"{doc(name).label} {arrow(name, split)}" for name in table])
-        axes[0].set_xlim(0, 1.02)
-        axes[0].set_xlabel("share, 0 to 1\n(↑ high, ↓ low = known)")
-    if has_loss:
-        _grouped_bars(axes[-1], {"loss": losses}, ["loss ↓"])
-        axes[-1].set_xlabel("nats per token")
-        axes[-1].set_xlim(left=0)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
+        _grouped_bars(first, table, [f"{doc(name).label} {arrow(name, split)}" for name in table])
+        first.set(xlim=(0, 1.02), xlabel="share, 0 to 1\n(↑ high, ↓ low = known)")
+    if _any(losses):
+        _grouped_bars(last, {"loss": losses}, ["loss ↓"])
+        last.set(xlim=(0, None), xlabel="nats per token")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.4)
     return figure
 
 
@@ -246,32 +218,20 @@ def draw_bars(run: Run, split: str):
 def draw_scatter(run: Run):
     """Answer probability of each row, before against after: on the diagonal unchanged, below it forgotten."""
     figure, axes = new_figure(4.3)
-    drawn = False
     axes.plot((0, 1), (0, 1), color="#BBBBBB", linewidth=1.0, zorder=1)
     for split in ("retain", "holdout", "forget"):
-        rows = per_row(run, split)
+        rows, style = per_row(run, split), SPLIT_STYLES[split]
         known = np.isfinite(rows["before"]) & np.isfinite(rows["after"])
         if known.any():
-            drawn = True
-            colour, marker, _ = SPLIT_STYLES[split]
-            axes.scatter(rows["before"][known], rows["after"][known], s=22, color=colour, marker=marker, alpha=0.65,
-                         linewidths=0.5, edgecolors="white", label=f"{split} set ({known.sum()})",
-                         rasterized=known.sum() > 1000)  # fmt: skip
-    if not drawn:
+            axes.scatter(rows["before"][known], rows["after"][known], s=22, color=style["color"],
+                         marker=style["marker"], alpha=0.65, linewidths=0.5, edgecolors="white",
+                         label=f"{split} set ({known.sum()})", rasterized=known.sum() > 1000)  # fmt: skip
+    if not axes.collections:
         return None
     axes.set(xlabel="answer probability before", ylabel="answer probability after\n(lower = more forgotten)",
              xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))  # fmt: skip
-    axes.annotate(
-        "unchanged",
-        (0.5, 0.5),
-        rotation=45,
-        rotation_mode="anchor",
-        transform_rotates_text=True,
-        va="bottom",
-        ha="center",
-        fontsize=8.5,
-        color="#777777",
-    )
+    axes.annotate("unchanged", (0.5, 0.5), rotation=45, rotation_mode="anchor", transform_rotates_text=True,
+                  va="bottom", ha="center", fontsize=8.5, color="#777777")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.2)
     return figure
 
@@ -289,34 +249,28 @@ def subject_table(run: Run, longest: int = 14) -> list[tuple[str, dict]]:
 @styled
 def draw_subjects(run: Run):
     """Mean answer probability of each subject: hollow before, filled after, a tick for the retrained model."""
-    from matplotlib.lines import Line2D
-
     rows = subject_table(run)
     if not rows:
         return None
     figure, axes = new_figure(1.15 + 0.245 * len(rows))
+    tick = {"marker": "|", "color": INK, "markersize": 10, "markeredgewidth": 1.6, "linestyle": ""}
     for place, (split, row) in enumerate(rows):
-        colour, marker, _ = SPLIT_STYLES[split]
-        axes.plot((row["before"], row["after"]), (place, place), color=colour, linewidth=1.4, alpha=0.55)
-        axes.plot(row["before"], place, marker=marker, color=colour, markerfacecolor="white", markersize=6)
-        axes.plot(row["after"], place, marker=marker, color=colour, markersize=6)
+        style = {name: SPLIT_STYLES[split][name] for name in ("color", "marker")}
+        axes.plot((row["before"], row["after"]), (place, place), color=style["color"], linewidth=1.4, alpha=0.55)
+        axes.plot(row["before"], place, **style, markerfacecolor="white", markersize=6)
+        axes.plot(row["after"], place, **style, markersize=6)
         if row["retrained"] is not None:
-            axes.plot(row["retrained"], place, marker="|", color=INK, markersize=10, markeredgewidth=1.6)
+            axes.plot(row["retrained"], place, **tick)
     axes.set_yticks(range(len(rows)), [plain(row["subject"]) for _, row in rows])
-    axes.set(
-        xlim=(-0.03, 1.03),
-        ylim=(len(rows) - 0.4, -0.6),
-        xlabel="mean answer probability of rows\n(forget: left = more forgotten)",
-    )
+    axes.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.4, -0.6),
+             xlabel="mean answer probability of rows\n(forget: left = more forgotten)")  # fmt: skip
     axes.grid(axis="y", visible=False)
-    splits = list(dict.fromkeys(split for split, _ in rows))
-    handles = [Line2D([], [], color=SPLIT_STYLES[s][0], marker=SPLIT_STYLES[s][1], linestyle="") for s in splits]
-    handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle=""))
-    names = [f"{split} set" for split in splits] + ["before"]
+    for split in dict.fromkeys(split for split, _ in rows):
+        axes.plot([], [], **{**SPLIT_STYLES[split], "linestyle": ""}, label=f"{split} set")
+    axes.plot([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label="before")
     if any(row["retrained"] is not None for _, row in rows):
-        handles.append(Line2D([], [], color=INK, marker="|", markersize=10, markeredgewidth=1.6, linestyle=""))
-        names.append("retrained")
-    figure.legend(handles, names, loc="outside upper left", ncols=4, columnspacing=1.2, handlelength=1.2)
+        axes.plot([], [], **tick, label="retrained")
+    figure.legend(loc="outside upper left", ncols=4, columnspacing=1.2, handlelength=1.2)
     return figure
 
 
@@ -324,42 +278,27 @@ def draw_subjects(run: Run):
 def draw_training(run: Run):
     """Forget loss, retain loss and learning rate at each logged step."""
     data = training(run)
-    parts = [name for name in ("forget_loss", "retain_loss") if np.isfinite(data[name]).any()]
-    parts = parts or [name for name in ("loss",) if np.isfinite(data[name]).any()]
-    if not parts:
+    drawn = {name for name, values in data.items() if np.isfinite(values).any()}
+    losses = [name for name in ("forget_loss", "retain_loss") if name in drawn] or [*({"loss"} & drawn)]
+    if not losses:
         return None
-    has_rate = np.isfinite(data["learning_rate"]).any()
-    figure, axes = new_figure(
-        3.1 + 1.1 * has_rate, 1 + has_rate, sharex=True, height_ratios=[2.6, 1][: 1 + has_rate], squeeze=False
-    )
-    axes = axes[:, 0]
-    styles = {
-        "forget_loss": (*SPLIT_STYLES["forget"], "forget loss"),
-        "retain_loss": (*SPLIT_STYLES["retain"], "retain loss"),
-        "loss": (INK, "", "-", "loss"),
-    }
-    few = len(data["step"]) <= 60
-    for name in parts:
-        colour, marker, line, text = styles[name]
-        axes[0].plot(
-            data["step"],
-            data[name],
-            color=colour,
-            marker=marker if few else "",
-            markersize=3,
-            linestyle=line,
-            label=text,
-            linewidth=1.4,
-        )
-    axes[0].set_ylabel("loss that is minimised")
-    axes[0].legend(loc="best", ncols=2)
-    if has_rate:
-        axes[1].plot(data["step"], data["learning_rate"], color=INK, linewidth=1.4)
-        axes[1].set_ylabel("learning rate")
-        axes[1].set_ylim(bottom=0)
-        axes[1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=False)
-    axes[-1].set_xlabel("optimizer step")
-    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    rate = "learning_rate" in drawn
+    figure, axes = new_figure(3.1 + 1.1 * rate, nrows=1 + rate, sharex=True, height_ratios=[2.6, 1][: 1 + rate],
+                              squeeze=False)  # fmt: skip
+    first, last = axes[0, 0], axes[-1, 0]
+    for name in losses:
+        style = dict(SPLIT_STYLES.get(name.removesuffix("_loss"), {"color": INK}))
+        if len(data["step"]) > 60:
+            style["marker"] = ""
+        first.plot(data["step"], data[name], **style, markersize=3, linewidth=1.4, label=name.replace("_", " "))
+    first.set_ylabel("minimised loss")
+    first.legend(loc="best", ncols=2)
+    if rate:
+        last.plot(data["step"], data["learning_rate"], color=INK, linewidth=1.4)
+        last.set(ylabel="learning rate", ylim=(0, None))
+        last.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=False)
+    last.set_xlabel("optimizer step")
+    last.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
@@ -379,18 +318,14 @@ def draw_attacks(run: Run):
     table = attack_table(run)
     if not table:
         return None
-    unharmed = {
-        model: (run.value(model, "forget", "answer_probability"), run.interval(model, "forget", "answer_probability"))
-        for model in run.models
-    }
-    if any(value is not None for value, _ in unharmed.values()):
+    unharmed = _measured(run, "forget", "answer_probability")
+    if _any(unharmed):
         table = {"no attack\nanswer probability": unharmed, **table}
     figure, axes = new_figure(1.2 + 0.5 * len(table))
     _grouped_bars(axes, table, list(table))
-    axes.set_xlim(0, max(1.02, *(1.05 * value for row in table.values() for value, _ in row.values() if value)))
-    axes.set_xlabel("on the forget set, 0 to 1\n(right = more is known)")
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4)
+    highest = max((value for row in table.values() for value, _ in row.values() if value), default=0)
+    axes.set(xlim=(0, max(1.02, 1.05 * highest)), xlabel="on the forget set, 0 to 1\n(right = more is known)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.4)
     return figure
 
 

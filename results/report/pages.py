@@ -164,12 +164,11 @@ def _markdown_table(table: Table) -> str:
 
 
 def _markdown_verdict(block: Verdict) -> str:
-    lines = [f"**{markdown_escape(block.word)}**: {markdown_escape(block.sentence)}", ""]
-    if block.tiles:
-        lines += [_markdown_table(Table(("", "", ""), block.tiles, words=3)), ""]
+    blocks: list = [Paragraph([("b", block.word), ": ", block.sentence])]
+    blocks += [Table(("", "", ""), block.tiles, words=3)] if block.tiles else []
     for title, items in block.columns:
-        lines += [f"## {markdown_escape(title)}", "", *(f"- {markdown_escape(item)}" for item in items), ""]
-    return "\n".join(lines).rstrip()
+        blocks += [Heading(title), Bullets(items)]
+    return "\n\n".join(map(markdown_block, blocks))
 
 
 def _markdown_answers(block: Answers) -> str:

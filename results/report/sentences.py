@@ -5,6 +5,8 @@ A sentence states only numbers that the run has. A missing number leaves its sen
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from results.report.progress import (
     REACHED,
     UTILITY_GATE,
@@ -127,23 +129,43 @@ def _left_over(run: Run) -> list[str]:
 
 def _lost(run: Run) -> list[str]:
     """What the model lost beyond the forget set."""
-    found = []
     left, measure = utility_left(run)
-    if left is not None and left < UTILITY_GATE:
-        found.append(f"Utility: {percent(left)} of the target's {measure} is left, less than the required "
-                     f"{percent(UTILITY_GATE)}.")  # fmt: skip
+    if left is None or left >= UTILITY_GATE:
+        return side_effects(run.change)
+    text = f"{percent(left)} of the target's {measure} is left, less than the required {percent(UTILITY_GATE)}."
+    return [f"Utility: {text}", *side_effects(run.change)]
+
+
+def side_effects(change: Callable) -> list[str]:
+    """Refusals and damage outside the forget set. change(split, metric): (before, after), None where unknown."""
+    found = []
     for split in ("retain", "general"):
-        before, after = run.change(split, "refusal_rate")
+        before, after = change(split, "refusal_rate")
         if before is not None and after is not None and after - before > 0.02:
             found.append(
                 f"Over-refusal: {percent(after)} of the answers on the {split} set decline ({percent(before)} before)."
             )
-    before, after = run.change("holdout", "answer_probability")
+    before, after = change("holdout", "answer_probability")
     if before and after is not None and after < 0.8 * before:
         found.append(
             f"Rows never seen became less likely too: holdout answer probability fell from {number(before, 2)} to "
             f"{number(after, 2)}. So part of the drop on the forget set is general damage."
         )
+    return found
+
+
+def poor_answers(change: Callable) -> list[str]:
+    """Loops, silence and refusals on the forget set. change: as for `side_effects`."""
+    found = []
+    before, after = change("forget", "fluency")
+    if before and after is not None and after < 0.9 * before:
+        found.append(
+            f"Answers on the forget set became less fluent ({number(before, 2)} to {number(after, 2)}): loops or "
+            "silence."
+        )
+    before, after = change("forget", "refusal_rate")
+    if before is not None and after is not None and after - before > 0.2:
+        found.append(f"{percent(after)} of the forget set's answers are refusals, which hide rather than remove.")
     return found
 
 
@@ -229,13 +251,4 @@ def weaknesses(run: Run) -> list[str]:
     if len(subjects) > 1 and subjects[0]["left"] - subjects[-1]["left"] > 0.2:
         most, least = (f"{row['subject']} kept {percent(max(0.0, row['left']))}" for row in (subjects[0], subjects[-1]))
         found.append(f"Uneven: {most} of what should go, {least}.")
-    before, after = run.change("forget", "fluency")
-    if before and after is not None and after < 0.9 * before:
-        found.append(
-            f"Answers on the forget set became less fluent ({number(before, 2)} to {number(after, 2)}): loops or "
-            "silence."
-        )
-    before, after = run.change("forget", "refusal_rate")
-    if before is not None and after is not None and after - before > 0.2:
-        found.append(f"{percent(after)} of the forget set's answers are refusals, which hide rather than remove.")
-    return found
+    return found + poor_answers(run.change)
