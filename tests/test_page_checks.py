@@ -13,9 +13,11 @@ import unlearning_script as runner
 from data import uploads
 from data.columns import DataError
 from data.uploads import InputError
-from results.page import live, methods, requests, verdicts
+from results.page import live, methods, requests, verdicts, watching
 from results.page.desk import PROJECT, Desk
-from results.page.tabs.runs import deletion_told
+from results.page.jobs import JobQueue
+from results.page.tabs.runs import deletion_told, newest_first
+from results.page.wiring import finished
 from results.report import words
 
 
@@ -276,6 +278,32 @@ def test_deleting_stays_inside(desk, project):
     desk.delete(request_of(), ["mine"])
     assert not (project / "models" / "mine").exists() and not (project / "results" / "mine").exists()
     assert desk.queue.get(job.id) is None
+
+
+def test_a_run_of_the_old_place_is_listed_opened_and_deleted(project, monkeypatch):
+    for name, folder in {"PROJECT": ".", "RUNS": "results/runs", "SAVED": "models/saved"}.items():
+        monkeypatch.setattr(f"results.page.desk.{name}", project / folder)
+    for folder in ("results/old", "results/runs/new", "results/examples/shown", "models/old", "models/saved/new"):
+        (project / folder).mkdir(parents=True)
+        config = {"method": "npo", "model_output_dir": str(project / "models/old")} if folder == "results/old" else {}
+        (project / folder / "config.json").write_text(json.dumps(config))
+    for name in ("evaluation.json", "report.html"):
+        (project / "results/old" / name).write_text("{}")
+    queue = JobQueue(project / "results/runs", project).start()
+    try:
+        desk = Desk(queue)
+        runs = desk.runs(request_of())
+        assert set(runs) == {"old", "new"} and set(newest_first(runs)) == set(runs) and finished(runs) == ["old"]
+        assert watching.run_row("old", *runs["old"])[:3] == ["Finished", "old", "npo"]
+        opened = desk.job(request_of(), "run:old")
+        assert (opened.name, opened.state, opened.folder) == ("old", "finished", str(project / "results/old"))
+        assert desk.model_of(*runs["old"]) == project / "models/old"
+        assert desk.delete(request_of(), ["old"]) == ["old"]
+    finally:
+        queue.close()
+    assert list(desk.runs(request_of())) == ["new"]
+    assert sorted(path.name for path in (project / "models").iterdir()) == ["saved"]
+    assert sorted(path.name for path in (project / "results").iterdir()) == ["examples", "runs"]
 
 
 def test_deleting_warns_about_runs_that_continued_from_it(desk, project):

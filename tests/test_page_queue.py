@@ -131,6 +131,23 @@ def test_a_job_that_ended_without_a_server_is_judged_by_its_folder(project):
         queue.close()
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_jobs_of_the_old_place_move_once_with_a_note(project, capsys, taken):
+    old, new = project / "results" / ".queue", project / "results" / "runs" / ".queue"
+    old.mkdir()
+    job = Job("old", 1, "unlearn", "old", ["python", "x.py"], "results/old", state="finished")
+    (old / "00000001-old.json").write_text(json.dumps(vars(job)))
+    if taken:
+        new.mkdir(parents=True)
+    queue = JobQueue(project / "results" / "runs", project).start()
+    try:
+        assert [job.name for job in queue.jobs()] == ([] if taken else ["old"])
+        assert old.exists() == taken
+        assert (f"the jobs of {old} are now in {new}" in capsys.readouterr().out) == (not taken)
+    finally:
+        queue.close()
+
+
 def test_two_servers_cannot_serve_one_folder(queue, project):
     with pytest.raises(QueueError, match="already"):
         JobQueue(project / "results", project).start()

@@ -16,7 +16,6 @@ import select
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 TIME_LIMIT = 180.0  # seconds for a question, loading included
@@ -74,34 +73,31 @@ class Asker:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        process, late = self._process, threading.Event()
+
+        def give_up():
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self.time_limit, give_up)
+        timer.start()
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            line = self._read_line()
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
         except OSError:
             line = b""
-        if not line:
+        finally:
+            timer.cancel()
+        if not line.endswith(b"\n"):
             self.close()
+            if late.is_set():
+                raise AskError(f"no answer within {self.time_limit:.0f} s: the model may be too large for this machine")
             raise AskError("the model could not answer: its process ended, usually because memory ran out")
         reply = json.loads(line)
         if "error" in reply:
             raise AskError(reply["error"])
         return reply
-
-    def _read_line(self) -> bytes:
-        """One line from the child, within the time limit."""
-        deadline, line = time.monotonic() + self.time_limit, b""
-        descriptor = self._process.stdout.fileno()
-        while not line.endswith(b"\n"):
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                self.close()
-                raise AskError(f"no answer within {self.time_limit:.0f} s: the model may be too large for this machine")
-            piece = os.read(descriptor, 65_536)
-            if not piece:
-                return b""
-            line += piece
-        return line
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -205,14 +205,14 @@ class Desk:
             given["ledger"] = self._short(self.ledger(request))
         name = str(folder.relative_to(self.results))
         given |= {"output_dir": self._short(folder), "model_output_dir": self._short(self.models / name)}
+        details = {"method": given["method"], "model": model}
+        return self._submit(request, "unlearn", name, given, details, model_folder=given["model_output_dir"])
+
+    def _submit(self, request, kind: str, name: str, given: dict, details: dict, **more) -> Job:
+        script = "unlearning_script.py" if kind == "unlearn" else "evaluation_metrics.py"
+        argv = ["python", script, *_flags(given)]
         return self.queue.submit(
-            "unlearn",
-            name,
-            ["python", "unlearning_script.py", *_flags(given)],
-            self._short(folder),
-            owner=self.owner(request),
-            model_folder=given["model_output_dir"],
-            details={"method": given["method"], "model": model},
+            kind, name, argv, given["output_dir"], owner=self.owner(request), details=details, **more
         )
 
     def _inputs(self, form: dict, examples, inputs: Path) -> dict[str, str]:
@@ -313,14 +313,9 @@ class Desk:
         return self._measure(request, self._new_folder("", "requests-tested-again"), given)
 
     def _measure(self, request, folder: Path, given: dict) -> Job:
-        return self.queue.submit(
-            "evaluate",
-            folder.name,
-            ["python", "evaluation_metrics.py", *_flags({**given, "output_dir": self._short(folder)})],
-            self._short(folder),
-            owner=self.owner(request),
-            details={"method": "evaluation", "model": given["model_name_or_path"]},
-        )
+        details = {"method": "evaluation", "model": given["model_name_or_path"]}
+        given = {**given, "output_dir": self._short(folder)}
+        return self._submit(request, "evaluate", folder.name, given, details)
 
     # -- recorded requests
 

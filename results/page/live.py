@@ -10,7 +10,7 @@ from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 from results.page import requests, verdicts, watching
 from results.page.jobs import Job, has_checkpoint
-from results.page.wiring import HIDDEN, PRIVATE, QUIET, TABLE, Page, gr, told
+from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, command_line, gr, table, told
 from results.report.runs import RunError, read_run
 
 TICK = 1.0  # seconds between looks at a running job
@@ -66,21 +66,16 @@ class Live:
                     before = gr.Textbox(label="Answer before", **text)
                     now = gr.Textbox(label="Answer now", elem_classes="now", **text)
             self.boxes.append((box, asked, before, now))
-        self.answers = gr.Dataframe(
-            headers=watching.ANSWER_HEADERS, label="All questions asked during the run", visible=False, max_height=340,
-            **TABLE,
-        )  # fmt: skip
+        label = "All questions asked during the run"
+        self.answers = table(watching.ANSWER_HEADERS, label, visible=False, max_height=340)
 
     def _search(self):
         with gr.Column(visible=False) as self.search:
             self.searched = gr.Textbox(label="Search for the best method", interactive=False, lines=2)
             with gr.Accordion("All trials", open=False):
-                self.trials = gr.Dataframe(
-                    headers=watching.TRIAL_HEADERS,
-                    max_height=300,
-                    label="Trials, newest first",
-                    column_widths=["10%", "20%", "15%", "13%", "14%", "28%"],
-                    **TABLE,
+                widths = ["10%", "20%", "15%", "13%", "14%", "28%"]
+                self.trials = table(
+                    watching.TRIAL_HEADERS, "Trials, newest first", max_height=300, column_widths=widths
                 )
 
     def _curves(self):
@@ -97,26 +92,14 @@ class Live:
                 **PLOT,
             )
             with gr.Accordion("These numbers as a table", open=False):
-                self.table = gr.Dataframe(
-                    headers=watching.CURVE_HEADERS,
-                    max_height=300,
-                    label="Probability of the answers and loss, per set",
-                    **TABLE,
-                )
+                label = "Probability of the answers and loss, per set"
+                self.table = table(watching.CURVE_HEADERS, label, max_height=300)
             with gr.Accordion("Training loss", open=False):
                 self.losses = gr.LinePlot(y="loss", height=350, y_title="loss", label="Training loss per step", **PLOT)
 
     def _log(self):
         with gr.Accordion("Log and command", open=False) as self.logs:
-            self.command = gr.Code(
-                label="The command that ran",
-                lines=1,
-                elem_id="command-ran",
-                language="shell",
-                interactive=False,
-                wrap_lines=True,
-                buttons=["copy"],
-            )
+            self.command = command_line("The command that ran", "command-ran")
             self.log = gr.Textbox(
                 label="Last lines of the log", lines=12, max_lines=16, interactive=False, autoscroll=True, elem_id="log"
             )

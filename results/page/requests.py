@@ -7,7 +7,7 @@ from pathlib import Path
 from models.requests import ledger, retest
 from models.requests.ledger import LedgerError
 from models.store.folders import read_json_or_empty
-from results.page.wiring import QUIET, TABLE, Page, gr, told
+from results.page.wiring import QUIET, Page, gr, table, told
 
 HEADERS = ["Request", "Time (UTC)", "Run", "Method", "Rows", "Verdict", "Continues", "Latest test"]
 NONE_YET = "No request is recorded yet. Each finished run adds a line: time, method and result, never the content."
@@ -20,12 +20,8 @@ class Requests:
         self.page, self.desk = page, page.desk
         with gr.Accordion("Deletion requests (ledger)", open=False):
             self.chain = gr.Textbox(label="Is the record intact?", interactive=False, lines=2)
-            self.table = gr.Dataframe(
-                headers=HEADERS,
-                max_height=360,
-                label="Every request: time, run, method and result, never the content",
-                **TABLE,
-            )
+            label = "Every request: time, run, method and result, never the content"
+            self.table = table(HEADERS, label, max_height=360)
             self.again = gr.Button("Retest all requests", min_width=200)
             gr.Markdown(
                 "Asks the newest model about everything it was made to forget, and reports what came back.",

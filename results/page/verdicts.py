@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 
-from results.page.wiring import TABLE, gr
+from results.page.wiring import table
 from results.report import progress, sentences, words
 from results.report.runs import finite
 
@@ -28,12 +28,7 @@ HARDLY_KNOWN = ("It hardly knew this before",
     "numbers and answers below.")
 # fmt: on
 TONES = {"FORGOTTEN": "good", "COLLAPSED": "bad"}  # colours of the card; all other verdicts are "unsure"
-SPLIT_NAMES = {
-    "forget": "To forget",
-    "retain": "To keep",
-    "holdout": "Never seen",
-    "general": "General knowledge",
-}
+SPLIT_NAMES = {"forget": "To forget", "retain": "To keep", "holdout": "Never seen", "general": "General knowledge"}
 
 
 def chance(value) -> str:
@@ -129,11 +124,11 @@ def number_rows(evaluation: dict) -> list[list[str]]:
 
 def _rows(title: str, tables: list[dict], intervals=({}, {}, {})) -> list[list[str]]:
     rows = []
-    for metric in words.metric_order({name for table in tables for name in table}):
+    for metric in words.metric_order({name for found in tables for name in found}):
         cells = []
-        for table, ends in zip(tables, intervals):
+        for found, ends in zip(tables, intervals):
             around = " [{}, {}]".format(*map(words.number, ends[metric][:2])) if ends.get(metric) else ""
-            cells.append(words.number(table.get(metric)) + around)
+            cells.append(words.number(found.get(metric)) + around)
         rows.append([title, words.doc(metric).label, *cells])
     return rows
 
@@ -146,10 +141,5 @@ def _tables(value) -> dict[str, dict]:
 
 def numbers_table():
     """The component that shows `number_rows`."""
-    return gr.Dataframe(
-        headers=["Set", "Metric", "Before", "After", "Never saw it"],
-        max_height=520,
-        label="Metrics per set, 95 % interval in brackets",
-        show_search="search",
-        **TABLE,
-    )
+    headers = ["Set", "Metric", "Before", "After", "Never saw it"]
+    return table(headers, "Metrics per set, 95 % interval in brackets", max_height=520, show_search="search")

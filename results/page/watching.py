@@ -47,6 +47,7 @@ STATES = {
     "interrupted": "Interrupted",
 }
 LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
+KEPT = 32
 
 
 def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
@@ -79,7 +80,6 @@ class Trace:
     evaluations: list[dict] = field(default_factory=list)
     first_answers: dict = field(default_factory=dict)
     last_answers: dict = field(default_factory=dict)
-    events: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def take(self, record: dict) -> None:
@@ -95,15 +95,13 @@ class Trace:
         elif kind == "answers" and isinstance(record.get("answers"), list):
             self.first_answers = self.first_answers or record
             self.last_answers = record
-        elif kind in ("best", "early_stop", "collapse", "scaled"):
-            self.events.append(str(record.get("message") or kind))
 
 
 class Watcher:
-    """Traces of recently watched runs, by folder; thread-safe."""
+    """Traces of the `KEPT` runs watched last, by folder; thread-safe."""
 
-    def __init__(self, kept: int = 32):
-        self._kept, self._guard = kept, threading.Lock()
+    def __init__(self):
+        self._guard = threading.Lock()
         self._traces: OrderedDict[str, Trace] = OrderedDict()
 
     def trace(self, folder: Path) -> Trace:
@@ -130,7 +128,7 @@ class Watcher:
                     trace.take(record)
             trace.offset += whole
             self._traces[str(folder)] = trace
-            while len(self._traces) > self._kept:
+            if len(self._traces) > KEPT:
                 self._traces.popitem(last=False)
             return trace
 

@@ -30,7 +30,6 @@ gr: Any = _Gradio()
 PRIVATE = {"api_visibility": "private"}
 QUIET = {**PRIVATE, "show_progress": "hidden"}
 HIDDEN = {"visible": False}
-TABLE = {"datatype": "str", "interactive": False, "wrap": True, "elem_classes": "wide"}  # options of a result table
 MODELS = [
     ("SmolLM2 135M, taught about 20 invented people (default)", options.TARGET),
     ("SmolLM2 135M Instruct, as published", "HuggingFaceTB/SmolLM2-135M-Instruct"),
@@ -76,6 +75,24 @@ def finished(runs, needed=("evaluation.json", "config.json")) -> list[str]:
         if all((folder / file).is_file() for file in needed)
     ]
     return [name for _, name in sorted(found, reverse=True)]
+
+
+def table(headers: list[str], label: str, **more):
+    """A table to read; on a phone it scrolls sideways."""
+    look = {"datatype": "str", "interactive": False, "wrap": True, "elem_classes": "wide"}
+    return gr.Dataframe(headers=headers, label=label, **{**look, **more})
+
+
+def figures(label: str, **more):
+    """A gallery of figures, two beside each other."""
+    look = {"columns": 2, "object_fit": "contain", "height": "auto", "elem_classes": "figures"}
+    return gr.Gallery(label=label, interactive=False, **look, **more)
+
+
+def command_line(label: str, elem_id: str, value: str | None = None):
+    """A command to read and copy."""
+    look = {"language": "shell", "interactive": False, "wrap_lines": True, "lines": 1, "buttons": ["copy"]}
+    return gr.Code(value, label=label, elem_id=elem_id, **look)
 
 
 def gallery(folder: Path) -> list[tuple[str, str]]:

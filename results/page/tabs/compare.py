@@ -7,7 +7,7 @@ from models.store.folders import read_json_or_empty
 from results.page import verdicts, watching
 from results.page.desk import folder_bytes, megabytes, offer
 from results.page.verdicts import SPLIT_NAMES, chance
-from results.page.wiring import HIDDEN, PRIVATE, QUIET, TABLE, Page, finished, gallery, gr, told
+from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, figures, finished, gallery, gr, table, told
 from results.report.runs import read_run
 
 SHOWN_EXAMPLES = 500
@@ -32,15 +32,8 @@ class Compare:
                 self.zip = gr.Button("Prepare the model as a zip", size="md", visible=False)
                 self.archive = gr.File(label="Model", visible=False, interactive=False)
             with gr.Accordion("Figures", open=False):
-                self.figures = gr.Gallery(
-                    label="Figures (the table below has their numbers)",
-                    elem_classes="figures",
-                    columns=2,
-                    object_fit="contain",
-                    height="auto",
-                    interactive=False,
-                    buttons=["download", "fullscreen"],
-                )
+                label = "Figures (the table below has their numbers)"
+                self.figures = figures(label, buttons=["download", "fullscreen"])
             with gr.Accordion("All numbers", open=False):
                 self.numbers = verdicts.numbers_table()
         shown = [self.card, self.examples, self.numbers, self.figures, self.report, self.zip, self.archive, self.whole]
@@ -61,12 +54,11 @@ class Compare:
             self.before, self.after = (
                 gr.Textbox(label=label, interactive=False, lines=2, min_width=240) for label in ("Before", "After")
             )
-        self.chances = gr.Dataframe(
-            headers=["Answer", "Given by", "How likely before", "How likely after"],
+        self.chances = table(
+            ["Answer", "Given by", "How likely before", "How likely after"],
+            "How likely each model finds each answer (mean per token)",
             visible=False,
-            label="How likely each model finds each answer (mean per token)",
             column_widths=["40%", "20%", "20%", "20%"],
-            **TABLE,
         )
         gr.on(
             [ask.click, question.submit],
@@ -80,13 +72,12 @@ class Compare:
     def _answers(self):
         splits = [(label, key) for key, label in SPLIT_NAMES.items()]
         self.split = gr.Radio(splits, value="forget", label="Show answers to")
-        self.examples = gr.Dataframe(
-            headers=["Question", "Before", "After", "True answer", "How likely before", "How likely after"],
+        self.examples = table(
+            ["Question", "Before", "After", "True answer", "How likely before", "How likely after"],
+            "Answers before and after",
             max_height=520,
-            label="Answers before and after",
             show_search="search",
             column_widths=["20%", "22%", "22%", "20%", "8%", "8%"],
-            **TABLE,
         )
 
     def wire(self):

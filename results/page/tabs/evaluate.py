@@ -5,7 +5,7 @@ from __future__ import annotations
 import evaluation_metrics
 from models.store.folders import read_json_or_empty
 from results.page import verdicts
-from results.page.wiring import HIDDEN, MODELS, TABLE, Page, by_name, finished, gr, told
+from results.page.wiring import HIDDEN, MODELS, Page, by_name, finished, gr, table, told
 from results.report import words
 from results.report.runs import RunError, read_run
 from results.run import options
@@ -97,13 +97,8 @@ def _meanings():
             [words.doc(name).label, metric.summary, metric.limits]
             for name, metric in evaluation_metrics.METRICS.items()
         ]
-        gr.Dataframe(
-            rows,
-            headers=["Metric", "What it shows", "What it does not show"],
-            label="Metrics",
-            column_widths=["20%", "40%", "40%"],
-            **TABLE,
-        )
+        headers = ["Metric", "What it shows", "What it does not show"]
+        table(headers, "Metrics", value=rows, column_widths=["20%", "40%", "40%"])
 
 
 def _attack_choice(label: str):

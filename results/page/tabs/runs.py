@@ -6,7 +6,7 @@ from data.uploads import InputError
 from results.page import watching
 from results.page.desk import folder_bytes, megabytes, offer
 from results.page.requests import Requests
-from results.page.wiring import HIDDEN, PRIVATE, QUIET, TABLE, Page, gallery, gr, told
+from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, figures, gallery, gr, table, told
 
 LISTED = 5.0  # seconds between refreshes while the tab is open
 
@@ -18,13 +18,12 @@ class Runs:
 
     def __init__(self, page: Page):
         self.page, self.desk = page, page.desk
-        self.table = gr.Dataframe(
-            headers=watching.RUN_HEADERS,
+        self.table = table(
+            watching.RUN_HEADERS,
+            "All runs, newest first. Press a row to select it.",
             max_height=480,
-            label="All runs, newest first. Press a row to select it.",
             show_search="search",
             column_widths=["11%", "24%", "13%", "18%", "11%", "10%", "13%"],
-            **TABLE,
         )
         self.chosen = gr.Dropdown([], multiselect=True, label="Selected runs", allow_custom_value=True)
         page.keep_fresh(self.table, lambda runs: gr.update(value=self.rows(runs)), first=True)
@@ -56,17 +55,9 @@ class Runs:
         sure.click(self.delete, self.chosen, [confirm, self.chosen, self.deleted], api_name="delete")
 
     def _comparison(self, compare):
-        figures = gr.Gallery(
-            label="Comparison",
-            columns=2,
-            object_fit="contain",
-            height="auto",
-            visible=False,
-            interactive=False,
-            elem_classes="figures",
-        )
+        drawn = figures("Comparison", visible=False)
         report = gr.File(label="Report of the comparison", visible=False, interactive=False, file_count="multiple")
-        compare.click(self.compare, self.chosen, [figures, report], api_name="compare_runs", concurrency_limit=1)
+        compare.click(self.compare, self.chosen, [drawn, report], api_name="compare_runs", concurrency_limit=1)
 
     def wire(self):
         """Keeps the lists of all tabs and the ledger up to date; the timer runs while this tab is open."""

@@ -11,7 +11,7 @@ from models.store.paths import PROJECT
 from results.page.desk import ADVANCED, SOURCES, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, gr, told
+from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, table, told
 from results.run import options
 
 SHOWN_ROWS = 20  # of the data to forget
@@ -49,10 +49,10 @@ class Unlearn:
                 self._how()
                 self._what_to_keep()
                 self._advanced()
-                self.name = gr.Textbox(
-                    label="Run name (optional)", max_length=80, info="Letters, digits, '.', '-' and '_'."
-                )
-                self._command()
+                letters = "Letters, digits, '.', '-' and '_'."
+                self.name = gr.Textbox(label="Run name (optional)", max_length=80, info=letters)
+                command = f"python unlearning_script.py --method={recommended('text')} --forget_text='{UNTYPED}'"
+                self.command = command_line("The command that will run", "command", command)
             with gr.Column(scale=7, min_width=320, elem_id="live"):
                 self.live = Live(page)
         files = {"retain": self.retain, "holdout": self.holdout}
@@ -115,15 +115,9 @@ class Unlearn:
             self.start = gr.Button("Unlearn", variant="primary", elem_id="unlearn-button", scale=3, min_width=180)
             self.check = gr.Button("Check the data", scale=2, min_width=140)
         self.notes = gr.Textbox(label="What was read", visible=False, interactive=False)
-        self.preview = gr.Dataframe(
-            headers=["Row", "Context (kept)", "To be forgotten"],
-            visible=False,
-            datatype="str",
-            interactive=False,
-            wrap=True,
-            label="First rows",
-            max_height=300,
-            column_widths=["60px", "45%", "45%"],
+        headers, widths = ["Row", "Context (kept)", "To be forgotten"], ["60px", "45%", "45%"]
+        self.preview = table(
+            headers, "First rows", visible=False, max_height=300, column_widths=widths, elem_classes=None
         )
 
     def _how(self):
@@ -143,12 +137,8 @@ class Unlearn:
                 choices = method_choices(family, "text")
                 self.method = gr.Dropdown(choices, value=chosen, label="Method", min_width=160)
             self.about = gr.Markdown(method_text(chosen, "text"), elem_classes=["hint", "about"])
-            self.budget = gr.Radio(
-                BUDGETS,
-                value="",
-                label="How much other knowledge may it lose? (utility budget)",
-                info=BUDGET_INFO,
-            )
+            label = "How much other knowledge may it lose? (utility budget)"
+            self.budget = gr.Radio(BUDGETS, value="", label=label, info=BUDGET_INFO)
             self.time = gr.Dropdown(
                 TIMES,
                 value=TIMES[0][1],
@@ -187,18 +177,6 @@ class Unlearn:
                             default = known.get(name, option.default)
                             fields[name] = _field(name, option, default, group != "method" or name in known)
         self.advanced = {name: fields[name] for name in ADVANCED}
-
-    def _command(self):
-        self.command = gr.Code(
-            f"python unlearning_script.py --method={recommended('text')} --forget_text='{UNTYPED}'",
-            label="The command that will run",
-            elem_id="command",
-            language="shell",
-            interactive=False,
-            wrap_lines=True,
-            lines=1,
-            buttons=["copy"],
-        )
 
     # -- events
 
