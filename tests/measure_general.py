@@ -1,7 +1,9 @@
-"""Measure which general-knowledge candidates the packaged model knows: `python -m tests.measure_general`.
+"""Measures which general-knowledge candidates the default model knows.
 
-Writes data/general_scores.json, from which make_bundled_data.py chooses the rows of general.jsonl. Run it from the
-project root when a candidate has changed; it takes a minute or two.
+    python -m tests.measure_general
+
+Writes data/general_scores.json, from which make_bundled_data.py chooses the rows of general.jsonl. Run it from
+the project root after a change of the candidates; it takes a minute or two.
 """
 
 from __future__ import annotations
@@ -15,32 +17,25 @@ from models.store.default_model import DEFAULT_BASE
 from models.store.loading import load_model
 
 METRIC = "multiple_choice_accuracy"
+TRUTHS = ("answer", "paraphrased_answer")
 
 
 def choice(row: dict, truth: str) -> Example:
-    """The row as a choice between the text of its column `truth` and the wrong answers."""
-    options = tuple(row["perturbed_answer"])
-    return Example(row[truth], row["question"], paraphrased_answer=row[truth], perturbed_answer=options)
+    """A question with the text in column `truth` as its answer, beside the wrong answers."""
+    return Example(row[truth], row["question"], paraphrased_answer=row[truth], perturbed_answer=row["perturbed_answer"])
 
 
 def main() -> None:
-    """Ask each question twice, with the answer and with its paraphrase as the truth; known is what is right both times.
+    """Asks each question twice, with the answer and with its paraphrase as the truth; known are those right twice.
 
-    Right: the truth has the smallest mean answer-token loss of all options, asked in the model's chat template.
+    An answer is right when the truth has the smallest mean answer-token loss of all options, asked in the model's chat
+    template.
     """
     rows = general_candidates()
-    splits = {
-        truth: [
-            Example(
-                row[truth], row["question"], paraphrased_answer=row[truth], perturbed_answer=row["perturbed_answer"]
-            )
-            for row in rows
-        ]
-        for truth in ("answer", "paraphrased_answer")
-    }
+    splits = {truth: [choice(row, truth) for row in rows] for truth in TRUTHS}
     model, tokenizer = load_model(DEFAULT_BASE)
     scores = evaluate_model(model, tokenizer, splits, metrics=[METRIC]).per_example
-    right = {truth: [value == 1.0 for value in scores[truth][METRIC]] for truth in splits}
+    right = {truth: [value == 1.0 for value in scores[truth][METRIC]] for truth in TRUTHS}
     known = {row["question"]: all(pair) for row, pair in zip(rows, zip(*right.values()))}
     share = {truth: round(sum(values) / len(rows), 4) for truth, values in right.items()}
     report = {"model": DEFAULT_BASE, "candidates": len(rows), "accuracy_by_truth": share, "known": known}

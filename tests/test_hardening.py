@@ -1,4 +1,4 @@
-"""The rows of the hardening table that need the whole runner, in real processes: bad input, faults, attacks."""
+"""Bad command lines are refused with a message, every row of the hardening table has a test, no code runs pickles."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def outcomes(small, tmp_path_factory):
-    """{case name: (folder, exit code, what was said)} of all bad command lines, four at a time."""
+    """{case name: (folder, exit code, output)} of all bad command lines, run four at a time."""
     started = {}
     for case in hardening_cases.CASES:
         folder = tmp_path_factory.mktemp("case")
@@ -26,7 +26,7 @@ def outcomes(small, tmp_path_factory):
     "case",
     [pytest.param(case, id=case.name, marks=pytest.mark.hardening(case.row)) for case in hardening_cases.CASES],
 )
-def test_bad_input_is_refused_in_words(case, outcomes, small):
+def test_bad_input_is_refused_with_a_message(case, outcomes, small):
     folder, code, said = outcomes[case.name]
     assert code == case.code, said[-1500:]
     assert "error: " in said and "Traceback" not in said
@@ -44,11 +44,10 @@ def test_bad_input_is_refused_in_words(case, outcomes, small):
         assert json.loads((folder / "run" / "status.json").read_text())["exit_code"] == code
 
 
-def test_every_row_of_the_table_has_a_test_or_a_reason_and_the_page_is_up_to_date():
+def test_every_row_of_the_table_has_a_test_and_the_page_is_current():
     shown = hardening_table.collected()
     assert list(shown) == list(range(1, 73))
-    for row, tests in shown.items():
-        assert bool(tests) != (row in hardening_table.EXCEPTIONS), f"row {row}"
+    assert [row for row, tests in shown.items() if not tests] == []
     assert hardening_table.PAGE.read_text(encoding="utf-8") == hardening_table.page()
 
 
@@ -62,7 +61,7 @@ FORBIDDEN = r"c?pickle|shelve|marshal|dill|joblib|torch\.(load|save)|os\.system|
 
 @pytest.mark.hardening(31, 56)
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(forked_runs.ROOT)))
-def test_no_code_reads_or_writes_pickles_or_runs_text(path):
+def test_no_code_uses_pickles_or_runs_text(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
