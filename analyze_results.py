@@ -16,14 +16,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from models.requests import retest
 from models.store.paths import RUNS, old_runs
-from results.report import figures, pages, progress, sentences, words
+from results.report import pages, progress, sentences, words
 from results.report.comparison import compare_runs
 from results.report.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
 from results.report.runs import ROLES, SPLITS, Run, RunError, find_runs, finite, per_row, read_run, read_runs
 from results.report.words import doc, number, percent
-from results.search import report as search_report
 
 __all__ = ["compare_runs", "main", "report_blocks", "write_report"]
 
@@ -46,6 +44,9 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
 def draw_figures(run: Run, folder: Path) -> dict[str, list[Figure]]:
     """Saves the figures of a run in `folder`; returns {section of the report: its figures}."""
+    from results.report import figures  # imported late, as other modules below: --help stays fast
+    from results.search import report as search_report
+
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[Figure]] = {}
     for row in (*figures.FIGURES, *search_report.FIGURES):
@@ -58,6 +59,8 @@ def draw_figures(run: Run, folder: Path) -> dict[str, list[Figure]]:
 
 def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
     """The report of one run, verdict first. `drawn`: figures by section."""
+    from results.search.report import search_section
+
     show = {section: [Figures(found)] for section, found in drawn.items()}
     about = [
         f"Method {run.method.replace('_', ' ')}; target model ",
@@ -88,7 +91,7 @@ def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
         *show.get("resistance", []),
         *attacks(run),
         *show.get("attacks", []),
-        *search_report.search_section(run, show.get("search", [])),
+        *search_section(run, show.get("search", [])),
         Heading("Training"),
         Paragraph(_training_sentence(run)),
         *show.get("training", []),
@@ -145,18 +148,22 @@ def _request_name(row: dict) -> str:
 
 def _came_back(run: Run) -> list[str]:
     """A sentence for each earlier request that came back."""
+    from models.requests.retest import CAME_BACK
+
     return [
         f"An earlier request came back ({_request_name(row)}): {row.get('why')}."
         for row in run.earlier
-        if row.get("verdict") == retest.CAME_BACK
+        if row.get("verdict") == CAME_BACK
     ]
 
 
 def earlier_requests(run: Run) -> list:
     """The requests before a continued run, and whether they stayed forgotten; [] for other runs."""
+    from models.requests.retest import VERDICTS
+
     if not run.earlier:
         return []
-    counts = {word: sum(row.get("verdict") == word for row in run.earlier) for word in retest.VERDICTS}
+    counts = {word: sum(row.get("verdict") == word for row in run.earlier) for word in VERDICTS}
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     names = [part for row in run.earlier for part in (("user", _request_name(row)), ", ")][:-1]
     text = [

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from results.report import comparison_figures, pages, words
-from results.report.figures import save
+from results.report import pages, words
 from results.report.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
 from results.report.progress import LEFT, REACHED, forget_way
 from results.report.ranking import NUMBERS, Comparison, compare
@@ -46,9 +45,12 @@ def compare_runs(folders, output_dir: str | Path, utility_budget: float = 0.95) 
 
 
 def _draw(comparison: Comparison, folder: Path) -> list[Figure]:
+    from results.report.comparison_figures import FIGURES
+    from results.report.figures import save
+
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for stem, draw, caption in comparison_figures.FIGURES:
+    for stem, draw, caption in FIGURES:
         figure = draw(comparison)
         if figure is not None:
             save(figure, folder, stem)

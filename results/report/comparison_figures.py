@@ -84,11 +84,10 @@ def _overlap(box, others: np.ndarray) -> float:
     return float((np.clip(wide, 0, None) * np.clip(high, 0, None)).sum())
 
 
-def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) -> list:
+def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) -> None:
     """Writes each name in free space near its point, with a thin line to it if the nearest space is taken.
 
     points: (name, x, y). drawn: boxes (x0, y0, x1, y1) in data units to avoid. The axes' limits must be final.
-    Returns the annotations.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -101,31 +100,23 @@ def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) 
     for x0, y0, x1, y1 in drawn:
         (x0, y0), (x1, y1) = axes.transData.transform([(x0, y0), (x1, y1)])
         taken.append((x0 - unit, y0 - unit, x1 + unit, y1 + unit))
-    written = []
     # the most crowded point first: it has the least choice
     gaps = np.linalg.norm(pixels[:, None] - pixels[None], axis=2) + np.diag(np.full(len(points), np.inf))
     for place in np.argsort(np.sort(gaps, axis=1)[:, : min(3, len(points))].sum(1), kind="stable"):
         name, x, y = points[place]
-        note = axes.annotate(name, (x, y), xytext=(0, 0), textcoords="offset pixels", fontsize=8.5, color=INK, zorder=6)
-        size = note.get_window_extent(renderer)
-        best, least = None, math.inf
-        for box in _boxes_beside(pixels[place], size.width, size.height, unit):
+        note = axes.annotate(name, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=8.5, color=INK, zorder=6,
+                             va="bottom", ha="left")  # fmt: skip
+        size, others = note.get_window_extent(renderer), np.array(taken)
+
+        def cost(box, size=size, others=others):
             outside = max(0, frame.x0 - box[0], box[2] - frame.x1, frame.y0 - box[1], box[3] - frame.y1)
-            cost = _overlap(box, np.array(taken)) + outside * size.height
-            if cost < least:
-                best, least = box, cost
-            if cost == 0:
-                break
-        note.remove()
-        note = axes.annotate(
-            name, (x, y), xytext=((best[0] - pixels[place][0]) / unit, (best[1] - pixels[place][1]) / unit),
-            textcoords="offset points", fontsize=8.5, color=INK, zorder=6, va="bottom", ha="left",
-        )  # fmt: skip
+            return _overlap(box, others) + outside * size.height
+
+        best = min(_boxes_beside(pixels[place], size.width, size.height, unit), key=cost)
+        note.xyann = (best[0] - pixels[place][0]) / unit, (best[1] - pixels[place][1]) / unit
         note.set_in_layout(False)
         taken.append(best)
-        written.append(note)
         _lead(axes, pixels[place], best, unit)
-    return written
 
 
 def _lead(axes, point, box, unit: float) -> None:
