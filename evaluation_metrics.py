@@ -17,6 +17,7 @@ import difflib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
@@ -49,39 +50,45 @@ from models.scores.text_scores import *  # noqa: F403
 from models.scores.verdict import LABELS, closeness, compare, recoveries  # noqa: F401
 from models.store import folders, paths
 
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 class UsageError(ValueError):
-    """A command line that cannot be carried out; all its problems, one a line."""
+    """A command line or configuration that cannot be carried out; all its problems, one a line."""
 
     exit_code = 2
 
+    def __init__(self, problems: str | list[str]):
+        super().__init__("\n".join([problems] if isinstance(problems, str) else problems))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UsageError(message)
+
 
 def _parser() -> argparse.ArgumentParser:
-    listed = [f"  {metric.name}: {metric.summary}" for metric in METRICS.values()]
-    attacks_listed = [f"  {attack.name}: {attack.summary}" for attack in ATTACKS.values()]
-    parser = argparse.ArgumentParser(
+    metrics = [f"  {metric.name}: {metric.summary}" for metric in METRICS.values()]
+    attacks = [f"  {attack.name}: {attack.summary}" for attack in ATTACKS.values()]
+    parser = _Parser(
         description=__doc__.split("\n\n")[0],
-        epilog="\n".join(["metrics:", *listed, "", "attacks:", *attacks_listed]),
+        epilog="\n".join(["metrics:", *metrics, "", "attacks:", *attacks]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--model_name_or_path", help="the model to evaluate (the unlearned one)")
-    add(
-        "--ledger", help="verify this ledger and test on the model what its requests unlearned (exit code 8: came back)"
-    )
-    add(
-        "--forget_data", help="file, folder or hub dataset of what was to be forgotten; with --ledger several by commas"
-    )
-    add("--retain_data", help="what was to be kept")
+    add("--ledger", help="verify this ledger and measure its requests on the model (exit code 8: one came back)")
+    add("--forget_data", help="file, folder or hub dataset to forget; with --ledger several, separated by commas")
+    add("--retain_data", help="data to keep")
     add("--holdout_data", help="rows of the same kind that no model saw: membership attacks need them")
     add("--general_data", help="general facts with wrong answers; default: the bundled ones")
     add("--target_model", help="the model before unlearning")
-    add("--retrained_model", help="a model trained without the forget set: without it nothing is certified")
+    add("--retrained_model", help="a model trained without the forget set; no verdict is certified without it")
     add("--output_dir", help="where evaluation.json goes (with --ledger: retest.json, if given)")
-    add("--metrics", default="all", help="names with commas, or all")
-    add("--attacks", default="none", help="names with commas, all, or none")
-    add("--benchmark", help="tofu or muse: the sets come from --data_dir, its own numbers are added")
+    add("--metrics", default="all", help="names separated by commas, or all")
+    add("--attacks", default="none", help="names separated by commas, all, or none")
+    add("--benchmark", help="tofu or muse: reads the sets from --data_dir and adds the benchmark's own numbers")
     add("--data_dir", help="the benchmark's folder")
     add(
         "--truth_ratio_reduction",
@@ -89,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
         help="mean over wrong answers: geometric, as in TOFU's code, or arithmetic, as in its paper",
     )
     add("--max_length", type=int, default=512, help="tokens per row")
-    add("--limit", type=int, help="at most so many rows per set")
-    add("--dtype", default="float32", help="float32, bfloat16 or float16")
+    add("--limit", type=int, help="most rows per set")
+    add("--dtype", default="float32", help=", ".join(DTYPES))
     add("--overwrite_output_dir", action="store_true", help="write into a folder that holds an evaluation")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -99,15 +106,21 @@ def _parser() -> argparse.ArgumentParser:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     """The arguments; UsageError with every problem at once."""
     parser = _parser()
-    parser.error = lambda message: (_ for _ in ()).throw(UsageError(message))
     args, unknown = parser.parse_known_args(argv)
     flags = [flag for action in parser._actions for flag in action.option_strings]
     problems = []
     for flag in (flag for flag in unknown if flag.startswith("-")):
         near = difflib.get_close_matches(flag.split("=")[0], flags, 1)
         problems.append(f"unknown flag {flag}" + (f" (did you mean {near[0]}?)" if near else ""))
-    if any(not flag.startswith("-") for flag in unknown) and not problems:
+    if unknown and not problems:
         problems.append(f"unexpected: {' '.join(unknown)}")
+    problems += [*_unknown_names(args), *_contradictions(args)]
+    if problems:
+        raise UsageError("\n  ".join(problems))
+    return args
+
+
+def _unknown_names(args) -> Iterator[str]:
     for check in (
         lambda: metric_names(_named(args.metrics)),
         lambda: attack_names(args.attacks),
@@ -116,27 +129,26 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         try:
             check()
         except ValueError as error:
-            problems.append(str(error))
-    if args.benchmark not in (None, *BENCHMARKS):
-        problems.append(f"--benchmark {args.benchmark}: known are {', '.join(BENCHMARKS)}")
+            yield str(error)
+    for flag, value, known in (("benchmark", args.benchmark, BENCHMARKS), ("dtype", args.dtype, DTYPES)):
+        if value not in (None, *known):
+            yield f"--{flag} {value}: known are {', '.join(known)}"
+
+
+def _contradictions(args) -> Iterator[str]:
+    """What is missing, and what does not go together."""
     if bool(args.benchmark) != bool(args.data_dir):
-        problems.append("--benchmark and --data_dir go together")
+        yield "--benchmark and --data_dir go together"
     if args.benchmark == "muse" and args.attacks != "none":
-        problems.append("--attacks needs questions and answers; MUSE's folders give it texts alone")
+        yield "--attacks needs questions and answers; MUSE's folders give it texts alone"
     if not args.ledger:
-        missing = [name for name in ("model_name_or_path", "output_dir") if not getattr(args, name)]
-        problems += [f"--{name} is missing" for name in missing]
+        yield from (f"--{name} is missing" for name in ("model_name_or_path", "output_dir") if not getattr(args, name))
         if not args.benchmark and not args.forget_data:
-            problems.append("--forget_data is missing (or give --benchmark and --data_dir)")
-    if args.dtype not in ("float32", "bfloat16", "float16"):
-        problems.append(f"--dtype {args.dtype}: known are float32, bfloat16, float16")
+            yield "--forget_data is missing (or give --benchmark and --data_dir)"
     if args.max_length < 2 or (args.limit is not None and args.limit < 1):
-        problems.append("--max_length must be at least 2 and --limit at least 1")
+        yield "--max_length must be at least 2 and --limit at least 1"
     if (Path(args.output_dir or "") / "evaluation.json").exists() and not (args.ledger or args.overwrite_output_dir):
-        problems.append(f"{args.output_dir} holds an evaluation already: give --overwrite_output_dir or another folder")
-    if problems:
-        raise UsageError("\n  ".join(problems))
-    return args
+        yield f"{args.output_dir} already holds an evaluation: give --overwrite_output_dir or another folder"
 
 
 def _named(text: str) -> list[str] | None:
@@ -145,7 +157,7 @@ def _named(text: str) -> list[str] | None:
 
 
 def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
-    """(sets by name, MUSE's parts, notes); overlap with the forget set is taken out of the retain set."""
+    """(sets by name, MUSE's parts, notes); the retain set loses its overlap with the forget set."""
     if args.benchmark == "muse":
         return {}, read_muse(args.data_dir), []
     if args.benchmark == "tofu":
@@ -162,12 +174,12 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
             sets[name] = list(rows)
     if "retain" in sets:
         sets["retain"], removed = remove_overlap(sets["forget"], sets["retain"])
-        notes += [f"retain: {len(removed)} rows of the forget set were taken out"] if removed else []
+        notes += [f"retain: {len(removed)} rows of the forget set were removed"] if removed else []
     return sets, {}, notes
 
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
-    """(evaluation or None, attack results, MUSE's numbers) of one model, which is in memory only meanwhile."""
+    """(evaluation or None, attack results, MUSE's numbers) of one model, loaded for this call only."""
     from models.store.loading import load_model
 
     def say(text):
@@ -188,8 +200,10 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
 
 
 def _add_perplexities(args, evaluations: dict, sets: dict):
-    """The target is loaded once more and judges what every model said; not before, so that a reference that does not
-    fit is refused before the unlearned model is measured."""
+    """Loads the target once more, as judge of every model's answers.
+
+    It comes last, so that an unfit reference is refused before the unlearned model is measured.
+    """
     from models.store.loading import load_model
 
     if "target" in evaluations and any(any(said) for e in evaluations.values() for said in e.generations.values()):

@@ -1,7 +1,7 @@
-"""The published benchmarks' files as sets: TOFU (Maini et al. 2024) and MUSE (Shi et al. 2024). Only read.
+"""Reads the published benchmarks' files: TOFU (Maini et al. 2024) and MUSE (Shi et al. 2024).
 
-TOFU: a folder with forgetNN, retainNN, real_authors, world_facts and, if there, holdoutNN (.json or .jsonl; a file
-with `_perturbed` in its name, which holds the reworded and wrong answers, wins over the plain one).
+TOFU: a folder with forgetNN, retainNN, real_authors, world_facts and optionally holdoutNN (.json or .jsonl). A file
+with `_perturbed` in its name adds reworded and wrong answers and replaces the plain one.
 MUSE: a corpus folder with verbmem/forget.json, knowmem/{forget,retain}_qa.json (and `_icl` examples), privleak/{forget,
 holdout}.json.
 """
@@ -27,13 +27,13 @@ MUSE_FILES = {
     "privleak_forget": ("privleak/forget.json", ()),
     "privleak_holdout": ("privleak/holdout.json", ()),
 }
-ROWS = 400  # TOFU evaluates at most so many rows of a set
+ROWS = 400  # most rows of a set that TOFU evaluates
 
 
 def read_tofu(folder: str | Path) -> dict[str, list[Example]]:
     """{set: examples} of a TOFU folder, at most `ROWS` each; DataError when forget or retain is missing.
 
-    A set in several sizes (forget01, forget05) must be the only one of its kind in the folder.
+    Of a set with several sizes (forget01, forget05) the folder may hold one only.
     """
     folder, sets = _folder(folder), {}
     names = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".jsonl"))
@@ -41,7 +41,7 @@ def read_tofu(folder: str | Path) -> dict[str, list[Example]]:
         found = [path for path in names if re.fullmatch(rf"{name}\d*(_perturbed)?", path.stem)]
         found = [path for path in found if path.stem.endswith("_perturbed")] or found
         if len(found) > 1:
-            raise DataError(f"{folder}: several {name} files ({', '.join(p.name for p in found)}): leave one")
+            raise DataError(f"{folder}: several {name} files ({', '.join(p.name for p in found)}): keep one")
         if found:
             sets[name] = list(read_examples(str(found[0]), ROWS))
     missing = [name for name in ("forget", "retain") if name not in sets]
@@ -51,7 +51,7 @@ def read_tofu(folder: str | Path) -> dict[str, list[Example]]:
 
 
 def read_muse(folder: str | Path) -> dict[str, list]:
-    """{part: [(prompt, gold)]} and, for privleak, {part: [text]} of a MUSE folder; absent parts are left out."""
+    """{part: [(prompt, gold)]} and, for privleak, {part: [text]} of a MUSE folder, without absent parts."""
     folder, parts, problems = _folder(folder), {}, []
     for part, (name, keys) in MUSE_FILES.items():
         path = folder / name

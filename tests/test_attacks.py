@@ -42,7 +42,7 @@ def state(model) -> dict:
 
 
 @pytest.mark.parametrize("name", em.ATTACKS)
-def test_an_attack_finds_finite_numbers_and_leaves_the_model_bit_identical(name, known, splits):
+def test_an_attack_gives_finite_numbers_and_restores_the_model_bit_for_bit(name, known, splits):
     if em.ATTACKS[name].package:
         pytest.importorskip(em.ATTACKS[name].package)
     model, tokenizer, _ = known
@@ -56,14 +56,14 @@ def test_an_attack_finds_finite_numbers_and_leaves_the_model_bit_identical(name,
     assert not model.training
 
 
-def test_an_attack_repeats(known, splits):
+def test_an_attack_is_deterministic(known, splits):
     model, tokenizer, _ = known
     names = ["relearning", "sampling"]
     first, second = (em.run_attacks(model, tokenizer, splits, names, budget=SMALL) for _ in range(2))
     assert first == second
 
 
-def test_relearning_with_zero_steps_leaves_every_metric_as_it_was(known, splits):
+def test_relearning_with_zero_steps_changes_no_metric(known, splits):
     model, tokenizer, _ = known
     budget = dataclasses.replace(SMALL, steps=0)
     for name in ("relearning", "benign_relearning"):
@@ -72,7 +72,7 @@ def test_relearning_with_zero_steps_leaves_every_metric_as_it_was(known, splits)
             assert found[metric] == found[f"{metric}_before"]
 
 
-def test_relearning_changes_what_it_scores():
+def test_relearning_changes_the_scores():
     """Shown half of the subjects, an untrained model learns the form of the other half's answers."""
     model, tokenizer, examples = make_tiny(epochs=0)
     found = em.run_attacks(
@@ -88,7 +88,7 @@ def test_halves_share_no_subject(splits):
     assert [len(part) for part in attacks.halves(rows)] == [6, 6]
 
 
-def test_sampling_leaks_from_a_model_that_knows_and_not_from_one_that_does_not(known, splits):
+def test_sampling_leaks_only_from_a_model_that_knows(known, splits):
     model, tokenizer, examples = known
     empty, _, _ = make_tiny(examples, epochs=0)
     knows, ignorant = (
@@ -108,7 +108,7 @@ def test_prompts_take_the_best_per_question(known, splits):
     assert found["best_rouge_l_recall_before"] == found["plain_rouge_l_recall"]
 
 
-def test_the_logit_lens_ends_at_the_models_own_answer(known, splits):
+def test_the_last_layer_of_the_logit_lens_gives_the_models_own_answer(known, splits):
     model, tokenizer, _ = known
     found = em.run_attacks(model, tokenizer, splits, ["logit_lens"], budget=SMALL)["logit_lens"]
     accuracy = em.evaluate_model(model, tokenizer, {"forget": splits["forget"]}, metrics=["accuracy"])
@@ -133,7 +133,7 @@ def test_rounding_is_idempotent_and_bounded(rows, width, scheme, seed):
     assert ((once - weight).abs() <= step / 2 + 1e-6).all()
 
 
-def test_eight_bits_err_less_than_four_and_zero_rows_stay_zero():
+def test_eight_bits_err_less_than_four_and_keep_zero_rows():
     weight = torch.randn(16, 256, generator=torch.Generator().manual_seed(0))
     weight[3] = 0
     errors = [(attacks.rounded(weight, *scheme) - weight).norm() for scheme in ((8, None), (4, 64))]
@@ -141,7 +141,7 @@ def test_eight_bits_err_less_than_four_and_zero_rows_stay_zero():
     assert (attacks.rounded(weight, 4, 64)[3] == 0).all()
 
 
-def test_quantising_rounds_the_layers_and_not_the_head(known):
+def test_quantising_leaves_the_head_alone(known):
     model, _, _ = known
     head = model.get_output_embeddings().weight.clone()
     with attacks.on_a_copy(model):
@@ -153,7 +153,7 @@ def test_quantising_rounds_the_layers_and_not_the_head(known):
 
 
 @pytest.mark.parametrize(("bits", "group"), [(8, None), (4, 64)])
-def test_torchao_rounds_as_coarsely_as_we_do(bits, group):
+def test_torchao_rounds_as_coarsely_as_our_own_code(bits, group):
     pytest.importorskip("torchao")
     weight = torch.randn(32, 256, generator=torch.Generator().manual_seed(0))
     ours, theirs = (by(weight, bits, group) for by in (attacks.rounded, attacks.rounded_by_torchao))
@@ -176,7 +176,7 @@ def pull(model, base: dict) -> float:
     return towards / apart
 
 
-def test_four_bit_rounding_undoes_small_training_only_on_the_grid_that_the_weights_came_from():
+def test_four_bit_rounding_undoes_small_training_only_on_the_same_grid():
     """The packaged model's weights once lay on a 4-bit grid of another kind. What the attack shows depends on such a
     history only where the grids are the same: there it brings back whatever model the weights came from."""
     model, tokenizer, examples = make_tiny(epochs=6)
@@ -233,7 +233,27 @@ def test_recovery_by_hand():
     assert em.recoveries(table)["relearning"]["m"]["unlearned"] is None  # nothing was gone
 
 
-def test_attack_names():
+def test_a_new_attack_is_one_row(known, splits, monkeypatch):
+    model, tokenizer, _ = known
+
+    def noise(subject):
+        with attacks.on_a_copy(subject.model), torch.no_grad():
+            for parameter in subject.model.parameters():
+                parameter.mul_(0.5)
+            return subject.score(subject.forget)
+
+    row = attacks.Attack("noise", noise, ("answer_probability",), "halves weights", "Whether it holds.", "Much.")
+    monkeypatch.setitem(em.ATTACKS, "noise", row)
+    found = em.run_attacks(model, tokenizer, splits, "noise")
+    assert found["noise"]["answer_probability"] < found["noise"]["answer_probability_before"]
+    evaluation = em.evaluate_model(model, tokenizer, splits, metrics=["loss"])
+    report = em.evaluation_json({"target": evaluation, "unlearned": evaluation}, {"target": found, "unlearned": found})
+    assert report["docs"]["noise"] == "Whether it holds. Not shown: Much."
+    assert report["recovery"]["noise"]["answer_probability"]["retrained"] is None
+    assert "noise: halves weights" in em._parser().format_help()
+
+
+def test_attack_names_from_text():
     assert em.attack_names("all") == [name for name in em.ATTACKS if not name.endswith("_torchao")]
     assert em.attack_names("none") == em.attack_names("") == em.attack_names(None) == []
     assert em.attack_names("sampling, prompts") == ["sampling", "prompts"]
@@ -241,7 +261,7 @@ def test_attack_names():
         em.attack_names("relerning")
 
 
-def test_an_attack_whose_package_is_missing_says_which(monkeypatch):
+def test_an_attack_names_its_missing_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install torchao"):
         em.attack_names("sampling,quantisation_int4_torchao")
@@ -320,7 +340,7 @@ def test_the_command_writes_an_evaluation(folder, capsys):
     assert "--overwrite_output_dir" in capsys.readouterr().err
 
 
-def test_the_command_keeps_every_rows_values_and_prints_the_attacks(folder, capsys):
+def test_the_command_writes_every_rows_values_and_prints_attacks(folder, capsys):
     data = ["--forget_data", folder / "forget.jsonl", "--retain_data", folder / "retain.jsonl"]
     more = ["--limit", "3", "--attacks", "quantisation_int8", "--metrics", "accuracy,f1", "--general_data"]
     assert evaluate(folder, *data, *more, folder / "retain.jsonl", output="rows") == 0
@@ -373,7 +393,7 @@ def test_the_runner_refuses_the_target_as_retrained_model(copies, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_collects_its_problems(folder, capsys):
+def test_the_command_reports_all_problems_together(folder, capsys):
     code = evaluate(folder, "--forget_dat", "x", "--metrics", "f2", "--attacks", "samplin", "--benchmark", "wmdp")
     message = capsys.readouterr().err
     assert code == 2
@@ -386,13 +406,13 @@ def test_the_command_collects_its_problems(folder, capsys):
     ("flags", "code"),
     [(["--forget_data", "missing.jsonl"], 3), (["--forget_data", "forget.jsonl", "--target_model", "nowhere"], 4)],
 )
-def test_the_command_says_what_is_wrong(folder, flags, code, capsys):
+def test_the_command_exits_with_the_code_of_the_problem(folder, flags, code, capsys):
     flags = [str(folder / flag) if flag.endswith((".jsonl", "nowhere")) else flag for flag in flags]
     assert evaluate(folder, *flags, output="wrong") == code
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_tofu_under_its_own_names(folder):
+def test_tofu_scores_have_their_own_names(folder):
     flags = ["--benchmark", "tofu", "--data_dir", folder / "tofu", "--retrained_model", folder / "model"]
     assert evaluate(folder, *flags, output="tofu_out") == 0
     report = json.loads((folder / "tofu_out" / "evaluation.json").read_text())
@@ -409,7 +429,7 @@ def test_tofu_under_its_own_names(folder):
     assert len(numbers) == 9 and table["Model Utility"] == pytest.approx(em.model_utility(numbers))
 
 
-def test_muse_under_its_own_names(folder):
+def test_muse_scores_have_their_own_names(folder):
     flags = ["--benchmark", "muse", "--data_dir", folder / "muse", "--retrained_model", folder / "model"]
     assert evaluate(folder, *flags, output="muse_out") == 0
     table = json.loads((folder / "muse_out" / "evaluation.json").read_text())["benchmark"]["models"]["unlearned"]

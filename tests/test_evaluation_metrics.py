@@ -21,6 +21,7 @@ from data.preparation import encode_examples
 from evaluation_metrics import ModelEvaluation
 from models.forward import generation, packing
 from models.forward import teacher_forced as passes
+from models.scores import metric_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 SYLLABLES = ("na", "li", "do", "vi", "ro", "be", "pa", "gu")
@@ -101,7 +102,7 @@ def plain_answer(model, tokenizer, example, new_tokens):
     return tokenizer.decode(ids[0, prompt.shape[1] :], skip_special_tokens=True).strip()
 
 
-def test_values_equal_those_of_one_answer_at_a_time():
+def test_batched_values_equal_those_of_single_answers():
     model, tokenizer, examples = make_tiny(epochs=6)
     found = em.evaluate_model(model, tokenizer, {"forget": examples})
     for number in (0, 7, 20):
@@ -122,7 +123,7 @@ def test_values_equal_those_of_one_answer_at_a_time():
 
 
 @pytest.mark.parametrize("epochs", [0, 4, 20])
-def test_answers_equal_those_of_transformers_generate(epochs):
+def test_generations_equal_those_of_transformers(epochs):
     model, tokenizer, examples = make_tiny(epochs=epochs)
     found = em.evaluate_model(model, tokenizer, {"forget": examples}, metrics=["f1"])
     longest = max(len(example.answer.split()) + 1 for example in examples)
@@ -132,7 +133,7 @@ def test_answers_equal_those_of_transformers_generate(epochs):
     assert em.generate_answers(model, tokenizer, examples, max_new_tokens=limit) == expected
 
 
-def test_an_answer_known_by_heart_is_not_generated(memorised, monkeypatch):
+def test_an_answer_known_by_heart_costs_no_generation(memorised, monkeypatch):
     model, tokenizer, examples = memorised
     asked = []
     original = generation.generate
@@ -150,7 +151,7 @@ def test_an_answer_known_by_heart_is_not_generated(memorised, monkeypatch):
     assert [len(prompts) for prompts in asked] == [0, 0]
 
 
-def test_evaluation_leaves_the_model_as_it_was(memorised):
+def test_evaluation_does_not_change_the_model(memorised):
     import torch
 
     model, tokenizer, examples = memorised
@@ -162,7 +163,7 @@ def test_evaluation_leaves_the_model_as_it_was(memorised):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_padded_batches_give_the_values_of_packed_ones(memorised, monkeypatch):
+def test_padded_and_packed_batches_give_equal_values(memorised, monkeypatch):
     model, tokenizer, examples = memorised
     packed = em.evaluate_model(model, tokenizer, {"forget": examples[:9]})
     monkeypatch.setattr(packing, "supported", lambda model: False)
@@ -194,7 +195,7 @@ def counted(monkeypatch, model, tokenizer, splits, metrics) -> tuple[int, int, i
     return tuple(found)
 
 
-def test_a_second_metric_costs_no_second_pass(monkeypatch):
+def test_all_metrics_share_the_passes(monkeypatch):
     model, tokenizer, examples = make_tiny(epochs=3)
     splits = {"forget": examples[:9], "retain": examples[9:30]}
     by_need = {}
@@ -220,7 +221,7 @@ def test_values_do_not_depend_on_the_batches(memorised):
         assert values == pytest.approx(pieces.per_example["forget"][name], rel=1e-4, abs=1e-5), name
 
 
-def test_raw_text_is_continued_from_its_half(memorised):
+def test_raw_text_is_continued_from_its_middle(memorised):
     model, tokenizer, examples = memorised
     texts = [Example(answer=e.answer + " . " + f.answer) for e, f in zip(examples[:6], examples[6:12])]
     train_tiny(model, tokenizer, [dataclasses.replace(t, paraphrased_answer=None) for t in texts], epochs=30)
@@ -247,7 +248,7 @@ def test_missing_columns_give_none_and_a_note(memorised):
     assert "2 of 3" in found.notes["retain.truth_ratio"]
 
 
-def test_short_answers_are_their_own_paraphrase_in_option_sets_only(memorised):
+def test_only_option_sets_use_the_answer_as_its_own_paraphrase(memorised):
     model, tokenizer, examples = memorised
     rows = [dataclasses.replace(e, paraphrased_answer=None) for e in examples[:4]]
     found = em.evaluate_model(model, tokenizer, {"general": rows, "forget": rows}, metrics=["truth_ratio"])
@@ -283,6 +284,19 @@ def test_only_named_metrics_are_computed(memorised):
     assert found.generations["forget"] == [None] * 4
 
 
+def test_a_new_metric_is_one_row(memorised, monkeypatch):
+    model, tokenizer, examples = memorised
+    row = em.Metric("words", "words said", lambda m: len(m.generated.split()), "generation", "higher", "Words.", "All.")
+    for table in (em.METRICS, metric_table.REPORTED):
+        monkeypatch.setitem(table, "words", row)
+    found = em.evaluate_model(model, tokenizer, {"forget": examples[:4]})
+    report = em.evaluation_json({"target": found})
+    lengths = [len(text.split()) for text in found.generations["forget"]]
+    assert report["models"]["target"]["forget"]["words"] == np.mean(lengths) > 0
+    assert report["docs"]["words"] == "Words. Not shown: All."
+    assert "words: Words." in em._parser().format_help()
+
+
 def test_an_unknown_metric_gets_the_nearest_name_and_the_list(memorised):
     model, tokenizer, examples = memorised
     with pytest.raises(ValueError, match="did you mean rouge_l_recall") as error:
@@ -296,7 +310,7 @@ def test_evaluations_survive_json(corners):
 
 
 @pytest.mark.parametrize("name", em.METRICS)
-def test_every_metric_says_what_it_shows_and_knows_its_direction(name, corners):
+def test_every_metric_has_words_and_the_right_direction(name, corners):
     metric = em.METRICS[name]
     assert metric.name == name and metric.summary and metric.limits
     assert metric.folded or metric.direction["forget"] != metric.direction["retain"]
@@ -309,7 +323,7 @@ def test_every_metric_says_what_it_shows_and_knows_its_direction(name, corners):
     assert better, f"{name}: {known} for the model that knows the set, {unknown} for one that does not"
 
 
-def test_intervals_hold_their_means(corners):
+def test_intervals_contain_their_means(corners):
     found = corners["retrained"]
     for split, table in found.intervals.items():
         for name, interval in table.items():
@@ -351,7 +365,7 @@ def test_the_four_corners_under_every_attack(name, corners, attacked):
         assert comparison["robustness"] == 0
 
 
-def test_every_number_says_what_it_shows_and_what_it_does_not(corners, attacked):
+def test_every_number_has_words_on_what_it_shows_and_hides(corners, attacked):
     """In evaluation.json, and in the report's own words."""
     from results.report import words
 
@@ -370,7 +384,7 @@ def test_every_number_says_what_it_shows_and_what_it_does_not(corners, attacked)
         assert all(words.COMPARISON_DOCS[words.comparison_key(name)]), name
 
 
-def test_the_five_numbers_on_tokens_answers_membership_and_refusal(corners):
+def test_the_five_basic_numbers_exist_for_tokens_answers_membership_and_refusal(corners):
     roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
     report = em.evaluation_json({role: corners[model] for role, model in roles.items()})
     for model in roles:
@@ -416,7 +430,7 @@ def test_a_retrained_model_that_knows_the_forget_set_is_refused(corners):
     assert not em.knows_as_well(corners["target"], corners["retrained"])
 
 
-def test_the_truth_ratio_of_the_paper_is_an_option(memorised):
+def test_the_papers_truth_ratio_is_an_option(memorised):
     model, tokenizer, examples = memorised
     found = {
         kind: em.evaluate_model(model, tokenizer, {"forget": examples[:6]}, metrics=["truth_ratio"],
@@ -478,7 +492,7 @@ def test_lost_utility_is_over_forgetting(corners):
     assert comparison["weakest_part"] == "utility"
 
 
-def test_forget_rows_more_surprising_than_new_ones_are_over_forgotten(corners):
+def test_forget_rows_less_likely_than_unseen_rows_are_over_forgotten(corners):
     pushed = corners["retrained"]
     for name in ("loss", "min_k", "min_k_plus_plus", "zlib_ratio"):
         pushed = changed(pushed, "forget", name, lambda value: value + 20)
@@ -488,7 +502,7 @@ def test_forget_rows_more_surprising_than_new_ones_are_over_forgotten(corners):
     assert comparison["weakest_part"] == "privacy"
 
 
-def test_utility_that_is_no_number_is_none(corners):
+def test_utility_that_is_not_finite_counts_as_zero(corners):
     broken = ModelEvaluation.from_json(corners["target"].to_json())
     broken.metrics["retain"]["answer_probability"] = None
     comparison, notes = em.compare(corners["target"], broken, corners["retrained"])
@@ -496,7 +510,7 @@ def test_utility_that_is_no_number_is_none(corners):
     assert "not finite" in notes["model_utility"]
 
 
-def test_without_retain_and_holdout_the_parts_are_none_with_notes(corners):
+def test_without_retain_and_holdout_sets_the_parts_are_none_with_notes(corners):
     small = ModelEvaluation.from_json(corners["target"].to_json())
     for table in (small.metrics, small.per_example, small.intervals, small.subjects):
         del table["retain"], table["holdout"]
@@ -544,7 +558,7 @@ def test_evaluation_json_has_the_agreed_shape(corners):
     assert only["comparison"] == {} and set(only["models"]) == {"target"}
 
 
-def test_importing_the_room_loads_no_heavy_library():
+def test_importing_evaluation_metrics_loads_no_heavy_library():
     heavy = ("torch", "scipy", "sklearn", "transformers")
     code = f"import sys, evaluation_metrics; print([m for m in {heavy} if m in sys.modules])"
     started = time.perf_counter()

@@ -21,7 +21,7 @@ def written(path, count=4):
     return path.read_text().splitlines(keepends=True)
 
 
-def test_lines_follow_each_other(tmp_path):
+def test_lines_form_a_chain(tmp_path):
     path = tmp_path / "ledger.jsonl"
     written(path)
     entries = ledger.entries(path)
@@ -44,13 +44,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("change", "line"), CHANGES.values(), ids=CHANGES)
-def test_whatever_is_changed_is_found_at_its_line(tmp_path, change, line):
+def test_any_change_is_found_at_its_line(tmp_path, change, line):
     path = tmp_path / "ledger.jsonl"
     path.write_text("".join(change(written(path))))
     assert ledger.problems(path)[0].startswith(f"{path}:{line}: ")
 
 
-def test_an_altered_line_with_its_own_hash_made_anew_breaks_the_next_one(tmp_path):
+def test_an_altered_line_with_a_new_hash_breaks_the_next_line(tmp_path):
     path = tmp_path / "ledger.jsonl"
     lines = written(path)
     forged = {**json.loads(lines[1]), "verdict": "INCOMPLETE"}
@@ -59,7 +59,7 @@ def test_an_altered_line_with_its_own_hash_made_anew_breaks_the_next_one(tmp_pat
     assert [problem.split(": ")[0] for problem in ledger.problems(path)] == [f"{path}:3"]
 
 
-def test_a_ledger_cut_short_is_noticed_by_the_receipts_beside_it(tmp_path):
+def test_receipts_of_runs_reveal_a_truncated_ledger(tmp_path):
     path = tmp_path / "ledger.jsonl"
     lines = written(path)
     last = json.loads(lines[-1])
@@ -68,10 +68,10 @@ def test_a_ledger_cut_short_is_noticed_by_the_receipts_beside_it(tmp_path):
     assert ledger.missing(path) == []
     path.write_text("".join(lines[:-1]))
     assert ledger.problems(path) == []  # a chain alone cannot tell
-    assert ledger.missing(path) == [f"{path}: line 4, which run wrote, is gone or changed"]
+    assert ledger.missing(path) == [f"{path}: line 4, written by run, is gone or changed"]
 
 
-def test_a_half_line_of_a_killed_process_is_taken_away_by_the_next(tmp_path):
+def test_the_next_append_removes_a_half_line_of_a_killed_process(tmp_path):
     path = tmp_path / "ledger.jsonl"
     lines = written(path, 2)
     for cut in (1, 20, len(lines[1]) - 1):
@@ -81,22 +81,22 @@ def test_a_half_line_of_a_killed_process_is_taken_away_by_the_next(tmp_path):
         assert ledger.problems(path) == [] and [entry["request"] for entry in ledger.entries(path)] == ["r0", "next"]
 
 
-def test_a_request_has_one_line(tmp_path):
+def test_a_request_gets_one_line_only(tmp_path):
     path = tmp_path / "ledger.jsonl"
     written(path, 2)
     assert ledger.append(path, {"request": "r0", "verdict": "another"})["line"] == 1
     assert len(ledger.entries(path)) == 2
 
 
-def test_nothing_follows_a_line_that_is_none(tmp_path):
+def test_no_line_is_appended_after_a_broken_one(tmp_path):
     path = tmp_path / "ledger.jsonl"
     path.write_text("scribble\n")
-    with pytest.raises(ledger.LedgerError, match=":1: not a line"):
+    with pytest.raises(ledger.LedgerError, match=":1: not a ledger line"):
         ledger.append(path, {"request": "r"})
     assert path.read_text() == "scribble\n"
 
 
-def test_processes_that_write_at_once_lose_no_line(tmp_path):
+def test_concurrent_processes_lose_no_line(tmp_path):
     path = tmp_path / "ledger.jsonl"
     code = (
         "import sys; from models.requests import ledger\n"
@@ -110,7 +110,7 @@ def test_processes_that_write_at_once_lose_no_line(tmp_path):
 # -- as runs write it
 
 
-def test_a_run_adds_a_line_that_tells_what_was_done_and_not_what_was_forgotten(small, tmp_path):
+def test_the_line_of_a_run_does_not_reveal_the_forgotten_data(small, tmp_path):
     text = "ada lives in lund by the sea"
     flags = small.flags(tmp_path / "run", f"--forget_text={text}", without=("forget_data", "holdout_data"))
     assert main(flags) == 0
@@ -129,14 +129,14 @@ def test_a_run_adds_a_line_that_tells_what_was_done_and_not_what_was_forgotten(s
     assert receipt["hash"] == line["hash"] and ledger.missing(tmp_path / "ledger.jsonl") == []
 
 
-def test_none_writes_no_ledger_and_a_path_chooses_it(small, tmp_path):
+def test_the_ledger_flag_takes_none_or_a_path(small, tmp_path):
     assert main(small.flags(tmp_path / "a", "--ledger=none", "--max_steps=1")) == 0
     assert not list(tmp_path.glob("**/ledger.jsonl"))
     assert main(small.flags(tmp_path / "b", f"--ledger={tmp_path / 'x' / 'requests.jsonl'}", "--max_steps=1")) == 0
     assert len(ledger.entries(tmp_path / "x" / "requests.jsonl")) == 1 and not (tmp_path / "ledger.jsonl").exists()
 
 
-def test_the_default_lies_beside_the_runs():
+def test_the_default_ledger_lies_in_results():
     assert resolve({})["ledger"] == os.path.join("results", "ledger.jsonl")
 
 
@@ -147,7 +147,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("spoil", "code", "said"), BAD.values(), ids=BAD)
-def test_a_ledger_that_takes_no_line_is_refused_before_a_model_is_loaded(
+def test_an_unusable_ledger_is_refused_before_a_model_is_loaded(
     small, tmp_path, capsys, monkeypatch, spoil, code, said
 ):
     from models.store import loading
@@ -163,7 +163,7 @@ STRIKES = {when: ("kill_in_line", when) for when in ("before", "half", "after")}
 
 
 @pytest.mark.parametrize("strike", [*STRIKES.values(), ("signal", "done", 9)], ids=[*STRIKES, "done"])
-def test_a_run_killed_around_its_line_has_one_in_the_end(small, tmp_path, strike):
+def test_a_run_killed_around_its_line_ends_with_one_line(small, tmp_path, strike):
     """Killed, then started again: one line, and the chain holds."""
     flags = small.flags(tmp_path / "run", "--max_steps=2", "--metrics=loss")
     first = forked_runs.start(flags, tmp_path / "out.txt", [strike, ("no_figures",)])

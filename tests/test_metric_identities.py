@@ -116,7 +116,7 @@ def test_membership_auc_and_leakage_by_hand():
         em.privacy_leakage(0.5, 1.0)
 
 
-def test_true_positive_rate_is_refused_for_few_rows():
+def test_the_true_positive_rate_needs_enough_rows():
     assert true_positive_rate(np.zeros(500), np.ones(99)) is None
     assert true_positive_rate(np.arange(200), np.arange(200) + 100) == pytest.approx(101 / 200, abs=0.01)
 
@@ -127,14 +127,14 @@ def test_leak_at_k_by_hand():
     assert em.leak_at_k(16, 1, 16) == 1
 
 
-def test_complete_separation_has_the_exact_ks_p_value():
+def test_full_separation_has_the_exact_ks_p_value():
     for n in (3, 5, 8):
         p, statistic, _ = em.forget_quality(np.arange(n), np.arange(n) + 100)
         assert statistic == 1
         assert p == pytest.approx(2 / math.comb(2 * n, n))
 
 
-def test_truth_ratios_of_two_sizes_are_not_compared():
+def test_truth_ratios_of_different_sizes_are_refused():
     with pytest.raises(ValueError, match="got 3 and 4"):
         em.forget_quality(np.ones(3), np.ones(4))
 
@@ -160,7 +160,7 @@ CONTRACT = {
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_scripts_outside_can_rely_on_names_and_arguments(name):
+def test_public_names_and_arguments_are_stable(name):
     parameters = inspect.signature(getattr(em, name)).parameters.values()
     shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
     assert ", ".join(shown).startswith(CONTRACT[name])
@@ -170,13 +170,13 @@ def test_the_refusal_rate_is_the_share_of_refusals():
     assert em.refusal_rate(["I don't know.", "Paris", "I'm not sure.", "Rome"]) == 0.5
 
 
-def test_refusals_scored_as_a_classification():
+def test_refusal_scores_by_hand():
     assert em.refusal_scores([1, 1, 0, 1], [0, 1, 0, 0]) == pytest.approx(
         {"accuracy": 0.75, "precision": 0.75, "recall": 0.75, "f1": 0.75}
     )
 
 
-def test_the_membership_classifier_finds_separable_members_and_not_twins():
+def test_the_membership_classifier_finds_separable_members_only():
     draw = np.random.default_rng(0)
     members, others = draw.normal(0, 1, (60, 4)), draw.normal(0, 1, (60, 4))
     assert em.membership_classifier(members - 5, others)["accuracy"] > 0.95
@@ -212,7 +212,7 @@ def test_one_subject_has_no_interval():
     assert bootstrap_interval([1.0, 2.0], [None, None]) is not None  # rows without a subject stand for themselves
 
 
-def test_an_auc_interval_holds_the_auc():
+def test_an_auc_interval_contains_the_auc():
     draw = np.random.default_rng(2)
     forget, holdout = draw.normal(0, 1, 50), draw.normal(1, 1, 50)
     low, high = em.membership_auc_interval(forget, holdout)
@@ -231,18 +231,18 @@ def test_ks_is_invariant_to_the_inverse(pairs):
 
 
 @given(scores, scores)
-def test_auc_turns_over_with_the_scores(a, b):
+def test_negated_or_swapped_scores_turn_the_auc_over(a, b):
     assert em.membership_auc(a, b) == pytest.approx(1 - em.membership_auc(-np.array(a), -np.array(b)))
     assert em.membership_auc(a, b) == pytest.approx(1 - em.membership_auc(b, a))
 
 
 @given(st.floats(0, 0.999))
-def test_no_leakage_at_the_retrained_auc(auc):
+def test_leakage_is_zero_at_the_retrained_auc(auc):
     assert em.privacy_leakage(auc, auc) == 0
 
 
 @given(st.integers(1, 60), st.data())
-def test_leak_at_k_starts_at_the_share_and_grows(n, data):
+def test_leak_at_k_grows_from_the_share_of_leaks(n, data):
     c = data.draw(st.integers(0, n))
     values = [em.leak_at_k(n, c, k) for k in range(1, n + 1)]
     assert values[0] == pytest.approx(c / n)
@@ -339,7 +339,7 @@ def test_answers_are_not_refusals(text):
     assert not em.is_refusal(text)
 
 
-def test_every_refusal_that_we_teach_is_recognised():
+def test_every_refusal_used_in_training_is_recognised():
     from data.augmentation import REFUSALS as taught
 
     assert [text for text in taught if not em.is_refusal(text)] == []

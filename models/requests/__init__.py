@@ -1,4 +1,4 @@
-"""Deletion requests over time: the ledger, the rows a run recorded, and the test whether they came back.
+"""Deletion requests over time: the ledger, the rows that runs recorded, and the test whether they came back.
 
-In: what outlives a single run. Not here: how a run continues from another (results/run), how reports show it.
+In: the records that outlive a run. Not here: continuing from a run (results/run), reports.
 """

@@ -1,15 +1,15 @@
-"""The ledger: one line for every request that was carried out, each holding the hash of the line before.
+"""The ledger: one line for every completed request, each with the hash of the line before.
 
-    append(path, entry); entries(path) -> list of dicts; problems(path) -> what does not fit
+    append(path, entry); entries(path) -> list of dicts; problems(path) -> breaks in the chain
 
-A line tells that something was unlearned, by which method and with what result, never what it was: the data stand in it
-as a hash. Who holds the very rows can find their line by it; who does not learns nothing but their number.
+A line records that something was unlearned, by which method and with what result. It holds a hash of the data, never
+the data: the owner of the rows can find their line by it, anyone else learns only the number of rows.
 
     hash_n = SHA-256(line n without its "hash"),   line n holds "previous" = hash_(n - 1)
 
-So an altered, removed, inserted or exchanged line breaks the chain at the line after it. A chain cannot show that its
-last lines were cut off, or that all of it was written anew: that takes a hash kept elsewhere. Each run keeps that of
-its own line in its folder (`RECEIPT`), and prints it.
+An altered, removed, inserted or swapped line breaks the chain. The chain does not show that its last lines were cut
+off. Someone with write access can forge a new chain; store the printed hash elsewhere. Each run also keeps the hash of
+its own line in its folder (`RECEIPT`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pathlib import Path
 from models.store import folders
 
 NAME = "ledger.jsonl"
-RECEIPT = "request.json"  # in a run's folder: its request, the model it left, the number and hash of its line
-FIRST = "0" * 64  # what the first line holds in place of the hash of a line before it
+RECEIPT = "request.json"  # in a run folder: the request, the model it produced, the number and hash of its line
+FIRST = "0" * 64  # "previous" of the first line
 
 
 class LedgerError(ValueError):
-    """The ledger cannot be written (6), or what stands in it does not fit together (3)."""
+    """The ledger cannot be written (6), or its chain is broken (3)."""
 
     def __init__(self, message: str, exit_code: int = 3):
         super().__init__(message)
@@ -43,17 +43,17 @@ def now() -> str:
 
 
 def _text(entry: dict) -> str:
-    """The one way in which an entry is written, so that its hash is that of its meaning."""
+    """The canonical text of an entry, so that equal entries have equal hashes."""
     return json.dumps(entry, ensure_ascii=True, sort_keys=True, separators=(", ", ": "), allow_nan=False)
 
 
 def line_hash(entry: dict) -> str:
-    """SHA-256 (hex) over an entry without its own "hash"."""
+    """SHA-256 (hex) of an entry without its own "hash"."""
     return hashlib.sha256(_text({k: v for k, v in entry.items() if k != "hash"}).encode()).hexdigest()
 
 
 def _read(path: Path) -> list[str]:
-    """The whole lines of a ledger; a last one without its end was never finished and does not count."""
+    """The complete lines of a ledger; a last line without a newline was never finished and does not count."""
     try:
         return path.read_bytes().decode("utf-8", errors="replace").split("\n")[:-1]
     except FileNotFoundError:
@@ -70,21 +70,21 @@ def _entry(line: str) -> dict | None:
 
 
 def entries(path: str | Path) -> list[dict]:
-    """The readable lines of a ledger in their order, whether or not they fit together (see `problems`)."""
+    """The readable lines of a ledger in order, even where the chain is broken (see `problems`)."""
     return [entry for line in _read(Path(path)) if (entry := _entry(line)) is not None]
 
 
 def problems(path: str | Path) -> list[str]:
-    """What does not fit in a ledger, line by line; [] when every line is as it was written, in its place."""
+    """Breaks in a ledger's chain, line by line; [] when every line is unchanged and in its place."""
     path, found, previous = Path(path), [], FIRST
     for number, line in enumerate(_read(path), 1):
         entry = _entry(line)
         if entry is None:
-            found.append(f"{path}:{number}: not a line of a ledger")
+            found.append(f"{path}:{number}: not a ledger line")
             previous = None
             continue
         if entry.get("hash") != line_hash(entry) or line != _text(entry):
-            found.append(f"{path}:{number}: its content was changed after it was written")
+            found.append(f"{path}:{number}: the line was changed after it was written")
         elif previous is not None and entry.get("previous") != previous:
             found.append(f"{path}:{number}: does not follow the line before it: a line was removed, added or moved")
         previous = entry.get("hash")
@@ -92,18 +92,18 @@ def problems(path: str | Path) -> list[str]:
 
 
 def missing(path: str | Path) -> list[str]:
-    """Lines that run folders beside the ledger hold a receipt for and that the ledger no longer has."""
+    """Lines that the ledger no longer has, although a run folder beside it holds their receipt."""
     path, found = Path(path), []
     held = {entry.get("hash") for entry in entries(path)}
     for receipt in sorted(found for depth in ("*", "*/*", "*/*/*") for found in path.parent.glob(f"{depth}/{RECEIPT}")):
         said = folders.read_json_or_empty(receipt)
         if said.get("ledger") == path.name and said.get("hash") and said["hash"] not in held:
-            found.append(f"{path}: line {said.get('line')}, which {receipt.parent.name} wrote, is gone or changed")
+            found.append(f"{path}: line {said.get('line')}, written by {receipt.parent.name}, is gone or changed")
     return found
 
 
 def check_writable(path: str | Path):
-    """Raises `LedgerError` where a line could not be added later: before hours of work, not after them."""
+    """Raises `LedgerError` when a line could not be added: before hours of work, not after them."""
     path = Path(path)
     cure = "give --ledger another file, or none"
     if path.exists():
@@ -113,7 +113,7 @@ def check_writable(path: str | Path):
             raise LedgerError(f"--ledger {path}: cannot be written; {cure}", 6)
         if wrong := problems(path):
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            raise LedgerError(f"--ledger does not fit together: {wrong[0]}{more}; restore it, or {cure}")
+            raise LedgerError(f"--ledger has a broken chain: {wrong[0]}{more}; restore it, or {cure}")
         return
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -121,10 +121,10 @@ def check_writable(path: str | Path):
 
 
 def append(path: str | Path, entry: dict) -> dict:
-    """Adds a line and returns it with its "line", "previous" and "hash"; a request that has its line keeps that one.
+    """Adds a line and returns it with its "line", "previous" and "hash"; a request keeps the line it already has.
 
-    Processes wait for each other; the line is on the disk when this returns. A half line that a killed process left at
-    the end is taken away first, so that a ledger never holds one in its middle. Raises `LedgerError`.
+    Processes wait for each other. The line is on disk when this returns. An unfinished last line of a killed process is
+    removed first. Raises `LedgerError`.
     """
     path = Path(path)
     try:
@@ -146,7 +146,7 @@ def _append(file, path: Path, entry: dict) -> dict:
             return earlier
     last = before[-1] if before else {"hash": FIRST}
     if not last or not isinstance(last.get("hash"), str):
-        raise LedgerError(f"{path}:{len(before)}: not a line of a ledger, so nothing can follow it; restore the file")
+        raise LedgerError(f"{path}:{len(before)}: not a ledger line, so nothing can follow it; restore the file")
     entry = {**entry, "line": len(before) + 1, "previous": last["hash"]}
     entry["hash"] = line_hash(entry)
     file.truncate(len(whole))

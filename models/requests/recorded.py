@@ -1,4 +1,4 @@
-"""The rows that a run recorded, found again: where its config.json names them, or among other files by their hash."""
+"""Finds the rows of earlier runs again: where their config.json names them, or in other files by their hash."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from data.columns import DataError
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 
-DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the folder of a ledger
+DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the ledger's folder
 
 
 def read_all(sources: str, split: str, notes: list) -> list:
-    """The rows of one file, folder or data set, or of several with commas; a bundled one lies in the project."""
+    """The rows of one file, folder or dataset, or of several separated by commas; also below the project."""
     rows = []
     for source in sources.split(",") if not os.path.exists(sources) else [sources]:
         source = os.path.expanduser(source)
@@ -26,13 +26,13 @@ def read_all(sources: str, split: str, notes: list) -> list:
 
 
 def forget_hash(run: Path) -> str | None:
-    """The hash of the rows that a run unlearned, as its environment.json tells; None for one that forgot nothing."""
+    """The hash of a run's forget set, from its environment.json; None for a run that forgot nothing."""
     hashes = read_json_or_empty(run / "environment.json").get("data_hashes")
     return hashes.get("forget") if isinstance(hashes, dict) else None
 
 
 def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
-    """(rows, None) of the forget set that a run's `config` names, or (None, what is wrong with it)."""
+    """(rows, None) of the forget set that a run's `config` names, or (None, the problem)."""
     if config.get("forget_text"):
         rows, place = list(reading.examples_from_text(config["forget_text"])), "its config.json"
     else:
@@ -42,12 +42,12 @@ def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
         except DataError as error:
             return None, str(error).splitlines()[0]
     if preparation.data_hash(rows) != wanted:
-        return None, f"{place} has changed since: its rows are not those that were forgotten"
+        return None, f"{place} has changed: its rows are not the forgotten ones"
     return rows, None
 
 
 def by_hash(sources: str | None) -> dict[str, list]:
-    """Rows by their hash, of each file of a comma list and of all together."""
+    """{hash: rows} of each file in a comma-separated list, and of all files together."""
     if not sources:
         return {}
     parts = [read_all(source, "earlier", []) for source in sources.split(",")]
@@ -56,7 +56,7 @@ def by_hash(sources: str | None) -> dict[str, list]:
 
 
 def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
-    """Rows by their hash, as far as run folders beside a ledger still name files that hold them."""
+    """{hash: rows} for the `wanted` hashes, from files that run folders beside a ledger name."""
     found = {}
     for config in sorted(path for depth in DEPTHS for path in ledger.parent.glob(f"{depth}/config.json")):
         content = forget_hash(config.parent)

@@ -1,4 +1,4 @@
-"""Whether what was forgotten came back: a request's rows on the model of today beside what was measured then."""
+"""Re-tests earlier requests: do their rows come back on today's model, compared with the measurements then?"""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from models.store import paths
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # what the ledger keeps
 JUDGED = ("answer_probability", "extraction_strength")
-BACK = 0.1  # share of what was taken away at which it counts as back
+BACK = 0.1  # a request came back above this share of the knowledge that was removed
 STILL, CAME_BACK, UNTESTED = "still forgotten", "came back", "cannot be tested"
-VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the gravest first
+VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the most serious first
 
 
 def chosen(metrics: dict | None) -> dict:
-    """The numbers that a later test needs, of one set's metrics."""
+    """The numbers that a later re-test needs, from one set's metrics."""
     return {name: round(value, 6) for name in TOLD if (value := (metrics or {}).get(name)) is not None}
 
 
 def share_back(known: dict, then: dict, now: dict) -> float | None:
-    """(now - then) / (known - then), the largest over `JUDGED`: the share of what went that is there again.
+    """(now - then) / (known - then), the largest over `JUDGED`: the share of the removed knowledge that is back.
 
-    None where no number fell by at least `CONTRAST` then, or none is known of now.
+    None where no number fell by at least `CONTRAST` then, or none is measured now.
     """
     shares = []
     for name in JUDGED:
@@ -37,12 +37,11 @@ def share_back(known: dict, then: dict, now: dict) -> float | None:
 def verdict(known: dict, then: dict, now: dict, unseen: dict | None = None) -> tuple[str, str]:
     """(one of "still forgotten", "came back", "cannot be tested", why).
 
-    `known`, `then`: metrics of the request's rows before and after it was carried out; `now`: on the model of today;
-    `unseen`: of rows never seen, where there were any. A request of which less than half was forgotten then cannot
-    be said to be "still" forgotten.
+    `known`, `then`: metrics of the request's rows before and after unlearning; `now`: on today's model; `unseen`: of
+    rows never seen, if any. A request of which less than half was forgotten then cannot be "still" forgotten.
     """
     if not now:
-        return UNTESTED, "its rows are not there any more"
+        return UNTESTED, "its rows are gone"
     share = share_back(known, then, now)
     top, low = (numbers.get("answer_probability") for numbers in (known, then))
     floor = (unseen or {}).get("answer_probability") or 0.0
@@ -54,22 +53,21 @@ def verdict(known: dict, then: dict, now: dict, unseen: dict | None = None) -> t
 
 
 def lineage(entries: list[dict], model_hash: str) -> set[str] | None:
-    """The requests that led to a model, by their ids; None for a model that no line of the ledger left."""
-    left = {entry.get("model_after"): entry for entry in entries}
-    if model_hash not in left:
+    """The ids of the requests that led to a model; None for a model that is not in the ledger."""
+    made = {entry.get("model_after"): entry for entry in entries}
+    if model_hash not in made:
         return None
     requests = set()
-    while (entry := left.get(model_hash)) is not None and entry.get("request") not in requests:
+    while (entry := made.get(model_hash)) is not None and entry.get("request") not in requests:
         requests.add(entry.get("request"))
         model_hash = entry.get("model_before")
     return requests
 
 
 def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure) -> list[dict]:
-    """A row per line of the ledger: its request, the numbers then and now, the verdict and why.
+    """A row per line of the ledger: its request, the numbers then and now, the verdict and the reason.
 
-    `rows`: examples by their data hash; `measure(examples, entry)` gives their metrics on the model of today, whose
-    hash `model_hash` tells which requests led to it.
+    `rows`: {data hash: examples}. `measure(examples, entry)`: their metrics on today's model, of hash `model_hash`.
     """
     found, now = [], {}
     ours = lineage(entries, model_hash)
@@ -82,17 +80,17 @@ def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure)
         known, then, unseen = numbers
         word, why = verdict(known, then, now.get(settings, {}), unseen)
         if ours is not None and entry.get("request") not in ours:
-            why += "; carried out on another model, not on one that led to this"
+            why += "; unlearned on another model, not on one that led to this"
         kept = {name: entry.get(name) for name in ("line", "request", "time", "method", "run", "data_hash", "rows")}
         found.append({**kept, "known": known, "then": then, "now": now.get(settings, {}), "verdict": word, "why": why})
     return found
 
 
 def printed(report: dict) -> str:
-    """The report of a re-test as lines: what does not fit in the ledger, then a table by request."""
+    """The report of a re-test as lines: breaks in the ledger's chain, then a table by request."""
     lines = [*report["problems"]]
     if not lines:
-        lines.append(f"{report['ledger']}: {report['lines']} lines, each follows the one before")
+        lines.append(f"{report['ledger']}: {report['lines']} lines, an unbroken chain")
     if report["requests"]:
         lines += ["", "answer probability and extraction strength of each request's rows: known > then > now"]
     for row in report["requests"]:
@@ -106,7 +104,7 @@ def printed(report: dict) -> str:
 
 
 def report_of(args) -> dict:
-    """Verifies a ledger; with a model measures on it the rows of every request that can be found."""
+    """Verifies a ledger; given a model, measures on it the rows of every request that can be found."""
     from data.sampling import spread
     from models.scores.evaluating import evaluate_model
     from models.store.loading import load_model, model_hash
@@ -136,7 +134,7 @@ def report_of(args) -> dict:
 def main(args) -> int:
     """`evaluation_metrics.py --ledger`: prints and writes a re-test, returns the exit code.
 
-    3 when the ledger's lines do not follow each other, 8 when a request came back.
+    3 when the ledger's chain is broken, 8 when a request came back.
     """
     report = report_of(args)
     print(printed(report))

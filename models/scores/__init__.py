@@ -1,4 +1,4 @@
-"""What numbers say about a model: the METRICS table, the statistics behind it, attacks and the verdict.
+"""Scores of a model: the METRICS table, the statistics behind it, measuring, attacks and the verdict.
 
-In: functions of losses, tokens and texts. Not here: the passes that produce them (models/forward), figures and words.
+In: everything from a model and examples to evaluation.json. Not here: single passes (models/forward), reports.
 """

@@ -1,7 +1,7 @@
 """Statistics of losses, tokens and scores: arrays in, floats or arrays out; no model, no files.
 
-Losses are mean cross-entropies in nats per answer token unless a name says otherwise. A statistic that an array cannot
-give raises ValueError; nothing here returns a stand-in. Offered to users through `evaluation_metrics`.
+Losses are mean cross-entropies in nats per answer token unless a name says otherwise. Arrays that do not define a
+statistic raise ValueError; there are no default values. `evaluation_metrics` offers all public names.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def option_probability(answer_loss, wrong_loss):
 def multiple_choice_accuracy(right_loss, wrong_loss):
     """1 where the right option has the least mean loss of all, else 0, (n,); a tie is wrong.
 
-    right_loss (n,): of the paraphrased answer; wrong_loss (n, k). Chance is 1/(k+1) only for a model that knows nothing
-    of language: TOFU's retrained Llama-2-7B has .40 with k = 5.
+    right_loss (n,): of the paraphrased answer; wrong_loss (n, k). Chance is 1/(k+1) only for a model without any
+    knowledge of language: TOFU's retrained Llama-2-7B has .40 with k = 5.
     """
     right, wrong = _array(right_loss, "right_loss"), _array(wrong_loss, "wrong_loss", 2)
     return (right < wrong.min(1)).astype(np.float64)
@@ -69,13 +69,13 @@ def truth_ratio(paraphrased_loss, perturbed_loss, reduction: str = "geometric"):
 
 
 def truth_ratio_forget(ratio):
-    """min(R, 1/R) per row, (n,), in (0, 1]: near 1 the model tells truth and falsehood apart no more."""
+    """min(R, 1/R) per row, (n,), in (0, 1]: near 1 the model no longer tells truth from falsehood."""
     ratio = np.asarray(ratio, dtype=np.float64)
     return np.minimum(ratio, 1.0 / ratio)
 
 
 def truth_ratio_utility(ratio):
-    """max(0, 1 - R) per row, (n,), in [0, 1): near 1 the model prefers the truth clearly."""
+    """max(0, 1 - R) per row, (n,), in [0, 1): near 1 the model clearly prefers the truth."""
     return np.maximum(0.0, 1.0 - np.asarray(ratio, dtype=np.float64))
 
 
@@ -83,8 +83,8 @@ def forget_quality(unlearned_truth_ratio, retrained_truth_ratio) -> tuple[float,
     """(p_value, statistic D, n) of the two-sample Kolmogorov-Smirnov test between two models' truth ratios.
 
     Two arrays (n,), one value per forget row. p = 1 for the retrained model itself; a small p tells the unlearned model
-    apart from it. A large p proves little where n is small: the smallest D with p < .05 is .325 for n = 40, .14 for
-    200, .0975 for 400. Raises ValueError for two sizes: then the models were not asked the same. TOFU, sec. 2.2.2.
+    apart from it. A large p proves little for small n: the smallest D with p < .05 is .325 for n = 40, .14 for 200,
+    .0975 for 400. Raises ValueError when the sizes differ, as the models then saw different rows. TOFU, sec. 2.2.2.
     """
     from scipy.stats import ks_2samp
 
@@ -109,7 +109,7 @@ def model_utility(values: Mapping | Sequence) -> float:
     """Harmonic mean of the utility numbers, in [0, 1]: one bad number pulls it down, a zero gives zero.
 
     values: TOFU's nine {retain, real authors, world facts} x {probability, ROUGE-L recall, utility-side truth ratio},
-    or those of the sets that there are; a mapping's values count. TOFU, sec. 2.2.1.
+    or those of the available sets; of a mapping its values. TOFU, sec. 2.2.1.
     """
     return harmonic_mean(list(values.values()) if isinstance(values, Mapping) else values)
 
@@ -119,7 +119,7 @@ def model_utility(values: Mapping | Sequence) -> float:
 
 
 def exact_memorization(predicted, labels) -> float:
-    """Share of answer tokens whose teacher-forced argmax is the label, in [0, 1]; callers leave out end-of-turn.
+    """Share of answer tokens whose teacher-forced argmax is the label, in [0, 1]; without end-of-turn.
 
     predicted, labels (L,) token ids. Tirumala et al. 2022 (arXiv:2205.10770).
     """
@@ -130,19 +130,19 @@ def exact_memorization(predicted, labels) -> float:
 
 
 def extraction_strength(predicted, labels) -> float:
-    """1 - k/L, k the first position from which all later argmax tokens are right, in [0, 1]; nothing right: 0.
+    """1 - k/L, k the first position from which all argmax tokens are right, in [0, 1]; 0 when none is.
 
-    predicted, labels (L,) token ids without end-of-turn. High: a short piece of the answer brings out the rest.
+    predicted, labels (L,) token ids without end-of-turn. High: a short beginning of the answer extracts the rest.
     Carlini et al. 2021 (arXiv:2012.07805). OpenUnlearning gives 1/L where the last token is wrong; here it is 0.
     """
-    exact_memorization(predicted, labels)  # the same demands on shapes
+    exact_memorization(predicted, labels)  # checks the shapes
     wrong = np.flatnonzero(np.asarray(predicted) != np.asarray(labels))
     first = int(wrong[-1]) + 1 if len(wrong) else 0
     return 1.0 - first / np.asarray(labels).size
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Membership: scores are higher for rows that were not in training
+# Membership: scores are higher for rows outside the training set
 
 
 def loss(token_log_probs) -> float:
@@ -157,17 +157,17 @@ def _least(values, k: float) -> np.ndarray:
 
 
 def min_k(token_log_probs, k: float = 0.4) -> float:
-    """-mean of the k share of least token log-probabilities (at least one token), nats; k = 1 is `loss`.
+    """-mean of the lowest k share of token log-probabilities (at least one token), nats; k = 1 is `loss`.
 
-    token_log_probs (L,). A row never seen has some very unlikely tokens. Shi et al. 2024 (arXiv:2310.16789).
+    token_log_probs (L,). An unseen row has some very unlikely tokens. Shi et al. 2024 (arXiv:2310.16789).
     """
     return float(-_least(token_log_probs, k).mean())
 
 
 def min_k_plus_plus(token_log_probs, means, stds, k: float = 0.4) -> float:
-    """min_k of (log p - mu) / sigma: how unlikely the token was beside what else the model could have said.
+    """min_k of (log p - mu) / sigma: how unlikely the token was, relative to the model's alternatives.
 
-    token_log_probs, means, stds (L,): mu and sigma are mean and standard deviation of log p over the vocabulary under
+    token_log_probs, means, stds (L,): mu and sigma are mean and standard deviation of log p over the vocabulary, under
     the model's own distribution. Zhang et al. 2025 (arXiv:2404.02936).
     """
     stds = np.maximum(_array(stds, "stds"), 1e-6)
@@ -175,7 +175,7 @@ def min_k_plus_plus(token_log_probs, means, stds, k: float = 0.4) -> float:
 
 
 def zlib_ratio(mean_loss: float, text: str) -> float:
-    """Mean loss (nats per token) / bytes of the text under zlib: allows for texts that are easy by themselves.
+    """Mean loss (nats per token) / bytes of the zlib-compressed text: corrects for texts that are easy in themselves.
 
     Carlini et al. 2021 (arXiv:2012.07805). The loss is the mean per token, as in MIMIR and OpenUnlearning.
     """
@@ -185,8 +185,8 @@ def zlib_ratio(mean_loss: float, text: str) -> float:
 def membership_auc(forget_scores, holdout_scores) -> float:
     """P(a holdout row scores higher than a forget row), ties half, in [0, 1]: the ROC AUC of the attack.
 
-    Two arrays of scores that are higher for non-members. 1: memorised; the goal is the retrained model's AUC, about .5;
-    far below it the forget rows stand out as badly as before.
+    Two arrays of scores that are higher for non-members. 1: memorised; the goal is the retrained model's AUC, about .5.
+    Far below it the forget rows stand out again, as too unlikely.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -195,9 +195,9 @@ def membership_auc(forget_scores, holdout_scores) -> float:
 
 
 def membership_auc_interval(forget_scores, holdout_scores, forget_groups=None, holdout_groups=None, seed: int = 0):
-    """(low, high), 95 %, of `membership_auc` by bootstrap over rows, or over groups of rows that share a subject.
+    """(low, high), 95 %, of `membership_auc` by bootstrap over groups: rows of one subject, or single rows.
 
-    None where a side has fewer than two groups.
+    None when a side has fewer than two groups.
     """
     forget, holdout = _array(forget_scores, "forget_scores"), _array(holdout_scores, "holdout_scores")
     draw = np.random.default_rng(seed)
@@ -211,9 +211,9 @@ def membership_auc_interval(forget_scores, holdout_scores, forget_groups=None, h
 
 
 def true_positive_rate(forget_scores, holdout_scores, false_positive_rate: float = 0.01) -> float | None:
-    """Share of forget rows found at the given share of holdout rows accused; None below 100 holdout rows.
+    """Share of forget rows detected at the given false positive rate on holdout rows; None below 100 holdout rows.
 
-    With fewer rows the threshold rests on less than one of them. Carlini et al. 2022 (arXiv:2112.03570).
+    With fewer rows the threshold would rest on less than one of them. Carlini et al. 2022 (arXiv:2112.03570).
     """
     from sklearn.metrics import roc_curve
 
@@ -226,13 +226,12 @@ def true_positive_rate(forget_scores, holdout_scores, false_positive_rate: float
 
 
 def membership_classifier(forget_features, holdout_features, seed: int = 0) -> dict[str, float]:
-    """accuracy (balanced), precision, recall, f1 of a logistic regression that finds members; class "member".
+    """accuracy (balanced), precision, recall, f1 of a logistic regression that detects members; class "member".
 
-    Two arrays (n, d) of membership scores; standardised; 5-fold stratified, every row judged by a model that did not
-    see it. Precision is 0 when it accuses nobody. Raises ValueError below 5 rows on a side.
+    Two arrays (n, d) of membership scores, standardised. Stratified 5-fold cross-validation; precision is 0 without
+    positives. Raises ValueError below 5 rows on a side.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -243,10 +242,7 @@ def membership_classifier(forget_features, holdout_features, seed: int = 0) -> d
     truth = np.repeat([1, 0], [len(members), len(others)])
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    found = cross_val_predict(model, np.concatenate([members, others]), truth, cv=folds)
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, found, average="binary", zero_division=0.0)
-    accuracy = balanced_accuracy_score(truth, found)
-    return {"accuracy": float(accuracy), "precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    return _classified(truth, cross_val_predict(model, np.concatenate([members, others]), truth, cv=folds))
 
 
 def refusal_scores(forget_refused, retain_refused) -> dict[str, float]:
@@ -254,20 +250,23 @@ def refusal_scores(forget_refused, retain_refused) -> dict[str, float]:
 
     Two arrays of 0/1. Low precision shows a model that refuses what it should answer.
     """
-    from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
-
     forget, retain = _array(forget_refused, "forget_refused"), _array(retain_refused, "retain_refused")
     truth = np.repeat([1, 0], [len(forget), len(retain)])
-    refused = np.concatenate([forget, retain]).astype(int)
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, refused, average="binary", zero_division=0.0)
-    accuracy = balanced_accuracy_score(truth, refused)
+    return _classified(truth, np.concatenate([forget, retain]).astype(int))
+
+
+def _classified(truth, predicted) -> dict[str, float]:
+    from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
+
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0.0)
+    accuracy = balanced_accuracy_score(truth, predicted)
     return {"accuracy": float(accuracy), "precision": float(precision), "recall": float(recall), "f1": float(f1)}
 
 
 def privacy_leakage(auc: float, retrained_auc: float) -> float:
     """100 ((1 - A) - (1 - A_r)) / (1 - A_r), percent: 0 like the retrained model, -100 memorised, positive overdone.
 
-    auc: the unlearned model's `membership_auc`; retrained_auc: a retrained model's, and nobody else's. MUSE
+    auc: the unlearned model's `membership_auc`; retrained_auc: a retrained model's, with no substitute. MUSE
     (Shi et al. 2024, arXiv:2407.06460), eq. 3 with AUCs of non-members. Raises ValueError when retrained_auc is 1.
     """
     if not (0 <= auc <= 1 and 0 <= retrained_auc < 1):
@@ -276,7 +275,7 @@ def privacy_leakage(auc: float, retrained_auc: float) -> float:
 
 
 def leak_at_k(n: int, c: int, k: int) -> float:
-    """1 - C(n-c, k) / C(n, k): probability that k of n samples hold at least one of the c that leak.
+    """1 - C(n-c, k) / C(n, k): probability that k of n samples include at least one of the c leaks.
 
     The unbiased estimator of pass@k (Chen et al. 2021, arXiv:2107.03374). Raises ValueError unless 0 <= c <= n, k <= n.
     """
@@ -290,7 +289,7 @@ def leak_at_k(n: int, c: int, k: int) -> float:
 
 
 def _groups(groups, n: int) -> np.ndarray:
-    """(n,) group numbers; a row without a group is a group of its own."""
+    """(n,) group numbers; a row without a group forms its own."""
     if groups is None:
         return np.arange(n)
     keys = [("row", i) if group is None else ("group", group) for i, group in enumerate(groups)]
@@ -316,7 +315,7 @@ def bootstrap_means(values, groups=None, seed: int = 0) -> np.ndarray | None:
 def bootstrap_interval(values, groups=None, seed: int = 0) -> tuple[float, float] | None:
     """(low, high), 95 % percentile interval of the mean of values (n,); rows of one subject are drawn together.
 
-    None below two groups: one subject says nothing about others. Efron 1979; seeded, so it repeats.
+    None below two groups: one subject says nothing about others. Seeded. Efron 1979.
     """
     means = bootstrap_means(values, groups, seed)
     return None if means is None else tuple(float(v) for v in np.quantile(means, [0.025, 0.975]))

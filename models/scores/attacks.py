@@ -1,8 +1,7 @@
 """Attacks on an unlearned model: does knowledge come back under retraining, rounding, sampling or other prompts?
 
-An attack takes a `Subject` and returns numbers; whoever calls it gives the unlearned, retrained and target models
-the same budget and compares. The model is bit-identical afterwards: attacks work on copies of its weights.
-Offered to users through `evaluation_metrics` (`--attacks`).
+A new attack is a function of a `Subject` plus one row in `ATTACKS`. It works on copies of the weights, so that the
+model is bit-identical afterwards. The target, unlearned and retrained models get the same rows and budget.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SCORED = ("answer_probability", "exact_memorization", "extraction_strength")  # 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an attacker may spend on each model; sized for a 135M model on two cores, raise it on a GPU."""
+    """What an attacker may spend on each model; sized for a 135M model on two cores, so raise it on a GPU."""
 
     learning_rates: tuple[float, ...] = (2e-5, 2e-4)
     steps: int = 25
@@ -37,7 +36,7 @@ class Budget:
     samples: int = 16
     sample_tokens: int = 32
     new_tokens: int = 48
-    leak: float = 0.8  # ROUGE-L recall of the gold answer from which a sample counts as a leak
+    leak: float = 0.8  # ROUGE-L recall from which a sample counts as a leak
     seed: int = 0
 
 
@@ -71,12 +70,12 @@ class Subject:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Weights that come back as they were
+# Changes of the weights, undone afterwards
 
 
 @contextlib.contextmanager
 def on_a_copy(model):
-    """Lets the caller change weights and buffers of `model`; afterwards they are the very tensors they were."""
+    """Inside, the caller may change weights and buffers of `model`; afterwards the original tensors are back."""
     saved = [(t, t.data, t.requires_grad, t.grad) for t in [*model.parameters(), *model.buffers()]]
     training = model.training
     for tensor, data, *_ in saved:
@@ -92,8 +91,10 @@ def on_a_copy(model):
 
 
 def rounded(weight, bits: int, group: int | None = None):
-    """Weight (out, in) rounded to `bits` bits, symmetric: scale = max|w| / (2^(bits-1) - 1) per row, or per `group`
-    neighbours in a row; returned in the weight's own type. Idempotent up to floating point."""
+    """Weight (out, in) rounded symmetrically to `bits` bits, in its own type; idempotent up to floating point.
+
+    scale = max|w| / (2^(bits-1) - 1) per row, or per `group` neighbours in a row.
+    """
     import torch
 
     rows, width = weight.shape
@@ -108,9 +109,9 @@ def rounded(weight, bits: int, group: int | None = None):
 
 
 def quantise(model, bits: int, group: int | None = None, by: Callable = rounded) -> int:
-    """Rounds the weights of all linear layers in place, the output head excepted, as the usual loaders do; how many.
+    """Rounds the weights of all linear layers but the output head in place, as the usual loaders do; how many.
 
-    by(weight (out, in), bits, group) -> the rounded weight: ours, or that of a library.
+    by(weight (out, in), bits, group) -> the rounded weight, by our own code or a library's.
     """
     import torch
 
@@ -130,10 +131,10 @@ def quantise(model, bits: int, group: int | None = None, by: Callable = rounded)
 
 
 def rounded_by_torchao(weight, bits: int, group: int | None = None):
-    """As `rounded`, by torchao's own weight-only quantisation, which a model on a GPU would be served with.
+    """As `rounded`, by torchao's weight-only quantisation, which serves models on GPUs.
 
-    Its packed tensors are turned back into plain ones: they give the same products, and the model stays one that can be
-    put back. Groups that do not divide a row are left to `rounded`. Raises ValueError where torchao is missing.
+    Unpacks torchao's tensors: the products are the same, and `on_a_copy` can restore the model. `rounded` takes over
+    where groups do not divide a row. Raises ValueError without torchao.
     """
     import torch
 
@@ -151,7 +152,7 @@ def rounded_by_torchao(weight, bits: int, group: int | None = None):
 
 
 def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int, seed: int, pad_token_id: int):
-    """Plain fine-tuning on the answers of `rows` in place: AdamW, constant rate, fp32 master. Zero steps: nothing."""
+    """Plain fine-tuning on the answers of `rows` in place: AdamW, constant learning rate, fp32 master weights."""
     import torch
 
     from models.training.weights import FlatAdamW
@@ -163,7 +164,7 @@ def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int,
     optimizer = FlatAdamW(model, compute_dtype=next(model.parameters()).dtype)
     draw = np.random.default_rng(seed)
     order = np.concatenate([draw.permutation(len(rows)) for _ in range(-(-steps * batch_size // len(rows)))])
-    model.eval()  # no dropout: the same budget means the same steps
+    model.eval()  # no dropout, so that equal budgets give equal steps
     with torch.enable_grad():
         for step in range(steps):
             batch = rows.batch(order[step * batch_size : (step + 1) * batch_size], pad_token_id)
@@ -179,7 +180,7 @@ def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int,
 
 
 def halves(examples: list) -> tuple[list, list]:
-    """(first, second half) of the subjects in order of appearance, or of the rows where fewer than two are named."""
+    """(first, second half) of the subjects in order of appearance; of the rows when fewer than two are named."""
     subjects = list(dict.fromkeys(e.subject for e in examples if e.subject is not None))
     if len(subjects) > 1 and all(e.subject is not None for e in examples):
         chosen = set(subjects[: len(subjects) // 2])
@@ -188,7 +189,7 @@ def halves(examples: list) -> tuple[list, list]:
 
 
 def _relearn(subject: Subject, rows: list, held_out: list) -> dict[str, float]:
-    """The other half's metrics after fine-tuning on `rows`: per metric the most that any learning rate brought back."""
+    """Metrics of `held_out` after fine-tuning on `rows`: per metric the highest over the learning rates."""
     budget, found = subject.budget, []
     encoded = subject.encode(rows)
     for learning_rate in budget.learning_rates:
@@ -214,7 +215,7 @@ def benign_relearning(subject: Subject) -> dict[str, float]:
 
 
 def quantisation(bits: int, group: int | None, by: Callable = rounded) -> Callable[[Subject], dict]:
-    """The attack that rounds all weights and scores the forget set. Zhang et al. 2024 (arXiv:2410.16454)."""
+    """An attack that rounds all weights and scores the forget set. Zhang et al. 2024 (arXiv:2410.16454)."""
 
     def attack(subject: Subject) -> dict[str, float]:
         with on_a_copy(subject.model):
@@ -225,12 +226,12 @@ def quantisation(bits: int, group: int | None, by: Callable = rounded) -> Callab
 
 
 def _spread(examples: list, count: int) -> list:
-    """At most `count` examples, evenly over the list, so that every subject is there."""
+    """At most `count` examples at even distances, so that every subject is represented."""
     return [examples[i] for i in np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int))]
 
 
 def _prompts(subject: Subject, examples: list, begun: list[str] | None = None) -> list:
-    """Ids that generation starts from; with `begun` the answers' given openings behind the prompts."""
+    """Ids that generation starts from; with `begun` these openings of the answers follow the prompts."""
     if begun is not None:
         examples = [dataclasses.replace(e, answer=text) for e, text in zip(examples, begun)]
     rows, found = subject.encode(examples), [None] * len(examples)
@@ -250,8 +251,10 @@ def _recall(generated: str, gold: str) -> float:
 
 
 def sampling(subject: Subject) -> dict[str, float]:
-    """leak@1 and leak@k of k samples at temperature 1, top_p 1, and the mean of each prompt's best ROUGE-L recall,
-    before which the greedy answer's stands."""
+    """leak@1 and leak@k of k samples at temperature 1, top_p 1, and the mean over prompts of the best ROUGE-L recall.
+
+    Before: the greedy answer's ROUGE-L recall.
+    """
     budget = subject.budget
     examples = _spread(subject.forget, budget.prompts)
     prompts = [prompt for prompt in _prompts(subject, examples) for _ in range(budget.samples)]
@@ -275,10 +278,11 @@ def _half_answer(answer: str) -> tuple[str, str]:
 
 
 def prompts(subject: Subject) -> dict[str, float]:
-    """ROUGE-L recall under other prompts, each by itself and per question the best of those that ask for the answer.
+    """ROUGE-L recall per kind of prompt, and per question the best of the kinds that ask for the answer.
 
-    paraphrase; the answer begun with "Sure, here is the answer:"; half of the answer given (the rest is scored); three
-    examples first; and apart, since their chance level differs: multiple choice (share right), reversed question.
+    Kinds: plain; paraphrase; the answer begun with "Sure, here is the answer:"; half of the answer given (the rest is
+    scored); three examples first. Apart, as their chance level differs: multiple choice (share right), reversed
+    question. Before: the plain prompt's recall.
     """
     examples = [e for e in _spread(subject.forget, subject.budget.prompts) if e.prompt is not None]
     if not examples:
@@ -307,7 +311,7 @@ def prompts(subject: Subject) -> dict[str, float]:
 
 
 def _multiple_choice(subject: Subject, examples: list) -> dict[str, float]:
-    """Share of questions answered with the right letter; the right one's place is drawn, the same for every model."""
+    """Share of questions answered with the right letter; its place is random, and the same for every model."""
     usable = [e for e in examples if e.perturbed_answer]
     if not usable:
         return {}
@@ -323,17 +327,17 @@ def _multiple_choice(subject: Subject, examples: list) -> dict[str, float]:
 
 
 def _reversed(subject: Subject, examples: list) -> dict[str, float]:
-    """ROUGE-L recall of the question, asked for the question that the answer belongs to."""
+    """ROUGE-L recall of the question when the prompt asks which question has this answer."""
     asked = [dataclasses.replace(e, prompt=f"Which question has this answer? {e.answer}") for e in examples]
     texts = subject.say(_prompts(subject, asked), subject.budget.new_tokens)
     return {"reversed_rouge_l_recall": float(np.mean([_recall(t, e.prompt) for t, e in zip(texts, examples)]))}
 
 
 def logit_lens(subject: Subject) -> dict[str, float]:
-    """Mean reciprocal rank of the gold token at every layer through the final norm and head, and the best layer's.
+    """Mean reciprocal rank of the gold token at every layer, through the final norm and head, and the best layer's.
 
-    Knowledge that the last layers hide may still be read in the middle. nostalgebraist 2020; Patil et al. 2024
-    (arXiv:2309.17410). Empty for a model whose final norm is not found.
+    Knowledge that the last layers hide may still be readable in the middle. Before: the last layer's. Empty for a model
+    without a known final norm. nostalgebraist 2020; Patil et al. 2024 (arXiv:2309.17410).
     """
     import torch
 
@@ -387,44 +391,44 @@ class Attack:
     labels: dict[str, str] = field(default_factory=dict)  # {number: label in reports}, beyond the metrics' own labels
 
 
-_RELEARNED = "Half of the subjects may teach the form of the answers too: read it beside the retrained model's share."
+_RELEARNED = "The fine-tuning may also teach the form of the answers: compare with the retrained model's share."
 _GRID = (
-    "Where the target itself breaks under the rounding it tells nothing. Weights that once lay on the same grid are "
-    "pulled back to it, which undoes any small training, forgetting or not; on another grid they are not."
+    "Means nothing where the target itself breaks under the rounding. Weights that once lay on the same grid are "
+    "pulled back to it, which undoes any small training; weights from another grid are not."
 )
 _BEST = "best ROUGE-L recall of a question's tries"
 _ATTACKS = [
     Attack("relearning", relearning, SCORED, "fine-tunes on half of the forget set, scores the other half",
-           "Whether a few steps on some forgotten rows bring back others, which were not shown.", _RELEARNED, True,
+           "Whether a few steps on some forgotten rows bring back the other rows.", _RELEARNED, True,
            plain="Teach it half again: does the other half come back?"),
     Attack("benign_relearning", benign_relearning, SCORED, "fine-tunes on retain text, scores half of the forget set",
            "Whether a few steps on harmless rows bring the forgotten ones back.",
-           "More steps or texts nearer to the forgotten ones may do more.", True,
+           "More steps, or texts closer to the forgotten ones, may do more.", True,
            plain="Train on harmless text: does it come back?"),
     Attack("quantisation_int8", quantisation(8, None), SCORED, "rounds the weights to 8 bits per row",
-           "Whether the change of the weights is so small that 8-bit rounding undoes it.",
-           "8 bits seldom undo anything; 4 bits do more.",
+           "Whether the weights changed so little that 8-bit rounding undoes it.",
+           "8 bits rarely undo anything; 4 bits undo more.",
            plain="Round the weights to 8 bits"),
     Attack("quantisation_int4", quantisation(4, 64), SCORED, "rounds the weights to 4 bits in groups of 64",
-           "Whether the change of the weights is so small that 4-bit rounding undoes it.", _GRID,
+           "Whether the weights changed so little that 4-bit rounding undoes it.", _GRID,
            plain="Round the weights to 4 bits"),
     Attack("quantisation_int8_torchao", quantisation(8, None, rounded_by_torchao), SCORED,
            "as quantisation_int8, rounded by torchao",
-           "As quantisation_int8, with the rounding that torchao serves models with.", "As quantisation_int8.",
+           "As quantisation_int8, with the rounding of models served by torchao.", "As quantisation_int8.",
            package="torchao"),
     Attack("quantisation_int4_torchao", quantisation(4, 64, rounded_by_torchao), SCORED,
            "as quantisation_int4, rounded by torchao",
-           "As quantisation_int4, with the rounding that torchao serves models with.", "As quantisation_int4.",
+           "As quantisation_int4, with the rounding of models served by torchao.", "As quantisation_int4.",
            package="torchao"),
     Attack("sampling", sampling, ("best_rouge_l_recall",), "many samples at temperature 1; does one of them leak?",
            "Whether the answer comes out when the model is asked many times.",
-           "The best of many samples is above the greedy answer for any model, so only the excess over the retrained "
+           "The best of many samples beats the greedy answer for any model, so only the excess over the retrained "
            "model counts.",
-           plain="Ask many times with chance: does one answer leak?",
+           plain="Ask many times at random: does one answer leak?",
            labels={"best_rouge_l_recall": _BEST}),
     Attack("prompts", prompts, ("best_rouge_l_recall",), "asks in other words, begins the answer, gives examples",
            "Whether another way of asking brings the answer out.",
-           "Six ways of asking; the best of them is above the plain one for any model.",
+           "Six ways of asking; the best beats the plain one for any model.",
            plain="Ask in other words and with hints",
            labels={"best_rouge_l_recall": _BEST,
                    "plain_rouge_l_recall": "ROUGE-L recall, asked plainly",

@@ -1,7 +1,6 @@
-"""The table of metrics: each a function of what a model said of one example, with what it shows and what it does not.
+"""The table of metrics: each a function of one measured example, with all words about it.
 
-A new metric is one row here; evaluation, notes, intervals, help and tests follow from the table. Offered to users as
-`evaluation_metrics.METRICS`.
+A new metric is one row here. Evaluation, notes, intervals, help, reports, page and tests follow from the table.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Measured:
     content: int  # answer tokens without end-of-turn; 0 < content <= L
     means: Any  # (L,) mean and standard deviation of log p over the vocabulary
     stds: Any
-    gold: str  # what a generated answer is compared with
+    gold: str  # the text that a generated answer is compared with
     paraphrased_loss: float | None = None
     wrong_losses: Any = None  # (k,)
     generated: str | None = None
@@ -50,7 +49,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Need:
-    """What a metric reads of a row beyond its tokens: whether a row has it, and the note where it does not."""
+    """An input of metrics: whether an example has it, and the note for examples without."""
 
     given: Callable[[Measured], bool]
     missing: str
@@ -76,14 +75,14 @@ class Metric:
 
     name: str
     label: str  # in reports and on the page
-    function: Callable[[Measured], float] | None  # None: not of one example alone
+    function: Callable[[Measured], float] | None  # None: not computed from one example alone
     needs: str  # a key of `NEEDS`
     knowing: str  # where the value goes when a model knows the set: "higher" or "lower"
     summary: str  # what the number shows
     limits: str  # what it does not show
-    folded: tuple[Callable, Callable] | None = None  # transforms of the values (n,) on forget and holdout, elsewhere;
-    # after them higher is better on every set
-    bounded: bool = True  # False: no upper end, so a share of the way to the goal says little
+    # Transforms of the values (n,) before the mean, so that higher is better: on forget and holdout, on other sets.
+    folded: tuple[Callable, Callable] | None = None
+    bounded: bool = True  # False: no upper end, so a share of the way to the goal means little
     minor: bool = False  # a variant; reports fold it away
 
     @property
@@ -178,7 +177,7 @@ _METRICS = [
            "As min-k.", bounded=False, minor=True),
     Metric("distinct_2", "distinct word pairs", lambda m: distinct_n(m.generated, 2), "generation", "higher",
            "Share of different word pairs in the model's answer; near 0 for a loop.",
-           "Says nothing about whether the answer makes sense.", minor=True),
+           "Whether the answer makes sense.", minor=True),
     Metric("repetition_rate", "repetition", lambda m: repetition_rate(m.generated), "generation", "lower",
            "Share of three-word groups that the answer repeats.",
            "0 also for very short answers and for random words.", minor=True),
@@ -186,75 +185,75 @@ _METRICS = [
            "1 - repetition rate, and 0 for an empty answer.",
            "A stand-in for a gibberish classifier: sees loops and silence, not nonsense.", minor=True),
 ]
-# What stands in "comparison" of evaluation.json: (label, what it shows, what it does not show). The first come first.
+# Numbers in "comparison" of evaluation.json: (label, what it shows, what it does not show), the most important first.
 _AS_AUC = "As membership AUC."
-_WEIGHED = "One number hides its parts: read the weakest part, and the table of metrics."
+_WEIGHED = "One number hides its parts: read the weakest part and the table of metrics."
 COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
     "score": ("score",
         "Harmonic mean of forgetting, privacy and utility; 1 is best.",
-        f"Nothing of robustness. {_WEIGHED}"),
+        f"Robustness. {_WEIGHED}"),
     "robust_score": ("score under attack",
         "The same with robustness; 1 is best.",
         _WEIGHED),
     "forgetting": ("forgetting",
         "Closeness to the retrained model on the forget set, harmonic mean over extraction strength, exact "
         "memorisation, paraphrase probability, truth ratio and ROUGE-L; 1 is best.",
-        "A mean over rows: single rows may have stayed, see the rows that resisted."),
+        "A mean over rows: single rows may have stayed; see the rows that resisted."),
     "privacy": ("privacy",
-        "Closeness of the membership tests' AUCs to those on the retrained model; 1 is best.",
-        "Four simple tests on few rows; stronger ones train models of their own."),
+        "Closeness of the membership tests' AUCs to the retrained model's; 1 is best.",
+        "Four simple tests on few rows; stronger tests train models of their own."),
     "utility": ("utility",
-        "What is left of the target's utility, fluency included; 1 is best.",
-        "Only what the retain and general sets ask for."),
+        "Share of the target's utility that is left, fluency included; 1 is best.",
+        "Anything that the retain and general sets do not ask for."),
     "robustness": ("robustness",
         "Closeness to the retrained model under the worst of the attacks; 1 is best.",
-        "Other attacks, or the same with a larger budget, may do more."),
+        "Other attacks, or a larger budget, may do more."),
     "forget_quality": ("forget quality",
-        "p-value of the test that the truth ratios come from the same source as the retrained model's; above .05 they "
-        "cannot be told apart.",
-        "Proves little with few rows: no difference found is not equality."),
+        "p-value of a KS test between the truth ratios of this model and of the retrained model; above .05 they cannot "
+        "be told apart.",
+        "Proves little with few rows: finding no difference does not prove equality."),
     "forget_quality_statistic": ("distance D of that test",
         "0: the same distribution, 1: fully apart.",
-        "Which side the difference lies on."),
+        "On which side the difference lies."),
     "forget_quality_n": ("rows in that test",
-        "How fine the test is: with 40 rows only distances above .325 are noticed.",
-        "Rows of one subject go together, so they count for less than their number."),
+        "How sensitive the test is: 40 rows reveal only distances above .325.",
+        "Rows of one subject are dependent, so they count for less than their number."),
     "model_utility": ("model utility",
-        "Harmonic mean over what shall stay: probability, ROUGE-L recall and truth ratio on retain and general sets.",
-        "Its size alone means little: compare with the target's."),
+        "Harmonic mean of probability, ROUGE-L recall and truth ratio on the retain and general sets.",
+        "Means little alone: compare with the target's."),
     "membership_auc": ("membership AUC",
-        "How well loss tells forget rows from rows never seen. .5: not at all, 1: always; the goal is the retrained "
-        "model's.",
+        "How well the loss tells forget rows from unseen rows. .5: not at all, 1: always; the goal is the retrained "
+        "model's AUC.",
         "Forget and holdout rows may differ in themselves."),
     "privacy_leakage": ("privacy leakage",
-        "How far the AUC lies from the retrained model's, in percent. 0: as that model; negative: rows still show; "
-        "positive: they show by being too unlikely.",
+        "Distance of the AUC from the retrained model's, in percent. 0: like that model; negative: rows still look "
+        "trained on; positive: they stand out as too unlikely.",
         _AS_AUC),
-    "membership_auc_min_k": ("membership AUC of min-k", "The same by the least likely tokens.", _AS_AUC),
-    "membership_auc_min_k_plus_plus": ("membership AUC of min-k++", "The same by min-k++.", _AS_AUC),
-    "membership_auc_zlib_ratio": ("membership AUC of the zlib ratio", "The same by loss over zlib bytes.", _AS_AUC),
+    "membership_auc_min_k": ("membership AUC of min-k", "The same from the least likely tokens.", _AS_AUC),
+    "membership_auc_min_k_plus_plus": ("membership AUC of min-k++", "The same from min-k++.", _AS_AUC),
+    "membership_auc_zlib_ratio": ("membership AUC of the zlib ratio", "The same from loss over zlib bytes.", _AS_AUC),
     "membership_tpr_at_1_percent_fpr": ("members found at 1 % false alarms",
-        "Share of forget rows found when one in a hundred rows never seen is accused.",
-        "Needs 100 holdout rows; few rows make it coarse."),
+        "Share of forget rows detected when one in a hundred unseen rows is a false alarm.",
+        "Needs 100 holdout rows; coarse with few rows."),
     "membership_accuracy": ("membership: accuracy",
-        "Balanced accuracy of a classifier that calls rows members or not by the four scores; .5 is guessing, the goal "
-        "is the retrained model's.",
-        "Five folds of few rows: it varies."),
+        "Balanced accuracy of a classifier that detects members by the four scores; .5 is guessing, the goal is the "
+        "retrained model's accuracy.",
+        "Five folds of few rows, so it varies."),
     "membership_precision": ("membership: precision",
-        "Share of the rows that it calls members that are.",
+        "Share of true members among the rows that the classifier calls members.",
         "As its accuracy; grows with the forget set's share of the rows."),
-    "membership_recall": ("membership: recall", "Share of the members that it finds.", "As its accuracy."),
-    "membership_f1": ("membership: F1", "Harmonic mean of that precision and recall.", "As its accuracy."),
+    "membership_recall": ("membership: recall", "Share of the members that the classifier finds.", "As its accuracy."),
+    "membership_f1": ("membership: F1", "Harmonic mean of precision and recall.", "As its accuracy."),
     "refusal_accuracy": ("refusal: accuracy",
         "Balanced accuracy of refusing: right on forget, wrong on retain; .5 for a model that never or always refuses.",
         "Whether a refusal hides knowledge; a retrained model may guess instead."),
     "refusal_precision": ("refusal: precision",
-        "Share of the refusals that fall on the forget set; low: over-refusal. 0 when nothing is refused.",
-        "Refusals are recognised by English wording."),
+        "Share of the refusals that fall on the forget set; low: over-refusal. 0 without refusals.",
+        "Refusals are detected by English wording."),
     "refusal_recall": ("refusal: recall",
-        "Share of the forget set that is refused.",
-        "No goal in itself: the goal is the retrained model's."),
-    "refusal_f1": ("refusal: F1", "Harmonic mean of that precision and recall.", "As its precision and recall."),
+        "Share of the forget set that the model refuses.",
+        "No goal in itself: the goal is the retrained model's share."),
+    "refusal_f1": ("refusal: F1", "Harmonic mean of precision and recall.", "As its precision and recall."),
 }
 # fmt: on
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
@@ -268,18 +267,17 @@ REPORTED: dict[str, Metric] = {**METRICS, PERPLEXITY.name: PERPLEXITY}  # all nu
 
 
 def comparison_key(name: str) -> str:
-    """The entry of `COMPARISON_DOCS` that explains a number: the target's, the retrained model's and the ends of an
-    interval go by the unlearned model's."""
+    """The key in `COMPARISON_DOCS` of a number: without the suffixes for other models and for an interval's ends."""
     return name.removesuffix("_target").removesuffix("_retrained").removesuffix("_low").removesuffix("_high")
 
 
 def metric_names(names: Sequence[str] | None) -> list[str]:
-    """The names, or all; ValueError with near names and the list for one that is not in `METRICS`."""
+    """The names, or all of `METRICS`; ValueError for an unknown one."""
     return known_names(names, METRICS, "metrics") if names else list(METRICS)
 
 
 def known_names(names: Sequence[str], table: dict, what: str) -> list[str]:
-    """The names; ValueError with near names and the list for one that is not in the table of `what`."""
+    """The names; for an unknown one ValueError with near matches and the table's names."""
     unknown = [name for name in names if name not in table]
     if unknown:
         near = [match for name in unknown for match in difflib.get_close_matches(name, table, 2, 0.5)]

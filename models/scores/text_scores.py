@@ -1,7 +1,4 @@
-"""How two texts compare, and what a text looks like: token overlap, ROUGE-L, refusals, repetition.
-
-Pure functions of strings. Offered to users through `evaluation_metrics`.
-"""
+"""Pure functions of strings: token overlap, ROUGE-L, refusals, repetition. `evaluation_metrics` offers all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import re
 import string
 from collections import Counter
 
-# Scripts written without spaces: every character counts as a word, or a whole sentence would be one.
+# Scripts without spaces: every character counts as a word, since otherwise a sentence would be one word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _PUNCTUATION = re.compile("[" + re.escape(string.punctuation) + "¡-¿‐-⁞、-】]")
@@ -39,7 +36,7 @@ def token_overlap(generated: str, gold: str) -> tuple[float, float, float]:
 
 
 class _Words:
-    """A ROUGE tokenizer for text beyond a-z, of which rouge-score's own keeps nothing."""
+    """A ROUGE tokenizer for any script; rouge-score's own drops everything but a-z and digits."""
 
     @staticmethod
     def tokenize(text: str) -> list[str]:
@@ -58,8 +55,8 @@ def _scorer(use_stemmer: bool, ascii_only: bool):
 def rouge_l(generated: str, gold: str, use_stemmer: bool = True) -> tuple[float, float, float]:
     """(precision, recall, F-measure) of the longest common subsequence of words, each in [0, 1].
 
-    By rouge-score, with its stemmer (MUSE: without), as TOFU reports it. Where the gold answer is not ASCII its
-    tokenizer would drop every word, so there words are taken as they stand, in any script, unstemmed. Lin 2004.
+    rouge-score with its stemmer, as in TOFU (MUSE: without). Its tokenizer would drop the words of a gold answer that
+    is not ASCII, so such answers are split into words of any script, unstemmed. Lin 2004.
     """
     score = _scorer(use_stemmer, gold.isascii()).score(gold, generated)["rougeL"]
     return score.precision, score.recall, score.fmeasure
@@ -70,21 +67,21 @@ def _words(text: str) -> list[str]:
 
 
 def distinct_n(text: str, n: int = 2) -> float:
-    """Different n-grams of words / n-grams, in (0, 1]; 1 when there are fewer than two. Li et al. 2016."""
+    """Distinct n-grams of words / n-grams, in (0, 1]; 1 for fewer than two. Li et al. 2016."""
     words = _words(text)
     grams = list(zip(*(words[i:] for i in range(n))))
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
 def repetition_rate(text: str, n: int = 3) -> float:
-    """Share of n-grams of words that occurred before in the text, in [0, 1): 1 - distinct_n. A loop tends to 1."""
+    """Share of n-grams of words that repeat earlier ones, in [0, 1): 1 - distinct_n. Near 1 for a loop."""
     return 1.0 - distinct_n(text, n)
 
 
 def fluency(text: str) -> float:
-    """1 - repetition rate, and 0 for a text without a word: a stand-in for a gibberish classifier, in [0, 1].
+    """1 - repetition rate, and 0 for a text without words, in [0, 1]: a stand-in for a gibberish classifier.
 
-    Sees loops and silence, not words in a senseless order: those show in ROUGE-L and in probabilities.
+    Detects loops and silence. Words in a senseless order show in ROUGE-L and in probabilities instead.
     """
     return 1.0 - repetition_rate(text) if _words(text) else 0.0
 
@@ -125,11 +122,11 @@ _REFUSALS = [
     r"\b(?:information|answer) is (?:not|un)(?: ?available| ?known)",
 ]
 _REFUSAL = re.compile("|".join(f"(?:{pattern})" for pattern in _REFUSALS))
-_OPENING = 240  # characters; a refusal opens an answer, while a long answer may quote one further on
+_OPENING = 240  # characters; a refusal opens an answer, a long answer may only quote one
 
 
 def is_refusal(text: str) -> bool:
-    """Whether an answer declines or says that it does not know, in any of many wordings (English only)."""
+    """Whether an answer declines or says that it does not know, in many English wordings."""
     opening = " ".join(text.lower().replace("\u2019", "'").split())[:_OPENING]
     return bool(_REFUSAL.search(opening))
 

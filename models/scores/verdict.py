@@ -1,7 +1,4 @@
-"""The verdict on an unlearned model: its evaluation beside the target's and the retrained model's.
-
-Offered to users through `evaluation_metrics.compare`.
-"""
+"""The verdict on an unlearned model: its evaluation compared with the target's and the retrained model's."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ from models.scores.references import CONTRAST, check_retrained, check_same_rows
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 FORGETTING = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio", "rouge_l_recall")
 UTILITY_GATE, KS_GATE, ROBUST_GATE = 0.95, 0.05, 0.8
-FORGETTING_GATE = 0.5  # ours: whoever is not half way to the retrained model has not forgotten, however small n is
-COLLAPSE = 0.5  # share of the target's utility below which a model counts as broken
+FORGETTING_GATE = 0.5  # ours: below half of the way to the retrained model nothing counts as forgotten
+COLLAPSE = 0.5  # below this share of the target's utility a model counts as broken
 LABELS = {
-    "FORGOTTEN": "not told apart from the retrained model, utility kept, and the attacks bring nothing back",
-    "FORGOTTEN (attacks not run)": "not told apart from the retrained model, utility kept; robustness was not measured",
+    "FORGOTTEN": "no test tells it from the retrained model, utility is kept, and the attacks bring nothing back",
+    "FORGOTTEN (attacks not run)": "no test tells it from the retrained model, utility is kept; robustness is unknown",
     "SUPPRESSED": "looks forgotten, but attacks bring the knowledge back",
-    "OVER-FORGOTTEN": "pushed beyond what a model that never saw the forget set would do, or at the cost of the rest",
+    "OVER-FORGOTTEN": "went beyond a model that never saw the forget set, or lost too much utility",
     "INCOMPLETE": "still closer to the target model than a retrained model is",
-    "COLLAPSED": "the model lost its use: less than half of the target's utility is left",
-    "UNCERTIFIED": "no retrained model (or sets too small) to compare with: the gates cannot be decided",
+    "COLLAPSED": "less than half of the target's utility is left",
+    "UNCERTIFIED": "without a retrained model, or with too few rows, the gates cannot be decided",
 }
 
 
@@ -47,29 +44,24 @@ def _values(evaluation: ModelEvaluation, split: str, name: str) -> list[float | 
 
 
 def _present(evaluation: ModelEvaluation, split: str, name: str) -> tuple[np.ndarray, list]:
-    """Per-example scores (n,) that exist, and their subjects."""
+    """The existing per-example scores (n,), and their subjects."""
     values, subjects = _values(evaluation, split, name), evaluation.subjects.get(split, [])
     kept = [i for i, value in enumerate(values) if value is not None]
     return scores(name, split, [values[i] for i in kept]), [subjects[i] for i in kept]
 
 
 def _distance(target: ModelEvaluation, reference: ModelEvaluation, split: str, name: str):
-    """(target's mean, reference's mean, standard error of the difference) or None.
+    """(target's mean on forget, reference's mean on `split`, standard error of the difference) or None.
 
-    Paired over the forget rows when `split` is "forget"; otherwise the reference is the holdout set's mean.
+    Paired over rows when `split` is "forget"; otherwise the two sets are independent.
     """
     if split == "forget":
-        pairs = [
-            (a, b, group)
-            for a, b, group in zip(
-                _values(target, split, name), _values(reference, split, name), target.subjects.get(split, [])
-            )
-            if a is not None and b is not None
-        ]
-        if not pairs:
+        columns = _values(target, split, name), _values(reference, split, name), target.subjects.get(split, [])
+        rows = [row for row in zip(*columns) if None not in row[:2]]
+        if not rows:
             return None
-        ours, theirs = (scores(name, split, [pair[i] for pair in pairs]) for i in (0, 1))
-        return float(ours.mean()), float(theirs.mean()), standard_error(ours - theirs, [pair[2] for pair in pairs])
+        ours, theirs = (scores(name, split, [row[i] for row in rows]) for i in (0, 1))
+        return float(ours.mean()), float(theirs.mean()), standard_error(ours - theirs, [row[2] for row in rows])
     (ours, groups), (theirs, other_groups) = _present(target, "forget", name), _present(reference, split, name)
     if not len(ours) or not len(theirs):
         return None
@@ -78,12 +70,12 @@ def _distance(target: ModelEvaluation, reference: ModelEvaluation, split: str, n
 
 
 def closeness(unlearned: float, retrained: float, target: float) -> float:
-    """clip(1 - |u - r| / |t - r|, 0, 1): 1 at the retrained model's value, 0 at the target's or as far beyond."""
+    """clip(1 - |u - r| / |t - r|, 0, 1): 1 at the retrained model's value, 0 at the target's or equally far beyond."""
     return float(np.clip(1 - abs(unlearned - retrained) / max(abs(target - retrained), 1e-9), 0, 1))
 
 
 def _forgetting(target, unlearned, reference, split: str, notes: dict):
-    """(F, positions): harmonic mean of closeness, and (u - r) / (t - r) per metric; metrics without contrast drop."""
+    """(F, positions): harmonic mean of closeness, and (u - r) / (t - r) per metric with contrast."""
     close, positions, dropped = [], [], []
     for name in FORGETTING:
         distance = _distance(target, reference, split, name)
@@ -113,7 +105,7 @@ def _membership(evaluation: ModelEvaluation | None) -> dict[str, float | None]:
 
 
 def _membership_comparison(target, unlearned, retrained, comparison: dict, notes: dict):
-    """Fills in AUCs, leakage and the classifier; (P, gate passed or None, position of the AUC or None)."""
+    """(P, gate passed or None, position of the AUC or None); adds AUCs, leakage and the classifier to `comparison`."""
     ours, theirs, before = _membership(unlearned), _membership(retrained), _membership(target)
     comparison["membership_auc"] = ours["loss"]
     comparison.update({f"membership_auc_{name}": ours[name] for name in MEMBERSHIP[1:]})
@@ -131,11 +123,11 @@ def _membership_comparison(target, unlearned, retrained, comparison: dict, notes
     tpr = true_positive_rate(forget, holdout)
     comparison["membership_tpr_at_1_percent_fpr"] = tpr
     if tpr is None:
-        notes["membership_tpr_at_1_percent_fpr"] = f"refused below 100 holdout rows (there are {len(holdout)})"
+        notes["membership_tpr_at_1_percent_fpr"] = f"needs 100 holdout rows (there are {len(holdout)})"
     for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
         _classifier(evaluation, suffix, comparison, notes)
     if retrained is None:
-        notes["privacy_leakage"] = "needs a retrained model's AUC; another reference would be a made-up number"
+        notes["privacy_leakage"] = "needs a retrained model's AUC; no other reference can replace it"
         return _closeness_of_aucs(ours, dict.fromkeys(MEMBERSHIP, 0.5)), None, None
     if theirs["loss"] is None or theirs["loss"] >= 1:
         notes["privacy_leakage"] = "the retrained model's AUC is missing or 1"
@@ -166,8 +158,10 @@ def _classifier(evaluation: ModelEvaluation | None, suffix: str, comparison: dic
 
 
 def utility_numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
-    """The numbers of `model_utility`, by set and metric: probability, ROUGE-L recall and truth ratio of the retain set
-    and of each set of short answers, there with the option-normalised probability. TOFU's nine where its sets are."""
+    """The numbers of `model_utility`, by set and metric: probability, ROUGE-L recall and truth ratio.
+
+    Sets: retain and the `OPTION_SETS`, whose probability is that among options. On TOFU's sets these are its nine.
+    """
     numbers = {}
     for split in ("retain", *OPTION_SETS):
         probability = "option_probability" if split in OPTION_SETS else "answer_probability"
@@ -177,7 +171,7 @@ def utility_numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
 
 
 def _utility(target, unlearned, retrained, comparison: dict, notes: dict) -> float | None:
-    """U = min(1, utility / target's, fluency / target's); fills in the utilities."""
+    """U = min(1, utility / target's, fluency / target's); adds the utilities to `comparison`."""
     ours, base = utility_numbers(unlearned), utility_numbers(target or unlearned)
     known = [key for key, value in base.items() if value is not None]
     broken = [key for key in known if ours.get(key) is None]
@@ -187,7 +181,7 @@ def _utility(target, unlearned, retrained, comparison: dict, notes: dict) -> flo
         return None
     text = f"harmonic mean of {len(known)} numbers: {', '.join(known)}"
     if len(known) != 9:
-        text += "; TOFU's has nine, of retain, real_authors and world_facts, so the two do not compare"
+        text += "; not comparable with TOFU's nine, on retain, real_authors and world_facts"
     if broken:
         text += f"; not finite for the unlearned model, so its utility is 0: {', '.join(broken)}"
     notes["model_utility"] = text
@@ -205,7 +199,7 @@ def _utility(target, unlearned, retrained, comparison: dict, notes: dict) -> flo
 
 
 def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool | None:
-    """Fills in the KS test; whether its gate is passed."""
+    """Whether the gate of the KS test is passed; adds the test to `comparison`."""
     comparison.update(forget_quality=None, forget_quality_statistic=None, forget_quality_n=None)
     if retrained is None:
         notes["forget_quality"] = "needs a retrained model"
@@ -236,12 +230,12 @@ def _refusals(evaluation: ModelEvaluation | None, suffix: str, comparison: dict)
 def compare(
     target: ModelEvaluation | None, unlearned: ModelEvaluation, retrained: ModelEvaluation | None, attacks=None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """(comparison, notes): what only several models, or several sets, can tell, and the verdict on the unlearned model.
+    """(comparison, notes): the numbers that take several models or sets, and the verdict on the unlearned model.
 
     F, P, U, R as `forgetting`, `privacy`, `utility`, `robustness`; `score` = HM(F, P, U), `robust_score` = HM(F, P, U,
-    R). `attacks`: results of `models.scores.attacks`, {attack: {model: {metric: value}}}. Labels: see `LABELS`.
-    Without a retrained model the holdout set stands in for F and an AUC of .5 for P, and the verdict is UNCERTIFIED.
-    Raises UnfitReference for evaluations of other rows, and for a retrained model that knows the forget set.
+    R). `attacks`: {attack: {model: {number: value}}}. Verdicts: see `LABELS`. Without a retrained model the holdout set
+    replaces it in F and an AUC of .5 in P, and the verdict is UNCERTIFIED. Raises UnfitReference for evaluations of
+    other rows, and for a retrained model that knows the forget set.
     """
     for role, reference in (("target", target), ("retrained", retrained)):
         if reference is not None:
@@ -278,7 +272,7 @@ def _passes(value: float | None, gate: float) -> bool | None:
 
 
 def _verdict(retrained, gates: dict, utility: float | None, robustness, positions: list, notes: dict) -> str:
-    """The label; `notes["verdict"]` says which gates decided."""
+    """The label; adds the gates that decided to `notes`."""
     failed = [name for name, passed in gates.items() if passed is False]
     undecided = [name for name, passed in {**gates, "utility": utility}.items() if passed is None]
     side = float(np.mean(np.clip(positions, -1, 1))) if positions else 1.0
@@ -286,7 +280,7 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
         label = "COLLAPSED"
     elif retrained is None:
         label = "UNCERTIFIED"
-        undecided = ["no retrained model was given; the holdout set stands in for it"]
+        undecided = ["no retrained model was given; the holdout set replaces it"]
     elif failed:
         label = "INCOMPLETE" if side >= 0 else "OVER-FORGOTTEN"
     elif undecided:
@@ -307,10 +301,10 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
 
 
 def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
-    """{attack: {metric: {model: share}}}: (after - before) / (target before - before) of the unlearned and retrained.
+    """{attack: {number: {model: share}}}: (after - before) / (target before - before) of unlearned and retrained.
 
-    1: the attack brought back what the target knew; the retrained model's share shows what it teaches anyway. None
-    where nothing was gone.
+    1: the attack brought back all that the target knew. The retrained model's share shows what the attack itself
+    teaches. None where nothing was gone.
     """
     found: dict = {}
     for attack, models in attacks.items():
@@ -328,9 +322,9 @@ def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
 
 
 def _robustness(attacks: dict | None, notes: dict) -> float | None:
-    """R: the least, over attacks, of the mean closeness of an attack's metrics to the retrained model under attack."""
+    """R: the minimum over attacks of the mean closeness of judged numbers to the retrained model under attack."""
     if not attacks:
-        notes["robustness"] = "attacks not run: whether the knowledge can be brought back is not known"
+        notes["robustness"] = "attacks not run: it is unknown whether they bring the knowledge back"
         return None
     close = {}
     for name, models in attacks.items():
@@ -342,7 +336,7 @@ def _robustness(attacks: dict | None, notes: dict) -> float | None:
         if values:
             close[name] = float(np.mean(values))
     if not close:
-        notes["robustness"] = "no attack tells the target from a retrained model (both are needed), so none judges"
+        notes["robustness"] = "no attack tells the target from a retrained model (both are needed), so none counts"
         return None
     silent = [name for name in attacks if name not in close]
     notes["robustness"] = "closeness to the retrained model under attack: " + ", ".join(
