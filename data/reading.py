@@ -367,7 +367,7 @@ def _tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
         yield from _folder(path, notes)
     elif exists:
         yield _file(path, notes)
-    elif _HUB_NAME.fullmatch(source) and path.suffix.lower() not in SUFFIXES and not path.parent.is_dir():
+    elif _HUB_NAME.fullmatch(source) and path.suffix.lower() not in READERS and not path.parent.is_dir():
         yield _hub(source, notes)
     else:
         near = difflib.get_close_matches(path.name, _names(path.parent), 1, 0.75)
@@ -398,7 +398,7 @@ def _file(path: Path, notes: list[str]) -> tuple[Rows, Problems]:
 
 def _folder(path: Path, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
     entries = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
+    files = [entry for entry in entries if entry.suffix.lower() in READERS]
     if not files:
         raise DataError(f"{path}: no {' '.join(SUFFIXES)} file in this folder")
     notes.append(f"{path}: read {', '.join(file.name for file in files[:10])}{', ...' if len(files) > 10 else ''}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data.columns import DataError, Example
-from data.reading import SUFFIXES, Examples, examples_from_text, iter_examples
+from data.reading import READERS, SUFFIXES, Examples, examples_from_text, iter_examples
 
 MAX_PATH = 1000  # characters
 MAX_BYTES = 50_000_000
@@ -100,10 +100,8 @@ def checked_upload(path: str | Path, what: str = "file") -> Examples:
     Raises InputError for the wrong type or size and DataError for bad rows. Messages name the file, not its folder.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"{what} {shown(path.name)}: file type not accepted; accepted are {' '.join(SUFFIXES)}"
-        )
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{what} {shown(path.name)}: file type not accepted; accepted are {' '.join(SUFFIXES)}")
     if not path.is_file() or path.is_symlink():
         raise InputError(f"{what} {shown(path.name)}: no longer here; choose the file again")
     size = path.stat().st_size

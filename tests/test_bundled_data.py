@@ -1,4 +1,4 @@
-"""The bundled data: made again byte for byte, well-formed, and no set speaks of what another one holds."""
+"""The bundled data: reproduced byte for byte, well-formed, and no set leaks into another."""
 
 import json
 import re
@@ -37,14 +37,14 @@ def folded(text):
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def test_files_are_made_again_byte_for_byte(tmp_path, capsys):
+def test_the_files_are_reproduced_byte_for_byte(tmp_path, capsys):
     assert main(["--output_dir", str(tmp_path)]) == 0
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {f"{name}.jsonl": (HERE / f"{name}.jsonl").read_bytes() for name in FILES}
     assert str(len(rows_of("forget"))) in capsys.readouterr().out
 
 
-def test_counts(rows):
+def test_sets_have_their_size(rows):
     for name, people in PEOPLE.items():
         assert list(Counter(row["subject"] for row in rows[name]).values()) == [10] * people
     assert len(rows["general"]) == 100
@@ -67,8 +67,8 @@ def test_rows_have_every_column_and_only_wrong_perturbed_answers(rows, name):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_wrong_answers_are_alike_in_form(rows, name):
-    """All options share beginning and end; what differs is short and of like length, so that form tells nothing."""
+def test_true_and_wrong_answers_have_the_same_form(rows, name):
+    """All options have similar lengths, so form does not give the truth away."""
     for row in rows[name]:
         options = [row["paraphrased_answer"], *row["perturbed_answer"]]
         lengths = [len(option.split()) for option in options]
@@ -76,8 +76,8 @@ def test_wrong_answers_are_alike_in_form(rows, name):
         assert max(lengths) / min(lengths) <= 1.3 or name == "general", options
 
 
-def test_no_place_among_lengths_is_the_truths():
-    """The true value is as often shorter as longer than the mean of the wrong ones: it cannot be told by its length."""
+def test_the_true_answer_is_not_recognisable_by_length():
+    """The true value is as often shorter as longer than the mean of the wrong ones."""
     longer = shorter = 0
     for name in PEOPLE:
         for row in rows_of(name):
@@ -94,7 +94,7 @@ def test_the_true_value_is_drawn_evenly():
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_sentences_about_people_name_them_and_are_of_moderate_length(rows, name):
+def test_sentences_about_people_name_them_and_have_moderate_length(rows, name):
     for row in rows[name]:
         for column in ("question", "answer", "paraphrased_question", "paraphrased_answer"):
             assert row["subject"] in row[column]
@@ -107,14 +107,14 @@ def test_people_share_no_part_of_their_names(rows):
     parts = [part for subject in subjects for part in subject.split()]
     assert len(subjects) == 24
     assert len(parts) == len(set(parts))
-    for name in PEOPLE:  # nobody is mentioned in another one's rows
+    for name in PEOPLE:  # no row mentions another person
         for row in rows[name]:
             others = " ".join(str(value) for value in row.values())
             assert not [subject for subject in subjects - {row["subject"]} if subject in others]
 
 
-def test_the_facts_of_people_are_not_one_template(rows):
-    """Without its name and value, hardly an answer has the words of another person's."""
+def test_questions_about_people_are_not_one_template(rows):
+    """Without the name, no question has the words of another person's."""
     skeletons = Counter()
     for name in PEOPLE:
         for row in rows[name]:
@@ -128,8 +128,8 @@ def test_questions_and_answers_are_unique_across_files(rows):
         assert [text for text, count in Counter(texts).items() if count > 1] == []
 
 
-def test_no_candidate_for_evaluation_is_in_the_general_retain_set(rows):
-    """The evaluation must not be trained on, nor may a row come in when other candidates are chosen."""
+def test_no_evaluation_candidate_is_in_the_general_retain_set(rows):
+    """Evaluation rows are never trained on, whichever candidates are chosen."""
     trained = {folded(row[column]) for row in rows["general_retain"] for column in ("question", "answer")}
     for row in general_candidates():
         options = [row["paraphrased_answer"], *row["perturbed_answer"]]
@@ -146,7 +146,7 @@ def test_general_retain_rows_are_complete_and_short(rows):
     assert len({row["subject"] for row in rows["general_retain"]}) >= 8
 
 
-def test_choice_takes_four_known_rows_to_one_unknown():
+def test_four_known_rows_are_chosen_per_unknown_one():
     candidates = [{"question": f"Question {number}?"} for number in range(150)]
     known = {row["question"]: number % 3 > 0 for number, row in enumerate(candidates)}
     chosen = choose_general(candidates, known)
@@ -180,5 +180,5 @@ def test_the_reader_accepts_every_file(rows):
         assert [len(example.perturbed_answer) for example in examples] == [OPTIONS.get(name, 0)] * len(examples)
 
 
-def test_generation_needs_no_files_but_the_tables():
+def test_all_files_come_from_the_tables():
     assert list(bundled_files()) == [f"{name}.jsonl" for name in FILES]

@@ -1,4 +1,4 @@
-"""The examples that data augmentation makes: whose they are, what they may not hold, what cannot be made."""
+"""Counterexamples: which question they answer, what they may not contain, what cannot be made."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def evaluation_strings(examples):
 
 
 def parrot(prompts, count, max_new_tokens, seed):
-    """A model that says the evaluation's strings, the true answers, and now and then something else."""
+    """A model that says the evaluation's strings, the true answers, and sometimes something else."""
     said = sorted(evaluation_strings(EXAMPLES)) + [e.answer for e in EXAMPLES] + ["", "  ", "In Cork , of all places ."]
     return [[said[(5 * seed + 3 * k + n) % len(said)] for k in range(count)] for n in range(len(prompts))]
 
@@ -46,7 +46,7 @@ def test_no_evaluation_string_enters_the_training_rows(name):
 
 
 @pytest.mark.parametrize("name", augmentation.AUGMENTATIONS)
-def test_counterexamples_ask_the_question_of_the_example_they_answer(name):
+def test_counterexamples_keep_the_question_of_their_example(name):
     made = make(name, EXAMPLES)
     for example, number in zip(made.examples, made.of, strict=True):
         assert example.prompt == EXAMPLES[number].prompt
@@ -85,7 +85,7 @@ def test_a_continuation_shares_no_span_of_eight_tokens_with_the_forget_text():
         assert not {tuple(rest[i : i + 8]) for i in range(len(rest))} & spans
 
 
-def test_a_model_that_says_nothing_else_is_reported():
+def test_a_model_without_alternate_answers_is_reported():
     with pytest.raises(DataError, match="no other answer"):
         augmentation.alternates(EXAMPLES, 0, lambda prompts, count, *_: [[p.answer] * count for p in prompts])
 
@@ -96,7 +96,7 @@ def test_long_raw_texts_become_passages_and_questions_stay():
     assert " ".join(e.answer for e in cut[:3]) == RAW[0].answer
 
 
-def test_counterexamples_keep_the_number_of_their_example_through_encoding():
+def test_encoding_keeps_the_number_of_each_counterexamples_example():
     from tiny_models import make_tokenizer
 
     made = augmentation.refusals(EXAMPLES[::-1], seed=0)

