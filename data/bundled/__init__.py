@@ -1,4 +1,4 @@
-"""Where the bundled sets come from: the fictitious people, the general questions, and the script that writes them.
+"""Sources of the bundled sets: fictitious people, general questions, and the script that writes data/*.jsonl.
 
-In: tables of facts and the maker of data/*.jsonl. Not here: anything a run imports; runs read the .jsonl files.
+In: tables of facts and their script. Not here: anything a run imports; runs read the .jsonl files.
 """
