@@ -180,7 +180,7 @@ def views(page):
     page.locator("#command .cm-content").wait_for()
     yield "unlearn-idle"
     labelled(page, "Text to forget").fill("Ada lives in Lund.\n\nHer cat is called Minou.")
-    page.get_by_role("button", name="Check the data").click()
+    page.get_by_role("button", name="Check data").click()
     wait_for_text(page, "2 passages")
     yield "unlearn-checked"
     page.get_by_label("Questions and answers", exact=True).check()

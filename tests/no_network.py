@@ -1,9 +1,9 @@
-"""The page, a run that it starts and the report of that run, where every attempt to reach another host is written down.
+"""Records every attempt of the page, a run and its report to reach another host.
 
 python tests/no_network.py FOLDER     # FOLDER: where a small world is built; prints one JSON object
 
-Every Python process, children too, gets a `sitecustomize` that records connections and name look-ups to anything but
-this machine. Where the system allows it, all of it runs in a network namespace of its own that has no network.
+Every Python process, children included, gets a `sitecustomize` that records connections and name look-ups to other
+machines. Where the system allows it, everything runs in a network namespace without a network.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ socket.gethostbyname = _wrapped(socket.gethostbyname, 0)
 
 
 def watched(folder: Path) -> dict:
-    """Runs this file in an empty network where that is allowed; {"attempts": [...], "isolated": bool, ...}."""
+    """Runs this file without a network if the system allows it; {"attempts": [...], "isolated": bool, ...}."""
     recorder = folder / "recorder"
     recorder.mkdir(parents=True)
     (recorder / "sitecustomize.py").write_text(RECORDER)
-    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")  # nothing but the code holds it back
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")  # only the code may hold it back
     environment = {name: value for name, value in os.environ.items() if name not in offline}
     environment |= {"PYTHONPATH": str(recorder), "ATTEMPTS": str(folder / "attempts"), "OMP_NUM_THREADS": "1",
                     "GRADIO_TEMP_DIR": str(folder / "gradio")}  # fmt: skip
@@ -90,7 +90,7 @@ def _go(folder: Path) -> dict:
     app.get_blocks().close()
     queue.close()
     report = subprocess.run([sys.executable, "analyze_results.py", job.folder], cwd=ROOT, capture_output=True)
-    with contextlib.suppress(OSError):  # shows that the recorder is at work: without it, no record would mean nothing
+    with contextlib.suppress(OSError):  # proves that the recorder works
         socket.getaddrinfo("recorder.invalid", 80)
     return {"run": job.exit_code, "report": report.returncode, "message": job.message}
 

@@ -78,7 +78,7 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
         page.wait_for_function("editor => document.activeElement.matches(editor)", arg=editor, timeout=PATIENCE)
         page.keyboard.type(text)
         page.keyboard.press("Enter")
-    page.get_by_role("button", name="Check the data").click()
+    page.get_by_role("button", name="Check data").click()
     wait_for_text(page, "1 row")
     fill_in(page, room, "typed", 0.0005, 30, 1)
     page.get_by_label("Up to 20 %").check()
@@ -147,7 +147,7 @@ def test_a_failed_run_shows_its_exit_code_and_log_in_red(page, room):
 @pytest.mark.hardening(18, 56, 57)
 def test_hostile_text_in_any_field_never_runs(page, room):
     labelled(page, "Text to forget").fill(HOSTILE)
-    page.get_by_role("button", name="Check the data").click()
+    page.get_by_role("button", name="Check data").click()
     page.get_by_text("touch marker", exact=False).nth(1).wait_for()
     for label in ("Run name (optional)", "Model"):
         choose(page, label, HOSTILE)

@@ -336,6 +336,28 @@ def test_a_measurement_of_one_model_is_not_offered_for_comparing(desk, project):
     assert set(finished(runs, ("evaluation.json",))) == {"run", "lone"}
 
 
+def test_a_new_tab_is_one_class_and_one_line(desk, gradio_folder, monkeypatch):
+    gradio = pytest.importorskip("gradio")
+
+    class Count:
+        TITLE = "Count"
+
+        def __init__(self, page):
+            shown = gradio.Number(label="Runs")
+            page.keep_fresh(shown, len)
+            gradio.Button("Count").click(lambda: len(page.desk.runs(request_of())), None, shown, api_name="count")
+
+        def wire(self):
+            pass
+
+    monkeypatch.setattr(user_interface, "TABS", [*user_interface.TABS, Count])
+    submit(desk.queue, "one")
+    for address in serve(desk):
+        client = client_of(address)
+        assert client.predict(api_name="/count") == 1
+        assert "one" in str(client.predict(api_name="/runs")[0]), "the table of runs comes first"
+
+
 def test_every_option_of_the_runner_has_a_field():
     from results.page.desk import ADVANCED, NOT_ADVANCED
 

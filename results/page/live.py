@@ -73,7 +73,7 @@ class Live:
         with gr.Column(visible=False) as self.search:
             self.searched = gr.Textbox(label="Search for the best method", interactive=False, lines=2)
             with gr.Accordion("All trials", open=False):
-                widths = ["10%", "20%", "15%", "13%", "14%", "28%"]
+                widths = ["9%", "19%", "18%", "12%", "14%", "28%"]
                 self.trials = table(
                     watching.TRIAL_HEADERS, "Trials, newest first", max_height=300, column_widths=widths
                 )

@@ -45,7 +45,7 @@ class Evaluate:
             labels = {"forget": "Forget set", "retain": "Retain set", "holdout": "Rows the model never saw"}
             with gr.Row(equal_height=False):
                 files = {
-                    name: gr.File(label=f"{label} (file)", type="filepath", height=130, min_width=200)
+                    name: gr.File(label=f"{label} (file)", type="filepath", height=150, min_width=200)
                     for name, label in labels.items()
                 }
             attacks = _attack_choice("Attacks (optional, each takes a few minutes)")

@@ -26,8 +26,8 @@ class Runs:
             column_widths=["11%", "24%", "13%", "18%", "11%", "10%", "13%"],
         )
         self.chosen = gr.Dropdown([], multiselect=True, label="Selected runs", allow_custom_value=True)
+        page.keep_fresh(self.chosen, lambda runs: gr.update(choices=newest_first(runs)), first=True)
         page.keep_fresh(self.table, lambda runs: gr.update(value=self.rows(runs)), first=True)
-        page.keep_fresh(self.chosen, lambda runs: gr.update(choices=newest_first(runs)))
         with gr.Row():
             small = {"size": "md", "min_width": 110}
             opened = gr.Button("Open", variant="primary", **small)

@@ -95,7 +95,7 @@ class Unlearn:
             )
         with gr.Column(visible=False) as file_box:
             self.file = gr.File(
-                label=f"File to forget ({' '.join(SUFFIXES)}; at most 50 MB)", type="filepath", height=130
+                label=f"File to forget ({' '.join(SUFFIXES)}; at most 50 MB)", type="filepath", height=150
             )
             gr.Markdown(
                 "A text, or a table with columns such as question and answer, prompt and completion, messages, or "
@@ -113,7 +113,7 @@ class Unlearn:
     def _what_was_read(self):
         with gr.Row(equal_height=True):
             self.start = gr.Button("Unlearn", variant="primary", elem_id="unlearn-button", scale=3, min_width=180)
-            self.check = gr.Button("Check the data", scale=2, min_width=140)
+            self.check = gr.Button("Check data", scale=2, min_width=140)
         self.notes = gr.Textbox(label="What was read", visible=False, interactive=False)
         headers, widths = ["Row", "Context (kept)", "To be forgotten"], ["60px", "45%", "45%"]
         self.preview = table(
