@@ -1,4 +1,4 @@
-"""Makes a language model forget: loads it, unlearns, saves, measures before and after, writes the report.
+"""Makes a language model forget: loads it, unlearns, saves, measures before and after, and writes the report.
 
     python unlearning_script.py                                   # the default run: a model that knows some people
     python unlearning_script.py --method npo,simnpo               # several methods: one run each, one comparison
@@ -6,8 +6,8 @@
     python unlearning_script.py --forget_text "some text to forget"
     python unlearning_script.py --method auto --time_budget 30m   # searches method and settings first (needs optuna)
 
-A value on the command line wins over one in --config FILE.yaml, which wins over the method's default. What a run
-leaves in its folder is listed in README.md; `report.html` is written last, so its presence means "finished".
+A value on the command line wins over one in --config FILE.yaml, which wins over the method's default.
+results/README.md lists the files of a run. `report.html` is written last, so it marks a finished run.
 """
 
 from __future__ import annotations

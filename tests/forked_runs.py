@@ -1,7 +1,7 @@
-"""Runs of the scripts as real processes, without the four seconds that each would take to import torch.
+"""Runs of the scripts as real processes, without four seconds each to import torch.
 
-Python's fork server imports the scripts once; every run is a fork of it with its own standard output, environment,
-limits and, where a test wants them, faults. `strikes`, tuples of a name and its values, say what happens in the run:
+Python's fork server imports the scripts once. Every run is a fork of it with its own output, environment, limits and
+faults. A test gives the faults as `strikes`, tuples of a name and its values:
 
     kill_in_save N     SIGKILL at the N-th system call (fsync, rename, chmod) of a save
     kill_in_line WHEN  SIGKILL "before" the run's line in the ledger, "half" way through it, or right "after"
@@ -32,7 +32,7 @@ PRELOADED = ["unlearning_script", "torch", "transformers", "sklearn.metrics", "m
 
 
 class Run:
-    """A run in the making: its process, its output, its exit code."""
+    """A running run: its process, its output, its exit code."""
 
     def __init__(self, process, output: Path):
         self.process, self.output_file = process, output
@@ -43,28 +43,28 @@ class Run:
         return self.process.pid
 
     def wait(self, seconds: float = 120) -> int:
-        """Its exit code, as a shell would see it: -9 for a kill is 137."""
+        """Its exit code as in a shell: 137 for a kill."""
         self.process.join(seconds)
         if self.process.exitcode is None:
             self.process.kill()
-            raise TimeoutError(f"still at it after {seconds} s: {self.output[-2000:]}")
+            raise TimeoutError(f"still running after {seconds} s: {self.output[-2000:]}")
         code = self.process.exitcode
         return code if code >= 0 else 128 - code
 
     @property
     def output(self) -> str:
-        """What it has said so far, errors included."""
+        """What it has printed so far, errors included."""
         return self.output_file.read_text(encoding="utf-8", errors="replace")
 
 
 def start(argv, output: Path, strikes=(), environment=None, script: str = "unlearning_script") -> Run:
-    """Starts `script.main(argv)` in a process of its own."""
+    """Starts `script.main(argv)` in its own process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, "forked_runs"])
     output.parent.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_main, args=(script, list(argv), str(output), list(strikes), environment or {}))
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE")}
-    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # the server keeps what it is started with
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")  # the server keeps its first environment
     try:
         process.start()
     finally:
@@ -74,7 +74,7 @@ def start(argv, output: Path, strikes=(), environment=None, script: str = "unlea
 
 
 def run(argv, output: Path, strikes=(), environment=None, script: str = "unlearning_script", seconds: float = 120):
-    """(exit code, what it said) of `script.main(argv)` in a process of its own."""
+    """(exit code, output) of `script.main(argv)` in its own process."""
     started = start(argv, output, strikes, environment, script)
     return started.wait(seconds), started.output
 

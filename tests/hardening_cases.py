@@ -1,7 +1,7 @@
-"""Bad input for the command line: which row of the hardening table, what is handed in, what must come back.
+"""Bad input for the command line: its row in the hardening table, the input, the expected answer.
 
-Each case is a function of the small world and an empty folder that returns the flags; `test_hardening.py` runs them
-all, and `soak.py` counts those that end in a traceback.
+Each case is a function of the small world and an empty folder that returns the flags. `test_hardening.py` runs all of
+them; `soak.py` counts those that end in a traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GOOD = '{"question": "Where?", "answer": "ada lives in lund"}'
 
 @dataclass(frozen=True)
 class Case:
-    """A way to start the runner wrongly; `says` are words of the message."""
+    """A wrong way to start the runner; `says` are words of the expected message."""
 
     row: int
     name: str

@@ -14,7 +14,7 @@ from models.store import saving
 
 
 class World:
-    """Where things lie, and the flags of a run on them that takes a second."""
+    """The paths of models and data, and the flags of a one-second run on them."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -23,7 +23,7 @@ class World:
         self.data = {name: folder / f"{name}.jsonl" for name in ("forget", "retain", "holdout", "general")}
 
     def flags(self, run: Path, *more: str, without=()) -> list[str]:
-        """A short npo run into `run`; `more` flags replace those of the same name, `without` names are left out."""
+        """The flags of a short npo run into `run`; `more` replaces flags of the same name, `without` removes flags."""
         given = {
             "model_name_or_path": self.target,
             **{f"{name}_data": path for name, path in self.data.items()},

@@ -1,4 +1,4 @@
-"""Properties of the configuration: whatever is given, it becomes a whole configuration or is refused in words.
+"""Properties of the configuration: any input becomes a complete configuration or is refused in words.
 
 CONFIGURATION_CASES=10000 pytest tests/test_configuration_properties.py     # the default is 200
 """
@@ -37,7 +37,7 @@ mappings = st.dictionaries(names, values, max_size=8) | st.dictionaries(names | 
 
 
 def good(name: str):
-    """Values that an option may well take, so that the later checks are reached too."""
+    """Values that an option may accept, so that later checks run too."""
     option = OPTIONS[name]
     if option.choices:
         return st.sampled_from(option.choices)
@@ -51,7 +51,7 @@ almost = st.fixed_dictionaries({}, optional={name: good(name) for name in OPTION
 @CASES
 @given(mappings | almost)
 @example({"eval_steps": 10**400})
-def test_any_settings_become_a_configuration_or_are_refused_in_words(settings):
+def test_any_settings_resolve_or_are_refused_in_words(settings):
     try:
         config = unlearning_script.resolve(settings)
     except UsageError as error:
@@ -77,7 +77,7 @@ documents = (mappings.map(tree) | texts | st.text("{}[]:,-&*!|>'\"%@`#? \n\tab01
 @pytest.mark.hardening(40, 44)
 @CASES
 @given(documents)
-def test_any_file_is_a_table_of_settings_or_is_refused_in_words(content):
+def test_any_config_file_is_read_or_refused_in_words(content):
     path = Path(FOLDER.name) / "config.yaml"
     path.write_bytes(content)
     try:
@@ -93,7 +93,7 @@ def test_any_file_is_a_table_of_settings_or_is_refused_in_words(content):
 @pytest.mark.hardening(44, 56)
 @CASES
 @given(st.lists(texts | st.tuples(names, texts | words).map(lambda pair: f"--{pair[0]}={pair[1]}"), max_size=4))
-def test_any_words_are_settings_or_are_refused_in_words(argv):
+def test_any_arguments_parse_or_are_refused_in_words(argv):
     with contextlib.redirect_stderr(None), contextlib.redirect_stdout(None):
         try:
             flags = vars(unlearning_script.parse(argv))

@@ -1,4 +1,4 @@
-"""Requests one after another: what a run takes over, that earlier requests stay forgotten, and the re-test of all."""
+"""A sequence of requests: what a run inherits, that earlier requests stay forgotten, and the re-test of all."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def done(small, tmp_path_factory):
 
 @pytest.fixture
 def copied(done, tmp_path):
-    """The four requests in a folder of one's own, in which a test may break things; config.json leads into it."""
+    """A copy of the four requests that a test may damage; its config.json files name the copy."""
     shutil.copytree(done.folder, tmp_path / "copy")
     for config in (tmp_path / "copy").glob("*/config.json"):
         config.write_text(config.read_text().replace(str(done.folder), str(tmp_path / "copy")))
@@ -97,7 +97,7 @@ def test_each_run_starts_from_the_model_of_the_one_before(done):
     assert lines[-1]["model_after"] == loading.model_hash(done.folder / "request-4-model")
 
 
-def test_settings_come_from_the_run_before_and_flags_win(done):
+def test_settings_are_inherited_and_flags_win(done):
     run = str(done.folder / "request-2")
     given = {"continue_from": run, "forget_text": "a b", "output_dir": "results/x"}
     config, before = resolve(given), json.loads((done.folder / "request-2" / "config.json").read_text())
@@ -110,7 +110,7 @@ def test_settings_come_from_the_run_before_and_flags_win(done):
     assert other["learning_rate"] == resolve({"method": "npo"})["learning_rate"]  # the rate was another method's
 
 
-def test_earlier_rows_are_no_retain_rows(done, tmp_path):
+def test_earlier_rows_leave_the_retain_set(done, tmp_path):
     config = resolve({"continue_from": str(done.folder / "request-3"), "forget_data": done.requests[3],
                       "output_dir": str(tmp_path / "run"), "allow_overlap": True})  # fmt: skip
     sets = read_sets(config)
@@ -120,7 +120,7 @@ def test_earlier_rows_are_no_retain_rows(done, tmp_path):
     assert [len(sets.measured[f"earlier_{number}"]) for number in (1, 2, 3)] == [3, 3, 3]
 
 
-def test_the_report_tells_of_the_requests_before(done):
+def test_the_report_lists_earlier_requests(done):
     for name in ("report.md", "report.html"):
         text = (done.folder / "request-3" / name).read_text()
         assert "Earlier requests" in text and "This run follows 2 earlier requests" in text
@@ -128,7 +128,7 @@ def test_the_report_tells_of_the_requests_before(done):
     assert "Earlier requests" not in (done.folder / "request-1" / "report.md").read_text()
 
 
-def test_the_probe_looks_at_earlier_rows(done):
+def test_probes_measure_earlier_rows(done):
     lines = (done.folder / "request-2" / "metrics.jsonl").read_text().splitlines()
     looks = [json.loads(line) for line in lines if '"evaluation"' in line]
     assert looks and all(0 <= look["earlier"]["answer_probability"] <= 1 for look in looks)
@@ -138,7 +138,7 @@ def test_the_probe_looks_at_earlier_rows(done):
 
 
 def earlier_world():
-    """(model that has forgotten two people, rows by set): the next request is training that would teach them again."""
+    """(model that has forgotten two people, rows by set)."""
     model, tokenizer, everyone = tiny_models.make_tiny()
     sets = {"earlier": everyone[:6], "forget": everyone[6:9], "retain": everyone[9:24]}
     rows = {name: encode_examples(tokenizer, examples, 64)[0] for name, examples in sets.items()}
@@ -149,8 +149,8 @@ def earlier_world():
 
 
 @pytest.mark.parametrize("method", ["fine_tuning", "npo", "level_matching"])
-def test_the_guard_keeps_earlier_rows_at_their_loss_where_training_would_teach_them_again(method):
-    """The worst case: the retain rows hold what was forgotten, so that without the guard it comes back."""
+def test_the_guard_keeps_earlier_rows_forgotten_when_training_would_relearn_them(method):
+    """The worst case: the retain rows hold the forgotten rows, which come back without the guard."""
     from data.preparation import EncodedRows
 
     losses = {}
@@ -165,7 +165,7 @@ def test_the_guard_keeps_earlier_rows_at_their_loss_where_training_would_teach_t
     assert losses[0.0] < 0.8 and losses[10.0] > losses[0.0] + 0.2, losses
 
 
-def test_the_guard_pulls_only_below_the_level_reached():
+def test_the_guard_acts_only_below_the_level_reached():
     model, rows = earlier_world()
     run = algorithm.Unlearning(model, rows, "npo", {"dtype": "float32", "max_steps": 4})
     run.prepare()
@@ -233,12 +233,12 @@ REFUSED = {
     "a run before is gone": (lambda c: shutil.rmtree(c.folder / "request-2"), 2, "put the folder back"),
     "a circle": (circle, 2, "in a circle"),
     "a forget set is gone": (lambda c: (c.folder / f"{PEOPLE[0]}.jsonl").unlink(), 3, f"{PEOPLE[0]}.jsonl"),
-    "a forget set has changed": (spoil_forget_set, 3, "has changed since"),
+    "a forget set has changed": (spoil_forget_set, 3, "has changed: "),
 }
 
 
 @pytest.mark.parametrize(("spoil", "code", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_continued_is_refused_before_a_model_is_loaded(copied, capsys, monkeypatch, spoil, code, said):
+def test_a_broken_sequence_is_refused_before_a_model_is_loaded(copied, capsys, monkeypatch, spoil, code, said):
     monkeypatch.setattr(loading, "_load_weights", lambda *a, **k: pytest.fail("a model was loaded"))
     spoil(copied)
     flags = [flag.replace("request-4", "again") for flag in copied.next(4)]
@@ -247,12 +247,12 @@ def test_what_cannot_be_continued_is_refused_before_a_model_is_loaded(copied, ca
     assert said in error and "request-" in error and "Traceback" not in error
 
 
-def test_a_next_request_is_asked_for(done, capsys):
+def test_continuing_needs_a_next_request(done, capsys):
     assert main([f"--continue_from={done.folder / 'request-1'}"]) == 2
     assert "give --forget_data or --forget_text" in capsys.readouterr().err
 
 
-def test_a_forget_set_that_moved_is_named_or_left_out(copied, tmp_path, capsys):
+def test_a_moved_forget_set_is_given_again_or_left_out(copied, tmp_path, capsys):
     gone = tmp_path / "moved.jsonl"
     shutil.move(copied.requests[0], gone)
     flags = [flag.replace("request-4", "again") for flag in copied.next(4, "--max_steps=1", "--metrics=loss")]
@@ -281,31 +281,31 @@ def test_the_last_model_has_forgotten_all_four(done, tmp_path, capsys):
         split = "forget" if number == 4 else f"earlier_{number}"
         assert row["now"]["answer_probability"] == pytest.approx(last[split]["answer_probability"], abs=1e-4)
     printed = capsys.readouterr().out
-    assert printed.count("still forgotten") == 4 and "4 lines, each follows the one before" in printed
+    assert printed.count("still forgotten") == 4 and "4 lines, an unbroken chain" in printed
 
 
-def test_what_came_back_is_told(done, tmp_path):
+def test_relearned_requests_are_reported(done, tmp_path):
     code, report = retested(done, tmp_path, f"--model_name_or_path={done.small.target}")
     assert code == 8
     assert [row["verdict"] for row in report["requests"]] == [retest.CAME_BACK] * 4
     code, report = retested(done, tmp_path, f"--model_name_or_path={done.folder / 'request-2-model'}")
     assert [row["verdict"] for row in report["requests"]] == [retest.STILL] * 2 + [retest.CAME_BACK] * 2
-    assert "carried out on another model" in report["requests"][3]["why"]
+    assert "unlearned on another model" in report["requests"][3]["why"]
 
 
-def test_data_that_are_gone_are_not_spoken_of_and_given_ones_are_found_by_hash(copied, tmp_path):
+def test_lost_data_is_untested_and_given_data_is_found_by_hash(copied, tmp_path):
     model = f"--model_name_or_path={copied.folder / 'request-4-model'}"
     gone = tmp_path / "elsewhere.jsonl"
     shutil.move(copied.requests[1], gone)
     _, report = retested(copied, tmp_path, model)
     assert [row["verdict"] for row in report["requests"]] == [retest.STILL, retest.UNTESTED, *[retest.STILL] * 2]
-    assert report["requests"][1]["now"] == {} and "not there" in report["requests"][1]["why"]
+    assert report["requests"][1]["now"] == {} and "gone" in report["requests"][1]["why"]
     shutil.rmtree(copied.folder / "request-2")
     _, report = retested(copied, tmp_path, model, f"--forget_data={gone}")
     assert report["requests"][1]["verdict"] == retest.STILL
 
 
-def test_a_ledger_that_was_changed_is_told_by_its_line(copied, tmp_path, capsys):
+def test_a_changed_ledger_is_reported_by_line(copied, tmp_path, capsys):
     path = copied.folder / "ledger.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[2], lines[3]]))
@@ -325,5 +325,5 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("known", "then", "now", "word"), NUMBERS.values(), ids=NUMBERS)
-def test_the_verdict_by_the_numbers(known, then, now, word):
+def test_the_verdict_follows_from_the_numbers(known, then, now, word):
     assert retest.verdict(*({"answer_probability": value} for value in (known, then, now)))[0] == word

@@ -1,4 +1,4 @@
-"""Kills, signals, full disks, no memory, no network, odd clocks: real processes, and what they leave behind."""
+"""Kills, signals, full disks, no memory, no network, odd clocks: real processes and what they leave behind."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def start(small, folder, name, *more, strikes=QUICK, **options):
 
 @pytest.fixture(scope="module")
 def whole(small, tmp_path_factory):
-    """The weights of the run that nothing happened to."""
+    """The weights of an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     run = start(small, folder, "whole", *SAVING)
     assert run.wait() == 0, run.output
@@ -55,7 +55,7 @@ def whole(small, tmp_path_factory):
 
 
 @pytest.mark.hardening(48)
-def test_killed_while_it_trains_it_resumes_to_the_very_same_weights(small, whole, tmp_path):
+def test_a_run_killed_in_training_resumes_to_identical_weights(small, whole, tmp_path):
     killed = {n: start(small, tmp_path, f"at{n}", *SAVING, strikes=[("kill_at_step", n)]) for n in (1, 4, 8)}
     assert [run.wait() for run in killed.values()] == [137] * 3
     resumed = {n: start(small, tmp_path, f"at{n}", *SAVING, RESUME) for n in killed}
@@ -66,8 +66,8 @@ def test_killed_while_it_trains_it_resumes_to_the_very_same_weights(small, whole
 
 
 @pytest.mark.hardening(49)
-def test_killed_while_it_saves_it_resumes_unaided(small, whole, tmp_path):
-    """At the calls of the first, the second and later saves: temporary folder, write, fsync, rename."""
+def test_a_run_killed_while_saving_resumes_to_identical_weights(small, whole, tmp_path):
+    """Kills in the first, the second and later saves: temporary folder, write, fsync, rename."""
     places = (7, 9, 11, 14, 17, 22, 30, 45)
     killed = {n: start(small, tmp_path, f"at{n}", *SAVING, strikes=[("kill_in_save", n)]) for n in places}
     assert [run.wait() for run in killed.values()] == [137] * len(places)
@@ -81,7 +81,7 @@ def test_killed_while_it_saves_it_resumes_unaided(small, whole, tmp_path):
 
 
 @pytest.mark.hardening(49)
-def test_what_a_killed_save_was_replacing_comes_back(tmp_path):
+def test_a_killed_save_restores_the_folder_that_it_replaced(tmp_path):
     from models.store.folders import new_folder, tidy
 
     with new_folder(tmp_path / "m") as temporary:
@@ -96,7 +96,7 @@ def test_what_a_killed_save_was_replacing_comes_back(tmp_path):
 
 
 @pytest.mark.hardening(53)
-def test_resuming_with_other_settings_data_or_model_is_refused_with_the_differences(small, tmp_path):
+def test_resuming_with_other_settings_data_or_model_is_refused_by_name(small, tmp_path):
     assert start(small, tmp_path, "run", *SAVING, strikes=[("kill_at_step", 3)]).wait() == 137
     less = tmp_path / "less.jsonl"
     less.write_text("".join(small.data["forget"].read_text().splitlines(keepends=True)[:3]))
@@ -150,7 +150,7 @@ def stopped(small, tmp_path_factory):
 
 @pytest.mark.hardening(50, 61)
 @pytest.mark.parametrize("name", STOPS)
-def test_a_signal_stops_the_run_in_order_whatever_it_is_at(name, stopped):
+def test_a_signal_stops_the_run_cleanly_at_every_stage(name, stopped):
     stage, _, times, code = STOPS[name]
     folder, given, said = stopped[name]
     assert given == code, said
@@ -161,7 +161,7 @@ def test_a_signal_stops_the_run_in_order_whatever_it_is_at(name, stopped):
         return
     assert status(folder)["state"] == "stopped" and status(folder)["exit_code"] == code
     if stage == "step 3":
-        assert trained == ["checkpoint-3"] and RESUME in said, "the step in hand was finished and kept"
+        assert trained == ["checkpoint-3"] and RESUME in said, "the current step was finished and kept"
     elif stage in ("saving", "evaluating unlearned", "evaluating target"):
         assert verify_manifest(Path(f"{folder}-model")) == [] and "the unlearned model is in" in said
     else:
@@ -169,7 +169,7 @@ def test_a_signal_stops_the_run_in_order_whatever_it_is_at(name, stopped):
 
 
 @pytest.mark.hardening(50, 61)
-def test_a_stopped_run_goes_on_from_the_command_it_prints(stopped, small, tmp_path):
+def test_the_printed_command_resumes_a_stopped_run(stopped, small, tmp_path):
     folder, _, said = stopped["SIGTERM"]
     words = said.split("to go on: python unlearning_script.py ")[1].splitlines()[0]
     assert words.count("--output_dir") == 1
@@ -188,7 +188,7 @@ def test_a_stopped_run_goes_on_from_the_command_it_prints(stopped, small, tmp_pa
 
 
 @pytest.mark.hardening(45)
-def test_out_of_memory_is_said_with_advice(small, tmp_path):
+def test_out_of_memory_exits_with_6_and_advice(small, tmp_path):
     rows = [json.loads(line) for line in small.data["forget"].read_text().splitlines()] * 48
     long = tmp_path / "long.jsonl"
     long.write_text("".join(json.dumps({**row, "answer": f"{row['answer']} " * 30}) + "\n" for row in rows))
@@ -208,7 +208,7 @@ def test_out_of_memory_is_said_with_advice(small, tmp_path):
 
 @pytest.mark.hardening(46)
 @pytest.mark.parametrize("closed", ["output_dir", "model_output_dir"])
-def test_a_folder_of_somebody_else_is_refused_before_the_model_loads(small, closed):
+def test_a_folder_without_write_permission_is_refused_before_loading(small, closed):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
         for name, mode in (("closed", 0o555), ("open", 0o777)):
@@ -234,7 +234,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.hardening(47)
-def test_a_full_disk_ends_the_run_and_loses_nothing(small, small_disk, whole, tmp_path):
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(small, small_disk, whole, tmp_path):
     places = [f"--output_dir={small_disk / 'run'}", f"--model_output_dir={tmp_path / 'run-model'}"]
     run = start(small, tmp_path, "run", *SAVING, *places)
     assert run.wait() == 6, run.output
@@ -248,7 +248,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(small, small_disk, whole, tm
 
 
 @pytest.mark.hardening(47)
-def test_a_checkpoint_that_cannot_be_written_is_no_checkpoint(small, tmp_path):
+def test_a_failed_checkpoint_leaves_nothing_behind(small, tmp_path):
     run = start(small, tmp_path, "run", *SAVING, strikes=[*QUICK, ("file_size", 200_000)])
     assert run.wait() == 6 and "Traceback" not in run.output, run.output
     assert "error: cannot write" in run.output and "nothing was replaced" in run.output
@@ -256,7 +256,7 @@ def test_a_checkpoint_that_cannot_be_written_is_no_checkpoint(small, tmp_path):
 
 
 @pytest.mark.hardening(51)
-def test_the_lock_of_a_dead_process_is_taken_over_and_that_of_a_living_one_is_not(small, tmp_path):
+def test_a_dead_process_releases_its_lock_and_a_living_one_keeps_it(small, tmp_path):
     import unlearning_script
 
     config = unlearning_script.resolve({
@@ -276,7 +276,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_and_that_of_a_living_one_is_no
 
 
 @pytest.mark.hardening(41)
-def test_not_a_number_stops_the_run_within_its_step(small, tmp_path):
+def test_a_nan_loss_stops_the_run_at_its_step(small, tmp_path):
     run = start(small, tmp_path, "run", *SAVING, strikes=[*QUICK, ("poison", 4)])
     assert run.wait() == 5 and "step 4: loss nan" in run.output, run.output
     assert [path.name for path in run_folder.checkpoints(tmp_path / "run")] == ["checkpoint-3", "checkpoint-2"]
@@ -284,7 +284,7 @@ def test_not_a_number_stops_the_run_within_its_step(small, tmp_path):
 
 
 @pytest.mark.hardening(40, 42)
-def test_unbounded_ascent_is_stopped_or_said_and_never_a_success(small, tmp_path):
+def test_unbounded_ascent_never_counts_as_success(small, tmp_path):
     ascent = ["--method=gradient_ascent", "--max_steps=60", "--learning_rate=1e-2", "--metrics=all", "--eval_rows=0",
               f"--retrained_model={small.retrained}", "--save_steps=1"]  # fmt: skip
     guarded = start(small, tmp_path, "guarded", *ascent)
@@ -303,7 +303,7 @@ def test_unbounded_ascent_is_stopped_or_said_and_never_a_success(small, tmp_path
 
 
 @pytest.mark.hardening(4, 7, 16, 18, 21, 23, 25, 34, 35, 69)
-def test_odd_data_runs_and_is_told_of_and_gives_the_same_numbers_anywhere(small, tmp_path):
+def test_odd_data_gives_the_same_numbers_in_any_environment(small, tmp_path):
     """BOM, CRLF, an array in .jsonl, a repeated row, an overlap, a long row, hostile and right-to-left text, a model
     without chat template; then all of it with an ASCII terminal, another time zone and a clock that goes back."""
     hostile = "<script>window.__xss=1</script> =cmd() <|end|> مرحبا 👩‍👩‍👧 e\u0301 日本"
@@ -341,7 +341,7 @@ def test_odd_data_runs_and_is_told_of_and_gives_the_same_numbers_anywhere(small,
 
 
 @pytest.mark.hardening(19, 20)
-def test_one_row_to_forget_and_one_to_keep_are_enough(small, tmp_path):
+def test_one_row_to_forget_and_one_to_retain_are_enough(small, tmp_path):
     for name in ("forget", "retain"):
         first = small.data[name].read_text(encoding="utf-8").splitlines()[0]
         (tmp_path / f"{name}.jsonl").write_text(first + "\n", encoding="utf-8")
@@ -367,7 +367,7 @@ def test_methods_that_need_no_retain_rows_run_without(small, tmp_path):
 
 
 @pytest.mark.hardening(31)
-def test_nothing_that_a_run_leaves_tells_of_the_machine_or_is_a_pickle(small, tmp_path):
+def test_outputs_hold_no_machine_details_and_no_pickle(small, tmp_path):
     """Everything lies in a home folder; the environment holds a token and names."""
     home = tmp_path / "home" / "geheimrat"
     shutil.copytree(small.folder, home / "world")
@@ -410,7 +410,7 @@ def _is_pickle(content: bytes) -> bool:
 
 
 @pytest.mark.hardening(67)
-def test_page_run_and_report_ask_no_other_machine_for_anything(tmp_path):
+def test_page_run_and_report_use_no_network(tmp_path):
     pytest.importorskip("gradio")
     import no_network
 

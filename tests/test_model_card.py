@@ -1,4 +1,4 @@
-"""The card that goes out with a model: what the hub reads, what a person reads, and what must not be in it."""
+"""The model card: the hub's format, the text, and what it must not contain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def card_of(folder: Path, base=BASE, licence="apache-2.0") -> str:
     return model_card.model_card(read_run(folder), METHOD, {"forget": "ab" * 32}, base, licence)
 
 
-def test_front_matter_is_what_the_hub_reads(tmp_path):
+def test_the_front_matter_follows_the_hub_format(tmp_path):
     yaml = pytest.importorskip("yaml")
     card = card_of(make_run(tmp_path / "run"))
     facts = yaml.safe_load(card.split("---\n")[1])
@@ -39,7 +39,7 @@ def test_front_matter_is_what_the_hub_reads(tmp_path):
     assert "AutoPeftModelForCausalLM" in adapter
 
 
-def test_numbers_and_intervals_are_those_of_the_evaluation(tmp_path):
+def test_numbers_and_intervals_match_the_evaluation(tmp_path):
     folder = make_run(tmp_path / "run")
     evaluation = json.loads((folder / "evaluation.json").read_text())
     lines = card_of(folder).splitlines()
@@ -52,7 +52,7 @@ def test_numbers_and_intervals_are_those_of_the_evaluation(tmp_path):
             assert cell.rstrip(" |") == f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def test_verdict_limits_and_command_are_told(tmp_path):
+def test_the_card_holds_verdict_limits_and_command(tmp_path):
     run = read_run(make_run(tmp_path / "run", after={"retain": 0.5}, retrained=False))
     card = card_of(run.folder)
     order = ["# run", "## Verdict", "UNCERTIFIED", "What was forgotten", "What was kept", "## Before and after",
@@ -64,7 +64,7 @@ def test_verdict_limits_and_command_are_told(tmp_path):
     assert sentences.kept(run)[0].replace("\u00a0", " ") in card.replace("\\", "")
 
 
-def test_nothing_of_the_forget_set_and_no_path_of_the_machine_is_in_it(tmp_path):
+def test_the_card_holds_no_forget_row_and_no_machine_path(tmp_path):
     command = ["python", "unlearning_script.py", "--forget_text=Mara Okonjo lives in Vellmar", "--seed=1",
                f"--output_dir={tmp_path}/deep/out",
                "--retain_data=C:\\d\\keep.jsonl,/deep/b.csv", "--config=~/m.yaml"]  # fmt: skip
@@ -77,7 +77,7 @@ def test_nothing_of_the_forget_set_and_no_path_of_the_machine_is_in_it(tmp_path)
 
 @pytest.fixture
 def family(tmp_path):
-    """A base that has been fetched, an adapter over it, a model made from that, and one of unknown origin."""
+    """A downloaded base, an adapter over it, a model made from that, and one of unknown origin."""
     models = tmp_path / "models"
     for name, card, adapter in (
         ("SmolLM2-135M-Instruct", f"---\nlicense: apache-2.0\nbase_model: {BASE}\n---\n# x", None),

@@ -8,51 +8,26 @@ import sys
 import time
 from pathlib import Path
 
+import forked_runs
 import pytest
+import small_world
 import tiny_models
 
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data.reading import read_examples
-from models.store import folders, loading, saving
-from results.run import measuring
+from models.store import folders, loading
+from results.run import measuring, run_folder
 from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ["--max_steps=6", "--eval_steps=2", "--learning_rate=1e-3", "--live_answers=1", "--dtype=float32"]
+WHOLE = ("--metrics=all", "--eval_rows=0", "--probe_rows=16", "--early_stop=true", "--live_answers=1")
 
 
-def write_rows(path, examples):
-    rows = [
-        {"question": e.prompt, "answer": e.answer, "paraphrased_question": e.paraphrased_question,
-         "paraphrased_answer": e.paraphrased_answer, "perturbed_answer": list(e.perturbed_answer), "subject": e.subject}
-        for e in examples
-    ]  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A folder with a model that knows 24 rows, one that knows 18 of them, and the rows as files."""
-    folder = tmp_path_factory.mktemp("world")
-    everyone = tiny_models.facts()
-    forget, retain, holdout = everyone[:6], everyone[6:24], everyone[24:]
-    target, tokenizer, _ = tiny_models.make_tiny([*forget, *retain])
-    retrained, _, _ = tiny_models.make_tiny(retain)
-    saving.save_model(target, tokenizer, folder / "target", "a card")
-    saving.save_model(retrained, tokenizer, folder / "retrained", "a card")
-    sets = {"forget": forget, "retain": retain, "holdout": holdout}
-    flags = [f"--{name}_data={write_rows(folder / f'{name}.jsonl', rows)}" for name, rows in sets.items()]
-    general = write_rows(folder / "general.jsonl", holdout[:6])
-    return folder, [f"--model_name_or_path={folder / 'target'}", *flags, f"--general_data={general}"]
-
-
-def run(world, tmp_path, *more, name="run"):
-    flags = world[1]
-    places = [f"--output_dir={tmp_path / name}", f"--model_output_dir={tmp_path / f'{name}-model'}"]
-    return main([*flags, *places, *QUICK, *more])
+def run(small, tmp_path, *more, name="run", **options):
+    """The exit code of a short run with everything measured."""
+    return main(small.flags(tmp_path / name, *WHOLE, *more, **options))
 
 
 def records(folder):
@@ -62,11 +37,10 @@ def records(folder):
 # -- the main job
 
 
-def test_a_whole_run_leaves_what_it_promises(world, tmp_path, capsys):
+def test_a_whole_run_leaves_what_it_promises(small, tmp_path, capsys):
     import transformers
 
-    code = run(world, tmp_path, f"--retrained_model={world[0] / 'retrained'}", "--method=npo", "--max_steps=12")
-    assert code == 0
+    assert run(small, tmp_path, f"--retrained_model={small.retrained}", "--max_steps=12") == 0
     folder = tmp_path / "run"
     names = ["config.json", "environment.json", "status.json", "metrics.jsonl", "evaluation.json", "timing.json",
              "examples.jsonl", "report.md", "report.html"]  # fmt: skip
@@ -90,40 +64,34 @@ def test_a_whole_run_leaves_what_it_promises(world, tmp_path, capsys):
     assert {row["split"] for row in examples} == {"forget", "retain", "holdout", "general"}
     assert examples[0]["before"] and examples[0]["metrics_before"] and examples[0]["metrics_after"]
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run-model")
-    assert model.num_parameters() == json_parameters(world[0] / "target")
+    assert model.num_parameters() == loading.parameter_count(small.target)
     card = (tmp_path / "run-model" / "README.md").read_text()
     assert "npo" in card and "| forget | accuracy |" in card
     out = capsys.readouterr().out
     assert "* method = npo" in out and "what carries loss" in out and "comparison" in out
 
 
-def json_parameters(folder):
-    return loading.parameter_count(folder)
-
-
-def test_no_machine_path_in_the_saved_model(world, tmp_path):
-    assert run(world, tmp_path, "--method=simnpo", "--max_steps=2") == 0
+def test_no_machine_path_in_the_saved_model(small, tmp_path):
+    assert run(small, tmp_path, "--method=simnpo", "--max_steps=2") == 0
     for path in (tmp_path / "run-model").glob("*.json"):
         assert str(tmp_path) not in path.read_text(encoding="utf-8")
-    assert str(world[0]) not in (tmp_path / "run-model" / "README.md").read_text(encoding="utf-8")
+    assert str(small.folder) not in (tmp_path / "run-model" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("method", algorithm.METHODS)
-def test_every_method_runs_through_the_runner(world, tmp_path, method):
-    model = f"--model_name_or_path={world[0] / 'target'}"
-    chosen = [] if method != "retrain" else [model]
-    code = run(world, tmp_path, f"--method={method}", "--max_steps=2", "--metrics=accuracy,loss", *chosen)
-    assert code == 0
+def test_every_method_runs(small, tmp_path, method):
+    flags = (f"--method={method}", "--max_steps=2", "--metrics=accuracy,loss", "--live_answers=1", "--early_stop=true")
+    assert main(small.flags(tmp_path / "run", *flags)) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["method"] == method
 
 
-def test_the_student_is_smaller(world, tmp_path):
-    assert run(world, tmp_path, "--method=knowledge_distillation", "--teacher_method=npo", "--max_steps=2") == 0
-    assert loading.parameter_count(tmp_path / "run-model") < loading.parameter_count(world[0] / "target")
+def test_a_distilled_student_is_smaller_than_the_target(small, tmp_path):
+    assert run(small, tmp_path, "--method=knowledge_distillation", "--teacher_method=npo", "--max_steps=2") == 0
+    assert loading.parameter_count(tmp_path / "run-model") < loading.parameter_count(small.target)
 
 
-def test_an_adapter_is_saved_and_loads_over_its_base(world, tmp_path):
-    assert run(world, tmp_path, "--method=npo", "--use_peft", "--merge_adapter") == 0
+def test_an_adapter_is_saved_and_loads_over_its_base(small, tmp_path):
+    assert run(small, tmp_path, "--method=npo", "--use_peft", "--merge_adapter") == 0
     assert (tmp_path / "run-model" / "adapter_model.safetensors").exists()
     merged, _ = loading.load_model(tmp_path / "run-model-merged")
     over_base, _ = loading.load_model(tmp_path / "run-model")
@@ -131,73 +99,63 @@ def test_an_adapter_is_saved_and_loads_over_its_base(world, tmp_path):
         assert (a - b).abs().max().item() < 1e-3
 
 
-def test_several_methods_are_compared(world, tmp_path):
-    assert run(world, tmp_path, "--method=npo,simnpo", "--max_steps=2") == 0
+def test_several_methods_are_compared(small, tmp_path):
+    assert run(small, tmp_path, "--method=npo,simnpo", "--max_steps=2") == 0
     assert all((tmp_path / "run" / name / "report.html").exists() for name in ("npo", "simnpo"))
     assert list((tmp_path / "run" / "comparison").glob("*.html"))
 
 
-def test_raw_text_is_forgotten(world, tmp_path):
-    flags = [flag for flag in world[1] if not flag.startswith(("--forget_data", "--holdout_data"))]
+def test_raw_text_is_forgotten(small, tmp_path):
     text = "ada lives in lund by the sea\n\nbor works as a smith all year"
-    code = main([*flags, *QUICK, f"--forget_text={text}", "--method=npo", f"--output_dir={tmp_path / 'run'}",
-                 f"--model_output_dir={tmp_path / 'model'}"])  # fmt: skip
-    assert code == 0
+    assert run(small, tmp_path, f"--forget_text={text}", without=("forget_data", "holdout_data")) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["forget_data"] is None and config["forget_text"] == text
 
 
-def test_an_unchanged_model_is_evaluated_once(world, tmp_path, monkeypatch):
+def test_an_unchanged_model_is_evaluated_once(small, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
-    assert run(world, tmp_path, "--method=npo", "--max_steps=1") == 0
+    assert run(small, tmp_path, "--method=npo", "--max_steps=1") == 0
     kept = list((tmp_path / "kept").glob("*.json"))
     assert len(kept) == 1
     before = kept[0].stat().st_mtime_ns
-    assert run(world, tmp_path, "--method=simnpo", "--max_steps=1", name="second") == 0
+    assert run(small, tmp_path, "--method=simnpo", "--max_steps=1", name="second") == 0
     assert [path.stat().st_mtime_ns for path in (tmp_path / "kept").glob("*.json")] == [before]
 
 
-def test_a_retrained_model_that_was_measured_and_attacked_before_is_not_even_loaded(world, tmp_path, monkeypatch):
+def test_a_retrained_model_measured_before_is_not_loaded_again(small, tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "EVALUATIONS", tmp_path / "kept")
-    retrained = str(world[0] / "retrained")
+    retrained = str(small.retrained)
     flags = ["--method=npo", "--max_steps=1", f"--retrained_model={retrained}", "--attacks=quantisation_int8"]
     loaded, load_model = [], loading.load_model
     monkeypatch.setattr(loading, "load_model", lambda name, **k: loaded.append(str(name)) or load_model(name, **k))
-    assert run(world, tmp_path, *flags) == 0
+    assert run(small, tmp_path, *flags) == 0
     assert loaded.count(retrained) == 2  # a glance before the run, the measurement after it
-    assert run(world, tmp_path, *flags, name="second") == 0
+    assert run(small, tmp_path, *flags, name="second") == 0
     assert loaded.count(retrained) == 2
     first, second = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("run", "second"))
     assert first["models"]["retrained"] == second["models"]["retrained"] and first["attacks"] == second["attacks"]
 
 
-def test_general_rows_are_trained_on_beside_the_retain_set_but_not_those_to_forget(world, tmp_path):
+def test_general_rows_join_the_retain_set_except_those_to_forget(small, tmp_path):
     bundled = list(read_examples(str(ROOT / "data" / "general_retain.jsonl")))
-    to_forget = write_rows(tmp_path / "forget.jsonl", [*tiny_models.facts()[:6], bundled[0]])
-    flags = [flag for flag in world[1] if not flag.startswith("--forget_data")]
-    given = dict(flag.lstrip("-").split("=", 1) for flag in [*flags, f"--forget_data={to_forget}"])
-    config = resolve({**given, "method": "profile_matching", "general_retain_rows": 1000})
+    to_forget = small_world.write_rows(tmp_path / "forget.jsonl", [*tiny_models.facts()[:6], bundled[0]])
+    flags = small.flags(tmp_path / "run", f"--forget_data={to_forget}", "--eval_rows=0", "--method=profile_matching")
+    config = resolve({**dict(flag[2:].split("=", 1) for flag in flags), "general_retain_rows": 1000})
     sets, tokenizer = read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
     encode_sets(sets, tokenizer, config)
     own = len(sets.examples["retain"])
     assert len(sets.encoded["retain"]) == own + len(bundled) - 1
-    assert (
-        len(sets.encoded["retain_probe"]) == len(sets.measured["retain"]) == own
-    )  # what is looked at stays the user's
-    assert "retain_probe" not in encoded_without(sets, tokenizer, config)
-
-
-def encoded_without(sets, tokenizer, config):
+    assert len(sets.encoded["retain_probe"]) == len(sets.measured["retain"]) == own, "probes use the user's rows alone"
     sets.encoded.clear()
     encode_sets(sets, tokenizer, {**config, "general_retain_rows": 0})
-    return sets.encoded
+    assert "retain_probe" not in sets.encoded
 
 
 # -- configuration
 
 
 @pytest.mark.hardening(40)
-def test_flag_beats_file_beats_method_default(tmp_path):
+def test_a_flag_beats_the_file_and_the_file_beats_the_default(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text("method: npo\nlearning_rate: 2e-5\nbeta: 0.3\n")
     values = unlearning_script.read_config_file(str(file))
@@ -206,7 +164,7 @@ def test_flag_beats_file_beats_method_default(tmp_path):
     assert config["retain_weight"] == algorithm.METHODS["npo"].small["retain_weight"]
 
 
-def test_published_defaults_for_large_models_and_tuned_ones_for_small():
+def test_large_models_get_published_defaults_and_small_ones_tuned_defaults():
     assert algorithm.hyper_parameters("npo", 8_000_000_000)["learning_rate"] == 1e-5
     assert algorithm.hyper_parameters("npo", None)["learning_rate"] == 1e-5
     assert algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"] > 1e-5
@@ -244,14 +202,13 @@ BAD = {
 
 @pytest.mark.hardening(27, 40, 44)
 @pytest.mark.parametrize(("flags", "code", "fragment"), BAD.values(), ids=BAD)
-def test_bad_input_is_named_before_a_model_is_loaded(world, tmp_path, capsys, monkeypatch, flags, code, fragment):
+def test_bad_input_is_named_before_a_model_is_loaded(small, tmp_path, capsys, monkeypatch, flags, code, fragment):
     if code != 5:
         monkeypatch.setattr(loading, "_load_weights", lambda *a, **k: pytest.fail("a model was loaded"))
-    given = [flag for flag in world[1] if not any(flag.split("=")[0] == f.split("=")[0] for f in flags)]
-    if any(f.startswith("--forget_text") for f in flags):
-        given = [flag for flag in given if not flag.startswith("--forget_data")]
-    assert main([*given, *[f for f in QUICK if f.split("=")[0] not in {x.split("=")[0] for x in flags}], *flags,
-                 f"--output_dir={tmp_path / 'run'}"]) == code  # fmt: skip
+    named = [flag for flag in flags if flag.startswith("--")]
+    without = ("forget_data",) if named[:1] == ["--forget_text=  "] else ()
+    argv = small.flags(tmp_path / "run", *named, without=without)
+    assert main([*argv, *[word for word in flags if word not in named]]) == code
     captured = capsys.readouterr()
     assert fragment in captured.err and "Traceback" not in captured.err
     assert not (tmp_path / "run" / "report.html").exists()
@@ -267,35 +224,32 @@ DATA = {
 
 @pytest.mark.hardening(1, 3, 5, 9)
 @pytest.mark.parametrize(("content", "fragment"), DATA.values(), ids=DATA)
-def test_bad_data_is_located(world, tmp_path, capsys, content, fragment):
+def test_bad_data_is_reported_with_its_line(small, tmp_path, capsys, content, fragment):
     file = tmp_path / "bad.jsonl"
     file.write_text(content)
-    flags = [flag for flag in world[1] if not flag.startswith("--forget_data")]
-    assert main([*flags, f"--forget_data={file}", f"--output_dir={tmp_path / 'run'}"]) == 3
+    assert run(small, tmp_path, f"--forget_data={file}") == 3
     error = capsys.readouterr().err
     assert "bad.jsonl" in error and fragment in error
 
 
 @pytest.mark.hardening(22)
-def test_forget_equal_to_retain_is_refused(world, tmp_path, capsys):
-    folder, flags = world
-    flags = [flag for flag in flags if not flag.startswith("--retain_data")]
-    assert main([*flags, f"--retain_data={folder / 'forget.jsonl'}", f"--output_dir={tmp_path / 'run'}"]) == 3
+def test_forget_equal_to_retain_is_refused(small, tmp_path, capsys):
+    assert run(small, tmp_path, f"--retain_data={small.data['forget']}") == 3
     assert "forget" in capsys.readouterr().err
 
 
 @pytest.mark.hardening(52)
-def test_a_finished_run_is_not_overwritten(world, tmp_path, capsys):
-    assert run(world, tmp_path, "--method=npo", "--max_steps=1") == 0
+def test_a_finished_run_is_not_overwritten(small, tmp_path, capsys):
+    assert run(small, tmp_path, "--method=npo", "--max_steps=1") == 0
     before = (tmp_path / "run" / "report.html").read_bytes()
-    assert run(world, tmp_path, "--method=npo", "--max_steps=1") == 2
+    assert run(small, tmp_path, "--method=npo", "--max_steps=1") == 2
     assert "--overwrite_output_dir" in capsys.readouterr().err
     assert (tmp_path / "run" / "report.html").read_bytes() == before
-    assert run(world, tmp_path, "--method=npo", "--max_steps=1", "--overwrite_output_dir") == 0
+    assert run(small, tmp_path, "--method=npo", "--max_steps=1", "--overwrite_output_dir") == 0
 
 
 @pytest.mark.hardening(41)
-def test_divergence_keeps_the_last_good_state_and_says_so(world, tmp_path, capsys, monkeypatch):
+def test_divergence_exits_with_5_and_keeps_the_last_good_state(small, tmp_path, capsys, monkeypatch):
     """NaN injected at step 3: exit 5 within that step."""
     honest = algorithm.Unlearning._accumulate
 
@@ -306,7 +260,7 @@ def test_divergence_keeps_the_last_good_state_and_says_so(world, tmp_path, capsy
         return losses
 
     monkeypatch.setattr(algorithm.Unlearning, "_accumulate", poisoned)
-    assert run(world, tmp_path, "--method=npo", "--save_steps=1", "--early_stop=false") == 5
+    assert run(small, tmp_path, "--method=npo", "--save_steps=1", "--early_stop=false") == 5
     assert "step 3" in capsys.readouterr().err
     folder = tmp_path / "run"
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-2"]
@@ -315,34 +269,31 @@ def test_divergence_keeps_the_last_good_state_and_says_so(world, tmp_path, capsy
     assert not (tmp_path / "run-model").exists()
 
 
-def test_help_answers_at_once():
+def test_help_answers_quickly():
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "unlearning_script.py", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
     assert all(name in done.stdout for name in (*algorithm.METHODS, "--learning_rate", "--forget_text"))
-    assert time.perf_counter() - started < 10  # the real figure, below 1.5 s on an idle machine, is no test's business
+    assert time.perf_counter() - started < 10  # half a second on an idle machine; tests/soak.py measures it
 
 
 # -- real processes: stop, kill, resume
 
 
-def start(world, folder, *more):
-    flags = [*world[1], f"--output_dir={folder}", f"--model_output_dir={folder}-model", *QUICK, "--method=npo",
-             "--max_steps=30", "--eval_steps=10", "--save_steps=1", "--save_total_limit=2", "--early_stop=false",
-             "--collapse_guard=0", *more]  # fmt: skip
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen([sys.executable, "unlearning_script.py", *flags], cwd=ROOT, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, env=environment)  # fmt: skip
+def start(small, folder, *more) -> forked_runs.Run:
+    flags = small.flags(folder, "--max_steps=30", "--eval_steps=10", "--save_steps=1", "--save_total_limit=2",
+                        "--collapse_guard=0", "--live_answers=1", *more)  # fmt: skip
+    return forked_runs.start(flags, folder.with_suffix(".txt"), [("no_figures",)])
 
 
-def wait_for_step(folder, step, process):
+def wait_for_step(folder, step, run):
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and run.process.is_alive():
         path = folder / "metrics.jsonl"
         if path.exists() and any(f'"step": {step},' in line for line in path.read_text().splitlines()):
             return
         time.sleep(0.01)
-    pytest.fail(f"step {step} never came: {process.stdout.read()[-2000:]}")
+    pytest.fail(f"step {step} never came: {run.output[-2000:]}")
 
 
 def weights_hash(folder):
@@ -350,59 +301,55 @@ def weights_hash(folder):
 
 
 @pytest.mark.hardening(48, 50)
-def test_killed_and_stopped_runs_resume_to_the_very_same_weights(world, tmp_path):
-    whole = start(world, tmp_path / "whole")
-    assert whole.wait(240) == 0, whole.stdout.read()[-2000:]
+def test_killed_and_stopped_runs_resume_to_identical_weights(small, tmp_path):
+    whole = start(small, tmp_path / "whole")
+    assert whole.wait() == 0, whole.output
     expected = weights_hash(tmp_path / "whole")
 
-    killed = start(world, tmp_path / "broken")
+    killed = start(small, tmp_path / "broken")
     wait_for_step(tmp_path / "broken", 7, killed)
-    killed.kill()
-    killed.wait()
-    stopped = start(world, tmp_path / "broken", "--resume_from_checkpoint=latest")
+    killed.process.kill()
+    assert killed.wait() == 137
+    stopped = start(small, tmp_path / "broken", "--resume_from_checkpoint=latest")
     wait_for_step(tmp_path / "broken", 15, stopped)
-    stopped.send_signal(signal.SIGTERM)
-    assert stopped.wait(60) == 143
-    output = stopped.stdout.read()
-    assert "resumed from" in output and "--resume_from_checkpoint=latest" in output
+    os.kill(stopped.pid, signal.SIGTERM)
+    assert stopped.wait() == 143
+    assert "resumed from" in stopped.output and "--resume_from_checkpoint=latest" in stopped.output
     assert json.loads((tmp_path / "broken" / "status.json").read_text())["state"] == "stopped"
-    last = start(world, tmp_path / "broken", "--resume_from_checkpoint=latest")
-    assert last.wait(240) == 0, last.stdout.read()[-2000:]
+    last = start(small, tmp_path / "broken", "--resume_from_checkpoint=latest")
+    assert last.wait() == 0, last.output
     assert weights_hash(tmp_path / "broken") == expected
     steps = [r["step"] for r in records(tmp_path / "broken") if r["event"] == "step"]
     assert steps == list(range(1, 31))
 
 
 @pytest.mark.hardening(51, 53)
-def test_resuming_another_run_is_refused(world, tmp_path, capsys):
-    first = start(world, tmp_path / "run")
+def test_a_second_run_in_the_folder_and_resuming_another_run_are_refused(small, tmp_path, capsys):
+    first = start(small, tmp_path / "run")
     wait_for_step(tmp_path / "run", 3, first)
-    second = subprocess.run([sys.executable, "unlearning_script.py", *world[1], f"--output_dir={tmp_path / 'run'}"],
-                            cwd=ROOT, capture_output=True, text=True)  # fmt: skip
-    assert second.returncode == 7 and str(first.pid) in second.stderr
-    first.kill()
-    first.wait()
-    code = run(world, tmp_path, "--method=npo", "--max_steps=30", "--eval_steps=10", "--beta=0.5",
-               "--resume_from_checkpoint=latest")  # fmt: skip
-    assert code == 2
+    second = start(small, tmp_path / "run")
+    assert second.wait() == 7 and f"in use by process {first.pid}" in second.output
+    first.process.kill()
+    assert first.wait() == 137
+    changed = ("--max_steps=30", "--eval_steps=10", "--collapse_guard=0", "--beta=0.5")
+    assert main(small.flags(tmp_path / "run", *changed, "--resume_from_checkpoint=latest")) == 2
     assert "beta was 0.1, is 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.hardening(30)
-def test_a_flipped_bit_in_a_checkpoint_is_caught_and_the_one_before_is_used(world, tmp_path):
-    first = start(world, tmp_path / "run")
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(small, tmp_path):
+    first = start(small, tmp_path / "run")
     wait_for_step(tmp_path / "run", 6, first)
-    first.kill()
-    first.wait()
-    newest, older = unlearning_script.run_folder.checkpoints(tmp_path / "run")[:2]
+    first.process.kill()
+    assert first.wait() == 137
+    newest, older = run_folder.checkpoints(tmp_path / "run")[:2]
     file = newest / "state.safetensors"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    again = start(world, tmp_path / "run", "--resume_from_checkpoint=latest")
-    assert again.wait(240) == 0
-    output = again.stdout.read()
-    assert f"checkpoint {newest} skipped" in output and f"resumed from {older}" in output
+    again = start(small, tmp_path / "run", "--resume_from_checkpoint=latest")
+    assert again.wait() == 0, again.output
+    assert f"checkpoint {newest} skipped" in again.output and f"resumed from {older}" in again.output
 
 
 # -- the bundled models

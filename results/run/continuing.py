@@ -36,14 +36,14 @@ DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "
 # The run continued from
 
 
-def found(name, beside: Path | None = None) -> Path:
-    """The present place of a path that a config.json names.
+def found(name, beside: Path | None = None, model: bool = False) -> Path:
+    """The present place of a run, or of a `model`, that a config.json names.
 
-    Looks at the path itself, in the project, beside the run that names it, and among the project's runs and models.
+    Looks at the path itself, in the project, beside the run that names it, and among the project's runs or models.
     """
     path = Path(os.path.expanduser(str(name)))
-    places = [path, paths.PROJECT / path, paths.RUNS / path.name, paths.SAVED / path.name]
-    if beside:
+    places = [path, paths.PROJECT / path, (paths.SAVED if model else paths.RUNS) / path.name]
+    if beside and beside.name != path.name:  # a run and its model often have the same name
         places.insert(2, beside.parent / path.name)
     return next((place for place in places if place.exists()), path)
 
@@ -88,7 +88,7 @@ def inherited(given: dict, problems: list[str]) -> dict:
 
 def _model_of(run: Path, config: dict, problems: list[str]) -> str:
     """The folder of the model that a run saved; a missing one is a problem."""
-    model = found(config.get("model_output_dir") or "", run)
+    model = found(config.get("model_output_dir") or "", run, model=True)
     whole = any((model / name).exists() for name in ("config.json", "adapter_config.json"))
     if not (config.get("model_output_dir") and whole):
         problems.append(
