@@ -161,8 +161,6 @@ class EncodingReport:
 
     template: str = "plain"  # "chat": the tokenizer's own template; "plain": question/answer as plain text
     examples: int = 0
-    rows: int = 0
-    tokens: int = 0
     truncated: int = 0  # rows that lost prompt tokens or the end of their answer
     dropped: int = 0  # examples without a token that carries loss
     notes: list[str] = field(default_factory=list)
@@ -172,49 +170,20 @@ class EncodingReport:
 # Encoding
 
 
-class _Store:
-    """Grows the arrays of EncodedRows and applies the length limit."""
-
-    def __init__(self, max_length: int):
-        self.max_length = max_length
-        self.ids, self.offsets = array("i"), array("q", [0])
-        self.starts, self.examples = array("i"), array("q")
-
-    def add(self, ids: list[int], start: int, example: int) -> None:
-        self.ids.extend(ids)
-        self.offsets.append(len(self.ids))
-        self.starts.append(start)
-        self.examples.append(example)
-
-    def add_turn(self, prompt: list[int], answer: list[int], example: int) -> bool:
-        """Adds one row; a long one loses the left of its prompt, so that the answer stays. True when it was cut."""
-        limit = self.max_length
-        if len(prompt) + len(answer) <= limit:
-            self.add(prompt + answer, len(prompt), example)
-            return False
+def _turn_row(prompt: list[int], answer: list[int], limit: int) -> tuple[list[int], int]:
+    """(ids, answer start) of a question and its answer; too long a row loses the left of its prompt first."""
+    if len(prompt) + len(answer) > limit:
         answer = answer[: limit - 1]  # one token must precede it to predict its first token
         prompt = prompt[len(prompt) + len(answer) - limit :]
-        self.add(prompt + answer, len(prompt), example)
-        return True
+    return prompt + answer, len(prompt)
 
-    def add_text(self, ids: list[int], example: int) -> int:
-        """Adds the rows of a raw text and returns their number.
 
-        A row starts with the last token before it, so every token but the text's first carries loss exactly once.
-        """
-        step = self.max_length - 1
-        starts = range(0, len(ids) - 1, step)
-        for start in starts:
-            self.add(ids[start : start + self.max_length], 1, example)
-        return len(starts)
+def _text_rows(ids: list[int], limit: int) -> list[tuple[list[int], int]]:
+    """(ids, answer start) of each row of a raw text.
 
-    def rows(self) -> EncodedRows:
-        return EncodedRows(
-            np.frombuffer(self.ids, np.int32),
-            np.frombuffer(self.offsets, np.int64),
-            np.frombuffer(self.starts, np.int32),
-            np.frombuffer(self.examples, np.int64),
-        )
+    A row starts with the last token before it, so every token but the text's first carries loss exactly once.
+    """
+    return [(ids[start : start + limit], 1) for start in range(0, len(ids) - 1, limit - 1)]
 
 
 def _chunks(examples: Iterable[Example]) -> Iterator[list[Example]]:
@@ -241,27 +210,35 @@ def encode_examples(tokenizer: Any, examples: Iterable[Example], max_length: int
     """
     if max_length < 2:
         raise ValueError(f"max_length must be at least 2, got {max_length}")
-    form, store = Format(tokenizer), _Store(max_length)
-    report = EncodingReport(template="chat" if form.chat else "plain")
+    form, report = Format(tokenizer), EncodingReport()
+    report.template = "chat" if form.chat else "plain"
+    ids, lengths, starts, owners = array("i"), array("q"), array("i"), array("q")
     dropped: list[int] = []
     cut_answers = chunked = 0
     for chunk in _chunks(examples):
         for example, (prompt, answer, end) in zip(chunk, form.encode(chunk)):
-            index = report.examples
-            report.examples += 1
             if not answer or len(prompt) + len(answer) < 2:
                 dropped.append(example.line)
+                found = []
             elif example.prompt is None:
-                chunked += store.add_text(prompt + answer, index) > 1
+                found = _text_rows(prompt + answer, max_length)
+                chunked += len(found) > 1
             else:
-                report.truncated += store.add_turn(prompt, [*answer, *end], index)
+                found = [_turn_row(prompt, [*answer, *end], max_length)]
+                report.truncated += len(prompt) + len(answer) + len(end) > max_length
                 cut_answers += len(answer) + len(end) > max_length - 1
+            for row, start in found:
+                ids.extend(row)
+                lengths.append(len(row))
+                starts.append(start)
+                owners.append(report.examples)
+            report.examples += 1
     if not report.examples:
         raise DataError("no rows to encode: the data is empty")
-    if not store.starts:
+    if not starts:
         raise DataError(f"none of {report.examples} rows has a token to learn from: their answers become no tokens")
-    rows = store.rows()
-    report.rows, report.tokens, report.dropped = len(rows), len(rows.ids), len(dropped)
+    rows = EncodedRows(ids, np.concatenate([[0], np.cumsum(lengths)]), starts, owners)
+    report.dropped = len(dropped)
     report.notes += form.notes
     report.notes += _length_notes(report, max_length, cut_answers, chunked, dropped)
     return rows, report

@@ -154,6 +154,7 @@ class Format:
         return self._parsed(text, ((False, False),), " ", (False, False), self.eos)
 
     def _chat_shape(self, roles: tuple[str, ...], line: int) -> Shape:
+        """The chat template for these roles; a system turn that it refuses joins the first user turn."""
         contents = [_slot(number) for number in range(len(roles))]
         messages = [{"role": role, "content": content} for role, content in zip(roles, contents)]
         try:
@@ -196,13 +197,14 @@ class Format:
         return self._parsed(prompt, strips, lead, (not match[1], not match[3]), ids)
 
     def _parsed(self, text: str, strips: tuple, lead: str, answer_strips: tuple, end: tuple) -> Shape:
+        """A rendered prompt with slots, cut at its control tokens into the segments of a shape."""
         segments: list[Segment] = []
-        stretches: list[list[str | int]] = [[""]]
-        for number, literal in enumerate(_SLOT.split(text)):
+        stretches: list[list[str | int]] = [[""]]  # each: its control token, then texts and numbers of contents
+        for number, literal in enumerate(_SLOT.split(text)):  # text, tab, slot number, tab, text, ...
             if number % 4 == 2:
                 stretches[-1].append(int(literal))
             elif number % 4 == 0:
-                for odd, piece in enumerate(self.control.split(literal)):
+                for odd, piece in enumerate(self.control.split(literal)):  # text, control token, text, ...
                     if odd % 2:
                         stretches.append([piece])
                     elif piece:

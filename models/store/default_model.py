@@ -66,28 +66,26 @@ def _whole(folder: Path) -> Path:
 @contextlib.contextmanager
 def _fetch_lock(progress):
     """Yields an empty workspace in models/saved/.fetch while holding the lock; a crash releases the lock."""
+    from filelock import FileLock, Timeout
+
     root = FOLDER.parent / ".fetch"
+    lock = FileLock(root / "lock")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = open(root / "lock", "w")  # noqa: SIM115  held by the `with` below
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress("another process is fetching the default model; waiting for it ...")
+            lock.acquire()
     except OSError as error:
         raise ModelError(f"cannot write {root}: {error.strerror}; the default model is kept beside it", 6) from error
-    with lock:
-        with contextlib.suppress(ImportError):  # Windows has no fcntl; simultaneous first runs are unlikely there
-            import fcntl
-
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                progress("another process is fetching the default model; waiting for it ...")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         for leftover in (*root.glob("work-*"), *root.parent.glob(f".{FOLDER.name}.*")):  # left by a killed process
             shutil.rmtree(leftover, ignore_errors=True)
-        workspace = Path(tempfile.mkdtemp(prefix="work-", dir=root))
-        try:
-            yield workspace
-        finally:
-            shutil.rmtree(workspace, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=root, ignore_cleanup_errors=True) as workspace:
+            yield Path(workspace)
+    finally:
+        lock.release()
 
 
 def _download_wheel(workspace: Path, progress) -> Path:
