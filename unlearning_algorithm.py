@@ -113,7 +113,7 @@ class Unlearning:
             raise MethodError(f"{name} edits the weights themselves, so it does not run with --use_peft")
 
     def _pair(self):
-        """Puts a partner row beside each row of a pairwise loss; drops rows without one."""
+        """Gives each row of a pairwise loss its partner row; drops rows without one."""
         if self.method.pairwise:
             self.rows["counterpart"], partner_of = pair_rows(self.rows["counterpart"], self.rows["forget"])
             self.partners["counterpart"] = ("forget", partner_of)

@@ -1,4 +1,4 @@
-"""Weights in training: the flat AdamW beside torch's own, its gradients, and operations on gradients and weights."""
+"""Weights in training: the flat AdamW against torch's own, its gradients, and operations on gradients and weights."""
 
 import math
 

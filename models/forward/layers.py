@@ -1,4 +1,4 @@
-"""Finding a model's layers and the matrices of their feed-forward blocks, whatever the family calls them."""
+"""Finds a model's layers and the matrices of their feed-forward blocks under any family's names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEED_FORWARD = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 
 
 def decoder_layers(model):
-    """The decoder's layers of a Hugging Face causal LM, an nn.ModuleList, whatever the family calls it."""
+    """The decoder's layers of a Hugging Face causal LM, an nn.ModuleList."""
     return model.get_submodule(_layers_name(model))
 
 

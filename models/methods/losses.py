@@ -20,7 +20,7 @@ from models.store.on_first_use import F, torch
 
 @dataclass
 class Context:
-    """What a loss may need beside the answers.
+    """What a loss may need besides the answers.
 
     `reference`: the target's frozen outputs on these rows; `levels` (N,): tau per row of the set; `partner`: the
     answers of each row's partner (the rejected answer, the refusal), with `partner_reference`; `reinforced`: the

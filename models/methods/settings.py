@@ -1,6 +1,6 @@
 """The settings of training and methods, each declared once: default, help and limits.
 
-A setting that one method alone has stands on the method's row (models/methods/table.py).
+A method's row (models/methods/table.py) declares the settings that only this method has.
 """
 
 from __future__ import annotations
