@@ -232,59 +232,56 @@ def step_operations(shape: Shape, work: Work, *, lora: bool = False) -> float:
     return factor * (body * work.step_tokens + shape.vocabulary * shape.hidden * work.step_answer_tokens)
 
 
-def matrix_rate(dtype: str, hidden: int, inner: int, seconds: float = 0.5) -> float:
-    """This machine's operations per second on products of the model's size, measured in about `seconds`."""
+def matrix_rate(dtype: str, hidden: int, inner: int) -> float:
+    """This machine's operations per second on products of the model's size, measured in about half a second."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left = torch.randn(256, hidden, device=device).to(getattr(torch, dtype))
     right = torch.randn(hidden, inner, device=device).to(getattr(torch, dtype))
-    best, started = math.inf, time.perf_counter()
-    left @ right  # warm-up
-    while time.perf_counter() - started < seconds:
-        began = time.perf_counter()
-        for _ in range(4):
-            left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return 8 * 256 * hidden * inner / best
+    return 2 * 256 * hidden * inner / _shortest(lambda: left @ right, 0.5)
 
 
-def memory_rate(seconds: float = 0.2) -> float:
-    """Bytes per second that this machine copies (reads and writes), measured in about `seconds`."""
+def memory_rate() -> float:
+    """Bytes per second that this machine copies (reads and writes), measured in about a fifth of a second."""
     import torch
 
     source = torch.ones(1 << 24, device="cuda" if torch.cuda.is_available() else "cpu")
-    target, best, started = torch.empty_like(source), math.inf, time.perf_counter()
+    target = torch.empty_like(source)
+    return 8 * len(source) / _shortest(lambda: target.copy_(source), 0.2)
+
+
+def _shortest(work, seconds: float) -> float:
+    """The shortest mean time of four calls, of many tries within `seconds`."""
+    import torch
+
+    best, started = math.inf, time.perf_counter()
+    work()  # warm-up
     while time.perf_counter() - started < seconds:
         began = time.perf_counter()
-        target.copy_(source)
-        if source.is_cuda:
+        for _ in range(4):
+            work()
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return 8 * len(source) / best
+        best = min(best, (time.perf_counter() - began) / 4)
+    return best
 
 
 def available() -> tuple[str, int]:
-    """(the device, its free bytes); 0 bytes means unknown."""
+    """(the device, its free bytes)."""
+    import psutil
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return "this machine", next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return "this machine", 0
+    return "this machine", psutil.virtual_memory().available
 
 
 def resident() -> int:
     """Bytes that this process holds now: the program itself, without a model."""
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+    import psutil
+
+    return psutil.Process().memory_info().rss
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -318,18 +315,14 @@ def check_data(config: dict):
 
 def encode_roughly(sets):
     """Fills `sets.encoded` without a tokenizer, with 4 characters per token, and adds a note."""
-    wanted = [name for name in ("forget", "retain", "holdout") if name in sets.examples]
-    sets.encoded = {name: rough_rows(sets.examples[name]) for name in wanted}
+    for name in ("forget", "retain", "holdout"):
+        if name in sets.examples:
+            lengths = [(len(row.prompt or "") // 4 + 8, len(row.answer) // 4 + 1) for row in sets.examples[name]]
+            prompts, answers = np.array(lengths).T
+            sets.encoded[name] = _Rough(prompts + answers, answers)
     sets.encoded["counterpart"] = sets.encoded.get("forget")
     sets.encoded["retain_counterpart"] = sets.encoded.get("retain")
     sets.notes.append("the model's tokenizer is not here: tokens are counted as 4 characters each")
-
-
-def rough_rows(examples):
-    """Rows with about as many tokens as the examples would have, at 4 characters each."""
-    answers = np.array([max(1, len(example.answer) // 4 + 1) for example in examples])
-    prompts = np.array([len(example.prompt or "") // 4 + 8 for example in examples])
-    return _Rough(prompts + answers, answers)
 
 
 class _Rough:
@@ -416,11 +409,6 @@ def _tokens(rows: list, packed: bool) -> int:
     return len(rows) * max(int(rows.lengths[index]) for rows, index in rows)
 
 
-def needs_of(run) -> set:
-    """What the references of a planned run hold."""
-    return {need for name, need in run._needs() if name and need}
-
-
 def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded: bool = False) -> dict:
     """The needs of a run with these settings, in one process.
 
@@ -433,20 +421,21 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
     choose = method.trainable and (lambda model: method.trainable(model, chosen_layer(model, config["layer"])))
     shape = shape_of(model_config, lora=lora, trainable=choose)
     run = dry_run(model_config, rows, config, processes)
-    gpu = torch.cuda.is_available()
-    work = work_of(run, packed=not gpu and not config["gradient_checkpointing"])
+    work = work_of(run, packed=not torch.cuda.is_available() and not config["gradient_checkpointing"])
+    needs, bits = {need for name, need in run._needs() if name and need}, 0
+    if config.get("load_in_4bit") or config.get("load_in_8bit"):
+        bits = 4 if config.get("load_in_4bit") else 8
     flat = type_of(config) == "float32" or sharded or config["sam_rho"] > 0 or config["gradient_surgery"]
     springs = bool(method.needs_anchor) or config["update_scale"] != 1
     springs = 2 if method.regularizer != "none" and config["regularizer_weight"] else springs
     parts = {"program": resident()} | memory(
-        shape, work, dtype=type_of(config), needs=needs_of(run), checkpointing=config["gradient_checkpointing"],
+        shape, work, dtype=type_of(config), needs=needs, checkpointing=config["gradient_checkpointing"],
         snapshots=int(bool(method.guarded and config["load_best_model_at_end"])), springs=springs, flat=flat,
-        quantised=4 if config.get("load_in_4bit") else 8 if config.get("load_in_8bit") else 0,
-        shards=processes if sharded else 1,
+        quantised=bits, shards=processes if sharded else 1,
     )  # fmt: skip
     # while a model is read, the file and the weights are both in memory; with an adapter this exceeds training
-    loading_it = 0 if config.get("load_in_4bit") or config.get("load_in_8bit") else 8 * shape.parameters
-    parts["loading"] = max(0.0, parts["program"] + loading_it - sum(parts.values()))
+    reading = 0 if bits else 8 * shape.parameters
+    parts["loading"] = max(0.0, parts["program"] + reading - sum(parts.values()))
     looks = 2 + run.total_steps // run.eval_steps
     passes = 2 * (shape.parameters - shape.embedding) * (looks * work.probe_tokens + work.cached_tokens * 2)
     operations = run.total_steps * step_operations(shape, work, lora=bool(lora)) + passes / processes
@@ -507,7 +496,7 @@ def report(config: dict, model_config, rows: dict, notes: list[str], processes: 
         f"  {'together':30}{found['total'] / GIB:9.2f}   free on {device}: {free / GIB:.2f}",
         _time(found, config),
     ]  # fmt: skip
-    fits = not free or MARGIN * found["total"] <= free
+    fits = MARGIN * found["total"] <= free
     lines.append("it fits" if fits else "it does NOT fit; what would change that:")
     if not fits:
         for flags, settings, options in changes(config):

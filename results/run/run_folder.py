@@ -16,18 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from evaluation_metrics import UsageError
 from models.store import folders, paths
 from models.store.paths import PROJECT
 from models.training import together
-
-
-class UsageError(ValueError):
-    """Flags or settings that cannot work; the message has a line for every problem."""
-
-    exit_code = 2
-
-    def __init__(self, problems):
-        super().__init__("\n".join([problems] if isinstance(problems, str) else problems))
 
 
 class RunFolderError(ValueError):
