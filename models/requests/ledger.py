@@ -91,11 +91,16 @@ def problems(path: str | Path) -> list[str]:
     return found
 
 
+def files_beside(ledger: Path, name: str) -> list[Path]:
+    """Files of this name in the run folders, up to three levels below a ledger's folder."""
+    return sorted(path for depth in ("*", "*/*", "*/*/*") for path in ledger.parent.glob(f"{depth}/{name}"))
+
+
 def missing(path: str | Path) -> list[str]:
     """Lines that the ledger no longer has, although a run folder beside it holds their receipt."""
     path, found = Path(path), []
     held = {entry.get("hash") for entry in entries(path)}
-    for receipt in sorted(found for depth in ("*", "*/*", "*/*/*") for found in path.parent.glob(f"{depth}/{RECEIPT}")):
+    for receipt in files_beside(path, RECEIPT):
         said = folders.read_json_or_empty(receipt)
         if said.get("ledger") == path.name and said.get("hash") and said["hash"] not in held:
             found.append(f"{path}: line {said.get('line')}, written by {receipt.parent.name}, is gone or changed")

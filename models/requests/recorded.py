@@ -7,10 +7,9 @@ from pathlib import Path
 
 from data import preparation, reading
 from data.columns import DataError
+from models.requests.ledger import files_beside
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
-
-DEPTHS = ("*", "*/*", "*/*/*")  # of run folders below the ledger's folder
 
 
 def read_all(sources: str, split: str, notes: list) -> list:
@@ -58,7 +57,7 @@ def by_hash(sources: str | None) -> dict[str, list]:
 def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
     """{hash: rows} for the `wanted` hashes, from files that run folders beside a ledger name."""
     found = {}
-    for config in sorted(path for depth in DEPTHS for path in ledger.parent.glob(f"{depth}/config.json")):
+    for config in files_beside(ledger, "config.json"):
         content = forget_hash(config.parent)
         if content in wanted and content not in found:
             rows, _ = forget_rows(read_json_or_empty(config), content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import string
+import types
 from collections import Counter
 
 # Scripts without spaces: every character counts as a word, since otherwise a sentence would be one word.
@@ -35,19 +36,15 @@ def token_overlap(generated: str, gold: str) -> tuple[float, float, float]:
     return precision, recall, 2 * precision * recall / (precision + recall)
 
 
-class _Words:
-    """A ROUGE tokenizer for any script; rouge-score's own drops everything but a-z and digits."""
-
-    @staticmethod
-    def tokenize(text: str) -> list[str]:
-        return _WORD.findall(text.lower())
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
 
 
 @functools.lru_cache(maxsize=4)
 def _scorer(use_stemmer: bool, ascii_only: bool):
     from rouge_score import rouge_scorer
 
-    tokenizer = None if ascii_only else _Words()
+    tokenizer = None if ascii_only else types.SimpleNamespace(tokenize=_words)
     return rouge_scorer.RougeScorer(["rougeL"], use_stemmer=use_stemmer, tokenizer=tokenizer)
 
 
@@ -60,10 +57,6 @@ def rouge_l(generated: str, gold: str, use_stemmer: bool = True) -> tuple[float,
     """
     score = _scorer(use_stemmer, gold.isascii()).score(gold, generated)["rougeL"]
     return score.precision, score.recall, score.fmeasure
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
 
 
 def distinct_n(text: str, n: int = 2) -> float:

@@ -95,7 +95,7 @@ def _forgetting(target, unlearned, reference, split: str, notes: dict):
 
 
 def _membership(evaluation: ModelEvaluation | None) -> dict[str, float | None]:
-    """AUC of every membership attack, forget against holdout; None where a side is missing."""
+    """AUC of every membership score, forget against holdout; None where a side is missing."""
     found: dict[str, float | None] = dict.fromkeys(MEMBERSHIP)
     for name in MEMBERSHIP if evaluation else ():
         forget, holdout = _present(evaluation, "forget", name)[0], _present(evaluation, "holdout", name)[0]
@@ -124,7 +124,7 @@ def _membership_comparison(target, unlearned, retrained, comparison: dict, notes
     comparison["membership_tpr_at_1_percent_fpr"] = tpr
     if tpr is None:
         notes["membership_tpr_at_1_percent_fpr"] = f"needs 100 holdout rows (there are {len(holdout)})"
-    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
+    for suffix, evaluation in _models(target, unlearned, retrained):
         _classifier(evaluation, suffix, comparison, notes)
     if retrained is None:
         notes["privacy_leakage"] = "needs a retrained model's AUC; no other reference can replace it"
@@ -144,9 +144,13 @@ def _closeness_of_aucs(ours: dict, theirs: dict) -> float | None:
     return harmonic_mean([max(0.0, 1 - abs(a - b) / b) for a, b in pairs]) if pairs else None
 
 
-def _classifier(evaluation: ModelEvaluation | None, suffix: str, comparison: dict, notes: dict) -> None:
-    if evaluation is None:
-        return
+def _models(target, unlearned, retrained) -> list[tuple[str, ModelEvaluation]]:
+    """(suffix in `comparison`, evaluation) of the models that were measured."""
+    models = (("", unlearned), ("_target", target), ("_retrained", retrained))
+    return [(suffix, evaluation) for suffix, evaluation in models if evaluation is not None]
+
+
+def _classifier(evaluation: ModelEvaluation, suffix: str, comparison: dict, notes: dict) -> None:
     sides = []
     for split in ("forget", "holdout"):
         rows = zip(*(_values(evaluation, split, name) for name in MEMBERSHIP))
@@ -192,10 +196,10 @@ def _utility(target, unlearned, retrained, comparison: dict, notes: dict) -> flo
     if target is None:
         return None
     comparison["model_utility_target"] = model_utility([base[key] for key in known])
-    ratios = [(comparison["model_utility"], comparison["model_utility_target"])]
+    pairs = [(comparison["model_utility"], comparison["model_utility_target"])]
     for split in ("retain", "general"):
-        ratios.append((unlearned.metrics.get(split, {}).get("fluency"), target.metrics.get(split, {}).get("fluency")))
-    return min([1.0, *(a / b for a, b in ratios if a is not None and b)])
+        pairs.append(tuple(model.metrics.get(split, {}).get("fluency") for model in (unlearned, target)))
+    return min([1.0, *(a / b for a, b in pairs if a is not None and b)])
 
 
 def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool | None:
@@ -219,14 +223,6 @@ def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool
     return p > KS_GATE
 
 
-def _refusals(evaluation: ModelEvaluation | None, suffix: str, comparison: dict) -> None:
-    if evaluation is None:
-        return
-    sides = [_present(evaluation, split, "refusal_rate")[0] for split in ("forget", "retain")]
-    if all(map(len, sides)):
-        comparison.update({f"refusal_{key}{suffix}": value for key, value in refusal_scores(*sides).items()})
-
-
 def compare(
     target: ModelEvaluation | None, unlearned: ModelEvaluation, retrained: ModelEvaluation | None, attacks=None
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -247,8 +243,10 @@ def compare(
     ks_gate = _forget_quality(unlearned, retrained, comparison, notes)
     utility = _utility(target, unlearned, retrained, comparison, notes)
     privacy, auc_gate, auc_position = _membership_comparison(target, unlearned, retrained, comparison, notes)
-    for suffix, evaluation in (("", unlearned), ("_target", target), ("_retrained", retrained)):
-        _refusals(evaluation, suffix, comparison)
+    for suffix, evaluation in _models(target, unlearned, retrained):
+        sides = [_present(evaluation, split, "refusal_rate")[0] for split in ("forget", "retain")]
+        if all(map(len, sides)):
+            comparison.update({f"refusal_{key}{suffix}": value for key, value in refusal_scores(*sides).items()})
     forgetting, positions = None, []
     if target is not None and (retrained is not None or "holdout" in target.metrics):
         reference, split = (retrained, "forget") if retrained is not None else (target, "holdout")
@@ -262,13 +260,10 @@ def compare(
     comparison["score"] = None if None in without else harmonic_mean(without)
     comparison["robust_score"] = None if None in parts.values() else harmonic_mean(list(parts.values()))
     comparison["weakest_part"] = min(known, key=known.get) if known else None
-    gates = {"forget quality": ks_gate, "membership": auc_gate, "forgetting": _passes(forgetting, FORGETTING_GATE)}
+    forgetting_gate = None if forgetting is None else forgetting >= FORGETTING_GATE
+    gates = {"forget quality": ks_gate, "membership": auc_gate, "forgetting": forgetting_gate}
     comparison["verdict"] = _verdict(retrained, gates, utility, robustness, positions, notes)
     return comparison, notes
-
-
-def _passes(value: float | None, gate: float) -> bool | None:
-    return None if value is None else value >= gate
 
 
 def _verdict(retrained, gates: dict, utility: float | None, robustness, positions: list, notes: dict) -> str:
@@ -291,12 +286,9 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
         label = "FORGOTTEN (attacks not run)"
     else:
         label = "FORGOTTEN" if robustness >= ROBUST_GATE else "SUPPRESSED"
-    note = f"{label}: {LABELS[label]}"
-    if failed:
-        note += f". Gates not passed: {', '.join(failed)}"
-    if undecided:
-        note += f". Undecided: {', '.join(undecided)}"
-    notes["verdict"] = note
+    notes["verdict"] = f"{label}: {LABELS[label]}"
+    for what, names in (("Gates not passed", failed), ("Undecided", undecided)):
+        notes["verdict"] += f". {what}: {', '.join(names)}" if names else ""
     return label
 
 
@@ -309,15 +301,12 @@ def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
     found: dict = {}
     for attack, models in attacks.items():
         for metric in [key for key in models.get("target", {}) if f"{key}_before" in models["target"]]:
-            shares = {}
+            top = models["target"][f"{metric}_before"]
+            shares = found.setdefault(attack, {})[metric] = {}
             for model in ("unlearned", "retrained"):
                 after, before = (models.get(model, {}).get(key) for key in (metric, f"{metric}_before"))
-                top = models["target"][f"{metric}_before"]
-                if None in (after, before, top) or abs(top - before) < CONTRAST:
-                    shares[model] = None
-                else:
-                    shares[model] = (after - before) / (top - before)
-            found.setdefault(attack, {})[metric] = shares
+                known = None not in (after, before, top) and abs(top - before) >= CONTRAST
+                shares[model] = (after - before) / (top - before) if known else None
     return found
 
 
