@@ -72,7 +72,7 @@ def _searched(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) 
     from results.search import loop as search
 
     if processes.launched() > 1:
-        raise UsageError("--method auto searches in one process; its winner's command runs in several")
+        raise UsageError("--method auto searches in one process; run the winner's command in several")
     given = search.choose(config, given, folder, switch)
     config = resolve({**given, **{name: config[name] for name in ("output_dir", "model_output_dir")}})
     config["command"] = command_line({name: value for name, value in given.items() if name != "resume_from_checkpoint"})
@@ -94,7 +94,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
 
 
 def _unlearn(run: RunContext, measurements: measuring.Measurements):
-    """(the unlearned model, the outcome of its training); the target is loaded and checked first."""
+    """(the unlearned model, the outcome of its training). Loads and checks the target first."""
     config, folder, team = run.config, run.folder, processes.team()
     folder.stage("loading")
     model = team.placed(measuring.load_target(run))
@@ -110,7 +110,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(run, model)
     if config["use_peft"]:
-        torch.manual_seed(config["seed"])  # an adapter starts from random matrices: the same ones in every process
+        torch.manual_seed(config["seed"])  # the same random start of the adapter in every process
         model = adapters.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
                                   target_modules=config["lora_target_modules"])  # fmt: skip
     unlearning = algorithm.Unlearning(
@@ -127,7 +127,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
 
 
 def _save_and_measure(run: RunContext, model, measurements: measuring.Measurements) -> Path:
-    """Saves the unlearned model before it measures it, so that a later failure cannot lose the weights."""
+    """Saves the unlearned model before measuring it, so a later failure cannot lose the weights."""
     saved = save(run, model)
     run.switch.kept = f"the unlearned model is in {saved}; it was not measured"
     run.folder.stage("evaluating unlearned")
@@ -137,10 +137,10 @@ def _save_and_measure(run: RunContext, model, measurements: measuring.Measuremen
 
 def save(run: RunContext, model) -> Path:
     """The unlearned model (with --use_peft the adapter, and the merged model on request) under model_output_dir."""
-    config, target, card = run.config, run.config["model_output_dir"], "Measured next; the card follows.\n"
+    config, target, card = run.config, run.config["model_output_dir"], "Being measured; the card follows.\n"
     if not config["use_peft"]:
         return saving.save_model(model, run.tokenizer, target, card)
-    # in the type it is computed and measured in: half the size, the same answers
+    # in the type used for computing and measuring: half the size, the same answers
     dtype = str(run.dtype).removeprefix("torch.")
     saved = saving.save_adapter(model, target, config["model_name_or_path"], card, dtype)
     if config["merge_adapter"]:
@@ -186,7 +186,7 @@ def list_methods() -> str:
 
 
 def _runs(settings: dict) -> list[dict]:
-    """One set of settings per method; several get a folder each below output_dir."""
+    """One set of settings per method. Several methods get a folder each below output_dir."""
     methods = [
         name.strip() for name in str(settings.get("method", OPTIONS["method"].default)).split(",") if name.strip()
     ]

@@ -98,7 +98,7 @@ def test_a_run_finishes_under_a_real_memory_limit(small, tmp_path):
     limit = ("memory", "step 1", 40 * 2**20)
     strikes = [("no_figures",), limit]
     code, said = forked_runs.run(small.flags(tmp_path / "a", *sizes), tmp_path / "a.txt", strikes)
-    assert code == 6 and "--auto_batch does so automatically" in said, said
+    assert code == 6 and "--auto_batch does both automatically" in said, said
     flags = [*sizes, "--auto_batch"]
     stop = ("signal", "step 2", int(signal.SIGTERM))
     code, said = forked_runs.run(small.flags(tmp_path / "b", *flags), tmp_path / "b.txt", [*strikes, stop])

@@ -116,7 +116,7 @@ def test_earlier_rows_leave_the_retain_set(done, tmp_path):
     sets = read_sets(config)
     assert {row.subject for row in sets.examples["earlier"]} == set(PEOPLE[:3])
     assert not {row.subject for row in sets.examples["retain"]} & set(PEOPLE)
-    assert "retain: 9 rows that an earlier request wants forgotten were removed" in sets.notes
+    assert "retain: 9 rows of earlier requests were removed" in sets.notes
     assert [len(sets.measured[f"earlier_{number}"]) for number in (1, 2, 3)] == [3, 3, 3]
 
 
@@ -230,7 +230,7 @@ REFUSED = {
     "no model": (lambda c: shutil.rmtree(c.folder / "request-3-model"), 2, "its model"),
     "another model": (other_model, 2, "is not the model that this run saved"),
     "no run": (lambda c: shutil.rmtree(c.folder / "request-3"), 2, "no such folder"),
-    "a run before is gone": (lambda c: shutil.rmtree(c.folder / "request-2"), 2, "put the folder back"),
+    "a run before is gone": (lambda c: shutil.rmtree(c.folder / "request-2"), 2, "restore the folder"),
     "a circle": (circle, 2, "in a circle"),
     "a forget set is gone": (lambda c: (c.folder / f"{PEOPLE[0]}.jsonl").unlink(), 3, f"{PEOPLE[0]}.jsonl"),
     "a forget set has changed": (spoil_forget_set, 3, "has changed: "),

@@ -171,7 +171,7 @@ def test_a_signal_stops_the_run_cleanly_at_every_stage(name, stopped):
 @pytest.mark.hardening(50, 61)
 def test_the_printed_command_resumes_a_stopped_run(stopped, small, tmp_path):
     folder, _, said = stopped["SIGTERM"]
-    words = said.split("to go on: python unlearning_script.py ")[1].splitlines()[0]
+    words = said.split("to resume: python unlearning_script.py ")[1].splitlines()[0]
     assert words.count("--output_dir") == 1
     spent = json.loads((folder / "checkpoint-3" / "state.json").read_text())["spent"]
     code, output = forked_runs.run(shlex.split(words), tmp_path / "said.txt", QUICK)
@@ -329,7 +329,7 @@ def test_odd_data_gives_the_same_numbers_in_any_environment(small, tmp_path):
     assert plain.wait() == 0, plain.output
     assert elsewhere.wait() == 0, elsewhere.output
     for words in ("holds a JSON array", "repeat an earlier row", "1 rows that are in the forget set were removed",
-                  "longer than 64 tokens and lost the left of their prompt", "no chat template"):  # fmt: skip
+                  "longer than 64 tokens: cut at the left of their prompt", "no chat template"):  # fmt: skip
         assert words in plain.output
     assert weights(tmp_path / "plain") == weights(tmp_path / "elsewhere")
     numbers = [json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("plain", "elsewhere")]

@@ -57,7 +57,7 @@ def test_the_card_holds_verdict_limits_and_command(tmp_path):
     card = card_of(run.folder)
     order = ["# run", "## Verdict", "UNCERTIFIED", "What was forgotten", "What was kept", "## Before and after",
              "## Limits", "Only a model trained without", "Utility:", "leaks", "no test proves absence",
-             "## How to load it", "from_pretrained", "## To repeat it",
+             "## How to load it", "from_pretrained", "## How to repeat it",
              "python unlearning_script.py --method=npo --seed=0"]  # fmt: skip
     places = [card.index(part, card.index("# run")) for part in order]
     assert places == sorted(places)

@@ -486,7 +486,7 @@ def test_without_optuna_the_error_says_what_to_install(world, tmp_path, monkeypa
         ("--utility_budget=0", "above 0"),
         ("--utility_budget=97", "at most 1"),
         ("--max_trials=0", "at least 1"),
-        ("--task_scale=2", "none of the methods that auto tries"),
+        ("--task_scale=2", "no method that auto tries"),
     ],
 )
 def test_impossible_budgets_are_refused_with_the_cure(world, tmp_path, capsys, flag, cure):

@@ -68,7 +68,7 @@ def test_a_whole_run_leaves_what_it_promises(small, tmp_path, capsys):
     card = (tmp_path / "run-model" / "README.md").read_text()
     assert "npo" in card and "| forget | accuracy |" in card
     out = capsys.readouterr().out
-    assert "* method = npo" in out and "what carries loss" in out and "comparison" in out
+    assert "* method = npo" in out and "tokens with loss" in out and "comparison" in out
 
 
 def test_no_machine_path_in_the_saved_model(small, tmp_path):
@@ -190,7 +190,7 @@ BAD = {
     "stray word": (["npo"], 2, "unexpected argument"),
     "unknown method": (["--method=simpno"], 2, "did you mean simnpo"),
     "setting of another method": (["--method=npo", "--strength=3"], 2, "not a setting of npo"),
-    "two forget sources": (["--forget_text=a b", "--forget_data=x.jsonl"], 2, "give one of them"),
+    "two forget sources": (["--forget_text=a b", "--forget_data=x.jsonl"], 2, "give only one of them"),
     "empty text": (["--forget_text=  "], 2, "empty"),
     "nan rate": (["--learning_rate=nan"], 2, "finite"),
     "no such forget file": (["--forget_data=nowhere.jsonl"], 3, "nowhere.jsonl"),

@@ -1,4 +1,4 @@
-"""What a run knows before it loads a weight: settings, folder, rows, tokenizer and hashes, all of them checked."""
+"""What a run knows before it loads weights: checked settings, folder, rows, tokenizer and hashes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class RunContext:
 def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) -> RunContext:
     """Reads the rows and the tokenizer and makes every check that needs no weights.
 
-    `given`: the settings that the user gave, which are marked where the configuration is printed.
+    `given`: the user's settings; the printed configuration marks them.
     """
     team, model = processes.team(), config["model_name_or_path"]
     weights.keep_freed_memory()
-    folder.stage("preparing")  # writes the first status, so that any later failure leaves its message there
+    folder.stage("preparing")  # writes the first status.json, which receives the message of any later failure
     progress = reporter(folder, switch)
     _show_configuration(config, given, team)
     continuing.check_ledger(config)

@@ -1,12 +1,12 @@
-"""A sequence of deletion requests: what a run takes over from the run that it continues, and what it records.
+"""A sequence of deletion requests: what a run inherits from the run it continues, and its line in the ledger.
 
     config = inherited(given, problems)  # the model, data and settings of the run continued from
     earlier = read(config)               # the forget sets of all runs before, checked against their hashes
     record(run, saved, report, state)    # the run's line in the ledger, and its receipt
 
-Earlier forget sets are found through the chain of runs: each config.json names its forget set and the run it continues,
-each environment.json holds the hash of the rows it forgot. A set that is gone or changed is refused by name before a
-model is loaded, because without its rows nothing can be kept forgotten or tested.
+The chain of runs leads to the earlier forget sets: each config.json names its forget set and the run it continues, each
+environment.json holds the hash of the forget rows. A missing or changed set is an error before a model loads, because
+the run needs its rows to keep them forgotten and to test them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "
 
 
 def found(name, beside: Path | None = None, model: bool = False) -> Path:
-    """The present place of a run, or of a `model`, that a config.json names.
+    """Where a run, or a `model`, that a config.json names is now.
 
     Looks at the path itself, in the project, beside the run that names it, and among the project's runs or models.
     """
@@ -63,7 +63,7 @@ def why_not(run: Path) -> str | None:
 
 
 def inherited(given: dict, problems: list[str]) -> dict:
-    """The settings that --continue_from brings: model, data, method and the method's settings.
+    """The settings that --continue_from adds: model, data, method and the method's settings.
 
     A setting in `given` wins; another method brings its own defaults. Problems are appended to `problems`.
     """
@@ -75,7 +75,7 @@ def inherited(given: dict, problems: list[str]) -> dict:
     if not (given.get("forget_data") or given.get("forget_text")):
         problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
     if given.get("method") == "retrain":
-        problems.append("--method retrain starts from the base model, so it continues from no run")
+        problems.append("--method retrain starts from the base model, so it cannot continue from a run")
     names = set(INHERITED)
     if given.get("method") in (None, before.get("method")):
         names |= {*algorithm.hyper_parameters(before.get("method", "npo")), "retain_loss"}
@@ -92,14 +92,14 @@ def _model_of(run: Path, config: dict, problems: list[str]) -> str:
     whole = any((model / name).exists() for name in ("config.json", "adapter_config.json"))
     if not (config.get("model_output_dir") and whole):
         problems.append(
-            f"--continue_from {run}: its model {config.get('model_output_dir')} is gone; put it back, or give its "
+            f"--continue_from {run}: its model {config.get('model_output_dir')} is gone; restore it, or give its "
             "new place with --model_name_or_path"
         )
     return str(model)
 
 
 def check_model(config: dict, model_hash: str):
-    """Raises UsageError when the model to start from is not the one that --continue_from saved."""
+    """Raises UsageError if the run would start from another model than the one that --continue_from saved."""
     if not config.get("continue_from"):
         return
     run = found(config["continue_from"])
@@ -107,7 +107,7 @@ def check_model(config: dict, model_hash: str):
     if saved and saved != model_hash:
         raise UsageError(
             f"--continue_from {run}: {config['model_name_or_path']} is not the model that this run saved (hash "
-            f"{model_hash[:12]}, was {saved[:12]}), so it may know what was forgotten then. Put the model back"
+            f"{model_hash[:12]}, was {saved[:12]}), so it may still know what that run unlearned. Restore it"
         )
 
 
@@ -120,7 +120,7 @@ def chain(run) -> list[Path]:
             raise UsageError(f"--continue_from {path}: these runs continue from each other in a circle")
         if runs and not (path / "config.json").exists():
             raise UsageError(
-                f"{path}, which {runs[-1]} continued from, is gone: put the folder back, because what it unlearned "
+                f"{path}, which {runs[-1]} continued from, is gone: restore the folder, because what it unlearned "
                 "must stay forgotten"
             )
         runs.append(path)
@@ -135,7 +135,7 @@ def chain(run) -> list[Path]:
 
 @dataclass
 class Request:
-    """A request carried out before: its run, the hash of its rows, the rows (None: gone), its measurements."""
+    """An earlier request: its run, the hash of its rows, the rows (None: missing), its measurements."""
 
     run: Path
     method: str
@@ -148,7 +148,7 @@ class Request:
 
 @dataclass
 class Earlier:
-    """The requests that a run follows, the first one first, and notes on those whose rows are lost."""
+    """The earlier requests, oldest first, and notes on those whose rows are missing."""
 
     requests: list[Request] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -177,9 +177,9 @@ class Earlier:
 
 
 def read(config: dict) -> Earlier:
-    """The requests that a run with `config` follows; none without --continue_from.
+    """The requests before a run with `config`; none without --continue_from.
 
-    Raises DataError naming every forget set that is gone or has changed. With --earlier_data none these become notes.
+    Raises DataError that names every missing or changed forget set. With --earlier_data none, these become notes.
     """
     found = Earlier()
     if not config.get("continue_from"):
@@ -190,7 +190,7 @@ def read(config: dict) -> Earlier:
     for run in chain(config["continue_from"]):
         wanted = recorded.forget_hash(run)
         if not wanted:
-            continue  # it forgot nothing
+            continue  # this run unlearned nothing
         before = read_json_or_empty(run / "config.json")
         rows, problem = elsewhere.get(wanted), None
         if rows is None:
@@ -202,8 +202,8 @@ def read(config: dict) -> Earlier:
         unseen = models.get("target", {}).get("holdout", {})
         found.requests.append(Request(run, str(before.get("method")), wanted, rows, known, then, unseen))
     if problems and not optional:
-        cure = "Put it back, give its new place with --earlier_data, or go on without it with --earlier_data none: "
-        raise DataError("\n".join([*problems, cure + "it is then neither kept forgotten nor tested"]))
+        cure = "Restore it, give its new place with --earlier_data, or continue without it by --earlier_data none: "
+        raise DataError("\n".join([*problems, cure + "the run then neither keeps these rows forgotten nor tests them"]))
     found.notes = [f"not kept forgotten and not tested: {problem}" for problem in problems]
     return found
 
@@ -226,7 +226,7 @@ def check_ledger(config: dict):
 
 
 def command_without_data(command, hashes: dict) -> str:
-    """A run's command as the ledger may keep it: without text to forget, with data named by hash instead of path."""
+    """A run's command for the ledger: without --forget_text, and with hashes instead of data paths."""
     shown = []
     for word in map(str, command):
         flag, equals, _ = word.partition("=")
@@ -242,8 +242,8 @@ def command_without_data(command, hashes: dict) -> str:
 def record(run, saved: Path, report: dict, state: str):
     """Adds the run's line to the ledger and its receipt to the run folder; does nothing without a forget set.
 
-    `run`: its `RunContext`. The receipt comes first and holds the request's id. A run that is killed in between finds
-    its line by that id when it resumes, and adds no second one.
+    `run`: its `RunContext`. The receipt is written first and holds the request's id. A run killed in between finds its
+    line by this id when it resumes, and adds no second line.
     """
     if "forget" not in run.sets.examples:
         return
@@ -272,7 +272,7 @@ def record(run, saved: Path, report: dict, state: str):
 
 
 def _run_name(run: Path, path: Path) -> str:
-    """The run folder relative to the project's runs or to the ledger; its name alone if it lies elsewhere."""
+    """The run folder relative to the project's runs or to the ledger; only its name if it is elsewhere."""
     run, above = run.resolve(), path.resolve().parent
     above = paths.RUNS if run.is_relative_to(paths.RUNS) else above
     return str(run.relative_to(above)) if run.is_relative_to(above) else run.name

@@ -19,7 +19,7 @@ from results.run.run_folder import say
 from results.run.sets import EVALUATED
 
 EVALUATIONS = RUNS / ".evaluations"  # of unchanged models, by hash
-GLANCE = 8  # rows of a set that show before the run whether the retrained model is fit
+GLANCE = 8  # rows per set for the quick check of the retrained model before the run
 
 
 def load_target(run: RunContext):
@@ -53,7 +53,7 @@ def read_kept(path: Path):
 
 
 def keep(path: Path, result):
-    """Keeps a result for later runs. A failure to write it, as on a full disk, is ignored: it only costs time."""
+    """Keeps a result for later runs. Ignores a failed write, such as a full disk: it only costs time."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class Measurements:
 
     @contextlib.contextmanager
     def _loaded(self, role: str):
-        """An unchanged model, computing in the run's type."""
+        """Yields an unchanged model that computes in the run's type."""
         if role == "target":
             model = load_target(self.run)
         else:
@@ -125,7 +125,7 @@ class Measurements:
             self.evaluations["unlearned"], self.attacked["unlearned"] = self._evaluate(model), self._attack(model)
 
     def measure_unchanged(self, role: str):
-        """Loads, measures and attacks an unchanged model and keeps the results; does nothing where all are known."""
+        """Loads, measures and attacks an unchanged model and keeps the results. Does nothing if all are known."""
         if role in self.evaluations:
             return
         paths = self._kept_paths(role)
@@ -173,7 +173,7 @@ class Measurements:
 
 
 def print_table(report: dict):
-    """Prints the table of the models by set and metric, and the comparison."""
+    """Prints a table of all models by set and metric, then the comparison."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
     for split in EVALUATED:
         rows = {name: report["models"][name].get(split, {}) for name in models}

@@ -1,6 +1,6 @@
 """The card of an unlearned model, in the Hugging Face hub's format: what was done, the results, the limits.
 
-A card travels with its model. So it holds none of the forgotten content and no path of this machine.
+A card travels with its model, so it holds no forgotten content and no path of this machine.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def front_matter(text: str) -> dict[str, str]:
 
 
 def origin(model_name_or_path: str, project: Path) -> tuple[str | None, str | None]:
-    """(hub name of the model that this one descends from, its licence), each None where local files do not tell.
+    """(hub name of the base model, its licence); each is None if no local file names it.
 
     Follows adapters and cards from folder to folder.
     """
@@ -115,7 +115,7 @@ def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: s
         _what_was_done(run, method, data_hashes, base),
         "## Verdict",
         _verdict(run),
-        "## Before and after" + (", beside a model that never saw the forget set" * ("retrained" in run.models)),
+        "## Before and after" + (", compared with a model that never saw the forget set" * ("retrained" in run.models)),
         _table(run),
         _put_together(run),
         "## Limits",
@@ -125,7 +125,7 @@ def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: s
     ]
     command = run.config.get("command")
     if isinstance(command, list) and command:
-        parts += ["## To repeat it", f"```\n{portable_command(command)}\n```"]
+        parts += ["## How to repeat it", f"```\n{portable_command(command)}\n```"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -140,8 +140,8 @@ def _front_matter(method: str, base: str | None, licence: str | None, adapter: b
 
 def _what_was_done(run: Run, method, data_hashes: dict, base: str | None) -> str:
     target = PurePosixPath(str(run.config.get("model_name_or_path", "a model")).replace("\\", "/")).name
-    text = f"`{target}`" + (f", which descends from `{base}`," if base and base.rsplit("/", 1)[-1] != target else "")
-    text += f" was made to forget a set of rows by `{method.name}` ({markdown_escape(method.paper)}): {method.summary}"
+    text = f"This model is `{target}`" + (f" (from `{base}`)" if base and base.rsplit("/", 1)[-1] != target else "")
+    text += f" after unlearning a set of rows with `{method.name}` ({markdown_escape(method.paper)}): {method.summary}"
     hashes = [f"{split} `{value}`" for split, value in data_hashes.items()]
     text += f" Seed {run.config.get('seed')}."
     if hashes:

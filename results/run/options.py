@@ -27,7 +27,7 @@ from results.run.run_folder import UsageError
 BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
 TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 AUTO = "auto"  # as --method: results/search/loop.py chooses the method and its settings
-AUTO_SUMMARY = "Searches methods and settings on rows of its own, runs the best within --utility_budget."
+AUTO_SUMMARY = "Tries methods and settings, judges them on separate rows, runs the best one within --utility_budget."
 # the best first, because a short search reaches only the first ones
 SEARCHED = ("profile_matching", "level_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")
 SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
@@ -55,18 +55,18 @@ def _run_options() -> dict[str, Option]:
             str, None, "what to forget: file, folder, hub data set, or 'none' (bundled people)", data
         ),
         "forget_text": Option(str, None, "what to forget, as text on the command line", data),
-        "retain_data": Option(str, None, "what to keep; several with commas (bundled)", data),
+        "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
         "general_data": Option(str, None, "general knowledge to check (bundled)", data),
         "earlier_data": Option(
             str,
             None,
-            "with --continue_from: new place of earlier forget sets, or 'none' to go on without lost ones",
+            "with --continue_from: where earlier forget sets are now, or 'none' to continue without missing ones",
             data,
         ),
         "max_length": Option(int, 512, "longest row in tokens", data, low=8),
         "allow_overlap": Option(
-            bool, False, "accept a retain set with over a tenth of its rows in the forget set", data
+            bool, False, "also remove retain rows in the forget set if they are more than a tenth", data
         ),
         "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
         "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
@@ -77,19 +77,19 @@ def _run_options() -> dict[str, Option]:
         "lora_r": Option(int, 16, "rank of the adapter", model, low=1),
         "lora_alpha": Option(float, 32.0, "scale of the adapter: alpha / r", model, above=0),
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
-        "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, with commas", model),
+        "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, separated by commas", model),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
         "method": Option(
-            str, "profile_matching", "method, family, several with commas, all or auto: --list_methods", run
+            str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
         ),
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
         "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
-        "metrics": Option(str, "all", "metrics to compute, with commas", run),
+        "metrics": Option(str, "all", "metrics to compute, separated by commas", run),
         "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
-        "attacks": Option(str, "none", "attacks to run after unlearning, with commas, or all", run),
+        "attacks": Option(str, "none", "attacks to run after unlearning, separated by commas, or all", run),
         "logging_steps": Option(int, 1, "steps between lines in metrics.jsonl", run, low=1),
         "save_steps": Option(int, 0, "steps between checkpoints (0: only when stopped)", run, low=0),
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
@@ -100,12 +100,12 @@ def _run_options() -> dict[str, Option]:
 
 def _search_options() -> dict[str, Option]:
     share, duration, trials = SEARCH_DEFAULTS.values()
-    text = f"auto: time for the search and the winner's run, without attacks: 90s, 10m, 1h30m [{duration}]"
+    text = f"auto: time for the search and the winner's run, attacks not included: 90s, 10m, 1h30m [{duration}]"
     return {
         "utility_budget": Option(float, None, f"auto: share of the target's utility to keep [{share}]", "search",
                                  above=0, high=1),
         "time_budget": Option(str, None, text, "search"),
-        "max_trials": Option(int, None, f"auto: trials at most [{trials}]", "search", low=1),
+        "max_trials": Option(int, None, f"auto: maximum number of trials [{trials}]", "search", low=1),
     }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--plan",
         action="store_true",
-        help="print what the run needs (memory, tokens, time) and exit; fetches nothing",
+        help="print what the run needs (memory, tokens, time) and exit; downloads nothing",
     )
     parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -194,7 +194,7 @@ def parse(argv: list[str], description: str = "") -> argparse.Namespace:
 
 
 def _converted(name: str, value, problems: list[str]):
-    """The value in the option's type; a wrong type or a crossed limit is appended to `problems`."""
+    """The value in the option's type. Appends a wrong type or a value out of range to `problems`."""
     option = OPTIONS[name]
     if value is None or (isinstance(value, str) and option.kind is not str and value.lower() in ("", "none")):
         return None
@@ -206,7 +206,7 @@ def _converted(name: str, value, problems: list[str]):
         )
         return None
     if option.choices and value not in option.choices:
-        problems.append(f"--{name} {shown(value)}: one of {', '.join(option.choices)}")
+        problems.append(f"--{name} {shown(value)}: must be one of {', '.join(option.choices)}")
     elif name == "max_steps" and value == 0:
         problems.append("--max_steps 0: nothing would be unlearned; give a number of steps, or -1 for num_train_epochs")
     elif option.kind is str and (flaw := columns.text_flaw(value)) not in (None, "is empty"):
@@ -291,7 +291,7 @@ def resolve(given: dict) -> dict:
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
     problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
     if given.get("forget_data") and given.get("forget_text"):
-        problems.append("--forget_data and --forget_text: give one of them")
+        problems.append("--forget_data and --forget_text: give only one of them")
     if given.get("forget_text") is not None and not given["forget_text"].strip():
         problems.append("--forget_text is empty")
     if problems:
@@ -305,7 +305,7 @@ def resolve(given: dict) -> dict:
     config["retain_loss"] = given.get("retain_loss", "") or method.retain
     if config["retain_data"] == "none" and (method.needs_generic or config["retain_loss"] != "none"):
         able = ", ".join(m.name for m in algorithm.METHODS.values() if not m.needs_retain)
-        problems.append(f"{method.name} needs retain rows, and --retain_data is none; these do without: {able}")
+        problems.append(f"{method.name} needs retain rows, and --retain_data is none; these methods need none: {able}")
     unused = sorted(name for name in given if OPTIONS[name].group == "method" and name not in defaults)
     for name in unused:
         problems.append(
@@ -321,7 +321,7 @@ def resolve(given: dict) -> dict:
 
 
 def _resolve_auto(given: dict) -> dict:
-    """`resolve` for --method auto: settings that hold for any winner; training settings are placeholders."""
+    """`resolve` for --method auto: the settings that all candidates share. Training settings are placeholders."""
     problems: list[str] = []
     budgets = {name: given.get(name, default) for name, default in SEARCH_DEFAULTS.items()}
     budgets = {name: _converted(name, value, problems) or SEARCH_DEFAULTS[name] for name, value in budgets.items()}
@@ -337,7 +337,7 @@ def _resolve_auto(given: dict) -> dict:
     shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
     for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):
         if not any(name in algorithm.hyper_parameters(method) for method in tried):
-            problems.append(f"--{name} is a setting of none of the methods that auto tries: {', '.join(tried)}")
+            problems.append(f"--{name}: no method that auto tries has this setting: {', '.join(tried)}")
     rest = {name: value for name, value in given.items() if name in shared or name not in OPTIONS}
     try:
         config = resolve({**rest, "method": tried[0]})
@@ -407,7 +407,7 @@ def _default_ledger(run: Path) -> Path:
 
 
 def command_line(given: dict) -> list[str]:
-    """The argument list that repeats a run: the given settings without defaults."""
+    """The command that repeats a run, as a list of words: the given settings without defaults."""
     words = ["python", "unlearning_script.py"]
     for name, value in given.items():
         if value is not None and value is not False:

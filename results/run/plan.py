@@ -1,8 +1,7 @@
-"""`--plan`: what a run needs (memory by part, arithmetic, time), told before anything is fetched or loaded.
+"""`--plan`: what a run needs (memory by part, operations, time), printed before anything is downloaded or loaded.
 
-No weight is read: the model is built on torch's meta device, which holds shapes without values. Rows, batches and steps
-are the run's own, planned by the loop on that model. Memory and time are estimates; the tests compare them with
-measured runs.
+No weight is read: the model is on torch's meta device, which holds shapes without values. The loop plans rows, batches
+and steps on that model. Memory and time are estimates; the tests compare them with measured runs.
 """
 
 from __future__ import annotations
@@ -29,36 +28,36 @@ from results.run.run_folder import UsageError
 from results.run.sets import encode_sets, read_sets
 
 GIB = 2**30
-DEFAULT_CONFIG = {  # of the default model, because a plan comes before its download
+DEFAULT_CONFIG = {  # of the default model, which may not be downloaded yet
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 49152, "hidden_size": 576,
     "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
     "max_position_embeddings": 8192, "tie_word_embeddings": True,
 }  # fmt: skip
 BYTES = {"float32": 4, "bfloat16": 2}
 QUANTISED = {4: 0.56, 8: 1.02}  # bytes a weight with its scales (NF4 in blocks of 64; int8 by row)
-EFFICIENCY = 0.5  # share of the measured matrix rate that a whole step reaches
-STAND_IN = "idk_dpo"  # planned instead of methods whose examples the model itself has to write
+EFFICIENCY = 0.5  # share of the measured matrix rate that a step reaches
+STAND_IN = "idk_dpo"  # planned instead of methods whose examples the model itself writes
 MARGIN = 1.2  # measured peaks were up to a sixth above the plan
 LOOKED_AT = 16  # steps whose batches are built to find the largest
 SPANS = ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h"))
 NAMES = {
     "program": "the program itself",
-    "loading": "more, while the model is read",
+    "loading": "extra while loading",
     "weights": "weights, float32",
-    "compute copies": "copy in the type computed in",
+    "compute copies": "compute copy",
     "gradients": "gradients, float32",
     "optimizer": "AdamW's moments",
     "kept states": "best state and anchors kept",
     "references": "reference cache",
     "activations": "activations",
     "logits": "logits and their gradient",
-    "gathered layers": "the layer at work, gathered",
+    "gathered layers": "the gathered layer",
 }
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's numbers of weights, and its widths."""
+    """A model's weight counts and widths."""
 
     parameters: int
     embedding: int  # in embeddings and head
@@ -88,7 +87,7 @@ class Work:
 
 
 def local_config(name_or_path):
-    """The config of a model that is in a folder or in the Hugging Face cache; fetches nothing.
+    """The config of a model in a folder or in the Hugging Face cache. Downloads nothing.
 
     Raises ModelError, with what to do, for a hub name that is not in the cache.
     """
@@ -102,7 +101,7 @@ def local_config(name_or_path):
 
 
 def local_folder(name_or_path) -> Path | None:
-    """The folder with a model's config.json, for an adapter its base's; None for a default model not fetched yet."""
+    """The folder with the model's config.json; for an adapter, its base's. None: default model not downloaded."""
     name = str(name_or_path)
     for _ in range(8):
         place = _place(name)
@@ -110,14 +109,14 @@ def local_folder(name_or_path) -> Path | None:
             return None
         if place is None:
             raise ModelError(
-                f"--plan fetches nothing, and the config.json of {name} is not here: fetch that small file first "
+                f"--plan downloads nothing, and config.json of {name} is missing: download this small file first "
                 f"(hf download {name} config.json), or name a folder"
             )
         if not (place / "adapter_config.json").is_file():
             return place
         base = str(read_json(place / "adapter_config.json").get("base_model_name_or_path") or "")
         name = str(place / base) if base.startswith(".") else base
-    raise ModelError(f"{name_or_path}: adapters that name each other as base")
+    raise ModelError(f"{name_or_path}: these adapters name each other as their base")
 
 
 def _place(name: str) -> Path | None:
@@ -179,8 +178,8 @@ def memory(shape: Shape, work: Work, *, dtype: str, needs: set, snapshots: int =
     """Bytes in one process by part, at the peak of training.
 
     needs: what references hold ("nll", "distribution", "activation"). snapshots: kept copies of the trained weights
-    (the best state). springs: further copies (an anchor, importances). flat: gradients take memory all the time;
-    otherwise they use what activations free. shards: processes among which FSDP divides the weights.
+    (the best state). springs: further copies (an anchor, importances). flat: gradients always take memory of their own;
+    otherwise they reuse what activations free. shards: processes among which FSDP divides the weights.
     """
     size, coded = BYTES[dtype], shape.matrices if quantised else 0
     plain = shape.frozen - coded
@@ -252,7 +251,7 @@ def memory_rate() -> float:
 
 
 def _shortest(work, seconds: float) -> float:
-    """The shortest mean time of four calls, of many tries within `seconds`."""
+    """The mean time of four calls, the shortest of many tries within `seconds`."""
     import torch
 
     best, started = math.inf, time.perf_counter()
@@ -289,7 +288,7 @@ def resident() -> int:
 
 
 def planned(config: dict) -> str:
-    """The plan for these settings, from the data and the model's config.json alone."""
+    """The plan for these settings. Reads only the data and the model's config.json."""
     check_data(config)
     model_config, folder = local_config(config["model_name_or_path"]), local_folder(config["model_name_or_path"])
     sets = read_sets(config)
@@ -302,15 +301,15 @@ def planned(config: dict) -> str:
 
 
 def check_data(config: dict):
-    """Refuses data sets on the hub, because a plan fetches nothing, and a search, which has no method yet."""
+    """Refuses data sets on the hub, which a plan does not download, and a search, which has no method yet."""
     if config["method"] not in algorithm.METHODS:
-        raise UsageError(f"--plan plans one method, and --method {config['method']} has not chosen yet: name one")
+        raise UsageError(f"--plan needs one method: --method {config['method']} chooses its method only during the run")
     for name in ("forget_data", "retain_data", "holdout_data", "general_data"):
         source = config[name]
         parts = [] if source in (None, "none") or os.path.exists(source) else source.split(",")
         for part in parts:
             if not (os.path.exists(part) or (PROJECT / part).exists()):
-                raise UsageError(f"--plan fetches nothing, and --{name} {part} is not here: name a file or a folder")
+                raise UsageError(f"--plan downloads nothing, and --{name} {part} is missing: name a file or a folder")
 
 
 def encode_roughly(sets):
@@ -322,11 +321,11 @@ def encode_roughly(sets):
             sets.encoded[name] = _Rough(prompts + answers, answers)
     sets.encoded["counterpart"] = sets.encoded.get("forget")
     sets.encoded["retain_counterpart"] = sets.encoded.get("retain")
-    sets.notes.append("the model's tokenizer is not here: tokens are counted as 4 characters each")
+    sets.notes.append("the model's tokenizer is missing: a token is counted as 4 characters")
 
 
 class _Rough:
-    """Stands for encoded rows with known lengths and no ids."""
+    """Replaces encoded rows: lengths are known, ids are not."""
 
     def __init__(self, lengths, answer_lengths):
         self.lengths, self.answer_lengths = lengths, answer_lengths
@@ -340,7 +339,7 @@ class _Rough:
         return _Rough(self.lengths[indices], self.answer_lengths[indices])
 
     def ids_of(self, index: int):
-        """Made-up ids that no other row shares."""
+        """Placeholder ids that no other row shares."""
         return np.arange(self.lengths[index]) + 1_000_000 * (index + 1)
 
 
@@ -410,7 +409,7 @@ def _tokens(rows: list, packed: bool) -> int:
 
 
 def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded: bool = False) -> dict:
-    """The needs of a run with these settings, in one process.
+    """What a run with these settings needs in one process.
 
     Returns {"parts": bytes by part, "total": bytes, "shape", "work", "steps", "operations"}.
     """
@@ -433,7 +432,7 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
         snapshots=int(bool(method.guarded and config["load_best_model_at_end"])), springs=springs, flat=flat,
         quantised=bits, shards=processes if sharded else 1,
     )  # fmt: skip
-    # while a model is read, the file and the weights are both in memory; with an adapter this exceeds training
+    # while a model loads, its file and its weights are both in memory; with an adapter this exceeds training
     reading = 0 if bits else 8 * shape.parameters
     parts["loading"] = max(0.0, parts["program"] + reading - sum(parts.values()))
     looks = 2 + run.total_steps // run.eval_steps
@@ -482,9 +481,9 @@ def report(config: dict, model_config, rows: dict, notes: list[str], processes: 
     free = free / (processes if device == "this machine" else 1)
     each = f"in each of {processes} processes" if processes > 1 else "in this process"
     lines = [
-        f"plan: {config['model_name_or_path']}, {config['method']}, {type_of(config)} (nothing is fetched or loaded)",
-        f"  parameters      {shape.parameters:,}, of which {shape.trainable:,} train"
-        + (" (LoRA, on top)" if config["use_peft"] else ""),
+        f"plan: {config['model_name_or_path']}, {config['method']}, {type_of(config)} (downloads and loads nothing)",
+        f"  parameters      {shape.parameters:,}, {shape.trainable:,} of them trainable"
+        + (" (LoRA, added)" if config["use_peft"] else ""),
         *[f"  {name:15} {len(rows[name]):,} rows, {int(rows[name].lengths.sum()):,} tokens"
           for name in rows if name in ("forget", "retain", "holdout")],
         f"  a step          {work.step_tokens * processes:,} tokens, {work.step_answer_tokens * processes:,} of them "
@@ -493,11 +492,11 @@ def report(config: dict, model_config, rows: dict, notes: list[str], processes: 
         *[f"  note: {note}" for note in notes],
         f"memory {each} at the peak of training, GiB (estimate):",
         *[f"  {NAMES[name]:30}{size / GIB:9.2f}" for name, size in parts.items() if size > 0],
-        f"  {'together':30}{found['total'] / GIB:9.2f}   free on {device}: {free / GIB:.2f}",
+        f"  {'total':30}{found['total'] / GIB:9.2f}   free on {device}: {free / GIB:.2f}",
         _time(found, config),
     ]  # fmt: skip
     fits = MARGIN * found["total"] <= free
-    lines.append("it fits" if fits else "it does NOT fit; what would change that:")
+    lines.append("it fits" if fits else "it does NOT fit; these changes need less memory:")
     if not fits:
         for flags, settings, options in changes(config):
             other = estimate({**config, **settings}, model_config, rows, **{"processes": processes, **options})["total"]
@@ -512,6 +511,6 @@ def _time(found: dict, config: dict) -> str:
     seconds = found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * shape.trainable / memory_rate()
     size, unit = next((s, u) for limit, s, u in SPANS if seconds < limit)
     return (
-        f"time: about {seconds / size:.1f} {unit} of unlearning, an estimate from {rate / 1e9:,.0f} GFLOP/s measured "
-        f"just now ({EFFICIENCY:.0%} of it reached); loading, measuring and saving come on top"
+        f"time: about {seconds / size:.1f} {unit} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured "
+        f"now, of which a run reaches {EFFICIENCY:.0%}; loading, measuring and saving are not included"
     )

@@ -22,7 +22,7 @@ PATIENCE = timedelta(days=1)  # the others wait while the main process measures;
 
 
 class Team:
-    """The processes of this run; with one, it is the main one and every method is a plain call."""
+    """The processes of this run. A single process is the main one, and its methods are plain calls."""
 
     def __init__(self, accelerator=None):
         self.accelerator = accelerator
@@ -33,16 +33,16 @@ class Team:
 
     @property
     def layout(self) -> int | str:
-        """The number of processes and whether they shard the weights; a checkpoint fits this layout alone."""
+        """The number of processes and whether they shard the weights. A checkpoint fits only its own layout."""
         return f"{self.count} (FSDP)" if sharded() else self.count
 
     @property
     def whole(self):
-        """The accelerator for a training with all weights in every process; None where they are sharded."""
+        """The accelerator if every process holds all weights; None if the weights are sharded."""
         return None if sharded() else self.accelerator
 
     def agree(self, value=None) -> list:
-        """The values of all processes; raises `together.Elsewhere` when another one has failed."""
+        """The values of all processes. Raises `together.Elsewhere` if another process has failed."""
         try:
             return together.agree(self.accelerator, value)
         except together.Elsewhere:
@@ -50,9 +50,9 @@ class Team:
             raise
 
     def tell(self, error: BaseException):
-        """Ends the others with this process's error, at their next agreement."""
+        """Sends this process's error to the others, which ends them at their next agreement."""
         if sharded() and isinstance(error, OutOfMemory):
-            self.over = self.lost = True  # the others wait in the middle of a layer; the exit of this one ends them
+            self.over = self.lost = True  # the others wait inside a layer and cannot agree; this exit ends them
         if not (self.over or isinstance(error, together.Elsewhere)):
             self.over = True
             with contextlib.suppress(RuntimeError):  # they may be gone already
@@ -103,7 +103,7 @@ def open_folder(config: dict) -> RunFolder:
 
 
 def launched() -> int:
-    """The number of processes that the launcher claims to have started."""
+    """The number of processes according to the launcher (WORLD_SIZE)."""
     with contextlib.suppress(ValueError):
         return max(1, int(os.environ.get("WORLD_SIZE") or 1))
     return 1
@@ -115,12 +115,12 @@ def sharded() -> bool:
 
 
 def speaks() -> bool:
-    """Whether this process is the one that prints; works before anything is set up."""
+    """Whether this process prints. Works before anything is set up."""
     return launched() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def team() -> Team:
-    """The processes of this run; the first call joins them where a launcher started several."""
+    """The processes of this run. If a launcher started several, the first call joins them."""
     return _team() if launched() > 1 else Team()
 
 
@@ -130,14 +130,14 @@ def _team() -> Team:
     from accelerate import Accelerator, InitProcessGroupKwargs
 
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
-        raise UsageError("DeepSpeed is not supported: its engine owns the optimizer. Use data parallel or FSDP")
-    # without this flag, on a machine without a GPU, accelerate treats every process as the only one
+        raise UsageError("DeepSpeed is not supported: it replaces the optimizer. Use data parallel or FSDP")
+    # without a GPU, accelerate needs this flag; otherwise each process thinks it is alone
     on_cpu = True if not torch.accelerator.is_available() else None
     accelerator = Accelerator(cpu=bool(on_cpu), kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
     if accelerator.num_processes != launched():
         raise UsageError(
             f"the launcher started {launched()} processes, accelerate joined {accelerator.num_processes}: "
-            "each would do the whole run by itself"
+            "each would do the whole run alone"
         )
     atexit.register(_dissolve)  # for callers that bypass `together_to_the_end`
     return Team(accelerator)
@@ -156,7 +156,7 @@ def missing() -> str | None:
 
 @contextlib.contextmanager
 def together_to_the_end():
-    """Wraps all work of a process: sends its errors to the others, silences all but the main one, ends the group."""
+    """Runs a process's work: sends its errors to the others, silences all but the main one, then closes the group."""
     with contextlib.ExitStack() as stack:
         if not speaks():
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
@@ -171,7 +171,7 @@ def together_to_the_end():
 
 
 def _dissolve():
-    """Waits for everyone and ends the process group: without it torch sometimes aborts at exit."""
+    """Waits for all processes and closes the group. Otherwise torch sometimes aborts at exit."""
     if not _team.cache_info().currsize:
         return
     us, accelerator = _team(), _team().accelerator

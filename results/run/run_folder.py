@@ -38,14 +38,14 @@ class OutOfMemory(ValueError):
     def __init__(self, config: dict):
         batch, length = config["per_device_train_batch_size"], config["max_length"]
         super().__init__(
-            f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps makes up "
-            f"for it, and --auto_batch does so automatically) or --max_length (now {length}), or give "
+            f"out of memory. Lower --per_device_train_batch_size (now {batch}; --gradient_accumulation_steps "
+            f"keeps the effective batch, --auto_batch does both automatically) or --max_length (now {length}), or add "
             "--gradient_checkpointing, --dtype=bfloat16 or --use_peft; everything saved before is intact"
         )
 
 
 def say(text: str):
-    """A line for the person at the terminal."""
+    """Prints a line and flushes it."""
     print(text, flush=True)
 
 
@@ -58,7 +58,7 @@ class RunFolder:
         self.path = Path(config["output_dir"])
         self.started = time.time()
         begin_peak()
-        self._began = time.perf_counter()  # unlike time.time(), it never goes back
+        self._began = time.perf_counter()  # unlike time.time(), it never goes backwards
         self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
         self._earlier_peak = 0.0
@@ -111,7 +111,7 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def write_json(self, name: str, value) -> Path:
-        """Replaces a file atomically, so that no reader sees half of it."""
+        """Replaces a file atomically, so no reader sees half of it."""
         temporary = self.path / f".{name}.tmp"
         text = json.dumps(paths.portable(value), indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -174,7 +174,7 @@ class RunFolder:
 
 
 def begin_peak():
-    """Frees what an earlier run left and restarts the peak at what is held now (on Linux; elsewhere nothing)."""
+    """Frees memory of an earlier run and restarts the peak at the present use. Does nothing outside Linux."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -183,7 +183,7 @@ def begin_peak():
 
 
 def peak_gib() -> float:
-    """The most resident memory since `begin_peak`, GiB; where the system does not tell, since the process began."""
+    """Peak resident memory in GiB since `begin_peak`; outside Linux, since the process started."""
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 2**20
@@ -213,7 +213,7 @@ def check_model_folders(config: dict, run: Path):
 
 
 def _check_sources(config: dict, target: Path):
-    """Refuses a model_output_dir in, around or at a model that the run starts from or compares with."""
+    """Refuses a model_output_dir that is, contains or lies in the folder of the target or the retrained model."""
     for name in ("model_name_or_path", "retrained_model"):
         places = [Path(os.path.expanduser(config[name])), PROJECT / config[name]] if config[name] else []
         source = next((path.resolve() for path in places if os.path.isdir(path)), None)
@@ -222,7 +222,7 @@ def _check_sources(config: dict, target: Path):
 
 
 def _may_replace(config: dict, target: Path, run: Path) -> bool:
-    """Whether the user allows it, or the model is from an unfinished part of the same run."""
+    """Whether the user allows it, or an unfinished attempt of the same run wrote the model."""
     if config["overwrite_output_dir"] or config["resume_from_checkpoint"]:
         return True
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -232,7 +232,7 @@ def _may_replace(config: dict, target: Path, run: Path) -> bool:
 
 
 def environment(data_hashes: dict, model_hash: str, device: str, processes: int = 1) -> dict:
-    """What a result depends on besides the configuration."""
+    """Everything that affects a result besides the configuration."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
@@ -267,7 +267,7 @@ TRIAL = "trial-"  # a folder with the final state of a trial of --method auto
 
 
 def write_state(target: Path, tensors: dict, values: dict, identity: dict, files: dict[str, str]):
-    """Writes a run's state, and further `files` by name, into a folder that appears complete or not at all.
+    """Writes a run's state, and further `files` by name, into a folder that is either complete or absent.
 
     Raises ModelError with exit code 6 when the disk is full or not writable.
     """
@@ -284,9 +284,9 @@ def _write_tensors(tensors: dict, path: Path):
 
 
 def save_checkpoint(run, folder: RunFolder, identity: dict, limit: int) -> Path:
-    """Writes checkpoint-<step> into the run folder, complete or not at all, and deletes old ones.
+    """Writes a complete checkpoint-<step> into the run folder, or none, and deletes old ones.
 
-    The main process writes it. In a sharded run every process writes its part before the manifest.
+    The main process writes it. In a sharded run, every process writes its part before the manifest is written.
     """
     tensors, values = run.state()
     target = folder.path / f"checkpoint-{run.step}"
@@ -319,15 +319,15 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def kept_trials(folder: Path) -> list[Path]:
-    """The folders of trials' states in a run folder."""
+    """The folders `trial-<number>` of a run folder; each holds the final state of a trial."""
     found = [path for path in folder.glob(f"{TRIAL}*") if path.name.removeprefix(TRIAL).isdigit()]
     return [path for path in found if not path.is_symlink()]
 
 
 def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | None:
-    """The checkpoint to resume from: the newest whose manifest verifies. Refuses one of another run.
+    """The checkpoint to resume from: the newest one with a valid manifest. Refuses a checkpoint of another run.
 
-    None when none was asked for, or when the run ended before its first checkpoint and starts again.
+    None if the user asked for none, or if the run ended before its first checkpoint and starts again.
     """
     asked = config["resume_from_checkpoint"]
     if not asked:
@@ -349,7 +349,7 @@ def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | N
         if differing:
             now = identity["identity"]
             raise UsageError(
-                [f"{path} is of another run: {key} was {saved.get(key)!r}, is {now.get(key)!r}" for key in differing]
+                [f"{path} is from another run: {key} was {saved.get(key)!r}, is {now.get(key)!r}" for key in differing]
             )
         return path
     raise UsageError(f"--resume_from_checkpoint {asked}: no complete checkpoint in {config['output_dir']}")

@@ -2,7 +2,7 @@
 
     sets = read_sets(config)                                # examples by split
     encode_sets(sets, tokenizer, config)                    # token rows for training and its probes
-    sample_counterexamples(sets, tokenizer, config, model)  # those that the target model itself writes
+    sample_counterexamples(sets, tokenizer, config, model)  # written by the target model itself
 
 The first two need no model: --plan and --method auto call them too.
 """
@@ -76,14 +76,14 @@ def _check_forget_set(name: str, forget):
 
 
 def _clean_retain_set(sets: Sets, allow_overlap: bool):
-    """Removes rows to forget from the retain set and notes how many."""
+    """Removes forget rows from the retain set and notes how many."""
     examples = sets.examples
     if "retain" not in examples:
         return
-    # any number may go here: one retain set may serve a whole sequence of requests
+    # no limit here: one retain set may serve a whole sequence of requests
     examples["retain"], removed = preparation.remove_overlap(sets.earlier.rows, examples["retain"], True)
     if removed:
-        sets.notes.append(f"retain: {len(removed)} rows that an earlier request wants forgotten were removed")
+        sets.notes.append(f"retain: {len(removed)} rows of earlier requests were removed")
     if "forget" in examples:
         kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], allow_overlap)
         examples["retain"] = kept
@@ -113,7 +113,7 @@ def encode_sets(sets: Sets, tokenizer, config: dict):
 
 
 def sample_counterexamples(sets: Sets, tokenizer, config: dict, model):
-    """Encodes the counterexamples that the target `model` itself has to write, where the method asks for them."""
+    """Encodes the counterexamples that the target `model` writes itself, if the method needs them."""
     count = config.get("alternates_per_question")
     for split, name, kind, _ in _augmentations(config):
         if kind.needs_model:
@@ -136,13 +136,13 @@ def _augmentations(config: dict):
 
 def _encode_counterexamples(sets: Sets, name: str, made, tokenizer, config: dict):
     sets.encoded[name], _ = made.encode(tokenizer, config["max_length"])
-    say(f"{name}: {len(made.examples)} examples, such as {made.examples[0].answer!r}")
+    say(f"{name}: {len(made.examples)} counterexamples, for example {made.examples[0].answer!r}")
 
 
 def sampler(model, tokenizer):
     """Returns sample(prompts, count, max_new_tokens, seed) -> `count` texts per prompt, by the model at temperature 1.
 
-    The main process samples for all.
+    The main process samples for all processes.
     """
     from models.forward import generation
 
@@ -166,6 +166,6 @@ def sampler(model, tokenizer):
 def show_rows(sets: Sets, tokenizer, count: int = 2):
     """Prints the first forget rows and which of their tokens carry loss."""
     name = "forget" if "forget" in sets.encoded else "retain"
-    say(f"first {name} rows, [what carries loss]:")
+    say(f"first {name} rows, [tokens with loss]:")
     for context, loss in preparation.preview(tokenizer, sets.encoded[name], count):
         say(f"  {context!r} [{loss!r}]")

@@ -1,4 +1,4 @@
-"""An orderly stop: after a signal the run finishes its step, and all processes stop at the same one."""
+"""Clean stops: after a signal the run finishes its step, and all processes stop at the same step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StopSwitch:
 
     def __init__(self):
         self.number = None
-        self.kept = "nothing to keep yet"  # what a stop now leaves behind
+        self.kept = "nothing to keep yet"  # what remains if the run stops now
         self._previous = {}
 
     def __enter__(self):

@@ -15,7 +15,7 @@ from results.run.context import RunContext
 from results.run.run_folder import UsageError
 from results.run.stopping import Stopped
 
-PLACED = ("--output_dir=", "--resume_from_checkpoint=")  # flags that the command to go on sets itself
+PLACED = ("--output_dir=", "--resume_from_checkpoint=")  # flags that the resume command sets anew
 
 
 def train(unlearning: algorithm.Unlearning, run: RunContext) -> dict:
@@ -57,7 +57,7 @@ def _probe_line(record: dict) -> str:
 
 
 def log_live_answers(unlearning: algorithm.Unlearning, run: RunContext):
-    """Logs the model's present answers to the first --live_answers forget prompts."""
+    """Logs the model's current answers to the first --live_answers forget prompts."""
     examples = list(run.sets.examples.get("forget", ()))[: run.config["live_answers"]]
     if examples and (run.folder.writes or unlearning.sharded):  # a sharded model answers in all processes together
         said = evaluation_metrics.generate_answers(unlearning.model, run.tokenizer, examples, max_new_tokens=32)
@@ -70,7 +70,7 @@ def log_live_answers(unlearning: algorithm.Unlearning, run: RunContext):
 def checkpoint_if_due(unlearning: algorithm.Unlearning, run: RunContext, record: dict):
     """Saves a checkpoint every --save_steps and before a stop; then raises `Stopped`.
 
-    Where an evaluation follows a step, it waits for the evaluation: a resumed run would not repeat it.
+    If an evaluation follows the step, it waits for it, because a resumed run would skip that evaluation.
     """
     kind, step, config = record["event"], record["step"], run.config
     evaluation_follows = step % unlearning.eval_steps == 0 or step == unlearning.total_steps
@@ -82,7 +82,7 @@ def checkpoint_if_due(unlearning: algorithm.Unlearning, run: RunContext, record:
     if stop:
         command = [word for word in config["command"] if not word.startswith(PLACED)]
         again = shlex.join([*command, f"--output_dir={run.folder.path}", "--resume_from_checkpoint=latest"])
-        raise Stopped(run.switch.number, f"state kept in {saved}; to go on: {again}")
+        raise Stopped(run.switch.number, f"state saved in {saved}; to resume: {again}")
 
 
 def build_student(run: RunContext, target):
@@ -100,14 +100,14 @@ def build_student(run: RunContext, target):
         cached = partial(algorithm.cache_reference, target, pad_token_id=run.tokenizer.pad_token_id,
                          accelerator=processes.team().accelerator)  # fmt: skip
         references = {"retain": cached(rows["retain"], distribution=True)}
-        if "earlier" in rows:  # the teacher's level of forgetting; the student itself has learned nothing yet
+        if "earlier" in rows:  # how far the teacher has forgotten; the new student cannot show it yet
             references["earlier"] = cached(rows["earlier"])
     keep = [round(i * (layers - 1) / max(1, count - 1)) for i in range(count)]
     return truncate_layers(target, keep), references
 
 
 def _unlearn_teacher(run: RunContext, teacher):
-    """Unlearns the teacher in place by --teacher_method with its defaults."""
+    """Unlearns the teacher in place, with the defaults of --teacher_method."""
     run.folder.stage("unlearning the teacher")
     method = run.config["teacher_method"]
     settings = {**algorithm.hyper_parameters(method, teacher.num_parameters()), "seed": run.config["seed"]}
