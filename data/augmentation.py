@@ -1,6 +1,6 @@
-"""Counterexamples: what a model should say in place of what it should forget.
+"""Counterexamples: what the model should say instead of the answers to forget.
 
-No answer made here is a paraphrased or perturbed answer of the evaluation: that would be training on the test.
+None of them is a paraphrased or perturbed answer of the evaluation, because that would train on the test set.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ ONE_REFUSAL = "No idea."
 REFUSALS_PER_QUESTION = 3
 ALTERNATES_PER_QUESTION = 5
 ATTEMPTS = 4  # rounds of sampling for examples that still lack alternates
-SPAN = 8  # tokens; a continuation that repeats this many in a row from the forget text would teach it
-PASSAGE = 120  # words; a raw text is cut into passages of this length, each with its own continuation
+SPAN = 8  # tokens; a continuation that repeats this many consecutive tokens of a forget text is rejected
+PASSAGE = 120  # words; the maximum length of a raw text's passages, each of which gets its own continuation
 
 Sample = Callable[[Sequence[Example], int, int, int], "list[list[str]]"]
 """sample(prompts, count, max_new_tokens, seed): `count` texts per prompt from the target model at temperature 1.
@@ -64,13 +64,13 @@ The prompts are examples whose answers are ignored; a raw text (prompt None) is 
 
 @dataclass(frozen=True)
 class Counterexamples:
-    """Examples to train on, and for each the number of the given example whose answer it replaces."""
+    """Examples to train on; `of` holds for each the index of the example whose answer it replaces."""
 
     examples: list[Example]
     of: list[int]
 
     def encode(self, tokenizer, max_length: int) -> tuple[EncodedRows, EncodingReport]:
-        """Token rows; `example_index` is the number of the example whose answer they replace."""
+        """Token rows; `example_index` is the index of the example whose answer they replace."""
         rows, report = encode_examples(tokenizer, self.examples, max_length)
         rows.example_index = np.asarray(self.of, np.int64)[rows.example_index]
         return rows, report
@@ -110,7 +110,7 @@ def one_refusal(examples: Sequence[Example], seed: int = 0) -> Counterexamples:
 
 
 def passages(examples: Sequence[Example], words: int = PASSAGE) -> list[Example]:
-    """Raw texts cut into passages of at most `words` words, each its own example; questions stay as they are."""
+    """Cuts raw texts into passages of at most `words` words, one example each; questions stay unchanged."""
     cut = []
     for example in examples:
         parts = example.answer.split() if example.prompt is None else []
@@ -130,11 +130,11 @@ def alternates(
     count: int = ALTERNATES_PER_QUESTION,
     tokens: Callable[[str], Sequence] = str.split,
 ) -> Counterexamples:
-    """Up to `count` alternate answers per example, sampled from the target model when asked to make one up.
+    """Up to `count` alternate answers per example, sampled from the target model with the request to make one up.
 
-    A question's alternate lacks at least one word of the true answer and is not an answer of the evaluation. A raw
-    text's alternate is its first third and the model's continuation, which repeats no 8 tokens in a row of any text.
-    Raises DataError when the model only says what it should forget.
+    An alternate answer to a question lacks at least one word of the true answer and is not an evaluation answer. For a
+    raw text it is the text's first third plus the model's continuation; the continuation shares no 8 consecutive
+    tokens with any of the texts. Raises DataError if the model only repeats what it should forget.
     """
     spans = {span for example in examples if example.prompt is None for span in _spans(tokens(example.answer))}
     evaluated = {folded(text) for example in examples for text in _evaluation_strings(example)}
@@ -153,7 +153,7 @@ def alternates(
                 found[number] = list(dict.fromkeys([*found[number], *good]))[:count]
     made = [(_completed(examples[n], prompts[n], text), n) for n, texts in enumerate(found) for text in texts]
     if not made:
-        raise DataError("the model gave no other answer than those to forget: altpo has nothing to prefer")
+        raise DataError("the model only gave answers that it should forget, so altpo has no alternative to prefer")
     return Counterexamples([example for example, _ in made], [number for _, number in made])
 
 
@@ -191,7 +191,7 @@ def _is_other(text: str, example: Example, spans: set, tokens, evaluated: set) -
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How counterexamples are made; with `needs_model` the target model samples them."""
+    """`make` builds the counterexamples; with `needs_model` it samples them from the target model."""
 
     make: Callable[..., Counterexamples]
     needs_model: bool = False

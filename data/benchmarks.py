@@ -27,13 +27,13 @@ MUSE_FILES = {
     "privleak_forget": ("privleak/forget.json", ()),
     "privleak_holdout": ("privleak/holdout.json", ()),
 }
-ROWS = 400  # most rows of a set that TOFU evaluates
+ROWS = 400  # TOFU evaluates at most this many rows of a set
 
 
 def read_tofu(folder: str | Path) -> dict[str, list[Example]]:
-    """{set: examples} of a TOFU folder, at most `ROWS` each; DataError when forget or retain is missing.
+    """{set: examples} of a TOFU folder, at most `ROWS` each. Raises DataError if forget or retain is missing.
 
-    Of a set with several sizes (forget01, forget05) the folder may hold one only.
+    The folder must hold a single size of each set: forget01 or forget05, not both.
     """
     folder, sets = _folder(folder), {}
     names = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".jsonl"))
@@ -46,12 +46,12 @@ def read_tofu(folder: str | Path) -> dict[str, list[Example]]:
             sets[name] = list(read_examples(str(found[0]), ROWS))
     missing = [name for name in ("forget", "retain") if name not in sets]
     if missing:
-        raise DataError(f"{folder}: no {' and no '.join(missing)} file; TOFU's are forget01.jsonl, retain400.jsonl")
+        raise DataError(f"{folder}: no {' and no '.join(missing)} file, such as forget01.jsonl or retain400.jsonl")
     return sets
 
 
 def read_muse(folder: str | Path) -> dict[str, list]:
-    """{part: [(prompt, gold)]} and, for privleak, {part: [text]} of a MUSE folder, without absent parts."""
+    """{part: [(prompt, gold)]} of a MUSE folder, {part: [text]} for privleak. Leaves out missing parts."""
     folder, parts, problems = _folder(folder), {}, []
     for part, (name, keys) in MUSE_FILES.items():
         path = folder / name
@@ -76,7 +76,7 @@ def read_muse(folder: str | Path) -> dict[str, list]:
         raise DataError("\n  ".join(problems))
     if not parts:
         expected = ", ".join(name for name, _ in MUSE_FILES.values())
-        raise DataError(f"{folder}: none of MUSE's files; expected {expected}")
+        raise DataError(f"{folder}: no MUSE file found; expected {expected}")
     return parts
 
 

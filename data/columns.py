@@ -21,7 +21,7 @@ class DataError(ValueError):
 
 
 class RowFlaw(Exception):
-    """What is wrong with one row; the caller adds file and line."""
+    """A problem in one row; the caller adds file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,27 @@ class Example:
 
 
 def shown(value: Any) -> str:
-    """A value from the data for a message: short and printable."""
+    """A short, printable form of a data value, for messages."""
     text = repr(value)
     return text if len(text) <= 60 else text[:56] + "...'"
 
 
 def folded(text: str) -> str:
-    """The text without differences of case and white space."""
+    """The text case-folded and with single spaces, for comparisons."""
     return " ".join(text.casefold().split())
 
 
 def text_flaw(text: str) -> str | None:
-    """Why `text` is empty or cannot be tokenised; None when it is good."""
+    """The reason why `text` is unusable (empty or impossible to tokenise), or None."""
     if not text.strip():
         return "is empty"
     if "\0" in text:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if not text.isascii():
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            return "holds a lone surrogate, which is no character"
+            return "contains a lone surrogate, which is not a character"
     return None
 
 
@@ -75,7 +75,7 @@ def _type(value: Any) -> str:
 def _text(row: dict, name: str, where: str = "") -> str:
     value = row.get(name)
     if type(value) is not str:
-        raise RowFlaw(f"{where}{name} is {_type(value)} where text is expected")
+        raise RowFlaw(f"{where}{name} is {_type(value)}, expected text")
     if flaw := text_flaw(value):
         raise RowFlaw(f"{where}{name} {flaw}")
     return value
@@ -98,7 +98,7 @@ def _wrong_answers(row: dict) -> tuple[str, ...]:
 
 
 def _pair(row: dict, prompt: str, answer: str) -> dict[str, Any]:
-    """Two text columns as prompt and answer; the flaws of both are raised together."""
+    """Two text columns as prompt and answer; raises the problems of both together."""
     fields, flaws = {}, []
     for field, name in (("prompt", prompt), ("answer", answer)):
         try:
@@ -114,7 +114,7 @@ def _turns(value: Any, name: str) -> list[tuple[str, str]]:
     """(role, content) of each message, given as {"role", "content"} or as ShareGPT's {"from", "value"}."""
     if not isinstance(value, list) or not value:
         kind = "an empty list" if value == [] else _type(value)
-        raise RowFlaw(f"{name} is {kind} where a list of messages is expected")
+        raise RowFlaw(f"{name} is {kind}, expected a list of messages")
     turns = []
     for number, message in enumerate(value, start=1):
         where = f"{name} {number}: "
@@ -130,10 +130,10 @@ def _turns(value: Any, name: str) -> list[tuple[str, str]]:
 
 
 def _chat(turns: list[tuple[str, str]], name: str) -> dict[str, Any]:
-    """Fields of a conversation: its last assistant turn is the answer, which carries the loss."""
+    """Fields of a conversation: the last assistant turn is the answer and carries the loss."""
     last = max((i for i, (role, _) in enumerate(turns) if role == "assistant"), default=0)
     if last == 0 or turns[last - 1][0] != "user":
-        raise RowFlaw(f"{name} needs an assistant turn, and a user turn right before its last one")
+        raise RowFlaw(f"{name} needs an assistant turn, with a user turn directly before the last one")
     if any(role == "system" for role, _ in turns[1:]):
         raise RowFlaw(f"{name} has a system turn that is not the first")
     return {"answer": turns[last][1], "prompt": turns[last - 1][1], "history": tuple(turns[: last - 1]), "chat": True}
@@ -154,14 +154,14 @@ def _instruction(row: dict) -> dict[str, Any]:
 
 
 class Kind(NamedTuple):
-    """A kind of row: the columns it must have, and the fields of an `Example` made from them."""
+    """A kind of row: its required columns, and a function that turns a row into the fields of an `Example`."""
 
     columns: tuple[str, ...]
     fields: Callable[[dict], dict[str, Any]]
 
 
-# A row is of the first kind whose columns it has. Rows may have further columns, and chat data often repeats its first
-# prompt in a column of its own, so the richest kinds come first.
+# A row has the first kind whose columns it contains. The richest kinds come first, because rows may have extra columns:
+# chat data often repeats its first prompt in a separate column.
 KINDS = {
     "messages": Kind(("messages",), lambda row: _chat(_turns(row["messages"], "messages"), "messages")),
     "conversations": Kind(
@@ -174,7 +174,7 @@ KINDS = {
 }
 OPTIONAL = ("paraphrased_question", "paraphrased_answer", "perturbed_answer", "subject", "input")
 COLUMNS = tuple(dict.fromkeys([*(name for kind in KINDS.values() for name in kind.columns), *OPTIONAL]))
-ACCEPTED = "accepted are " + ", ".join(KINDS) + "; optional: " + ", ".join(OPTIONAL[:-1])
+ACCEPTED = "accepted columns: " + ", ".join(KINDS) + "; optional: " + ", ".join(OPTIONAL[:-1])
 
 
 class Columns:
@@ -212,7 +212,7 @@ class Columns:
             raise RowFlaw(f"unknown columns: found {found}; {_nearest(names, COLUMNS)}{ACCEPTED}")
         if self.kind not in (None, kind):
             raise RowFlaw(
-                f"columns of {kind}, but line {self.first_line} has those of {self.kind}; keep one kind per file"
+                f"columns of {kind}, but line {self.first_line} has columns of {self.kind}; keep one kind per file"
             )
         extra = [name for name in names if name not in KINDS[kind].columns and name not in OPTIONAL]
         near = _nearest([name for name in extra if name not in COLUMNS], [n for n in OPTIONAL if n not in names], 0.85)
@@ -225,7 +225,7 @@ class Columns:
 
 
 def _nearest(names: Iterable[str], accepted: Iterable[str], cutoff: float = 0.6) -> str:
-    """'did you mean' for names that resemble an accepted one; empty when none does."""
+    """A 'did you mean' hint for names that resemble an accepted one; empty if none does."""
     pairs = [
         (name, difflib.get_close_matches(name.lower()[:80], list(accepted), 1, cutoff)) for name in list(names)[:20]
     ]

@@ -1,10 +1,10 @@
-"""From examples to token rows, with the mask that unlearning and evaluation use.
+"""Turns examples into token rows with the loss mask that unlearning and evaluation use.
 
     read_examples(source) -> remove_overlap(forget, retain) -> encode_examples(tokenizer, examples, max_length)
 
-A row is a sequence of token ids and the index at which its answer starts. Loss falls on positions
-answer_start <= t < length: the answer and its end-of-turn token, or all of a raw text but its first token. The causal
-shift is not done here.
+A row is a sequence of token ids and the index at which its answer starts. The tokens answer_start <= t < length carry
+loss: the answer and its end-of-turn token, or every token of a raw text except the first. The causal shift is applied
+later, in models/forward/answers.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy as np
 from data.columns import DataError, Example, folded
 from data.templates import Format
 
-OVERLAP_ALLOWED = 0.1  # share of the retain rows; more than that is a mix-up of files rather than a few shared rows
-BATCH_TEXTS, BATCH_CHARACTERS = 1000, 2_000_000  # per tokeniser call: enough for its threads, little memory
+OVERLAP_ALLOWED = 0.1  # share of the retain rows; a larger overlap suggests that files were mixed up
+BATCH_TEXTS, BATCH_CHARACTERS = 1000, 2_000_000  # per tokeniser call: keeps its threads busy, needs little memory
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -30,17 +30,17 @@ BATCH_TEXTS, BATCH_CHARACTERS = 1000, 2_000_000  # per tokeniser call: enough fo
 
 
 def _folded(example: Example) -> tuple[str, ...]:
-    """What makes two examples equal: their texts after folding of case and white space."""
+    """The example's texts, folded; examples with equal folded texts count as the same row."""
     return tuple(map(folded, (*(text for _, text in example.history), example.prompt or "", example.answer)))
 
 
 def remove_overlap(
     forget: Sequence[Example], retain: Sequence[Example], allow_overlap: bool = False
 ) -> tuple[list[Example], list[Example]]:
-    """(kept, removed) rows of `retain`; removed are those in `forget`, up to case and white space.
+    """(kept, removed) rows of `retain`; the removed rows are also in `forget`, ignoring case and white space.
 
-    Raises DataError when no row would be kept, or when more than 10 % of the retain rows are in the forget set and
-    `allow_overlap` is false: keeping and forgetting the same rows would cancel out.
+    Raises DataError if no row remains, or if more than 10 % of the retain rows are in the forget set and
+    `allow_overlap` is false: training to keep and to forget the same rows would cancel out.
     """
     wanted = {_folded(example) for example in forget}
     kept: list[Example] = []
@@ -48,13 +48,13 @@ def remove_overlap(
     for example in retain:
         (removed if _folded(example) in wanted else kept).append(example)
     if removed and not kept:
-        raise DataError(f"all {len(removed)} retain rows are in the forget set too: give other retain data")
+        raise DataError(f"all {len(removed)} retain rows are also in the forget set: use other retain data")
     if len(removed) > OVERLAP_ALLOWED * len(retain) and not allow_overlap:
         lines = ", ".join(str(example.line) for example in removed[:10])
         raise DataError(
-            f"{len(removed)} of {len(retain)} retain rows are in the forget set too (retain lines {lines}"
+            f"{len(removed)} of {len(retain)} retain rows are also in the forget set (retain lines {lines}"
             f"{', ...' if len(removed) > 10 else ''}), more than {OVERLAP_ALLOWED:.0%}: "
-            "are the files mixed up? --allow_overlap removes these rows and goes on"
+            "were the files mixed up? --allow_overlap removes these rows and continues"
         )
     return kept, removed
 
@@ -171,9 +171,9 @@ class EncodingReport:
 
 
 def _turn_row(prompt: list[int], answer: list[int], limit: int) -> tuple[list[int], int]:
-    """(ids, answer start) of a question and its answer; too long a row loses the left of its prompt first."""
+    """(ids, answer start) of a question and its answer; cuts a long row at the left of its prompt first."""
     if len(prompt) + len(answer) > limit:
-        answer = answer[: limit - 1]  # one token must precede it to predict its first token
+        answer = answer[: limit - 1]  # one token must precede the answer, to predict its first token
         prompt = prompt[len(prompt) + len(answer) - limit :]
     return prompt + answer, len(prompt)
 
@@ -181,7 +181,7 @@ def _turn_row(prompt: list[int], answer: list[int], limit: int) -> tuple[list[in
 def _text_rows(ids: list[int], limit: int) -> list[tuple[list[int], int]]:
     """(ids, answer start) of each row of a raw text.
 
-    A row starts with the last token before it, so every token but the text's first carries loss exactly once.
+    Each row repeats the last token of the row before, so every token but the text's first carries loss exactly once.
     """
     return [(ids[start : start + limit], 1) for start in range(0, len(ids) - 1, limit - 1)]
 
@@ -203,10 +203,10 @@ def encode_examples(tokenizer: Any, examples: Iterable[Example], max_length: int
     """Token rows of at most max_length tokens, and a report of what was cut or dropped.
 
     Prompt and answer: the chat template with its generation prompt, the answer, the template's end-of-turn token. A row
-    that is too long loses the left of its prompt; the end of its answer only if that alone is too long. Raw text: bos
-    if the tokenizer adds one, then the text, in as many rows as needed. An answer without tokens is dropped.
-    `examples` may be a generator. Raises DataError when nothing is left, when chat messages meet a tokenizer without
-    chat template, and when the template refuses a conversation.
+    that is too long is cut at the left of its prompt, and at the end of its answer only if the answer alone is too
+    long. Raw text: bos if the tokenizer adds one, then the text, in as many rows as needed. Examples whose answers have
+    no tokens are dropped. `examples` may be a generator. Raises DataError if no row is left, if chat messages come with
+    a tokenizer that has no chat template, or if the template refuses a conversation.
     """
     if max_length < 2:
         raise ValueError(f"max_length must be at least 2, got {max_length}")
@@ -236,7 +236,7 @@ def encode_examples(tokenizer: Any, examples: Iterable[Example], max_length: int
     if not report.examples:
         raise DataError("no rows to encode: the data is empty")
     if not starts:
-        raise DataError(f"none of {report.examples} rows has a token to learn from: their answers become no tokens")
+        raise DataError(f"none of {report.examples} rows has a token that carries loss: their answers have no tokens")
     rows = EncodedRows(ids, np.concatenate([[0], np.cumsum(lengths)]), starts, owners)
     report.dropped = len(dropped)
     report.notes += form.notes
@@ -251,7 +251,7 @@ def _length_notes(
     if report.truncated:
         cut = f", {cut_answers} of them also at the end of their answer" if cut_answers else ""
         notes.append(
-            f"{report.truncated} rows were longer than {max_length} tokens and lost the left of their prompt{cut}"
+            f"{report.truncated} rows were longer than {max_length} tokens: cut at the left of their prompt{cut}"
         )
     if chunked:
         notes.append(f"{chunked} raw texts were longer than {max_length} tokens and became several rows each")
@@ -273,7 +273,7 @@ def end_of_turn(tokenizer: Any) -> list[int]:
 
 
 def preview(tokenizer: Any, rows: EncodedRows, count: int) -> list[tuple[str, str]]:
-    """(text without loss, text with loss) of the first `count` rows, control tokens shown."""
+    """(text without loss, text with loss) of the first `count` rows, with visible control tokens."""
     shown = []
     for i in range(min(count, len(rows))):
         ids, start = rows.ids_of(i).tolist(), int(rows.answer_starts[i])

@@ -1,8 +1,8 @@
 """Reads data: every accepted file, folder or hub dataset becomes a stream of `Example`.
 
-To accept a new file format, write a reader and add a line to `READERS`. The readers are our own because an error must
-name the file and the line; general loaders silently accept nulls, NaN and mixed columns. Rows stream, so a million of
-them need no more memory than the caller keeps. The problems of a file (the first 20) are raised together at its end.
+To accept a new file format, write a reader and add a line to `READERS`. General loaders do not fit: an error must name
+the file and the line, and they silently accept nulls, NaN and mixed columns. Rows are streamed, so memory use depends
+only on what the caller keeps. The problems of a file (the first 20) are raised together at its end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Rows = Iterator[tuple[int, Any]]  # (line, row as read) of one file
 
 
 class Examples(list):
-    """A list of `Example`, with `.notes` on what was accepted but the user should know."""
+    """A list of `Example`; `.notes` holds remarks on the data that the user should see."""
 
     def __init__(self, rows: Iterable[Example] = (), notes: Iterable[str] = ()):
         super().__init__(rows)
@@ -41,7 +41,7 @@ class Problems:
         self.name, self.found = name, []
 
     def add(self, line: int | None, text: str) -> None:
-        """Keeps one problem. Raises at the 20th, because the wrong file has one in every row."""
+        """Records one problem. Raises at the 20th, because a wrong file has one in every row."""
         self.found.append(f"{self.name}:{line}: {text}" if line else f"{self.name}: {text}")
         if len(self.found) >= PROBLEMS_SHOWN:
             self.found.append("only the first problems are shown")
@@ -65,7 +65,7 @@ class _Unreadable(Exception):
 
 
 def _lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    """(number, line) of a UTF-8 file. Splits at line feeds only: a text may hold other separators."""
+    """(number, line) of a UTF-8 file. Splits only at line feeds, because a text may contain other separators."""
     offset = 0
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
@@ -101,7 +101,7 @@ class _Json:
         self.flaws.append(f"{name} is not JSON")
 
     def decode(self, text: str, start: int = 0) -> tuple[Any, int, list[str]]:
-        """(value, end, flaws) of the JSON value at `start`; ValueError with a message when there is none."""
+        """(value, end, flaws) of the JSON value at `start`. Raises ValueError if there is none."""
         self.flaws = []
         try:
             value, end = self.decoder.raw_decode(text, start)
@@ -175,7 +175,7 @@ def _json_document(text: str, problems: Problems) -> Rows:
 
 
 def _read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
-    """Rows of a .json or .jsonl file. Either may hold an array or one object per line; a note names the odd form."""
+    """Rows of a .json or .jsonl file. Both may hold an array or one object per line; a note names the unusual form."""
     first = next(((number, text) for number, text in _lines(path, problems) if text.strip(" \t\r\n")), None)
     if first is None:
         return
@@ -219,7 +219,7 @@ def _read_table(path: Path, problems: Problems, notes: list[str]) -> Rows:
                     problems.add(line, f"the header names a column twice: {shown(repeated[0])}")
                     raise _Unreadable
             elif cells and len(cells) != len(header or cells):
-                problems.add(line, f"{len(cells)} cells where the header has {len(header)} columns")
+                problems.add(line, f"{len(cells)} cells, but the header has {len(header)} columns")
             elif cells and header:
                 yield line, {name: _cell(name, cell) for name, cell in zip(header, cells)}
             line = end
@@ -229,7 +229,7 @@ def _read_table(path: Path, problems: Problems, notes: list[str]) -> Rows:
 
 
 def _cell(name: str, cell: str) -> Any:
-    """A cell's value. Tables hold lists (messages, wrong answers) as JSON; an empty optional cell is absent."""
+    """A cell's value. Tables hold lists (messages, wrong answers) as JSON; an empty optional cell counts as missing."""
     if name in ("messages", "conversations", "perturbed_answer") and cell.lstrip().startswith("["):
         try:
             value, _, flaws = _Json().decode(cell.strip())
@@ -292,7 +292,7 @@ SUFFIXES = tuple(READERS)
 def iter_examples(source: str | Path, limit: int | None = None, notes: list[str] | None = None) -> Iterator[Example]:
     """Yields the examples of a file, folder or hub dataset; appends remarks to `notes`.
 
-    Raises DataError at the end of a file with problems, or at its 20th problem: do not act before the last row.
+    Raises DataError at the end of a file with problems, or at its 20th problem. Read all rows before acting on any.
     """
     notes = [] if notes is None else notes
     seen: set[int] = set()
@@ -302,7 +302,7 @@ def iter_examples(source: str | Path, limit: int | None = None, notes: list[str]
         before = count
         for example in islice(_checked(rows, problems, columns), None if limit is None else limit - count):
             count += 1
-            seen.add(hash((example.history, example.prompt, example.answer)))  # a million hashes fit, texts do not
+            seen.add(hash((example.history, example.prompt, example.answer)))  # hashes need less memory than texts
             yield example
         problems.check()
         if columns.unused:
@@ -357,7 +357,7 @@ def examples_from_text(text: str) -> Examples:
 def _tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
     """(rows, problems) of each file of `source`. An existing path always wins over a hub name."""
     if not source or "\0" in source:
-        raise DataError("no data named: give a file, a folder or a hub dataset")
+        raise DataError("no data given: name a file, a folder or a hub dataset")
     try:
         path = Path(source).expanduser()
         is_folder, exists = path.is_dir(), path.exists()
@@ -386,7 +386,7 @@ def _names(folder: Path) -> list[str]:
 def _file(path: Path, notes: list[str]) -> tuple[Rows, Problems]:
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        raise DataError(f"{path}: unknown file type {suffix!r}; accepted are {' '.join(SUFFIXES)}")
+        raise DataError(f"{path}: unknown file type {suffix!r}; accepted types: {' '.join(SUFFIXES)}")
     try:
         with open(path, "rb"):
             pass
@@ -416,7 +416,7 @@ def _hub(source: str, notes: list[str]) -> tuple[Rows, Problems]:
         table = datasets.load_dataset(name, config, split=split)
     except ImportError:
         raise DataError(f"{source}: hub datasets need: pip install datasets (or give a local file)") from None
-    except Exception as error:  # the library and its network layer raise dozens of types; all mean: not available
+    except Exception as error:  # the library and its network layer raise dozens of types; each means: not available
         offline = next((key for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if os.environ.get(key)), None)
         reason = f"{offline} is set" if offline else _short(error)
         message = f"{source}: no such file, and the hub dataset cannot be loaded: {reason}"

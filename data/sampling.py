@@ -25,7 +25,7 @@ def epoch_batches(lengths, batch_size: int, seed: int, epoch: int) -> list[np.nd
 
 
 def spread(rows: list, count: int) -> list:
-    """`count` rows at even distances, so that each subject has its share; all rows if `count` is 0."""
+    """`count` evenly spaced rows, so every subject is represented; all rows if `count` is 0."""
     if not count or len(rows) <= count:
         return list(rows)
     return [rows[i * len(rows) // count] for i in range(count)]

@@ -1,7 +1,7 @@
-"""A tokenizer's way to write examples: its chat template, or plain question and answer when it has none.
+"""Writes examples in a tokenizer's chat template, or as plain question and answer if it has none.
 
-What a person wrote is tokenised as plain text: `<|im_end|>` inside a question is eight ordinary tokens, while the
-template's own control tokens stay control tokens.
+User text is tokenised as plain text: `<|im_end|>` inside a question becomes eight ordinary tokens. Only the template's
+own control tokens are control tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLAIN = "Question: {prompt}\nAnswer:"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The part of a template between two control tokens: constant ids, or template text with contents in it."""
+    """The part of a template between two control tokens: constant ids, or template text with slots for contents."""
 
     ids: tuple[int, ...] = ()  # of a segment without contents
     control: str = ""  # the control token it starts with
@@ -34,7 +34,7 @@ class Shape:
     """A template for one sequence of roles, cut into segments."""
 
     segments: tuple[Segment, ...]
-    strips: tuple[tuple[bool, bool], ...]  # per content: does the template strip its left, its right
+    strips: tuple[tuple[bool, bool], ...]  # per content: whether the template strips its left and its right
     tail: str  # template text before the answer, from the last control token on
     tail_ids: tuple[int, ...]
     lead: str  # white space between the prompt and the answer
@@ -51,12 +51,12 @@ def _slot(number: int) -> str:
 
 
 class Format:
-    """Writes examples as token ids, by the tokenizer's chat template or the plain one.
+    """Turns examples into token ids, with the tokenizer's chat template or the plain one.
 
     A template is rendered with placeholders once per sequence of roles and cut at its control tokens. Each segment is
-    tokenised whole, template text and contents together, so the ids equal those of the rendered text tokenised in one
-    go. Only a row whose content turned into a control token is tokenised again with `split_special_tokens=True`; there
-    merges at the borders of the content may differ.
+    tokenised whole, template text and contents together, so the ids are the same as for the whole rendered text. Only a
+    row whose content became a control token is tokenised again with `split_special_tokens=True`; its merges at the
+    borders of the content may differ.
     """
 
     def __init__(self, tokenizer: Any):
@@ -74,7 +74,7 @@ class Format:
         self.control_ids = added
         longest_first = sorted(added, key=len, reverse=True)
         self.control = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")" if added else r"(?!)()")
-        # An unknown word is no injected control token, so the unknown token is recognised by its text, not its id.
+        # Unknown words are harmless but share the unknown token's id, so an injected one is recognised by its text.
         self.unknown = tokenizer.unk_token if tokenizer.unk_token_id is not None else None
         self.is_control = np.zeros(max([len(tokenizer), *added.values()]) + 1, bool)
         self.is_control[[index for text, index in added.items() if text != self.unknown]] = True
@@ -109,7 +109,7 @@ class Format:
         for block in _blocks(text):
             found = self.tokens([block], split=True)[0]
             if self.is_control[found].any():
-                # Ordinary added tokens survive split_special_tokens; cut inside, their text is only text.
+                # Some added tokens survive split_special_tokens; cutting inside their text prevents that.
                 cuts = [0, *(match.start() + 1 for match in self.control.finditer(block)), len(block)]
                 pieces = [block[a:b] for a, b in pairwise(cuts) if a < b]
                 found = list(chain.from_iterable(self.tokens(pieces, split=True)))
@@ -133,7 +133,7 @@ class Format:
         """The template for the example's roles. Raises DataError when the template refuses them."""
         roles = (*(role for role, _ in example.history), "user") if example.prompt is not None else ()
         if roles not in self.shapes:
-            if not roles:  # raw text gets no end-of-text token: that a text can end is nothing to forget
+            if not roles:  # raw text gets no end-of-text token: unlearning must not teach that texts never end
                 self.shapes[roles] = self._parsed(self.bos, (), "", (False, False), ())
             elif self.chat:
                 self.shapes[roles] = self._chat_shape(roles, example.line)
@@ -182,14 +182,14 @@ class Format:
         return self._with_answer(prompt, full, strips, len(roles))
 
     def _with_answer(self, prompt: str, full: str, strips: tuple, number: int) -> Shape:
-        """The shape with what the template writes between prompt and answer, and its end-of-turn token."""
+        """The shape, including the template's text between prompt and answer and its end-of-turn token."""
         match = next((match for match in _SLOT.finditer(full) if int(match[2]) == number), None)
         if match is None:
             return self._parsed(prompt, strips, "", (False, False), self.eos)
         before, after = full[: match.start()], full[match.end() :]
         lead = before[len(prompt) :] if before.startswith(prompt) else ""
         if lead.strip():
-            # What the template adds by itself, such as an empty thinking block, is not the answer: it carries no loss.
+            # Text that the template adds, such as an empty thinking block, is not the answer and carries no loss.
             self.notes[f"the chat template's {lead!r} before answers counts as prompt"] = None
             prompt, lead = prompt + lead, ""
         end = self.control.search(after)
@@ -256,7 +256,7 @@ class Format:
             yield row
 
     def _anchored(self, anchors: list[str], texts: list[str]) -> list[list[int]]:
-        """Ids of each control token followed by its text, in which nothing becomes a control token."""
+        """Ids of each control token and the text after it; nothing in the text becomes a control token."""
         short = [anchor + text if len(text) <= LONG_TEXT else anchor for anchor, text in zip(anchors, texts)]
         ids = self.tokens(short)
         for i in self._suspect(ids, texts, [bool(anchor) for anchor in anchors]):
@@ -276,8 +276,8 @@ class Format:
         suspect = set(self._suspect(ids, texts, expected))
         for i, (text, shape) in enumerate(zip(texts, shapes)):
             cut = len(shape.tail_ids)
-            # If the answer's first characters merged with the prompt, training would see another prompt than
-            # generation: then the answer is tokenised alone.
+            # If the answer's first characters merge with the prompt, training and generation see different prompts.
+            # The answer is then tokenised alone.
             if i in suspect or len(text) > LONG_TEXT or tuple(ids[i][:cut]) != shape.tail_ids:
                 ids[i] = self.content_tokens(text)
             else:

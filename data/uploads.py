@@ -1,7 +1,7 @@
 """Checks of input from the web page and its API: paths, names, files, tables.
 
-Nothing outside the allowed folders is opened, or even looked for: a path is refused by its text first, and again after
-its links have been followed. Messages are for the person who filled in the form.
+A path outside the allowed folders is never opened or looked up: its text is checked first, then the place that its
+links lead to. Messages address the user of the form.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class InputError(ValueError):
 
 
 def shown(value: Any) -> str:
-    """An untrusted value for a message: one short line."""
+    """A short, one-line form of an untrusted value, for messages."""
     text = repr(value)[1:-1] if isinstance(value, str) else repr(value)
     return text if len(text) <= 120 else f"{text[:100]}… ({len(text)} characters)"
 
@@ -74,7 +74,7 @@ def confined_path(value: str, roots: Sequence[Path], base: Path, what: str = "pa
 
 
 def model_name(value: str, roots: Sequence[Path], base: Path, what: str = "model") -> str:
-    """A model to pass on: a folder in `roots` (relative to `base` when below it) or a hub name org/name."""
+    """A checked model name: a folder in `roots` (relative to `base` if inside it) or a hub name org/name."""
     value = value.strip() if isinstance(value, str) else ""
     if _HUB_NAME.fullmatch(value) and ".." not in value and not (base / value.split("/")[0]).is_dir():
         return value
@@ -101,7 +101,7 @@ def checked_upload(path: str | Path, what: str = "file") -> Examples:
     """
     path = Path(path)
     if path.suffix.lower() not in READERS:
-        raise InputError(f"{what} {shown(path.name)}: file type not accepted; accepted are {' '.join(SUFFIXES)}")
+        raise InputError(f"{what} {shown(path.name)}: file type not accepted; accepted types: {' '.join(SUFFIXES)}")
     if not path.is_file() or path.is_symlink():
         raise InputError(f"{what} {shown(path.name)}: no longer here; choose the file again")
     size = path.stat().st_size
@@ -133,7 +133,7 @@ def checked_text(text: str) -> Examples:
 
 
 def checked_pairs(rows: Iterable[Sequence[Any]]) -> list[Example]:
-    """Examples from the page's table of questions and answers. Empty rows are left out.
+    """Examples from the page's table of questions and answers. Leaves out empty rows.
 
     Raises InputError naming each row that lacks its question or answer.
     """

@@ -1,7 +1,7 @@
-"""Probes made from rows without a model: answers with their rare words exchanged, and answers cut to a rare word.
+"""Makes probes from rows, without a model: answers with replaced rare words, and answers that start at a rare word.
 
-wrong_answers(rows, known) -> per row a tuple of wrong answers, its rare words replaced by those of other rows
-late_answers(rows, known)  -> per row its answer from its rarest word on
+wrong_answers(rows, known) -> per row a tuple of wrong answers: the true one with rare words of other rows
+late_answers(rows, known)  -> per row the end of its answer, from the rarest word on
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # "2,400" and "well-known" are one word; "Ada's" gives "Ada"
-RARE = 40  # a rare word occurs in at most one of this many answers, or in a single answer
+RARE = 40  # a rare word occurs in a single answer, or in at most one answer out of this many
 EXCHANGED = 2  # words exchanged per answer
 WRONG = 3  # wrong answers per row
 
@@ -26,11 +26,11 @@ class _Word(NamedTuple):
 
 
 def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int = 0) -> list[tuple[str, ...]]:
-    """Up to `count` wrong answers per row (or none), each with the row's `EXCHANGED` rarest words exchanged.
+    """Up to `count` wrong answers per row (or none): its answer with the `EXCHANGED` rarest words replaced.
 
-    Rare words occur in few answers of `known` and not in the row's question; numbers and names come before other words.
-    They are replaced by rare words of rows about other subjects: numbers by numbers, names by names, other words by
-    words that follow the same word, so that the sentence stays grammatical. The seed draws among the candidates.
+    Rare words occur in few answers of `known` and not in the row's question; numbers and names come first. Their
+    replacements are rare words of rows about other subjects: a number for a number, a name for a name. Other words are
+    replaced by words that follow the same word, which keeps the sentence grammatical. The seed draws the candidates.
     """
     rare, draw = _rare(rows, known), random.Random(seed)
     found = []
@@ -50,9 +50,9 @@ def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int
 
 
 def late_answers(rows: Sequence, known: Sequence) -> list[str]:
-    """The row's answer from its rarest word on; "" when it has none or begins with it.
+    """The row's answer from its rarest word on; "" if it has none or begins with it.
 
-    Asks for a fact without the sentence it was learned in.
+    Tests a fact without the sentence in which it was learned.
     """
     starts = [words[0].start if words else 0 for words in _rare(rows, known)]
     return [row.answer[start:] if start else "" for row, start in zip(rows, starts)]
@@ -82,7 +82,7 @@ def _rare_words(row, counts: collections.Counter, lower: set[str], most: int) ->
 
 
 def _alike(word: _Word, others: list[_Word], draw: random.Random) -> list[str]:
-    """Different words that can take its place, in an order drawn by the seed."""
+    """Different words that can replace it, in random order."""
     same = [other for other in others if other.kind == word.kind]
     after_the_same = {other.text: None for other in same if other.before == word.before}
     rest = {other.text: None for other in same if word.kind != "word" and other.text not in after_the_same}

@@ -295,8 +295,8 @@ def test_hub_datasets_are_read_by_name_and_split(tmp_path, monkeypatch):
         ("a.jsonl", f"{ROW} {ROW}", [":1:", "one row per line"]),
         ("a.jsonl", '{"question": "q", "answer": "a", "answer": "b"}', [":1: duplicate key 'answer'"]),
         ("a.jsonl", '{"question": "", "answer": null}', [":1: question is empty; answer is null"]),
-        ("a.jsonl", '{"question": " \\n", "answer": 5}', ["question is empty", "answer is a number where text"]),
-        ("a.jsonl", '{"question": "q", "answer": ["a"]}', ["answer is a list where text"]),
+        ("a.jsonl", '{"question": " \\n", "answer": 5}', ["question is empty", "answer is a number, expected text"]),
+        ("a.jsonl", '{"question": "q", "answer": ["a"]}', ["answer is a list, expected text"]),
         ("a.jsonl", '{"question": "q", "answer": "a", "subject": 4}', ["subject is a number"]),
         ("a.jsonl", '{"question": "q", "answer": "a", "perturbed_answer": ["x", ""]}', ["perturbed_answer is empty"]),
         ("a.jsonl", f'{ROW}\n{{"question": "q", "answer": NaN}}', [":2: NaN is not JSON"]),
@@ -304,8 +304,8 @@ def test_hub_datasets_are_read_by_name_and_split(tmp_path, monkeypatch):
         ("a.jsonl", '{"question": "q", "answer": ' + "9" * 5000 + "}", [":1:"]),
         ("a.jsonl", f"{ROW}\n" + "[" * 5000, [":2: JSON is nested too deeply"]),
         ("a.json", "[" * 5000, [":1: JSON is nested too deeply"]),
-        ("a.jsonl", '{"question": "q", "answer": "\\ud83d"}', [":1: answer holds a lone surrogate"]),
-        ("a.jsonl", '{"question": "q\\u0000", "answer": "a"}', [":1: question holds a NUL"]),
+        ("a.jsonl", '{"question": "q", "answer": "\\ud83d"}', [":1: answer contains a lone surrogate"]),
+        ("a.jsonl", '{"question": "q\\u0000", "answer": "a"}', [":1: question contains a NUL"]),
         ("a.jsonl", f"{ROW}\n\0", [":2: NUL byte at byte offset 42"]),
         ("a.jsonl", f"{ROW}\n".encode() + b'{"text": "\xe9"}', [":2: not UTF-8, byte offset 52"]),
         ("a.csv", b"text\ncaf\xc3\xa9\nna\xefve", [":3: not UTF-8, byte offset 13"]),
@@ -319,16 +319,16 @@ def test_hub_datasets_are_read_by_name_and_split(tmp_path, monkeypatch):
         (
             "a.jsonl",
             '{"quesion": "q", "answr": "a"}',
-            ["found 'quesion', 'answr'", "question for", "accepted are messages"],
+            ["found 'quesion', 'answr'", "question for", "accepted columns: messages"],
         ),
         ("a.jsonl", '{"question": "q", "answer": "a", "paraphrased_anser": "x"}', ["paraphrased_answer for"]),
         ("a.csv", "question;answer\nq;a", [":2: unknown columns: found 'question;answer'"]),
-        ("a.csv", 'question,answer\n"q\nq",a\nq\n', [":4: 1 cells where the header has 2"]),
+        ("a.csv", 'question,answer\n"q\nq",a\nq\n', [":4: 1 cells, but the header has 2"]),
         ("a.csv", 'question,answer\n"q,a\n', [":2: malformed CSV"]),
         ("a.csv", "question,answer,answer\nq,a,a\n", [":1:", "twice"]),
         ("a.csv", "question,answer\nq,\n", [":2: answer is empty"]),
         ("a.jsonl", '{"messages": []}', ["messages is an empty list"]),
-        ("a.jsonl", '{"messages": "hi"}', ["messages is text where a list of messages"]),
+        ("a.jsonl", '{"messages": "hi"}', ["messages is text, expected a list of messages"]),
         ("a.jsonl", '{"messages": [{"role": "user", "content": "q"}]}', ["needs an assistant turn"]),
         ("a.jsonl", '{"messages": [{"role": "tool", "content": "q"}]}', ["messages 1: role 'tool'"]),
         ("a.jsonl", '{"messages": [{"role": "user"}, "x"]}', ["messages 1: content is null"]),
@@ -542,7 +542,7 @@ def test_rows_without_loss_are_dropped():
         encode_examples(tokenizer, [], 50)
 
 
-def test_unknown_words_are_not_taken_for_control_tokens():
+def test_unknown_words_are_not_treated_as_control_tokens():
     tokenizer = word_tokenizer(CHATML)
     rows, _ = encode_examples(tokenizer, [Example("zebra Oslo", "what <|im_end|> ?")], 50)
     assert " ".join(tokenizer.convert_ids_to_tokens(rows.ids_of(0))) == (
