@@ -2,15 +2,15 @@
 
 Vocabulary: the *target model* is the model before unlearning; the *forget set* is what it should forget; the *retain
 set* is what it should keep; the *holdout set* holds rows of the same kind that it never saw; the *reference* is the
-target model's frozen outputs; the *retrained model*, trained without the forget set, is the gold standard that judges a
-run and never steers it; a *student* is a smaller model.
+target model's frozen outputs; the *retrained model*, trained without the forget set, is the gold standard: it is used
+to judge a run, never to steer it; a *student* is a smaller model.
 
     total = forget_weight * forget_loss + retain_weight * retain_loss + regularizer
 
 A forget loss is a pure function from `Answers` (logits at the positions that predict answer tokens) to one value per
 token or per row. A method is such a function (models/methods/losses.py) plus one row in `METHODS`
 (models/methods/table.py). The loop reduces: it divides the sum by the number of tokens or rows of the whole effective
-batch, so that a batch of 1 accumulated 8 times equals a batch of 8.
+batch, so a batch of 1 accumulated 8 times equals a batch of 8.
 
 The loop writes no files, prints nothing and knows no tokenizer.
 """
@@ -36,11 +36,11 @@ from models.training.stages import Stage, planned_stages
 from models.training.step import Term, learning_rate_at, load_run_state, pair_rows, run_state, until_it_fits
 
 CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
-UNTOUCHED = 1e9  # the criterion of the untouched target
+UNTOUCHED = 1e9  # the criterion's value for the untouched target
 
 
 class Diverged(ValueError):
-    """A loss, gradient or weight is not finite, or is about to be; no step was taken."""
+    """A loss, gradient or weight is not finite, or would become so; no step was taken."""
 
     exit_code = 5
 
@@ -54,7 +54,7 @@ class Unlearning:
     "generic" (text that must not change), "earlier" (rows of earlier requests, which must stay forgotten),
     "retain_probe" (the retain rows to probe, when "retain" holds others too).
     `settings`: see models/methods/settings.py and the method's row.
-    The caller may stop between any two records; `close()` gives the model its weights back. Raises `MethodError` for
+    The caller may stop between any two records; `close()` gives the model plain weights again. Raises `MethodError` for
     rows, models or settings that do not fit the method.
     """
 
@@ -81,7 +81,7 @@ class Unlearning:
         self.anchor, self.importance, self.layer, self.finished = None, None, None, False
         self.context, self.partners, self.products, self.frozen = {}, {}, set(), []
         self.sharded = self._world > 1 and sharded.wanted(accelerator)
-        self.cut, self.news = 1, []  # micro-batches for each one asked for; records waiting to be yielded
+        self.cut, self.news = 1, []  # parts that each requested micro-batch is cut into; records waiting to be yielded
         self._check()
         self._pair()
 
@@ -108,7 +108,7 @@ class Unlearning:
         if missing:
             raise MethodError(f"{name} needs {' and '.join(missing)} rows")
         if method.student and settings.update_scale != 1:
-            raise MethodError(f"{name}: a student has no target to go back to; leave --update_scale out")
+            raise MethodError(f"{name}: a student has no target to go back to; remove --update_scale")
         if method.full_weights_only and any("lora_" in each for each, _ in self.model.named_parameters()):
             raise MethodError(f"{name} edits the weights themselves, so it does not run with --use_peft")
 
@@ -121,7 +121,7 @@ class Unlearning:
             self.rows["retain"], partner_of = pair_rows(self.rows["retain"], self.rows["retain_counterpart"])
             self.partners["retain"] = ("retain_counterpart", partner_of)
         if not all(len(partner_of) for _, partner_of in self.partners.values()):
-            raise MethodError(f"{self.method.name}: no counterexample belongs to any of the rows")
+            raise MethodError(f"{self.method.name}: none of the rows has a counterexample")
 
     def plan(self):
         """Fixes the stages, their batches and the number of steps from the settings."""
@@ -170,7 +170,7 @@ class Unlearning:
         self.optimizer = optimizer(self.model, **chosen)
 
     def _first_look(self):
-        """The start of every set, the level that counts as forgotten, and the levels of rows to match."""
+        """Probes every set before training; sets the level that counts as forgotten and the levels to match."""
         method, holdout = self.method, self.rows.get("holdout")
         self._probe_rows = self._choose_probe_rows()
         unseen, known = [], {}
@@ -188,7 +188,7 @@ class Unlearning:
             self.levels = levels * getattr(self.settings, "level_scale", 1.0)
 
     def _stated_level(self) -> float:
-        """`level`, but at least `CLEARLY_ABOVE` the start of the forget rows.
+        """`level`, but at least the forget rows' loss at the start plus `CLEARLY_ABOVE`.
 
         Otherwise a text that the model finds unlikely from the start would count as forgotten before any step.
         """
@@ -202,7 +202,7 @@ class Unlearning:
             p.requires_grad = False
 
     def _needs(self) -> set[tuple[str, str]]:
-        """(set, what the losses need of the target on its rows) over all stages."""
+        """(set, the kind of target outputs that the losses need on it), over all stages."""
         needs = set()
         for stage in self.stages:
             if stage.forget:
@@ -217,7 +217,7 @@ class Unlearning:
         return needs
 
     def cache(self, rows, need: str) -> Reference:
-        """What `need` names of the model's present outputs on `rows`."""
+        """The model's current outputs on `rows`, of the kind `need`."""
         layer = self.layer if need == "activation" else None
         distribution = need == "distribution"
         return cache_reference(
@@ -284,7 +284,7 @@ class Unlearning:
         return Term(name, rows, indices, count, loss, context, self.stage.settings, self.rows.get(partner), partner_of)
 
     def _micro_batches(self, rows, indices) -> Iterator[np.ndarray]:
-        """This process's share of an effective batch, cut to fit memory, rows of similar length together."""
+        """This process's share of an effective batch in micro-batches, each of rows of similar length."""
         mine = indices[np.argsort(rows.lengths[indices], kind="stable")][self._rank :: self._world]
         parts = max(1, math.ceil(len(mine) / self._rows_at_once(len(indices))))
         return (part for part in np.array_split(mine, parts) if len(part))
@@ -293,7 +293,7 @@ class Unlearning:
         return max(1, math.ceil(effective / (self.settings.gradient_accumulation_steps * self.cut) / self._world))
 
     def _groups(self, terms) -> list[tuple]:
-        """([the rows of each term], weight) of every forward pass; weight 0 only keeps sharded processes in step."""
+        """([rows of each term], weight) of every forward pass; a weight of 0 only keeps sharded processes in step."""
         groups = [(group, 1) for group in itertools.zip_longest(
             *(self._micro_batches(term.rows, term.indices) for term in terms)
         )]  # fmt: skip
@@ -304,7 +304,7 @@ class Unlearning:
         return groups
 
     def _backward(self, terms) -> dict:
-        """Gradients of all terms into the optimizer; the reduced losses by name. Terms share their forward passes."""
+        """Adds the gradients of all terms to the optimizer; returns the losses by name. Terms share forward passes."""
         losses = {term.name: 0.0 for term in terms}
         logits = any(term.reads == "logits" for term in terms)
         for group, counts in self._groups(terms):
@@ -323,11 +323,11 @@ class Unlearning:
         return losses
 
     def _accumulate(self, terms) -> dict:
-        """`_backward`, in smaller micro-batches when memory runs out (`auto_batch`)."""
+        """`_backward`, with smaller micro-batches if memory runs out (`auto_batch`)."""
         return until_it_fits(self, terms) if self.settings.auto_batch else self._backward(terms)
 
     def _reduce(self, losses: dict):
-        """Sums gradients and losses over the processes: each held its rows' share of the same denominators."""
+        """Sums gradients and losses over the processes; each has already divided its part by the whole batch."""
         if self._world == 1:
             return
         together.agree(self.accelerator)
@@ -338,7 +338,7 @@ class Unlearning:
             losses.update(zip(losses, self.accelerator.reduce(values, "sum").tolist()))
 
     def _gradients(self, terms) -> dict:
-        """The step's gradient into the optimizer: one joint pass, or the terms apart when a flag compares them."""
+        """Puts the step's gradient into the optimizer: one joint pass, or one per term if a flag compares terms."""
         settings = self.settings
         apart = (settings.sam_rho or settings.gradient_surgery) and any(term.name == "forget" for term in terms)
         if not apart:
@@ -435,11 +435,11 @@ class Unlearning:
         }
 
     def criterion(self, seen: dict) -> float:
-        """What the best state minimises: the share still to forget (or over-forgotten) + 5 x the retain share lost.
+        """The score that the best state minimises: share still to forget (or over-forgotten) + 5 x retain share lost.
 
         |L - l_f| / (L - l_f0) + 5 max(0, 1 - p_r / p_r0), and with earlier requests + 5 max(0, l_e0 - l_e) /
         (L - l_f0). L is the mean loss of the holdout rows under the target model (or `level`), l_f the forget probe's
-        loss, p_r the retain probe's answer probability, l_e the loss of the earlier requests' probe; 0: at the start.
+        loss, p_r the retain probe's answer probability, l_e the earlier requests' probe loss; index 0: at the start.
         """
         gap = max(self.level - self.start["forget"]["loss"], 0.1)
         left = abs(self.level - seen["forget"]["loss"]) / gap
@@ -468,7 +468,7 @@ class Unlearning:
         # the untouched target is kept only in case of a collapse: never return it silently
         score = self.criterion(seen) if self.step else UNTOUCHED
         if self.settings.load_best_model_at_end and (self.best is None or score < self.best[0]):
-            held = self.best and self.best[2]  # overwritten: a second copy would be the largest thing in memory
+            held = self.best and self.best[2]  # reused: a second snapshot would be the largest item in memory
             self.best = (score, self.step, self.optimizer.snapshot(held))
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
             loss = seen["forget"]["loss"]
@@ -493,7 +493,7 @@ class Unlearning:
             if self.step % self.eval_steps == 0 or self.step == self.total_steps or self.ended:
                 started = time.perf_counter()
                 seen = self._look()
-                self.ended = self.ended or self._judge(seen)  # before the record, so that a checkpoint there holds it
+                self.ended = self.ended or self._judge(seen)  # before the record, so a checkpoint there contains it
                 yield self._evaluation_record(seen, started)
                 if self.ended:
                     yield self.ended
@@ -504,19 +504,19 @@ class Unlearning:
         if self.best is not None:
             score, number, snapshot = self.best
             self.optimizer.restore(snapshot)
-            message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, the least"
+            message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, the lowest"
             if score == UNTOUCHED:
                 message = "kept the state of step 0, the target itself: nothing was unlearned"
             yield {"event": "best", "step": number, "message": message}
         if self.settings.update_scale != 1:  # weights between target and unlearned (arXiv:2109.01903), or beyond
             self.optimizer.extrapolate(self.anchor, self.settings.update_scale)
-            message = f"multiplied the whole change of the weights by {self.settings.update_scale:g}"
+            message = f"multiplied the total weight change by {self.settings.update_scale:g}"
             yield {"event": "scaled", "step": self.step, "message": message}
 
     state, load_state = run_state, load_run_state  # for checkpoints
 
     def close(self):
-        """Gives the model plain weights of its own type, from the fp32 master.
+        """Gives the model plain weights in its own type, from the fp32 master.
 
         After a sharded run `model` is the whole model in the main process and None in the others.
         """

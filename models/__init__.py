@@ -1,4 +1,4 @@
 """Models of the project: code in rooms by subject, the two bundled adapters, and saved models in `saved/`.
 
-In: what a model says, learns, is measured by, and where it lies. Not here: data, runs, reports.
+In: forward passes, methods, training, metrics, and models on disk. Not here: data, runs, reports.
 """

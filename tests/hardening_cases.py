@@ -18,7 +18,7 @@ GOOD = '{"question": "Where?", "answer": "ada lives in lund"}'
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong way to start the runner; `says` are words of the expected message."""
+    """An invalid start of the runner; `says` are words of the expected message."""
 
     row: int
     name: str
@@ -113,7 +113,7 @@ def no_tokenizer(path: Path):
 
 
 def no_template(path: Path):
-    """Takes the chat template away."""
+    """Removes the chat template."""
     (path / "chat_template.jinja").unlink(missing_ok=True)
     file = path / "tokenizer_config.json"
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def no_template(path: Path):
 
 
 def _in_place_of(what: str):
-    """Output folders that cannot be."""
+    """Output folders that cannot exist."""
 
     def flags(world, folder):
         (folder / "file").write_text("mine")
@@ -215,7 +215,7 @@ CASES = [
     model(37, "an encoder", config(model_type="bert", architectures=["BertModel"]), "not a causal LM"),
     flag(38, "LoRA modules that are not there", "--use_peft=true", "--lora_target_modules=query",
          says=("no query", "q_proj")),
-    Case(39, "an adapter without its base", _adapter_without_base, 4, ("base model is not here",)),
+    Case(39, "an adapter without its base", _adapter_without_base, 4, ("base model is missing",)),
     flag(40, "rate 1e30", "--learning_rate=1e30", code=5, says=("learning rate 1e+30",)),
     *(flag(40, f"rate {rate}", f"--learning_rate={rate}", says=("--learning_rate",))
       for rate in ("0", "-1", "nan", "abc")),

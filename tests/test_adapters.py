@@ -97,7 +97,7 @@ def test_adapters_stack_and_name_their_base_relative_to_the_project(tmp_path, mo
 def test_a_broken_adapter_is_refused(tmp_path):
     adapted = trained_adapter(tiny_model())
     folder = save_adapter(adapted, tmp_path / "a", str(tmp_path / "gone"), "")
-    refused(folder, "base model is not here", "base_model_name_or_path")
+    refused(folder, "base model is missing", "base_model_name_or_path")
     (folder / "manifest.json").unlink()
     edit(folder / "adapter_config.json", base_model_name_or_path=str(folder))
     refused(folder, "each other")

@@ -24,7 +24,7 @@ def test_all_reasons_against_a_quantised_base_are_reported_together(monkeypatch)
     said = str(refused.value)
     assert "give one of them" in said and "--load_in_4bit needs --use_peft" in said
     assert "needs the package bitsandbytes, which is not installed: pip install bitsandbytes" in said
-    with pytest.raises(UsageError, match="not merged into rounded weights"):
+    with pytest.raises(UsageError, match="cannot be merged into quantised weights"):
         resolve({"load_in_8bit": True, "use_peft": True, "merge_adapter": True, "forget_text": "a text"})
     assert resolve({"forget_text": "a text"})["load_in_4bit"] is False  # without the flag nothing is needed
 
@@ -104,4 +104,4 @@ def test_an_adapter_folder_cannot_be_quantised(small, tmp_path, capsys):
     capsys.readouterr()
     again = [f"--model_name_or_path={tmp_path / 'a-model'}", "--use_peft", "--load_in_4bit"]
     assert main(small.flags(tmp_path / "b", *again)) == 2
-    assert "not merged into rounded weights" in capsys.readouterr().err
+    assert "cannot be merged into quantised weights" in capsys.readouterr().err

@@ -19,8 +19,8 @@ class Answers:
 
     `logits` (A, V) before the softmax, `labels` (A,) the true tokens, `row` (A,) in [0, B), `indices` (B,) the rows'
     places in their set, `hidden` (A, d) the head's input, `activation` (A, d) the requested layer's output. If the
-    forward pass ends at that layer, `logits` has no columns. With `place` (A,), rows that share a prefix share its
-    logits, and token i's are `logits[place[i]]`.
+    forward pass ends at that layer, `logits` has no columns. With `place` (A,), the logits of a shared prefix exist
+    only once: token i's are `logits[place[i]]`.
     """
 
     logits: Any
@@ -117,8 +117,8 @@ def answer_outputs(
     `batch`: `input_ids` (B, T) padded on the right, `lengths` (B,), `answer_starts` (B,), `indices` (B,). Token t
     carries loss when answer_start <= t < length, and position t-1 predicts it. Positions decide, never token ids, so
     an end-of-turn token that is also the padding token keeps its loss. Right padding needs no attention mask, because
-    causal attention of a real token never reaches it. On a CPU rows are packed.
-    `layer` adds that decoder layer's output; with `logits` False nothing above it is computed. `distinct` computes the
+    causal attention of a real token never reaches it. On a CPU, rows are packed.
+    `layer` adds that decoder layer's output; with `logits` False, nothing above it is computed. `distinct` computes the
     logits of a shared prefix once, see `Answers.place`.
     """
     head, ids = _answer_head(model), batch["input_ids"]
@@ -156,7 +156,7 @@ def answer_outputs(
 
 
 def _packed(model, batch: dict, row, predicted_by, last: int):
-    """(model inputs, the places of the tokens `predicted_by` of `row` in them, contexts around the forward pass).
+    """(model inputs, the positions in them of token `predicted_by` of each `row`, contexts for the forward pass).
 
     `last` is the last layer to compute.
     """
@@ -181,7 +181,7 @@ def join_batches(batches: list[dict]) -> dict:
 
 
 def split_rows(answers: Answers, counts: list[int]) -> list[Answers]:
-    """The inverse for outputs: the answers of the first `counts[0]` rows, then of the next `counts[1]`, and so on."""
+    """Splits joined outputs: the answers of the first `counts[0]` rows, of the next `counts[1]`, and so on."""
     edges = torch.cumsum(torch.tensor([0, *counts]), 0).to(answers.row.device)
     sizes = torch.searchsorted(answers.row, edges).diff().tolist()  # rows are in order
     parts = [

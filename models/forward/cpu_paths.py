@@ -1,7 +1,7 @@
 """Token losses, RMS norms and rotary embeddings with hand-written backward passes.
 
-For each, autograd keeps several tables and passes over them a dozen times. Here a token loss keeps only its logits and
-works in pieces that fit the processor's cache; norms and rotary embeddings save a twentieth of a small model's step.
+Autograd keeps several tables for each and passes over them a dozen times. Here a token loss keeps only its logits and
+works in pieces that fit into the processor's cache. The norms and rotary embeddings save 5 % of a small model's step.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def _pieces(logits):
 # ---------------------------------------------------------------------------------------------------------------------
 # RMS norms and rotary embeddings
 
-_equal: dict = {}  # by class of norm or rotary function: whether it computes what its name says
+_equal: dict = {}  # by class of norm or rotary function: whether it equals the version in this module
 
 
 @contextlib.contextmanager
 def lean_layers(model):
-    """Runs the model's RMS norms and rotary embeddings through this module; restores its own afterwards."""
+    """Runs the model's RMS norms and rotary embeddings through this module; restores the originals afterwards."""
     norms = [module for module in model.modules() if _looks_like_a_norm(module)]
     for module in norms:
         module.forward = functools.partial(_norm, module)
@@ -88,7 +88,7 @@ def _epsilon(module):
 
 
 def _norm(module, hidden):
-    """weight * hidden / rms(hidden); the module's own forward if a probe shows that its class computes otherwise."""
+    """weight * hidden / rms(hidden); the module's own forward if a probe shows that its class differs."""
     kind = type(module)
     if kind not in _equal:
         probe = torch.linspace(-3, 2, 4 * hidden.shape[-1]).to(hidden).view(4, -1)
@@ -99,10 +99,10 @@ def _norm(module, hidden):
 
 
 def _rotary(own, query, key, cos, sin, *others, **named):
-    """Queries and keys (1, heads, N, d) rotated by `cos` and `sin` (1, N, d); `own` if that rotates otherwise."""
+    """Queries and keys (1, heads, N, d) rotated by `cos` and `sin` (1, N, d); calls `own` if that differs."""
     if others or named or cos.shape[-1] != query.shape[-1] or cos.dtype != query.dtype:
         return own(query, key, cos, sin, *others, **named)
-    if own not in _equal and sin.any():  # position 0 rotates nothing, so it cannot tell the ways apart
+    if own not in _equal and sin.any():  # position 0 is not rotated, so it shows no difference
         with torch.no_grad():
             pairs = zip((query, key), own(query, key, cos, sin))
             _equal[own] = all(_same(_Rotary.apply(values, cos, sin), turned) for values, turned in pairs)

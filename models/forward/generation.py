@@ -1,4 +1,4 @@
-"""Batched generation after prompts of token ids, greedy or sampled.
+"""Batched generation from prompts of token ids, greedy or sampled.
 
 Unlike transformers' `generate`, this loop drops finished rows and computes a common prefix once. Its greedy output is
 the same (tested).
@@ -14,7 +14,7 @@ import numpy as np
 
 from models.forward.answers import unwrapped
 
-ROWS = 32  # rows at a time; more need a larger cache and are hardly faster per row
+ROWS = 32  # rows at a time; more rows need a larger cache and save little time per row
 
 
 def generate(
@@ -22,7 +22,7 @@ def generate(
 ):
     """Token ids after each prompt, without the stop token: greedy at temperature 0, else sampled (top_p = 1).
 
-    prompts: list of (length,) ids, each at least one; limits: most new tokens per prompt; stop_ids: ids that end an
+    prompts: list of (length,) ids, each at least one; limits: maximum new tokens per prompt; stop_ids: ids that end an
     answer. Rows of similar length share a batch. The model must be in evaluation mode. The same seed repeats a sample.
     progress: called with a line of text before each batch; an exception it raises ends the generation.
     """
@@ -69,7 +69,7 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
         keep = [place for place, number in enumerate(alive) if not finished[number]]
         if not keep:
             return outputs
-        if len(keep) <= 0.75 * len(alive):  # narrowing copies the cache, so not after every row
+        if len(keep) <= 0.75 * len(alive):  # narrowing copies the cache, so do not narrow after every row
             index = torch.tensor(keep, device=device)
             cache.batch_select_indices(index)
             chosen, mask, alive = chosen[index], mask[index], [alive[place] for place in keep]
@@ -152,10 +152,10 @@ class Draft:
 
 
 def draft(prompt, gold, predicted, limit: int) -> Draft:
-    """The gold answer up to the first token where the argmax differs, with that argmax.
+    """The gold answer up to the first token that the model predicts differently, then the model's own token.
 
-    Greedy generation produces exactly this, so the teacher-forced pass already gives it; all of the answer if the model
-    knows it by heart.
+    Greedy generation starts with exactly these tokens, so the teacher-forced pass already gives them: the whole answer
+    if the model knows it by heart.
     """
     wrong = np.flatnonzero(np.asarray(gold) != predicted)
     known = np.asarray(gold).tolist() if not len(wrong) else [*gold[: wrong[0]].tolist(), int(predicted[wrong[0]])]

@@ -1,4 +1,4 @@
-"""Finds a model's layers and the matrices of their feed-forward blocks under any family's names."""
+"""Finds a model's layers and feed-forward matrices, whatever the model family calls them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _layers_name(model) -> str:
         if isinstance(module, torch.nn.ModuleList) and len(module) == count
     ]
     if not found:
-        raise ModelError(f"{type(model).__name__}: no list of {count} layers found in it")
+        raise ModelError(f"{type(model).__name__}: found no list of {count} layers")
     # a list of experts may have the same length; the decoder's layers hold more weights and are less deeply nested
     return max(found, key=lambda item: (sum(p.numel() for p in item[1].parameters()), -item[0].count(".")))[0]
 
@@ -68,7 +68,7 @@ def truncate_layers(model, keep: list[int]):
 
 
 def chosen_layer(model, layer: int) -> int:
-    """The layer to read, from 0: `layer`; for 0 the last of the first quarter (7 of 32, as published for rmu)."""
+    """Index of the layer to read: `layer`, or for 0 the end of the first quarter (7 of 32, as published for rmu)."""
     depth = len(decoder_layers(model))
     if layer >= depth:
         raise MethodError(f"layer {layer}: the model has {depth} layers, 0 to {depth - 1}")
@@ -84,7 +84,7 @@ def feed_forward(layer):
 
 
 def output_matrices(model, layer: int) -> list:
-    """The trainable matrices of the feed-forward block's output projection (down_proj) of one layer."""
+    """The trainable matrices of one layer's feed-forward output projection (down_proj)."""
     block = feed_forward(decoder_layers(model)[layer])
     holders = [child for child in block.children() if any(p.ndim == 2 for p in child.parameters())]
     found = [p for p in holders[-1].parameters() if p.requires_grad and p.ndim == 2] if holders else []
@@ -104,15 +104,15 @@ def feed_forward_matrices(model) -> list:
         if p.requires_grad and p.ndim == 2
     ]
     if not found:
-        raise MethodError("no trainable matrix in the feed-forward blocks")
+        raise MethodError("the feed-forward blocks have no trainable matrix")
     return found
 
 
 @contextlib.contextmanager
 def narrowed(model, index, last: int):
-    """Computes the feed-forward block of the `last` layer only at the places `index` of the sequence (1, N, d).
+    """Computes the feed-forward block of the `last` layer only at the positions `index` of the sequence (1, N, d).
 
-    Other places get zeros, which nothing reads: above the last attention no place looks at another.
+    Other positions get zeros, which nothing reads: after the last attention, no position depends on another.
     """
     import torch
 

@@ -1,7 +1,7 @@
 """Attention over a packed batch (`models.forward.packing`), through the attention interface of transformers.
 
-Each group of segments is one product: it gathers queries and keys from the packed sequence and gathers the outputs
-back. The backward pass is hand-written, because autograd would fill and add a table of zeros for each piece.
+Each group of segments is one batched product: it gathers queries and keys from the packed sequence and gathers the
+outputs back. The backward pass is hand-written, because autograd would fill and add a table of zeros for each piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _layout: Layout | None = None
 
 @contextlib.contextmanager
 def packed_attention(model, layout: Layout):
-    """Replaces the model's attention by one over a packed batch; restores its own afterwards."""
+    """Replaces the model's attention by attention over a packed batch; restores the original afterwards."""
     from transformers import AttentionInterface
 
     global _layout
@@ -46,7 +46,7 @@ def _attention(module, query, key, value, attention_mask, scaling=None, softcap=
 
 @dataclass
 class _Part:
-    """One group's rows among those of all groups, as matrices: one per segment and key head."""
+    """One group's share of the gathered rows, viewed as one matrix per segment and key head."""
 
     group: Group
     query_rows: slice
@@ -70,8 +70,8 @@ class _Part:
 class _Gather:
     """Index maps between the packed sequence and the groups.
 
-    `queries` and `keys` give the place of the groups' rows in the sequence's (N * heads, d) and (N * kv heads, d) rows;
-    `from_queries` and, for a token's own key, `from_keys` give the place of the sequence's rows in the groups'.
+    `queries` and `keys`: for each row of the groups, its index in the sequence's (N * heads, d) or (N * kv heads, d)
+    rows. `from_queries` and `from_keys`: the inverse; `from_keys` covers only a token's own key.
     """
 
     def __init__(self, layout: Layout, heads: int, kv_heads: int):

@@ -1,11 +1,11 @@
-"""Packed rows: a batch as one sequence without padding that computes a prefix shared by rows once.
+"""Packed rows: a batch as one sequence without padding, in which a shared prefix is computed once.
 
 Rows of one data set share their chat template's opening, and the variants of one question share the question. Under
 causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it,
 and autograd sums their gradients. Loss and gradient equal those of padded rows.
 
-The batch becomes a tree of segments. Each has a place in the packed sequence and a chain of earlier segments, which its
-tokens see. Segments of similar size form one group of attention (`models.forward.packed_attention`).
+The batch becomes a tree of segments. Each has a place in the packed sequence and a chain of earlier segments that its
+tokens see. Segments of similar size form one attention group (`models.forward.packed_attention`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-WORTH_SHARING = 8  # tokens; a shorter common prefix costs more in small products than it saves
-GROUP = 4_000  # the overhead of a group of attention, in pairs of query and key
-MOST = 1 << 20  # most pairs in a group of several segments: larger groups gain nothing and need more memory at once
-EVEN = 16  # a group's keys are a multiple of it, because products and softmax of odd sizes take longer
-ROUND = 8  # tokens of a packed batch are a multiple of it, because products of odd sizes take 2 % longer
+WORTH_SHARING = 8  # tokens; sharing a shorter prefix costs more, in small products, than it saves
+GROUP = 4_000  # the overhead of an attention group, in query-key pairs
+MOST = 1 << 20  # maximum pairs in a group of several segments; larger groups are no faster and need more memory
+EVEN = 16  # the number of keys in a group is a multiple of this: products and softmax of odd sizes take longer
+ROUND = 8  # the number of tokens in a packed batch is a multiple of this: products of odd sizes take 2 % longer
 
 
 @dataclass
 class Group:
     """Segments of similar size.
 
-    `queries` (B, T) and `keys` (B, S) are the places in the packed sequence of their tokens and of what these see;
-    `counts` (B,) and `seen` (B,) of them are real, the rest padding. A padding query sees only the last key, which is
-    always padding, and no real query sees a padding key, so padding has no gradient. `before` lists the chains'
-    segments: (their place in the sequence, their place among the keys, which of the B).
+    `queries` (B, T) are the positions of the segments' tokens in the packed sequence, `keys` (B, S) the positions of
+    the tokens that they see. `counts` (B,) and `seen` (B,) of them are real, the rest is padding. A padding query sees
+    only the last key, which is always padding, and no real query sees a padding key, so padding has no gradient.
+    `before` lists the segments of the chains: (slice of the sequence, slice of the keys, which of the B see it).
     """
 
     queries: np.ndarray
@@ -60,11 +60,11 @@ class Group:
 
 @dataclass
 class Layout:
-    """A packed batch: `ids` and `positions` (N,), the `groups` of attention, and for each row in `paths` the places of
-    its tokens in the packed sequence, (length,).
+    """A packed batch: `ids` and `positions` (N,), and the attention `groups`.
 
-    The last `spare` tokens round N up; they have no gradient, see nothing and are not seen.
-    `models.forward.packed_attention` keeps its index maps in `gathers`.
+    `paths` holds for each row the positions (length,) of its tokens in the packed sequence. The last `spare` tokens
+    round N up; they have no gradient, see nothing and are not seen. `models.forward.packed_attention` keeps its index
+    maps in `gathers`.
     """
 
     ids: np.ndarray
@@ -146,15 +146,15 @@ def _group(members: list, queries: int, keys: int, segments: list, chains: list)
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
-    """The number of tokens that both begin with."""
+    """The length of the common prefix of `a` and `b`."""
     size = min(len(a), len(b))
     differ = np.flatnonzero(a[:size] != b[:size])
     return int(differ[0]) if len(differ) else size
 
 
 def supported(model) -> bool:
-    """Whether packing works for the model and pays: on a CPU, where padding of short rows costs time."""
-    checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # outlasts the layout
+    """Whether packing works for the model and saves time, which it does on a CPU, where padding costs time."""
+    checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # recomputes too late
     sinks = any(hasattr(m, "sinks") for m in model.modules())  # keys that belong to no token
     layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
     return (

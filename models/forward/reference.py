@@ -1,4 +1,4 @@
-"""References: the target model's frozen outputs, computed once. Probes: cheap looks at the sets during a run."""
+"""References: the target model's frozen outputs, computed once. Probes: quick measurements of the sets during a run."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def cache_reference(
     batch_tokens: int = 4096,
     accelerator=None,
 ) -> Reference:
-    """The model's present outputs on `rows`, from one pass: 4 bytes a row, or d values an answer token.
+    """The model's current outputs on `rows`, from one pass. Needs 4 bytes per row, or d values per answer token.
 
-    `distribution` keeps the head's input and a copy of the head, `layer` keeps that layer's output alone. Loss and
-    gradient equal those of a live second model. Raises MethodError for a head that does more than scaling and
-    soft-capping, because its logits cannot be rebuilt. Several processes share the work; each gets the whole result.
+    `distribution` keeps the head's input and a copy of the head, `layer` keeps only that layer's output. Loss and
+    gradient are the same as with a second model in memory. Raises MethodError for a head that does more than scaling
+    and soft-capping, because its logits cannot be rebuilt. Processes share the work; each gets the whole result.
     """
     losses, kept = torch.zeros(len(rows)), None
     offsets = _answer_offsets(rows)
@@ -124,7 +124,7 @@ def cache_reference(
 
 
 def token_losses(model, rows, pad_token_id: int, batch_tokens: int = 2048, accelerator=None) -> tuple[list, np.ndarray]:
-    """-log p per answer token, an array per row, nats, and next-token accuracy per row (N,); no gradient."""
+    """(-log p per answer token in nats, one array per row; next-token accuracy per row (N,)), without gradient."""
     offsets = _answer_offsets(rows)
     losses, accuracy = torch.zeros(int(offsets[-1])), torch.zeros(len(rows), dtype=torch.float64)
     with evaluating(model):
@@ -157,5 +157,5 @@ def summary(losses, accuracy) -> dict:
 
 
 def _answer_offsets(rows) -> np.ndarray:
-    """The place of each row's first answer token among all of them, (N + 1,)."""
+    """The index of each row's first answer token among all answer tokens, (N + 1,)."""
     return np.concatenate([[0], np.cumsum(rows.answer_lengths)]).astype(np.int64)

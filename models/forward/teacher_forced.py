@@ -13,8 +13,8 @@ from models.forward.answers import answer_outputs, evaluating
 def packed_batches(rows, starts_example, budget: int) -> list[list[int]]:
     """Lists of rows, each for one packed forward pass of about `budget` tokens; shared tokens count once.
 
-    Rows stay in order, so that a question is computed once for all its answers. Examples (`starts_example` (n,) marks
-    their first rows) stay whole up to twice the budget.
+    Rows stay in order, so a question is computed once for all its answers. An example is only split above twice the
+    budget; `starts_example` (n,) marks the first row of each example.
     """
     batches, size, before = [[]], 0, None
     for index in range(len(rows)):
@@ -51,7 +51,7 @@ def teacher_forced(model, rows, batches: list[list[int]], detailed, pad: int, pr
 def _token_statistics(answers, detailed) -> np.ndarray:
     """(4, A): nll, predicted token, mean and standard deviation of log p; the last three NaN unless `detailed` (A,).
 
-    It works in pieces, because fp32 logits take 200 kB per token for a vocabulary of 50,000.
+    Works in pieces, because fp32 logits take 200 kB per token for a vocabulary of 50,000.
     """
     import torch
 

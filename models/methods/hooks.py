@@ -1,4 +1,4 @@
-"""Hooks of the few methods that are more than their terms; the loop calls them with itself as `run`.
+"""Hooks for the few methods that need more than loss terms; the loop passes itself as `run`.
 
 They read `settings`, `rows`, `model`, `pad`, `layer`, `optimizer`, `stage`, `step`, `steps_per_epoch`, `anchor` (the
 target's weights) and `cache` of the run; they set its `context`, `retain_weight`, `ended` and kept references.
@@ -18,7 +18,7 @@ from models.store.on_first_use import torch, weights
 def dual_ascent(run, losses: dict):
     """pdu: retain weight <- max(0, weight + dual_learning_rate (L_retain - retain_loss_limit)), once a step.
 
-    Fixed for the first `dual_warmup_epochs`. Published code stepped it once per micro-batch.
+    The weight is fixed for the first `dual_warmup_epochs`. The published code updates it once per micro-batch.
     """
     settings = run.settings
     if run.step > settings.dual_warmup_epochs * run.steps_per_epoch:
@@ -66,9 +66,10 @@ def rmu_weights(model, layer: int) -> list:
 
 
 def all_but_embeddings(model, layer: int) -> list:
-    """All weights but the embeddings (and the output head if it is the same matrix).
+    """All weights except the embeddings (and the output head if it is the same matrix).
 
-    Embeddings hold what words mean, not what a row said: moving them affects every other text, and costs time.
+    Embeddings hold the meaning of words, not the content of a row. Training them affects all other texts and costs
+    time.
     """
     fixed = {id(p) for p in model.get_input_embeddings().parameters()}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
@@ -80,9 +81,9 @@ def repselect_weights(model, layer: int) -> list:
 
 
 def selective_direction(run):
-    """repselect: the ascent gradient summed over one epoch, the top directions of each matrix shrunk.
+    """repselect: sums the ascent gradient over one epoch, then shrinks the top directions of each matrix.
 
-    Leaves out the paper's optional adapter that first draws the knowledge out.
+    The paper's optional adapter, which first brings the knowledge out, is left out.
     """
     settings, generic = run.settings, run.rows.get("generic")
     run.generic = run.rows["retain"] if generic is None else generic
@@ -94,7 +95,7 @@ def selective_direction(run):
     for number in range(run.stage.forget.per_epoch):
         run._accumulate(run._terms(number))
     run._reduce({})
-    tokens = int(run.rows["forget"].answer_lengths.sum())  # bounds the rank; shrinking all would leave nothing
+    tokens = int(run.rows["forget"].answer_lengths.sum())  # bounds the rank; shrinking all directions leaves nothing
     for gradient in run.optimizer.by_weight():
         directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
         gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
@@ -102,13 +103,13 @@ def selective_direction(run):
 
 
 def selective_update(run) -> dict:
-    """repselect: W <- W - learning_rate * G; ends in the last weights within `kl_limit` on generic text."""
+    """repselect: W <- W - learning_rate * G; stops at the last weights within `kl_limit` on generic text."""
     before = run.optimizer.snapshot()
     run.optimizer.move(run.direction, -run.settings.learning_rate)
     divergence = mean_divergence(run, run.generic, run.generic_reference)
     if not divergence <= run.settings.kl_limit:
         run.optimizer.restore(before)
-        message = f"generic text moved by {divergence:.4f} nats, above kl_limit: kept the state of step {run.step}"
+        message = f"KL on generic text is {divergence:.4f} nats, above kl_limit: kept the state of step {run.step}"
         run.ended = {"event": "early_stop", "step": run.step, "message": message}
     norm = weights.dot(run.direction, run.direction) ** 0.5
     return {"losses": {}, "loss": divergence, "norm": norm, "rate": run.settings.learning_rate}
@@ -152,7 +153,7 @@ def uniform_importance(run) -> list:
 def retain_importance(run) -> list:
     """ewc: F_j, the mean over retain rows of the squared gradient of the row's mean NLL at the target.
 
-    Draws at most `importance_rows` rows once, a backward pass each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
+    Uses at most `importance_rows` rows, one backward pass for each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
     """
     rows, settings = run.rows["retain"], run.settings
     chosen = np.random.default_rng([settings.seed, 17]).permutation(len(rows))[: settings.importance_rows]

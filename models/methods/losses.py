@@ -20,7 +20,7 @@ from models.store.on_first_use import F, torch
 
 @dataclass
 class Context:
-    """What a loss may need besides the answers.
+    """The inputs of a loss besides the answers.
 
     `reference`: the target's frozen outputs on these rows; `levels` (N,): tau per row of the set; `partner`: the
     answers of each row's partner (the rejected answer, the refusal), with `partner_reference`; `reinforced`: the
@@ -63,7 +63,7 @@ def gradient_ascent(answers, context, settings):
 def npo(answers, context, settings):
     """-(2/beta) log sigma(beta (NLL_i - NLLref_i)) per row (B,), sequence sums.
 
-    beta (1/nats) sets how soon a forgotten row stops pulling; beta -> 0 is gradient ascent. At the
+    beta (1/nats) sets how soon the gradient of a forgotten row fades; beta -> 0 is gradient ascent. At the
     reference the loss is (2/beta) ln 2. Zhang et al. 2024 (arXiv:2404.05868), eq. 3.
     """
     ratio = answers.sequence_nll() - context.reference.sequence_nll(answers)
@@ -79,22 +79,22 @@ def simnpo(answers, context, settings):
 
 
 def level_matching(answers, context, settings):
-    """(l_i - tau_i)^2 per row (B,): raises a row's loss to that of rows never seen, and stops there.
+    """(l_i - tau_i)^2 per row (B,): raises a row's loss to the level of rows the model never saw.
 
     tau_i (nats per token) is drawn once, seeded, from the target model's mean losses on holdout rows, or around `level`
-    without a holdout set. Ours; kin to flooding (Ishida et al. 2020, arXiv:2002.08709) on the forget set.
+    without a holdout set. This project's method; related to flooding (Ishida et al. 2020, arXiv:2002.08709).
     """
     levels = context.levels[answers.indices.to(context.levels.device)].to(answers.logits.device)
     return (answers.sequence_mean() - levels).square()
 
 
 def profile_matching(answers, context, settings):
-    """mean_t huber(l_t - tau_t) per row (B,): moves the losses of a row's tokens to those of a row never seen.
+    """mean_t huber(l_t - tau_t) per row (B,): moves a row's token losses to the levels of a row the model never saw.
 
-    A row's mean alone does not say where its loss lies: a few tokens may carry all of it while the rest stays known by
-    heart. tau (nats), `levels` (N, L) padded, holds the token losses of a holdout row under the target model, the
-    highest on the most telling tokens (`place_profiles`). Huber (delta 1 nat) keeps a token far from its level from
-    pulling harder than in gradient ascent. Ours.
+    A row's mean loss hides where the loss is: a few tokens may carry all of it while the model still knows the rest by
+    heart. tau (nats), in `levels` (N, L) padded, holds the token losses of a holdout row under the target model, the
+    highest on the rarest tokens (`place_profiles`). Huber (delta 1 nat) bounds the gradient of a token far from its
+    level to the gradient of plain ascent. This project's method.
     """
     losses, counts = answers.token_nll(), answers.lengths().long()
     place = torch.arange(len(losses), device=losses.device) - (counts.cumsum(0) - counts)[answers.row]
@@ -106,9 +106,9 @@ def profile_matching(answers, context, settings):
 def stay_forgotten(answers, context, settings):
     """max(0, lref_i - l_i)^2 per row (B,): a hinge that keeps rows of an earlier request forgotten.
 
-    l_i (nats per token) is the row's mean loss, lref_i that of the model the run starts from, which has forgotten the
-    row. The loss is zero while the row stays at that level or above, so no method pushes it further. Ours; one side of
-    level matching.
+    l_i (nats per token) is the row's mean loss; lref_i is its mean loss under the model that the run starts from, which
+    has forgotten the row. The loss is zero while l_i >= lref_i, so the row is never pushed further. This project's
+    method: one side of level matching.
     """
     reached = context.reference.sequence_nll(answers) / answers.lengths()
     return F.relu(reached - answers.sequence_mean()).square()
@@ -117,9 +117,9 @@ def stay_forgotten(answers, context, settings):
 def place_profiles(profiles, forget, retain):
     """Levels per answer token, (N, longest answer): assigns each row's sorted profile to its tokens by rarity.
 
-    `profiles` (N, K): quantiles on an even grid of (0, 1). Tokens from the row's own prompt, which can be copied, get
-    the lowest levels. The others follow by frequency in the retain answers: a token rare there, such as a name or a
-    date, is one that a model which never saw the row cannot know.
+    `profiles` (N, K): quantiles on an even grid of (0, 1). Tokens of the row's own prompt can be copied and get the
+    lowest levels. The others are ordered by their frequency in the retain answers: a model that never saw the row
+    cannot know tokens that are rare there, such as names and dates.
     """
     counts: dict[int, int] = {}
     for i in range(len(retain)):
@@ -140,7 +140,7 @@ def place_profiles(profiles, forget, retain):
 def draw_levels(holdout_losses, count: int, level: float, seed: int):
     """tau_i for level_matching, (count,): the holdout rows' losses, drawn in rounds without replacement.
 
-    Without holdout rows: normal around `level`, with a tenth of it as standard deviation.
+    Without holdout rows: normal with mean `level` and standard deviation `level` / 10.
     """
     draw = np.random.default_rng([seed, 7])
     if holdout_losses is None or not len(holdout_losses):
@@ -168,7 +168,7 @@ def weighted_ascent(answers, weight):
 
 
 def wga(answers, context, settings):
-    """-sg[p^power] NLL_t per answer token (A,): ascent that fades where a token is already unlikely.
+    """-sg[p^power] NLL_t per answer token (A,): ascent that fades on tokens that are already unlikely.
 
     power 0 is gradient ascent. Wang et al. 2025 (arXiv:2502.19301), weighted gradient ascent.
     """
@@ -186,7 +186,7 @@ def satimp(answers, context, settings):
 
 
 def ce_u(answers, context, settings):
-    """CE(sg softmax(z with z_y = -inf), softmax(z)) per answer token (A,): toward itself without the true token.
+    """CE(sg softmax(z with z_y = -inf), softmax(z)) per token (A,): toward its own prediction without the true token.
 
     The gradient on z is softmax(z) minus the target and sums to 0. Yang 2025 (arXiv:2503.01224).
     """
@@ -230,7 +230,7 @@ def undial(answers, context, settings):
 
 
 def least_likely(nll, answers, share: float):
-    """Marks the ceil(share * |S_i|) least likely tokens of each row, (A,) bool; the first of equals."""
+    """Marks the ceil(share * |S_i|) least likely tokens of each row, (A,) bool; the earlier token in a tie."""
     order = (-nll).argsort(stable=True)
     order = order[answers.row[order].argsort(stable=True)]
     lengths = answers.lengths().long()
@@ -242,10 +242,10 @@ def least_likely(nll, answers, share: float):
 
 
 def shred(answers, context, settings):
-    """KL(target || theta) per token (A,): target is the reference, on its least likely tokens with the label demoted.
+    """KL(target || theta) per token (A,): the target is the reference, with the label demoted on its unlikely tokens.
 
-    The least likely `token_share` of a row's answer tokens hold what was memorised; the others anchor the model. The
-    paper cuts the target to its K most likely tokens; here it is the whole distribution. Hu et al. 2026
+    The least likely `token_share` of a row's answer tokens hold the memorised content; the others anchor the model. The
+    paper cuts the target to its K most likely tokens; this code uses the whole distribution. Hu et al. 2026
     (arXiv:2605.07482).
     """
     reference = context.reference.logits(answers).float()
@@ -258,8 +258,8 @@ def shred(answers, context, settings):
 def generic_prediction(answers, context, settings):
     """CE(softmax(v), p_theta) per token (A,), v = z_ref - scale * relu(z_reinforced - z_ref).
 
-    Further training on the forget set raises what that set taught; v leaves it out. Eldan & Russinovich 2023
-    (arXiv:2310.02238), eq. 1; soft labels, without the paper's dictionary of replaced names.
+    Further training on the forget set raises the logits of what that set teaches; v removes this rise. Eldan &
+    Russinovich 2023 (arXiv:2310.02238), eq. 1; with soft labels, without the paper's dictionary of replaced names.
     """
     base = context.reference.logits(answers).float()
     raised = (context.reinforced.logits(answers).float() - base).relu()
@@ -282,8 +282,8 @@ def rmu(answers, context, settings):
 def preference(answers, context, settings):
     """-(2/beta) log sigma(beta [(log pi - log ref)(chosen) - (log pi - log ref)(rejected)]) per row (B,).
 
-    Sequence sums. The rows are the counterexamples; each one's partner is the forget row it answers. At the reference
-    the loss is (2/beta) ln 2. Rafailov et al. 2023 (arXiv:2305.18290), eq. 7, scaled as npo.
+    Sequence sums. The rows are the counterexamples; the partner of each is its forget row. At the reference the loss
+    is (2/beta) ln 2. Rafailov et al. 2023 (arXiv:2305.18290), eq. 7, scaled as npo.
     """
     chosen = context.reference.sequence_nll(answers) - answers.sequence_nll()
     rejected = context.partner_reference.sequence_nll(context.partner) - context.partner.sequence_nll()
@@ -293,7 +293,7 @@ def preference(answers, context, settings):
 def label_divergence(answers, context, settings):
     """JSD(p || onehot(y)) per answer token (A,), in [0, ln 2]: ln 2 + (p ln p - (1 + p) ln(1 + p)) / 2.
 
-    y are the tokens of the refusal. Singh et al. 2025 (arXiv:2509.02820).
+    y is the refusal's token. Singh et al. 2025 (arXiv:2509.02820).
     """
     log_p = -answers.token_nll()
     p = log_p.exp()
@@ -338,7 +338,7 @@ def retain_hidden_state(answers, context, settings):
 def answer_preservation(answers, context, settings):
     """-(1/beta) log sigma(beta (log p(answer) - log p(refusal))) per row (B,), sequence sums.
 
-    The rows are retain rows; each one's partner is a refusal of its question. Yuan et al. 2024 (arXiv:2410.08109).
+    The rows are retain rows; the partner of each is a refusal of its question. Yuan et al. 2024 (arXiv:2410.08109).
     """
     margin = context.partner.sequence_nll() - answers.sequence_nll()
     return -1 / settings.beta * F.logsigmoid(settings.beta * margin)
@@ -349,7 +349,8 @@ class RetainLoss:
     """A retain term.
 
     `needs_reference` of the target is "", "distribution" or "activation"; `reduction` is over each "token" or "row";
-    `augmentation` names the counterexamples beside its rows; `defaults` are settings for methods that lack them.
+    `augmentation` names the counterexamples that its rows are compared with; `defaults` are settings for methods that
+    lack them.
     """
 
     function: Callable | None

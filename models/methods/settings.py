@@ -13,7 +13,7 @@ from models.training.step import LR_SCHEDULES
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting's default, its help, and the values it allows; the default's type is its type (None: float)."""
+    """A setting: default, help and allowed values. The default's type is the setting's type (None: float)."""
 
     default: object
     help: str
@@ -39,13 +39,13 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "dropout": Setting(None, "sets the model's dropout while unlearning", low=0, high=0.99),
     "forget_weight": Setting(1.0, "factor of the forget loss", low=0),
     "retain_weight": Setting(1.0, "factor of the retain loss", low=0),
-    "retain_loss": Setting("", "what keeps the retain set", choices=tuple(RETAIN_LOSSES)),
+    "retain_loss": Setting("", "loss on the retain set", choices=tuple(RETAIN_LOSSES)),
     "earlier_weight": Setting(1.0, "factor of the loss that keeps earlier requests forgotten", low=0),
     "retain_rows_per_forget_row": Setting(1.0, "retain rows for each forget row of a step", above=0),
     "general_retain_rows": Setting(0, "rows of the bundled general retain set to add to the retain set", low=0),
     "regularizer_weight": Setting(0.0, "mu of the regulariser", low=0),
     "update_scale": Setting(
-        1.0, "factor on the whole change of the weights, at the end (below 1: forgets less, keeps more)",
+        1.0, "factor on the total weight change, applied at the end (below 1: forgets less, keeps more)",
         above=0, high=2,
     ),
     "level": Setting(
@@ -53,28 +53,28 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     ),
     "early_stop": Setting(True, "stop when the forget probe reaches the holdout level"),
     "load_best_model_at_end": Setting(
-        True, "end in the best state seen, not the last (least forgetting left + 5 x retain lost)"
+        True, "end in the best state, not the last (the lowest forgetting left + 5 x retain lost)"
     ),
     "collapse_guard": Setting(0.5, "stop when the retain probe falls below this share of its start", low=0, high=1),
     "eval_steps": Setting(0, "steps between probes of the sets (0: a tenth of the run)", low=0),
-    "probe_rows": Setting(16, "rows of each set in a probe, twice as many of the forget set", low=1),
+    "probe_rows": Setting(16, "rows of each set in a probe; of the forget set, twice as many", low=1),
     "dtype": Setting(
-        "auto", "type to compute in; weights are kept in float32", choices=("auto", "float32", "bfloat16")
+        "auto", "compute type; weights are kept in float32", choices=("auto", "float32", "bfloat16")
     ),
     "gradient_checkpointing": Setting(False, "recompute activations to save memory"),
     "layer": Setting(
-        0, "layer, from 0, that hidden_state, rmu and adaptive_rmu read (0: the end of the first quarter)", low=0
+        0, "index of the layer that hidden_state, rmu and adaptive_rmu read (0: the end of the first quarter)", low=0
     ),
     "sam_rho": Setting(
         0.0, "radius of a sharpness-aware step on the forget gradient (0: off; published .01)", low=0
     ),
-    "gradient_surgery": Setting(False, "remove from the forget gradient what conflicts with the retain gradient"),
+    "gradient_surgery": Setting(False, "remove the part of the forget gradient that opposes the retain gradient"),
 }  # fmt: skip
 
 # several methods have these; each gives its own default in its row
 SHARED_SETTINGS: dict[str, Setting] = {
-    "beta": Setting(0.1, "how soon a forgotten row stops pulling", above=0),
-    "strength": Setting(10.0, "nats to take from the true token", low=0),
+    "beta": Setting(0.1, "how soon the gradient of a forgotten row fades", above=0),
+    "strength": Setting(10.0, "nats to subtract from the true token's logit", low=0),
     "temperature": Setting(2.0, "softens teacher and student", above=0),
     "teacher_method": Setting("", "method that unlearns the teacher first"),
 }

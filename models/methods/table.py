@@ -27,10 +27,10 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a run before the method's own.
+    """A part of a run that comes before the method itself.
 
-    `method(settings)` gives the terms to train, `epochs` names the setting with its length, `then(run)` runs once
-    when it is over.
+    `method(settings)` gives the terms to train, `epochs` names the setting with its length, `then(run)` runs once at
+    its end.
     """
 
     method: Callable[[SimpleNamespace], Method]
@@ -40,15 +40,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Method:
-    """One row of `METHODS`: the words about a method, its parts and its settings.
+    """One row of `METHODS`: texts about a method, its parts and its settings.
 
-    Words: `summary` for experts, `plain` for everyone, `use_when` continues "Use it when".
-    Parts: `forget` is the forget loss (None: no forget row is trained on), reduced over each "token" or "row";
-    `reads` is what it looks at, "logits" or a layer's "activation"; `needs_reference` is "", "sequence" or
-    "distribution"; `augmentation` names the examples that `data` makes in place of (or, with `pairwise`, beside) the
-    forget rows; `draws` makes the levels to match from the losses of holdout rows.
+    Texts: `summary` for experts, `plain` for everyone, `use_when` continues "Use it when".
+    Parts: `forget` is the forget loss (None: does not train on forget rows), reduced over each "token" or "row";
+    `reads` is its input, "logits" or a layer's "activation"; `needs_reference` is "", "sequence" or "distribution";
+    `augmentation` names the counterexamples that replace the forget rows (with `pairwise`, accompany them); `draws`
+    makes the levels to match from the losses of holdout rows.
     Settings: `defaults` are the published values of training and shared settings, `small` replaces some of them below
-    `SMALL_MODEL` parameters, `own` declares the settings that this method alone has.
+    `SMALL_MODEL` parameters, `own` declares the settings that only this method has.
 
     Hooks: `trainable(model, layer)` chooses the weights that train; `phases` come before the method's own;
     `before(run)` runs after the references are cached; `schedule(number, per_epoch, settings)` gives the numbers of a
@@ -111,12 +111,12 @@ class Method:
 
     @property
     def works_on_raw_text(self) -> bool:
-        """Whether rows without a question will do; a refusal needs a question."""
+        """Whether the method accepts rows without a question; a refusal needs one."""
         return "refusal" not in self.augmentation and not losses.RETAIN_LOSSES[self.retain].augmentation
 
     @property
     def trained_set(self) -> str:
-        """The set whose rows the forget loss is computed on."""
+        """The set that the forget loss is computed on."""
         return "counterpart" if self.augmentation else "forget"
 
 
@@ -124,7 +124,7 @@ SMALL_MODEL = 500_000_000
 
 
 def hyper_parameters(name: str, parameters: int | None = None) -> dict:
-    """All settings of a method: training defaults, its published values, and below `SMALL_MODEL` its tuned ones."""
+    """All settings of a method: training defaults, published values, and for a model below `SMALL_MODEL` tuned ones."""
     method = METHODS[name]
     small = method.small if parameters is not None and parameters < SMALL_MODEL else {}
     return {**TRAINING_DEFAULTS, **method.published, **small}
@@ -135,7 +135,7 @@ def _reinforcement(settings) -> Method:
 
 
 def _teacher(settings) -> Method:
-    """The method that unlearns the teacher. Raises MethodError for one that is more than its terms."""
+    """The method that unlearns the teacher. Raises MethodError if it needs more than loss terms."""
     method = METHODS.get(settings.teacher_method)
     more = ("phases", "update", "finish", "before", "augmentation", "student")
     if method is None or any(getattr(method, name) for name in more):
@@ -251,7 +251,7 @@ _METHODS = [
         "Ilharco et al. 2023 (arXiv:2212.04089)", "crude: it also removes whatever else that training changed",
         losses.nll, retain="none", needs_anchor=True, guarded=False, finish=hooks.negate_task,
         defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0}, small={"learning_rate": 5e-5},
-        own={"task_scale": Setting(1.0, "how far to go back, as a multiple of the training's change", low=0)},
+        own={"task_scale": Setting(1.0, "size of the opposite change, in multiples of the training's", low=0)},
         plain="Learns the text even better, then goes the same way backwards.", use_when="you want a quick experiment",
     ),
     Method(

@@ -1,15 +1,15 @@
-"""The ledger: one line for every completed request, each with the hash of the line before.
+"""The ledger: one line per completed request, each with the hash of the previous line.
 
     append(path, entry); entries(path) -> list of dicts; problems(path) -> breaks in the chain
 
 A line records that something was unlearned, by which method and with what result. It holds a hash of the data, never
-the data: the owner of the rows can find their line by it, anyone else learns only the number of rows.
+the data. The owner of the rows can find the line by this hash; anyone else learns only the number of rows.
 
     hash_n = SHA-256(line n without its "hash"),   line n holds "previous" = hash_(n - 1)
 
-An altered, removed, inserted or swapped line breaks the chain. The chain does not show that its last lines were cut
-off. Someone with write access can forge a new chain; store the printed hash elsewhere. Each run also keeps the hash of
-its own line in its folder (`RECEIPT`).
+An altered, removed, inserted or swapped line breaks the chain. The chain does not show that its last lines were
+removed, and someone with write access can forge a new chain. Store the printed hash elsewhere. Each run also keeps the
+hash of its own line in its folder (`RECEIPT`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIRST = "0" * 64  # "previous" of the first line
 
 
 class LedgerError(ValueError):
-    """The ledger cannot be written (6), or its chain is broken (3)."""
+    """The ledger cannot be written (exit code 6), or its chain is broken (exit code 3)."""
 
     def __init__(self, message: str, exit_code: int = 3):
         super().__init__(message)
@@ -53,7 +53,7 @@ def line_hash(entry: dict) -> str:
 
 
 def _read(path: Path) -> list[str]:
-    """The complete lines of a ledger; a last line without a newline was never finished and does not count."""
+    """The complete lines of a ledger; an unfinished last line, without a newline, does not count."""
     try:
         return path.read_bytes().decode("utf-8", errors="replace").split("\n")[:-1]
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def entries(path: str | Path) -> list[dict]:
 
 
 def problems(path: str | Path) -> list[str]:
-    """Breaks in a ledger's chain, line by line; [] when every line is unchanged and in its place."""
+    """Breaks in a ledger's chain, line by line; [] if every line is unchanged and in its place."""
     path, found, previous = Path(path), [], FIRST
     for number, line in enumerate(_read(path), 1):
         entry = _entry(line)
@@ -97,7 +97,7 @@ def files_beside(ledger: Path, name: str) -> list[Path]:
 
 
 def missing(path: str | Path) -> list[str]:
-    """Lines that the ledger no longer has, although a run folder beside it holds their receipt."""
+    """Lines that are missing from the ledger although a run folder beside it holds their receipt."""
     path, found = Path(path), []
     held = {entry.get("hash") for entry in entries(path)}
     for receipt in files_beside(path, RECEIPT):
@@ -108,7 +108,7 @@ def missing(path: str | Path) -> list[str]:
 
 
 def check_writable(path: str | Path):
-    """Raises `LedgerError` when a line could not be added: before hours of work, not after them."""
+    """Raises `LedgerError` if a line cannot be added: before hours of work, not after them."""
     path = Path(path)
     cure = "give --ledger another file, or none"
     if path.exists():
@@ -122,11 +122,11 @@ def check_writable(path: str | Path):
         return
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise LedgerError(f"--ledger {path}: {above} cannot be written into; {cure}", 6)
+        raise LedgerError(f"--ledger {path}: {above} is not writable; {cure}", 6)
 
 
 def append(path: str | Path, entry: dict) -> dict:
-    """Adds a line and returns it with its "line", "previous" and "hash"; a request keeps the line it already has.
+    """Adds a line and returns it with its "line", "previous" and "hash". A request that already has a line keeps it.
 
     Processes wait for each other. The line is on disk when this returns. An unfinished last line of a killed process is
     removed first. Raises `LedgerError`.

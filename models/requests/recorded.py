@@ -1,4 +1,4 @@
-"""Finds the rows of earlier runs again: where their config.json names them, or in other files by their hash."""
+"""Finds the rows of earlier runs: in the files that their config.json names, or in other files by hash."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.store.paths import PROJECT
 
 
 def read_all(sources: str, split: str, notes: list) -> list:
-    """The rows of one file, folder or dataset, or of several separated by commas; also below the project."""
+    """The rows of a file, folder or dataset, or of several separated by commas. Paths may start at the project."""
     rows = []
     for source in sources.split(",") if not os.path.exists(sources) else [sources]:
         source = os.path.expanduser(source)
@@ -25,7 +25,7 @@ def read_all(sources: str, split: str, notes: list) -> list:
 
 
 def forget_hash(run: Path) -> str | None:
-    """The hash of a run's forget set, from its environment.json; None for a run that forgot nothing."""
+    """The hash of a run's forget set, from its environment.json; None for a run without a forget set."""
     hashes = read_json_or_empty(run / "environment.json").get("data_hashes")
     return hashes.get("forget") if isinstance(hashes, dict) else None
 
@@ -41,7 +41,7 @@ def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
         except DataError as error:
             return None, str(error).splitlines()[0]
     if preparation.data_hash(rows) != wanted:
-        return None, f"{place} has changed: its rows are not the forgotten ones"
+        return None, f"{place} has changed: its rows are not the ones that were forgotten"
     return rows, None
 
 
@@ -55,7 +55,7 @@ def by_hash(sources: str | None) -> dict[str, list]:
 
 
 def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
-    """{hash: rows} for the `wanted` hashes, from files that run folders beside a ledger name."""
+    """{hash: rows} for the `wanted` hashes, from the data files of the run folders beside a ledger."""
     found = {}
     for config in files_beside(ledger, "config.json"):
         content = forget_hash(config.parent)

@@ -1,4 +1,4 @@
-"""Re-tests earlier requests: do their rows come back on today's model, compared with the measurements then?"""
+"""Re-tests earlier requests: compares today's model with the measurements right after each request."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from models.requests import ledger, recorded
 from models.scores.references import CONTRAST
 from models.store import paths
 
-TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # what the ledger keeps
+TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # the ledger keeps these
 JUDGED = ("answer_probability", "extraction_strength")
-BACK = 0.1  # a request came back above this share of the knowledge that was removed
+BACK = 0.1  # a request came back if more than this share of the removed knowledge is back
 STILL, CAME_BACK, UNTESTED = "still forgotten", "came back", "cannot be tested"
 VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the most serious first
 
@@ -24,7 +24,7 @@ def chosen(metrics: dict | None) -> dict:
 def share_back(known: dict, then: dict, now: dict) -> float | None:
     """(now - then) / (known - then), the largest over `JUDGED`: the share of the removed knowledge that is back.
 
-    None where no number fell by at least `CONTRAST` then, or none is measured now.
+    None if no metric fell by at least `CONTRAST` then, or if none is measured now.
     """
     shares = []
     for name in JUDGED:
@@ -35,18 +35,18 @@ def share_back(known: dict, then: dict, now: dict) -> float | None:
 
 
 def verdict(known: dict, then: dict, now: dict, unseen: dict | None = None) -> tuple[str, str]:
-    """(one of "still forgotten", "came back", "cannot be tested", why).
+    """(verdict, reason); the verdict is one of `VERDICTS`.
 
     `known`, `then`: metrics of the request's rows before and after unlearning; `now`: on today's model; `unseen`: of
-    rows never seen, if any. A request of which less than half was forgotten then cannot be "still" forgotten.
+    rows that the model never saw, if any. A request that was less than half forgotten cannot be "still" forgotten.
     """
     if not now:
-        return UNTESTED, "its rows are gone"
+        return UNTESTED, "its rows were not found"
     share = share_back(known, then, now)
     top, low = (numbers.get("answer_probability") for numbers in (known, then))
     floor = (unseen or {}).get("answer_probability") or 0.0
     if share is None or None in (top, low) or top - low < 0.5 * (top - floor):
-        return UNTESTED, "less than half of it was forgotten then"
+        return UNTESTED, "less than half of it was forgotten at the time"
     if share > BACK:
         return CAME_BACK, f"{share:.0%} of what was forgotten is back"
     return STILL, f"{max(share, 0):.0%} of what was forgotten is back"
@@ -80,14 +80,14 @@ def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure)
         known, then, unseen = numbers
         word, why = verdict(known, then, now.get(settings, {}), unseen)
         if ours is not None and entry.get("request") not in ours:
-            why += "; unlearned on another model, not on one that led to this"
+            why += "; unlearned on another model, not on an ancestor of this one"
         kept = {name: entry.get(name) for name in ("line", "request", "time", "method", "run", "data_hash", "rows")}
         found.append({**kept, "known": known, "then": then, "now": now.get(settings, {}), "verdict": word, "why": why})
     return found
 
 
 def printed(report: dict) -> str:
-    """The report of a re-test as lines: breaks in the ledger's chain, then a table by request."""
+    """The report of a re-test as text: breaks in the ledger's chain, then a table of the requests."""
     lines = [*report["problems"]]
     if not lines:
         lines.append(f"{report['ledger']}: {report['lines']} lines, an unbroken chain")
@@ -104,7 +104,7 @@ def printed(report: dict) -> str:
 
 
 def report_of(args) -> dict:
-    """Verifies a ledger; given a model, measures on it the rows of every request that can be found."""
+    """Verifies a ledger. With a model, also measures the rows of every request that can be found."""
     from data.sampling import spread
     from models.scores.evaluating import evaluate_model
     from models.store.loading import load_model, model_hash
@@ -134,7 +134,7 @@ def report_of(args) -> dict:
 def main(args) -> int:
     """`evaluation_metrics.py --ledger`: prints and writes a re-test, returns the exit code.
 
-    3 when the ledger's chain is broken, 8 when a request came back.
+    3 if the ledger's chain is broken, 8 if a request came back.
     """
     report = report_of(args)
     print(printed(report))

@@ -16,7 +16,7 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
     """The model with LoRA matrices on `target_modules`: "all-linear", or module names as a list or with commas.
 
     W' = W + alpha / r * B A, with A (r, in) and B (out, r). B starts at zero; only A and B train (Hu et al. 2021,
-    equation 3). Raises ModelError with exit code 2 for modules that the model does not have, listing those it has.
+    equation 3). Raises ModelError with exit code 2 for modules that the model lacks; the message lists the others.
     """
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
@@ -32,7 +32,7 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
 
 
 def check_lora_modules(folder: str | Path, target_modules) -> None:
-    """Raises ModelError with exit code 2 for modules that the model in `folder` does not have; reads no weight."""
+    """Raises ModelError with exit code 2 for modules that the model in `folder` lacks; reads no weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -64,7 +64,7 @@ def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
 
 
 def screen_adapter(folder: Path) -> dict:
-    """The config of an adapter folder whose config and weight header are sound. Raises ModelError otherwise."""
+    """The config of an adapter folder. Raises ModelError if the config or the weight file's header is unusable."""
     path = folder / CONFIG
     raw = read_json(path)
     if raw.get("peft_type") != "LORA":

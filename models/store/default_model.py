@@ -37,9 +37,10 @@ library_name: transformers
 
 
 def fetch(progress=print) -> Path:
-    """Folder of SmolLM2-135M-Instruct as fp32 safetensors; the first use downloads, checks and converts it.
+    """Folder of SmolLM2-135M-Instruct as fp32 safetensors. The first use downloads, checks and converts it.
 
-    Of several processes one fetches and the others wait. Raises ModelError when it cannot be fetched or is damaged.
+    Of several processes, one downloads and the others wait. Raises ModelError if the download fails or the folder is
+    damaged.
     """
     if OLD_FOLDER.exists() and not FOLDER.exists():
         progress(f"note: using {shown_path(OLD_FOLDER)}; it now belongs in {shown_path(FOLDER.parent)}")
@@ -57,7 +58,7 @@ def fetch(progress=print) -> Path:
 
 
 def _whole(folder: Path) -> Path:
-    """The folder. Raises ModelError when it differs from its manifest."""
+    """The folder. Raises ModelError if it differs from its manifest."""
     if problems := verify_manifest(folder, digest=None):
         raise ModelError(f"{shown_path(folder)} is damaged ({'; '.join(problems)}): delete it to fetch it again")
     return folder
@@ -78,7 +79,7 @@ def _fetch_lock(progress):
             progress("another process is fetching the default model; waiting for it ...")
             lock.acquire()
     except OSError as error:
-        raise ModelError(f"cannot write {root}: {error.strerror}; the default model is kept beside it", 6) from error
+        raise ModelError(f"cannot write {root}: {error.strerror}; the default model is stored beside it", 6) from error
     try:
         for leftover in (*root.glob("work-*"), *root.parent.glob(f".{FOLDER.name}.*")):  # left by a killed process
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Folders written whole or not at all, with a manifest of hashes; and the error of this room."""
+"""Writes folders completely or not at all, with a manifest of hashes. Also the error of this package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelError(ValueError):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out; Python, torch and the operating system word it differently."""
+    """Whether an error means that memory ran out; Python, torch and the operating system use different words."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()
@@ -79,7 +79,7 @@ def write_manifest(folder: str | Path, extra: dict | None = None) -> dict:
 
 
 def verify_manifest(folder: str | Path, *, digest=file_hash) -> list[str]:
-    """Differences between a folder and its manifest, [] for none. `digest` None compares sizes only."""
+    """Differences between a folder and its manifest; [] if there are none. `digest` None compares only sizes."""
     folder = Path(folder)
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -154,7 +154,7 @@ def new_folder(target: str | Path, extra: dict | None = None):
 
 
 def tidy(target: str | Path):
-    """Clears up after a killed save: restores the folder it was replacing, removes half-written ones."""
+    """Cleans up after a killed save: restores the folder that it was replacing and removes unfinished ones."""
     target = Path(target)
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
         found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(-\w+)?", path.name)
@@ -171,7 +171,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def sync(path: Path):
-    """Waits until a file, or a folder's list of names, is on the disk."""
+    """Waits until a file, or a folder's list of files, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -190,7 +190,7 @@ def read_json(path: Path) -> dict:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not readable JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: a JSON object is expected")
+        raise ModelError(f"{path}: expected a JSON object")
     return content
 
 
@@ -214,7 +214,7 @@ def listed(items: list, limit: int = 5) -> str:
 
 @contextlib.contextmanager
 def quiet():
-    """Silences transformers' progress bars and warnings; this room checks and reports what matters."""
+    """Silences transformers' progress bars and warnings; this package does its own checks and reports."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

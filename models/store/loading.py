@@ -35,10 +35,10 @@ from models.store.screening import screen_config, screen_config_file, shards, we
 
 
 def resolve_model(name_or_path: str | Path, progress=print) -> Path:
-    """Local folder of a model, fetched if need be.
+    """Local folder of a model; downloads the model if needed.
 
     name_or_path: a path from the current directory or the project, the default model's name, or a hub name.
-    Raises ModelError when there is no such model.
+    Raises ModelError if there is no such model.
     """
     name = str(name_or_path)
     if not name.strip() or "\0" in name or len(name) > 1000:
@@ -58,12 +58,12 @@ def resolve_model(name_or_path: str | Path, progress=print) -> Path:
 
 
 def _places(name: str) -> dict[Path, None]:
-    """Where a model of this name may lie, in order."""
+    """The folders that may hold a model of this name, in order of preference."""
     return dict.fromkeys((Path(os.path.expanduser(name)), PROJECT / name))
 
 
 def _hub_folder(name: str, progress) -> Path:
-    """Snapshot of a hub model: config.json first, screened, then safetensors, tokenizer and JSON files."""
+    """Snapshot of a hub model. Downloads and screens config.json before safetensors, tokenizer and JSON files."""
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -91,7 +91,7 @@ def _hub_folder(name: str, progress) -> Path:
 
 
 def _why_no_hub(name: str) -> str | None:
-    """Why the hub is not used: a variable forbids it, or one quick request fails (a download would retry for 20 s)."""
+    """The reason not to use the hub: a variable forbids it, or a quick request fails (a download retries for 20 s)."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -101,7 +101,7 @@ def _why_no_hub(name: str) -> str | None:
     try:
         get_hf_file_metadata(hf_hub_url(name, "config.json"))
     except HfHubHTTPError:
-        return None  # the hub answers; the download reports its objection better
+        return None  # the hub answers; the download gives the better error message
     except Exception as error:
         return f"the model hub cannot be reached ({type(error).__name__}: {first_line(error)})"
     return None
@@ -112,14 +112,14 @@ def _is_true(value: str | None) -> bool:
 
 
 def down_to_base(name_or_path, progress=print) -> Iterator[Path]:
-    """The model's folder and, while that is a LoRA adapter, the folder of its base. Fetches what is missing.
+    """Yields the model's folder and, for a LoRA adapter, the folder of its base, and so on. Downloads missing models.
 
-    Raises ModelError when a base cannot be found or adapters name each other.
+    Raises ModelError if a base cannot be found or if adapters name each other as base.
     """
     folder, seen = resolve_model(name_or_path, progress), set()
     while True:
         if folder.resolve() in seen:
-            raise ModelError(f"{folder}: adapters that name each other as base")
+            raise ModelError(f"{folder}: these adapters name each other as their base")
         seen.add(folder.resolve())
         yield folder
         if not (folder / ADAPTER_CONFIG).is_file():
@@ -128,7 +128,7 @@ def down_to_base(name_or_path, progress=print) -> Iterator[Path]:
 
 
 def _base_folder(folder: Path, progress) -> Path:
-    """The folder of an adapter's base model. A base that starts with a dot is first looked up from the adapter."""
+    """The folder of an adapter's base model. A base that starts with a dot is relative to the adapter."""
     base = screen_adapter(folder)["base_model_name_or_path"]
     if base.startswith(".") and (folder / base).is_dir():
         return folder / base
@@ -136,19 +136,19 @@ def _base_folder(folder: Path, progress) -> Path:
         return resolve_model(base, progress)
     except ModelError as error:
         raise ModelError(
-            f"{folder} is a LoRA adapter and its base model is not here: {error}. "
+            f"{folder} is a LoRA adapter, and its base model is missing: {error}. "
             "Put the base folder's path in base_model_name_or_path of adapter_config.json",
             error.exit_code,
         ) from error
 
 
 def weights_folder(name_or_path, progress=print) -> Path:
-    """The folder that holds a model's weights: its own, or that of the base below its adapters."""
+    """The folder that holds a model's weights: its own, or, for an adapter, its base model's."""
     return list(down_to_base(name_or_path, progress))[-1]
 
 
 def parameter_count(name_or_path) -> int | None:
-    """Number of weights by the files' headers; None when unknown. Reads no weight and fetches nothing."""
+    """Number of weights according to the file headers; None if unknown. Reads no weights and downloads nothing."""
     name = str(name_or_path)
     for _ in range(8):
         if name == default_model.DEFAULT_BASE:
@@ -166,7 +166,7 @@ def parameter_count(name_or_path) -> int | None:
 
 
 def model_hash(name_or_path, progress=print) -> str:
-    """SHA-256 over config and weights, an adapter's base included; independent of where the folder lies."""
+    """SHA-256 of config and weights, including an adapter's base; independent of the folder's path."""
     of_base = ""
     for folder in reversed(list(down_to_base(name_or_path, progress))):
         digest = hashlib.sha256()
@@ -182,7 +182,7 @@ def hash_meanwhile(*names, progress=print):
     """Starts to hash these models in the background; `model_hash` then waits for the result."""
     names = [name for name in names if name]
     for name in names:
-        weights_folder(name, progress)  # fetch in the foreground, where the user sees it
+        weights_folder(name, progress)  # download in the foreground, where the user sees it
 
     def hash_them():
         for name in names:
@@ -209,13 +209,13 @@ def load_model(
 
     dtype: "float32", "bfloat16", "float16" or "auto" (as stored). quantization_config: from
     `models.store.quantised.settings`. tokenizer: used instead of the folder's own.
-    Raises ModelError; a folder that fails `screen_config` is refused before any weight is in memory.
+    Raises ModelError; a folder that fails `screen_config` is refused before any weights are loaded.
     """
     if dtype not in ("float32", "bfloat16", "float16", "auto"):
         raise ModelError(f"dtype {dtype!r}: expected float32, bfloat16, float16 or auto", 2)
     *adapters, folder = _checked_folders(name_or_path, progress)
     if adapters and quantization_config:
-        raise ModelError(f"{adapters[0]}: an adapter is not merged into rounded weights; name a whole model", 2)
+        raise ModelError(f"{adapters[0]}: an adapter cannot be merged into quantised weights; name a full model", 2)
     config = screen_config(folder)
     tokenizer = tokenizer or _load_tokenizer(folder)
     rows = config.get_text_config().vocab_size
@@ -239,15 +239,15 @@ def load_tokenizer(name_or_path, progress=print):
 
 
 def _checked_folders(name_or_path, progress) -> Iterator[Path]:
-    """`down_to_base`, each folder compared with its manifest, if it has one, before its files are read.
+    """The folders of `down_to_base`. Compares each with its manifest, if it has one, before its files are read.
 
-    Without this check a flipped bit in the weights would go unnoticed.
+    Without this check, a flipped bit in the weights would go unnoticed.
     """
     for folder in down_to_base(name_or_path, progress):
         problems = verify_manifest(folder, digest=known_hash) if (folder / MANIFEST).is_file() else []
         if problems := [problem for problem in problems if not problem.startswith("README.md")]:
             hint = f"Restore it, or delete {MANIFEST} if the files were changed on purpose"
-            raise ModelError(f"{folder} is not as it was saved: {listed(problems)}. {hint}")
+            raise ModelError(f"{folder} has changed since it was saved: {listed(problems)}. {hint}")
         yield folder
 
 
@@ -260,13 +260,13 @@ def _load_tokenizer(folder: Path):
     except Exception as error:
         raise ModelError(f"{folder}: the tokenizer cannot be loaded ({first_line(error)})") from error
     if tokenizer.pad_token_id is None:
-        # Any token serves: padding is masked by position, so an end-of-turn token used as padding keeps its loss.
+        # Any token works: padding is masked by position, so an end-of-turn token used as padding keeps its loss.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
 def _load_weights(folder: Path, dtype: str, attn_implementation: str | None, quantization_config):
-    """The folder's model in eval mode. Raises ModelError when weights are missing or left over."""
+    """The folder's model in eval mode. Raises ModelError if weights are missing or unexpected."""
     from transformers import AutoModelForCausalLM
 
     safe = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}

@@ -1,4 +1,4 @@
-"""Modules imported at their first use: importing torch takes longer than `--help` may take to answer."""
+"""Modules that are imported on first use, because importing torch takes longer than `--help` may take."""
 
 from __future__ import annotations
 

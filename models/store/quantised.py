@@ -1,4 +1,4 @@
-"""QLoRA: base models with 4-bit or 8-bit weights under a LoRA adapter, by the optional package bitsandbytes.
+"""QLoRA: base models with 4-bit or 8-bit weights under a LoRA adapter, with the optional package bitsandbytes.
 
 The decoder's matrices are stored in NF4 or int8 and multiplied in the compute type; embeddings, head and norms stay as
 they are. Dettmers et al. 2023 (arXiv:2305.14314), Dettmers et al. 2022 (arXiv:2208.07339).
@@ -12,7 +12,7 @@ PACKAGE = "bitsandbytes"
 
 
 def problems(config: dict) -> list[str]:
-    """What in the configuration rules out a quantised base; [] when none is wanted."""
+    """Reasons why the configuration rules out a quantised base; [] if it asks for none."""
     flags = [f"--{name}" for name in ("load_in_4bit", "load_in_8bit") if config.get(name)]
     if not flags:
         return []
@@ -22,17 +22,17 @@ def problems(config: dict) -> list[str]:
     if not config.get("use_peft"):
         found.append(f"{flags[0]} needs --use_peft: quantised weights cannot be trained, but an adapter on them can")
     if config.get("merge_adapter"):
-        found.append(f"{flags[0]} with --merge_adapter: an adapter is not merged into rounded weights")
+        found.append(f"{flags[0]} with --merge_adapter: an adapter cannot be merged into quantised weights")
     if importlib.util.find_spec(PACKAGE) is None:
         found.append(f"{flags[0]} needs the package {PACKAGE}, which is not installed: pip install {PACKAGE}")
     return found
 
 
 def made_trainable(model):
-    """The model, with gradients that pass through its rounded matrices even after an evaluation.
+    """The model; gradients pass through its quantised matrices even after an evaluation.
 
-    On a CPU with bf16 instructions bitsandbytes repacks 4-bit weights for good at the first evaluation. The product of
-    the new layout has no backward pass, so the layers below would silently train on nothing.
+    On a CPU with bf16 instructions, bitsandbytes permanently repacks 4-bit weights at the first evaluation. Products
+    with repacked weights have no backward pass, so the layers below would silently get no gradient.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

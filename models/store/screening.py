@@ -14,10 +14,10 @@ from models.store.folders import ModelError, first_line, listed, quiet, read_jso
 
 # Attention and expert implementations that are part of transformers and torch; anything else may be fetched code.
 KNOWN_IMPLEMENTATIONS = {"eager", "sdpa", "flex_attention", "paged|eager", "paged|sdpa", "grouped_mm", "batched_mm"}
-# Those of an installed package; without the package transformers would fetch a kernel from the hub instead.
+# Implementations from a package. If the package is not installed, transformers would download a kernel from the hub.
 PACKAGED_IMPLEMENTATIONS = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
-# Largest accepted value of each size in config.json: far above any published model, and small enough that building the
-# configuration takes little memory (some build a list entry per layer).
+# Upper limits of the sizes in config.json: far above any published model, and low enough to build the configuration in
+# little memory (some configurations build a list entry per layer).
 SIZE_LIMITS = {
     r"vocab_size": 2**22,
     r"num_hidden_layers|num_layers|n_layers?|decoder_layers|encoder_layers": 2**11,
@@ -50,7 +50,7 @@ def screen_config(folder: str | Path):
 
 
 def screen_config_file(path: Path) -> dict:
-    """The content of a config.json that names a known causal LM and nothing unsafe. Raises ModelError otherwise."""
+    """The content of config.json. Raises ModelError unless it names a known causal LM and nothing unsafe."""
     raw = read_json(path)
     problems = list(_unsafe_values(raw))
     if "quantization_config" in raw:
@@ -108,7 +108,7 @@ def _screen_model_type(path: Path, raw: dict, model_type: str):
     if model_type not in CONFIG_MAPPING_NAMES:
         near = difflib.get_close_matches(model_type, CONFIG_MAPPING_NAMES, 3)
         hint = f" (near: {', '.join(near)})" if near else ""
-        raise ModelError(f"{path}: unknown model_type {model_type!r}{hint}; this transformers does not know it")
+        raise ModelError(f"{path}: unknown model_type {model_type!r}{hint}; not in the installed transformers")
     architectures = raw.get("architectures") or []
     if not isinstance(architectures, list) or not all(isinstance(a, str) for a in architectures):
         raise ModelError(f"{path}: architectures must be a list of names")
@@ -133,7 +133,7 @@ def _build_config(folder: Path, raw: dict):
     # gpt_neox has the field but always attends causally
     bidirectional = getattr(config, "is_decoder", True) is False and not config.model_type.startswith("gpt_neox")
     if bidirectional or getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{folder / 'config.json'}: {config.model_type} is not a causal LM here (is_decoder is false)")
+        raise ModelError(f"{folder / 'config.json'}: {config.model_type} is not a causal LM (is_decoder is false)")
     return config
 
 
@@ -156,7 +156,7 @@ def weight_shapes(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         pickles = sorted({p.name for pattern in PICKLES for p in folder.glob(pattern)})
         if pickles:
             raise ModelError(
-                f"{folder}: weights only as pickle ({', '.join(pickles[:5])}), which can run code and is never opened; "
+                f"{folder}: only pickled weights ({', '.join(pickles[:5])}), which can run code and are never opened; "
                 "convert them to model.safetensors"
             )
         raise ModelError(f"{folder}: no weights (model.safetensors is missing)")
@@ -200,13 +200,13 @@ def _compare_shapes(folder: Path, config, shapes: dict):
         with torch.device("meta"), quiet():
             model = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager")
     except Exception as error:
-        raise ModelError(f"{folder / 'config.json'}: no model can be built from it ({first_line(error)})") from error
+        raise ModelError(f"{folder / 'config.json'}: cannot build a model from it ({first_line(error)})") from error
     prefix = getattr(model, "base_model_prefix", "") + "."
     problems = []
     for name, tensor in model.state_dict().items():
         stored = shapes.get(name) or shapes.get(name.removeprefix(prefix)) or shapes.get(prefix + name)
         if stored and stored[1] != tuple(tensor.shape):
-            problems.append(f"{name} is {stored[1]} in {stored[0]}, {tuple(tensor.shape)} by config.json")
+            problems.append(f"{name} is {stored[1]} in {stored[0]}, but config.json implies {tuple(tensor.shape)}")
     if problems:
         raise ModelError(f"{folder}: config.json does not fit the weights: {listed(problems, 2)}")
     described = sum(p.numel() for p in model.parameters())

@@ -1,8 +1,8 @@
 """Fully sharded data parallel (FSDP2): each process holds a part of every weight, its gradient and AdamW's moments.
 
-Accelerate's configuration asks for it (`accelerate launch --use_fsdp`, or ACCELERATE_USE_FSDP=true under torchrun).
-This module shards with torch's `fully_shard`, not with `accelerator.prepare`, which needs the optimizer before the
-references are cached and skips FSDP on a CPU, where the tests run it.
+Accelerate's configuration turns it on (`accelerate launch --use_fsdp`, or ACCELERATE_USE_FSDP=true under torchrun).
+This module calls torch's `fully_shard`. `accelerator.prepare` needs the optimizer before the references are cached, and
+it skips FSDP on a CPU, where the tests run.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def refuse(method, settings):
 
 
 class ShardedAdamW(FlatAdamW):
-    """AdamW on this process's parts of the weights, with `FlatAdamW`'s interface; `flats` are those parts."""
+    """AdamW on this process's parts of the weights, with `FlatAdamW`'s interface; `flats` holds these parts."""
 
     def __init__(self, model, *, weight_decay: float, compute_dtype, accelerator, frozen=()):
         self.accelerator, self.model = accelerator, model
         self.plain = _without_weights(model, frozen)
-        self.compute_dtype = torch.float32  # the masters' type; FSDP casts what it gathers
+        self.compute_dtype = torch.float32  # the master's type; FSDP casts the weights that it gathers
         policy = MixedPrecisionPolicy(param_dtype=None if compute_dtype == torch.float32 else compute_dtype,
                                       reduce_dtype=torch.float32)  # fmt: skip
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
         for layer in decoder_layers(unwrapped(model)):
             fully_shard(layer, mesh=mesh, mp_policy=policy)
-        # reshard the outermost too: kept whole, it would hide changes to its parts before the next forward pass
+        # reshard the root module too: left gathered, it would ignore changes to its parts until the next forward pass
         fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.names = {p: name for name, p in trainable}
@@ -102,7 +102,7 @@ class ShardedAdamW(FlatAdamW):
         self.adamw.step()
 
     def reset(self):
-        """Forgets the moments."""
+        """Drops the moments."""
         self.adamw.state.clear()
 
     def state(self) -> dict:
@@ -138,7 +138,7 @@ class ShardedAdamW(FlatAdamW):
 
 
 def _without_weights(model, frozen):
-    """A copy of the model with its weights on the meta device; keeps ties and buffers, thaws `frozen` weights."""
+    """A copy of the model with weights on the meta device. Keeps ties and buffers; `frozen` weights train again."""
     thawed = {id(p) for p in frozen}
     memo = {
         id(p): torch.nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad or id(p) in thawed)

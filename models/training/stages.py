@@ -11,7 +11,7 @@ from data.sampling import BatchStream
 from models.methods.losses import RETAIN_LOSSES, RetainLoss
 from models.methods.table import METHODS, Method, hyper_parameters
 
-EARLIER_SHARE = 0.5  # rows of earlier requests beside each forget row of a step
+EARLIER_SHARE = 0.5  # rows of earlier requests per forget row in a step
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Stage:
 
 
 def planned_stages(method: Method, settings, rows: dict, processes: int, parameters: int) -> list[Stage]:
-    """The method's phases, then the method itself; `parameters` of the model choose a phase's defaults."""
+    """The method's phases, then the method itself. The number of `parameters` selects a phase's defaults."""
     stages: list[Stage] = []
     for phase in method.phases:
         trained = phase.method(settings)
@@ -56,7 +56,7 @@ def _stage(whole: Method, method: Method, settings, rows: dict, processes: int, 
         size = max(1, round(size * settings.retain_rows_per_forget_row))
     if RETAIN_LOSSES[settings.retain_loss].function:
         kept = BatchStream(rows["retain"].answer_lengths, size, settings.seed + 1)
-    # a method that negates its change at the end would turn this term into one that brings the rows back
+    # `finish` may negate the run's change of the weights; this term would then bring the rows back
     if len(rows.get("earlier") or ()) and settings.earlier_weight and not (method.update or whole.finish):
         size = max(1, round((forget or kept).batch_size * EARLIER_SHARE))
         earlier = BatchStream(rows["earlier"].answer_lengths, size, settings.seed + 2)

@@ -1,4 +1,4 @@
-"""One training step: its learning rate, its terms, smaller micro-batches when memory runs out, a run's state."""
+"""One training step: learning rate, terms, smaller micro-batches when memory runs out, and the state of a run."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def learning_rate_at(step: int, total: int, settings) -> float:
 
 @dataclass
 class Term:
-    """One term of a step: the rows of the effective batch, their loss, and the partner rows beside them.
+    """One term of a step: the rows of the effective batch, their loss, and their partner rows.
 
-    `count` is the number of tokens or rows of the whole effective batch, by which the loss is divided.
+    The loss is divided by `count`, the number of tokens or rows in the whole effective batch.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Term:
 
 
 def pair_rows(rows, partner):
-    """(the rows that have a partner, the row of `partner` for each): partners belong to the same example."""
+    """(rows that have a partner, the partner's index for each). Partners belong to the same example."""
     place = {int(example): row for row, example in reversed(list(enumerate(partner.example_index)))}
     partner_of = np.array([place.get(int(example), -1) for example in rows.example_index], dtype=np.int64)
     return rows.take(np.flatnonzero(partner_of >= 0)), partner_of[partner_of >= 0]
@@ -78,9 +78,9 @@ def pair_rows(rows, partner):
 
 
 def until_it_fits(run, terms) -> dict:
-    """`run._backward(terms)`; whenever memory runs out in any process, again with micro-batches half as large in all.
+    """Calls `run._backward(terms)`. If any process runs out of memory, all repeat it with micro-batches half as large.
 
-    The effective batch stays, and with it loss and gradient. Raises the error when a micro-batch is one row already.
+    The effective batch, loss and gradient stay the same. Raises the error if a micro-batch is already a single row.
     """
     while True:
         losses, short = None, None
@@ -112,8 +112,8 @@ def _smaller_batch(run, rows: int) -> dict:
         "step": run.step,
         "rows_at_once": rows,
         "gradient_accumulation_steps": accumulated,
-        "message": f"out of memory at step {run.step + 1}: from here on at most {rows} rows of a set in a pass, "
-        f"{accumulated} passes a step; the effective batch stays the same",
+        "message": f"out of memory at step {run.step + 1}: from now on at most {rows} rows of a set per pass, "
+        f"{accumulated} passes per step; the effective batch stays the same",
     }
 
 

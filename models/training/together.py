@@ -1,6 +1,6 @@
-"""How the processes of one run stay together: every exchange begins by agreeing that no process has failed.
+"""Keeps the processes of a run in step: every exchange first checks that no process has failed.
 
-A failing process tells the others at their next agreement; otherwise they would wait for it until the communication
+A failing process reports its error at the next exchange. Without this, the others would wait until the communication
 times out. With one process, or without accelerate, these functions do nothing.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class Elsewhere(ValueError):
-    """Another process of the run failed or was stopped; says which and why, and has its exit code."""
+    """Another process of the run failed or was stopped. The message names it and the reason."""
 
     def __init__(self, rank: int, message: str, exit_code: int):
         super().__init__(f"process {rank}: {message}")
@@ -43,14 +43,14 @@ def agree(accelerator, value=None, error: BaseException | None = None) -> list:
 
 
 def exit_code(error: BaseException) -> int:
-    """What the command line returns for an error."""
+    """The command line's exit code for an error."""
     return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
 
 
 def share(accelerator, items: list) -> list[tuple]:
-    """This process's part of `items` as (item, whether its result counts): equally many in every process.
+    """This process's share of `items`, as (item, whether its result counts). All shares have the same length.
 
-    Items that do not count fill up the rest, because a sharded model's forward pass needs all processes.
+    Items that do not count fill the last round, because a sharded model's forward pass needs all processes.
     """
     world = count(accelerator)
     rounds = -(-len(items) // world)
@@ -58,7 +58,7 @@ def share(accelerator, items: list) -> list[tuple]:
 
 
 def summed(accelerator, *tensors) -> list:
-    """The sums over all processes, on the CPU; exact for parts that are zero in all processes but one."""
+    """The sums over all processes, on the CPU. Exact where all processes but one hold zeros."""
     if count(accelerator) == 1:
         return list(tensors)
     agree(accelerator)

@@ -8,16 +8,16 @@ import math
 import torch
 
 ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
-PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights a step takes at a time
+PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights that a step updates at a time
 
 
 class FlatAdamW:
     """AdamW over flat fp32 copies of the trainable weights, with an optional cheaper compute type.
 
-    bf16 weights need an fp32 master: they round away an update below 1/256 of a weight, and unlearning makes small
-    updates. With `compute_dtype` fp32 the model's weights are views of the master. Otherwise a gradient exists only
-    from the backward pass to the step, in memory that the activations have freed: in the type it was computed in, and
-    in fp32 once a second one is added.
+    bf16 weights need an fp32 master: bf16 rounds away updates below 1/256 of a weight, and unlearning makes small
+    updates. With `compute_dtype` fp32, the model's weights are views of the master. Otherwise a gradient exists only
+    from the backward pass to the step, in memory that the activations have freed. It has the compute type, and becomes
+    fp32 when a second gradient is added.
     """
 
     def __init__(self, model, *, weight_decay: float = 0.0, compute_dtype=None):
@@ -31,7 +31,7 @@ class FlatAdamW:
         vectors = [p for _, p in trainable if p.ndim <= 1]  # biases and norms have no weight decay
         self.flats, self.slots, self.frozen, self.hooks = [], [], {}, []
         self.gradient, self._grads = {}, None  # by weight; fp32 and flat once `grads` is read
-        self.stale = set()  # weights whose flat gradient is still an earlier step's
+        self.stale = set()  # weights whose flat gradient is still from an earlier step
         self.moments, self._pieces, self._places, self.decays, self.taken = [], [], [], [], 0
         for parameters, decay in ((matrices, weight_decay), (vectors, 0.0)):
             if parameters:
@@ -41,7 +41,7 @@ class FlatAdamW:
         self._gather_rows_of_embeddings(model)
         for p in model.parameters():
             if not p.requires_grad and p.is_floating_point() and p.dtype != compute_dtype:
-                low = p.data.to(compute_dtype)  # restored later: a frozen weight must not even be rounded
+                low = p.data.to(compute_dtype)  # restored later, because a frozen weight must stay exact
                 self.frozen[p] = None if torch.equal(low.to(p.dtype), p.data) else p.data
                 p.data = low
         if compute_dtype == torch.float32:
@@ -65,10 +65,10 @@ class FlatAdamW:
             start = stop
 
     def _gather_rows_of_embeddings(self, model):
-        """On a CPU, collects an embedding's gradient as its few non-zero rows, in `rows` by weight.
+        """On a CPU, collects the few non-zero rows of an embedding's gradient in `rows`, by weight.
 
-        A dense table, mostly zeros and added to a tied head's gradient, took a twentieth of a step. An embedding that
-        does more than look up gives a sparse gradient instead, which costs a copy of the head's.
+        A dense table of mostly zeros, added to a tied head's gradient, takes 5 % of a step. An embedding with more than
+        a lookup gives a sparse gradient instead, at the cost of a copy of the head's gradient.
         """
         if self.compute_dtype == torch.float32 or self.flats[0].device.type != "cpu":
             return
@@ -82,7 +82,7 @@ class FlatAdamW:
                 self.sparse.append(module)
 
     def _take(self, p):
-        """Takes a low-precision gradient from its weight during the backward pass; adds to an earlier one in fp32."""
+        """Takes a weight's low-precision gradient during the backward pass; adds it to an earlier one in fp32."""
         grad, p.grad = p.grad, None
         if grad is None:  # an untied embedding: `gather` adds its rows
             return
@@ -99,7 +99,7 @@ class FlatAdamW:
 
     @property
     def grads(self) -> list:
-        """The gradient laid out as `flats`; it stays so from the first read on."""
+        """The gradient in the layout of `flats`. The first read switches to this layout for good."""
         if self._grads is None:
             self._lay_gradient_flat()
         return self._grads
@@ -135,7 +135,7 @@ class FlatAdamW:
             rows.clear()
 
     def gather(self):
-        """After the backward passes of a step: a weight that none of them reached gets a zero gradient."""
+        """After the backward passes of a step: gives weights that no pass reached a zero gradient."""
         for p, _ in self.slots:
             if p not in self.gradient:
                 self.gradient[p] = torch.zeros_like(p)
@@ -150,7 +150,7 @@ class FlatAdamW:
         return list(self.gradient.values())
 
     def parts(self) -> list:
-        """The gathered gradient in fp32, in as few tensors as it has."""
+        """The gathered gradient in fp32: flat if it is laid out flat, else one tensor per weight."""
         return self._grads if self._grads is not None else self.by_weight()
 
     def grad_norm(self) -> float:
@@ -161,7 +161,7 @@ class FlatAdamW:
     def step(self, learning_rate: float, scale: float = 1.0):
         """One AdamW step with the gradient multiplied by `scale`; then refreshes the compute copies.
 
-        It works piece by piece, so that the whole gradient never exists in both types.
+        Works piece by piece, so the whole gradient never exists in both types.
         """
         if not self.moments:
             self._lay_moments_flat()
@@ -235,7 +235,7 @@ class FlatAdamW:
         return into
 
     def forget_half(self):
-        """Drops what an interrupted backward pass left, before the step starts again."""
+        """Drops the gradients of an interrupted backward pass before the step is repeated."""
         for p, _ in self.slots:
             if p.dtype != torch.float32:
                 p.grad = None
@@ -248,11 +248,11 @@ class FlatAdamW:
         self.refresh()
 
     def reset(self):
-        """Forgets the moments, before another training."""
+        """Drops the moments before the next stage."""
         self.moments, self._pieces, self.taken = [], [], 0
 
     def take_grads(self) -> list:
-        """The gathered gradient; zeroes it."""
+        """A copy of the gathered gradient; zeroes the original."""
         taken = [grad.clone() for grad in self.grads]
         self.zero_grad()
         return taken
@@ -266,7 +266,7 @@ class FlatAdamW:
     def extrapolate(self, anchor: list, scale: float):
         """theta <- anchor + scale * (theta - anchor), a scaled task vector; scale 1 changes nothing.
 
-        Of LoRA's product B A only B, which is zero at the anchor, is scaled; that scales the product.
+        In LoRA's product B A, only B is scaled: it is zero at the anchor, so this scales the product.
         """
         kept = [(master, master.clone()) for p, master in self.slots if ".lora_A." in self.names[p]]
         for flat, start in zip(self.flats, anchor):
@@ -288,7 +288,7 @@ class FlatAdamW:
         self.refresh()
 
     def release(self):
-        """Gives the model plain weights of its original type, from the fp32 master; training is over."""
+        """Ends training: gives the model plain weights of its original type, from the fp32 master."""
         for p, master in self.slots:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
@@ -319,7 +319,7 @@ class _Rows(torch.autograd.Function):
 
 
 def _hand_over_rows(rows: dict):
-    """A forward hook. A method would make a copy of the model copy the optimizer too."""
+    """Returns a forward hook: a closure, because copying a model with a bound method would copy the optimizer too."""
 
     def hook(module, args, output):
         if not output.requires_grad or module.weight not in rows:
@@ -390,9 +390,9 @@ def dot(a: list, b: list) -> float:
 
 
 def without_conflict(forget: list, retain: list) -> list:
-    """The forget gradient without its part against the retain gradient: g_f - min(0, g_f.g_r) / |g_r|^2 g_r.
+    """The forget gradient without the part that opposes the retain gradient: g_f - min(0, g_f.g_r) / |g_r|^2 g_r.
 
-    Without a conflict it is unchanged; the result's dot product is not negative. Yu et al. 2020 (arXiv:2001.06782).
+    Unchanged if the two agree; the result's dot product with g_r is never negative. Yu et al. 2020 (arXiv:2001.06782).
     """
     conflict, size = dot(forget, retain), dot(retain, retain)
     if conflict >= 0 or size == 0:
@@ -401,7 +401,10 @@ def without_conflict(forget: list, retain: list) -> list:
 
 
 def ascent_step(gradient: list, radius: float) -> list:
-    """radius * g / |g|: the way to a sharpness-aware step's gradient. Foret et al. 2021 (arXiv:2010.01412), eq. 2."""
+    """radius * g / |g|: moves to where a sharpness-aware step takes its gradient.
+
+    Foret et al. 2021 (arXiv:2010.01412), eq. 2.
+    """
     norm = max(dot(gradient, gradient) ** 0.5, 1e-12)
     return [grad * (radius / norm) for grad in gradient]
 
@@ -409,8 +412,8 @@ def ascent_step(gradient: list, radius: float) -> list:
 def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
     """A gradient matrix (n, m) with its top singular directions shrunk on both sides.
 
-    "soft" divides the part along each of the top `directions` by its singular value over the smallest of them; "hard"
-    removes it, and with all directions leaves zero. Sondej & Yang 2026 (arXiv:2606.17168).
+    "soft" divides the part along each of the top `directions` by the ratio of its singular value to the smallest of
+    them. "hard" removes the part; with all directions, zero remains. Sondej & Yang 2026 (arXiv:2606.17168).
     """
     matrix = gradient.float()
     count = min(directions, *matrix.shape)
@@ -427,10 +430,10 @@ def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
 
 
 def keep_freed_memory():
-    """Lets glibc keep freed memory for the next tensors instead of returning it to the system. Only works on glibc.
+    """Lets glibc keep freed memory for later tensors instead of returning it to the system. Does nothing elsewhere.
 
-    Otherwise every large tensor is mapped, touched page by page and unmapped. Measured here, this halves the time of a
-    logits product with its log-softmax.
+    By default every large tensor is mapped, touched page by page and unmapped. Keeping the memory halves the measured
+    time of a logits product with its log-softmax.
     """
     import ctypes
 
