@@ -1,13 +1,13 @@
-"""Metrics of unlearning: what a model knows of each set, how that compares with a retrained model, and the verdict.
+"""Metrics of unlearning: a model's knowledge of each set, the comparison with a retrained model, and the verdict.
 
     python evaluation_metrics.py --model_name_or_path M --forget_data F --retain_data R --output_dir D
     python evaluation_metrics.py --ledger results/ledger.jsonl --model_name_or_path M    # what came back?
 
-A metric is a function of what one teacher-forced and one generation pass say of an example, plus one row in `METRICS`
-(`models.scores.metric_table`). Its value on a set is the mean over examples. On the forget set the goal is the
-retrained model's value, not zero. What cannot be computed is None, with a note.
+A metric is a function of an example's teacher-forced and generation pass, plus one row in `METRICS`
+(`models.scores.metric_table`). Its value on a set is the mean over examples. On the forget set, the goal is the
+retrained model's value, not zero. A value that cannot be computed is None, with a note.
 
-The code lives in `models.scores`. This file is its public face and its command line.
+The code is in `models.scores`. This file is its public interface and its command line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from data.preparation import remove_overlap
 from data.reading import read_examples
 from models.requests import retest
 
-# Every statistic is offered here, so a new one needs no line in this file.
+# This file exports every statistic, so a new one needs no line here.
 from models.scores.array_scores import *  # noqa: F403
 from models.scores.attacks import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
 from models.scores.benchmarks import add_privleak, muse_scores, tofu_scores, tofu_table  # noqa: F401
@@ -54,7 +54,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class UsageError(ValueError):
-    """A command line or configuration that cannot be carried out; all its problems, one a line."""
+    """A command line or configuration that cannot run; the message lists all problems, one per line."""
 
     exit_code = 2
 
@@ -78,14 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model_name_or_path", help="the model to evaluate (the unlearned one)")
-    add("--ledger", help="verify this ledger and measure its requests on the model (exit code 8: one came back)")
+    add("--ledger", help="verify this ledger and measure its requests on the model (exit code 8: a request came back)")
     add("--forget_data", help="file, folder or hub dataset to forget; with --ledger several, separated by commas")
     add("--retain_data", help="data to keep")
-    add("--holdout_data", help="rows of the same kind that no model saw: membership attacks need them")
-    add("--general_data", help="general facts with wrong answers; default: the bundled ones")
+    add("--holdout_data", help="rows of the same kind that no model saw; needed for membership attacks")
+    add("--general_data", help="general facts with wrong answers; default: the bundled set")
     add("--target_model", help="the model before unlearning")
-    add("--retrained_model", help="a model trained without the forget set; no verdict is certified without it")
-    add("--output_dir", help="where evaluation.json goes (with --ledger: retest.json, if given)")
+    add("--retrained_model", help="a model trained without the forget set; without it the verdict is UNCERTIFIED")
+    add("--output_dir", help="folder for evaluation.json (optional with --ledger, for retest.json)")
     add("--metrics", default="all", help="names separated by commas, or all")
     add("--attacks", default="none", help="names separated by commas, all, or none")
     add("--benchmark", help="tofu or muse: reads the sets from --data_dir and adds the benchmark's own numbers")
@@ -96,15 +96,15 @@ def _parser() -> argparse.ArgumentParser:
         help="mean over wrong answers: geometric, as in TOFU's code, or arithmetic, as in its paper",
     )
     add("--max_length", type=int, default=512, help="tokens per row")
-    add("--limit", type=int, help="most rows per set")
+    add("--limit", type=int, help="maximum rows per set")
     add("--dtype", default="float32", help=", ".join(DTYPES))
-    add("--overwrite_output_dir", action="store_true", help="write into a folder that holds an evaluation")
+    add("--overwrite_output_dir", action="store_true", help="write into a folder that already has an evaluation")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    """The arguments; UsageError with every problem at once."""
+    """The arguments. Raises UsageError with all problems at once."""
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     flags = [flag for action in parser._actions for flag in action.option_strings]
@@ -136,11 +136,11 @@ def _unknown_names(args) -> Iterator[str]:
 
 
 def _contradictions(args) -> Iterator[str]:
-    """What is missing, and what does not go together."""
+    """Yields missing flags and contradictions."""
     if bool(args.benchmark) != bool(args.data_dir):
         yield "--benchmark and --data_dir go together"
     if args.benchmark == "muse" and args.attacks != "none":
-        yield "--attacks needs questions and answers; MUSE's folders give it texts alone"
+        yield "--attacks needs questions and answers, but MUSE's folders hold only texts"
     if not args.ledger:
         yield from (f"--{name} is missing" for name in ("model_name_or_path", "output_dir") if not getattr(args, name))
         if not args.benchmark and not args.forget_data:
@@ -157,7 +157,7 @@ def _named(text: str) -> list[str] | None:
 
 
 def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
-    """(sets by name, MUSE's parts, notes); the retain set loses its overlap with the forget set."""
+    """(sets by name, MUSE's parts, notes); removes rows of the forget set from the retain set."""
     if args.benchmark == "muse":
         return {}, read_muse(args.data_dir), []
     if args.benchmark == "tofu":
@@ -200,9 +200,9 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
 
 
 def _add_perplexities(args, evaluations: dict, sets: dict):
-    """Loads the target once more, as judge of every model's answers.
+    """Loads the target once more, to judge every model's answers.
 
-    It comes last, so that an unfit reference is refused before the unlearned model is measured.
+    This comes last, so an unusable reference is refused before the unlearned model is measured.
     """
     from models.store.loading import load_model
 
@@ -241,7 +241,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Evaluates what the command line names and writes evaluation.json; returns the exit code."""
+    """Runs the command line: evaluates the models and writes evaluation.json. Returns the exit code."""
     debug = "--debug" in (sys.argv if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,7 +1,7 @@
 """Statistics of losses, tokens and scores: arrays in, floats or arrays out; no model, no files.
 
 Losses are mean cross-entropies in nats per answer token unless a name says otherwise. Arrays that do not define a
-statistic raise ValueError; there are no default values. `evaluation_metrics` offers all public names.
+statistic raise ValueError; there are no default values. `evaluation_metrics` exports all public names.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _array(values, name: str, ndim: int = 1) -> np.ndarray:
 def answer_probability(mean_loss):
     """exp(-mean answer-token loss), in (0, 1]: the geometric mean probability of the answer's tokens.
 
-    mean_loss: () or (n,), nats per token; length-normalised, so long answers compare with short ones. TOFU, sec. 2.2.1.
+    mean_loss: () or (n,), nats per token; length-normalised, so answers of any length compare. TOFU, sec. 2.2.1.
     """
     return np.exp(-np.asarray(mean_loss, dtype=np.float64))
 
 
 def option_probability(answer_loss, wrong_loss):
-    """p / (p + sum_k p_wrong_k) with p = exp(-mean loss), (n,), in (0, 1): the right answer among given options.
+    """p / (p + sum_k p_wrong_k) with p = exp(-mean loss), (n,), in (0, 1): the right answer among the options.
 
     answer_loss (n,), wrong_loss (n, k). TOFU's probability for real authors and world facts.
     """
@@ -44,7 +44,7 @@ def option_probability(answer_loss, wrong_loss):
 
 
 def multiple_choice_accuracy(right_loss, wrong_loss):
-    """1 where the right option has the least mean loss of all, else 0, (n,); a tie is wrong.
+    """1 where the right option has the lowest mean loss of all, else 0, (n,); a tie is wrong.
 
     right_loss (n,): of the paraphrased answer; wrong_loss (n, k). Chance is 1/(k+1) only for a model without any
     knowledge of language: TOFU's retrained Llama-2-7B has .40 with k = 5.
@@ -57,8 +57,8 @@ def truth_ratio(paraphrased_loss, perturbed_loss, reduction: str = "geometric"):
     """R = P_wrong / P_paraphrased, (n,), in (0, inf): below 1 the model prefers the truth.
 
     paraphrased_loss (n,), perturbed_loss (n, k). P_paraphrased = exp(-loss). P_wrong by `reduction`: "geometric"
-    exp(mean_k -loss), what the code of TOFU and OpenUnlearning computes; "arithmetic" mean_k exp(-loss), what TOFU's
-    paper says (Maini et al. 2024, arXiv:2401.06121, eq. 1).
+    exp(mean_k -loss), as in the code of TOFU and OpenUnlearning; "arithmetic" mean_k exp(-loss), as in TOFU's paper
+    (Maini et al. 2024, arXiv:2401.06121, eq. 1).
     """
     right, wrong = _array(paraphrased_loss, "paraphrased_loss"), _array(perturbed_loss, "perturbed_loss", 2)
     if reduction == "geometric":
@@ -69,13 +69,13 @@ def truth_ratio(paraphrased_loss, perturbed_loss, reduction: str = "geometric"):
 
 
 def truth_ratio_forget(ratio):
-    """min(R, 1/R) per row, (n,), in (0, 1]: near 1 the model no longer tells truth from falsehood."""
+    """min(R, 1/R) per row, (n,), in (0, 1]: near 1 if the model no longer tells truth from falsehood."""
     ratio = np.asarray(ratio, dtype=np.float64)
     return np.minimum(ratio, 1.0 / ratio)
 
 
 def truth_ratio_utility(ratio):
-    """max(0, 1 - R) per row, (n,), in [0, 1): near 1 the model clearly prefers the truth."""
+    """max(0, 1 - R) per row, (n,), in [0, 1): near 1 if the model clearly prefers the truth."""
     return np.maximum(0.0, 1.0 - np.asarray(ratio, dtype=np.float64))
 
 
@@ -84,7 +84,7 @@ def forget_quality(unlearned_truth_ratio, retrained_truth_ratio) -> tuple[float,
 
     Two arrays (n,), one value per forget row. p = 1 for the retrained model itself; a small p tells the unlearned model
     apart from it. A large p proves little for small n: the smallest D with p < .05 is .325 for n = 40, .14 for 200,
-    .0975 for 400. Raises ValueError when the sizes differ, as the models then saw different rows. TOFU, sec. 2.2.2.
+    .0975 for 400. Raises ValueError if the sizes differ: the models then saw different rows. TOFU, sec. 2.2.2.
     """
     from scipy.stats import ks_2samp
 
@@ -109,7 +109,7 @@ def model_utility(values: Mapping | Sequence) -> float:
     """Harmonic mean of the utility numbers, in [0, 1]: one bad number pulls it down, a zero gives zero.
 
     values: TOFU's nine {retain, real authors, world facts} x {probability, ROUGE-L recall, utility-side truth ratio},
-    or those of the available sets; of a mapping its values. TOFU, sec. 2.2.1.
+    or fewer if sets are missing. A mapping contributes its values. TOFU, sec. 2.2.1.
     """
     return harmonic_mean(list(values.values()) if isinstance(values, Mapping) else values)
 
@@ -130,10 +130,10 @@ def exact_memorization(predicted, labels) -> float:
 
 
 def extraction_strength(predicted, labels) -> float:
-    """1 - k/L, k the first position from which all argmax tokens are right, in [0, 1]; 0 when none is.
+    """1 - k/L, where k is the first position from which all argmax tokens are right, in [0, 1]; 0 if there is none.
 
     predicted, labels (L,) token ids without end-of-turn. High: a short beginning of the answer extracts the rest.
-    Carlini et al. 2021 (arXiv:2012.07805). OpenUnlearning gives 1/L where the last token is wrong; here it is 0.
+    Carlini et al. 2021 (arXiv:2012.07805). If the last token is wrong, OpenUnlearning gives 1/L; this code gives 0.
     """
     exact_memorization(predicted, labels)  # checks the shapes
     wrong = np.flatnonzero(np.asarray(predicted) != np.asarray(labels))
@@ -175,7 +175,7 @@ def min_k_plus_plus(token_log_probs, means, stds, k: float = 0.4) -> float:
 
 
 def zlib_ratio(mean_loss: float, text: str) -> float:
-    """Mean loss (nats per token) / bytes of the zlib-compressed text: corrects for texts that are easy in themselves.
+    """Mean loss (nats per token) / bytes of the zlib-compressed text: corrects for texts that are easy anyway.
 
     Carlini et al. 2021 (arXiv:2012.07805). The loss is the mean per token, as in MIMIR and OpenUnlearning.
     """
@@ -186,7 +186,7 @@ def membership_auc(forget_scores, holdout_scores) -> float:
     """P(a holdout row scores higher than a forget row), ties half, in [0, 1]: the ROC AUC of the attack.
 
     Two arrays of scores that are higher for non-members. 1: memorised; the goal is the retrained model's AUC, about .5.
-    Far below it the forget rows stand out again, as too unlikely.
+    Far below it, the forget rows stand out again because they are too unlikely.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -197,7 +197,7 @@ def membership_auc(forget_scores, holdout_scores) -> float:
 def membership_auc_interval(forget_scores, holdout_scores, forget_groups=None, holdout_groups=None, seed: int = 0):
     """(low, high), 95 %, of `membership_auc` by bootstrap over groups: rows of one subject, or single rows.
 
-    None when a side has fewer than two groups.
+    None if a side has fewer than two groups.
     """
     forget, holdout = _array(forget_scores, "forget_scores"), _array(holdout_scores, "holdout_scores")
     draw = np.random.default_rng(seed)
@@ -213,7 +213,7 @@ def membership_auc_interval(forget_scores, holdout_scores, forget_groups=None, h
 def true_positive_rate(forget_scores, holdout_scores, false_positive_rate: float = 0.01) -> float | None:
     """Share of forget rows detected at the given false positive rate on holdout rows; None below 100 holdout rows.
 
-    With fewer rows the threshold would rest on less than one of them. Carlini et al. 2022 (arXiv:2112.03570).
+    With fewer rows, the threshold would depend on less than one row. Carlini et al. 2022 (arXiv:2112.03570).
     """
     from sklearn.metrics import roc_curve
 
@@ -248,7 +248,7 @@ def membership_classifier(forget_features, holdout_features, seed: int = 0) -> d
 def refusal_scores(forget_refused, retain_refused) -> dict[str, float]:
     """accuracy (balanced), precision, recall, f1 with class "refused": right on forget, wrong on retain.
 
-    Two arrays of 0/1. Low precision shows a model that refuses what it should answer.
+    Two arrays of 0/1. Low precision shows a model that refuses questions it should answer.
     """
     forget, retain = _array(forget_refused, "forget_refused"), _array(retain_refused, "retain_refused")
     truth = np.repeat([1, 0], [len(forget), len(retain)])
@@ -264,13 +264,13 @@ def _classified(truth, predicted) -> dict[str, float]:
 
 
 def privacy_leakage(auc: float, retrained_auc: float) -> float:
-    """100 ((1 - A) - (1 - A_r)) / (1 - A_r), percent: 0 like the retrained model, -100 memorised, positive overdone.
+    """100 ((1 - A) - (1 - A_r)) / (1 - A_r), percent: 0 as the retrained model, -100 memorised, positive overdone.
 
-    auc: the unlearned model's `membership_auc`; retrained_auc: a retrained model's, with no substitute. MUSE
-    (Shi et al. 2024, arXiv:2407.06460), eq. 3 with AUCs of non-members. Raises ValueError when retrained_auc is 1.
+    auc: the unlearned model's `membership_auc`; retrained_auc: a retrained model's, which nothing can replace. MUSE
+    (Shi et al. 2024, arXiv:2407.06460), eq. 3 with AUCs of non-members. Raises ValueError if retrained_auc is 1.
     """
     if not (0 <= auc <= 1 and 0 <= retrained_auc < 1):
-        raise ValueError(f"AUCs lie in [0, 1], the retrained model's below 1; got {auc} and {retrained_auc}")
+        raise ValueError(f"AUCs must be in [0, 1], the retrained model's below 1; got {auc} and {retrained_auc}")
     return 100.0 * ((1 - auc) - (1 - retrained_auc)) / (1 - retrained_auc)
 
 
@@ -298,7 +298,7 @@ def _groups(groups, n: int) -> np.ndarray:
 
 
 def _resampled_weights(groups: np.ndarray, draw: np.random.Generator) -> np.ndarray | None:
-    """(RESAMPLES, n): how often each row occurs when groups are drawn with replacement; None below two groups."""
+    """(RESAMPLES, n) counts of each row when groups are drawn with replacement; None below two groups."""
     count = int(groups.max()) + 1
     if count < 2:
         return None
@@ -315,7 +315,7 @@ def bootstrap_means(values, groups=None, seed: int = 0) -> np.ndarray | None:
 def bootstrap_interval(values, groups=None, seed: int = 0) -> tuple[float, float] | None:
     """(low, high), 95 % percentile interval of the mean of values (n,); rows of one subject are drawn together.
 
-    None below two groups: one subject says nothing about others. Seeded. Efron 1979.
+    None below two groups, because one subject says nothing about others. Seeded. Efron 1979.
     """
     means = bootstrap_means(values, groups, seed)
     return None if means is None else tuple(float(v) for v in np.quantile(means, [0.025, 0.975]))

@@ -1,7 +1,7 @@
 """Attacks on an unlearned model: does knowledge come back under retraining, rounding, sampling or other prompts?
 
-A new attack is a function of a `Subject` plus one row in `ATTACKS`. It works on copies of the weights, so that the
-model is bit-identical afterwards. The target, unlearned and retrained models get the same rows and budget.
+A new attack is a function of a `Subject` plus one row in `ATTACKS`. It works on copies of the weights, so the model
+stays bit-identical. The target, unlearned and retrained models get the same rows and budget.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from models.scores.evaluating import decoded, evaluate_model, prompt_end, stop_i
 from models.scores.metric_table import known_names
 from models.scores.text_scores import rouge_l
 
-SCORED = ("answer_probability", "exact_memorization", "extraction_strength")  # what `Subject.score` measures
+SCORED = ("answer_probability", "exact_memorization", "extraction_strength")  # the metrics of `Subject.score`
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an attacker may spend on each model; sized for a 135M model on two cores, so raise it on a GPU."""
+    """The attacker's budget for each model; sized for a 135M model on two cores, so raise it on a GPU."""
 
     learning_rates: tuple[float, ...] = (2e-5, 2e-4)
     steps: int = 25
@@ -52,7 +52,7 @@ class Subject:
     budget: Budget = Budget()
 
     def encode(self, examples: list):
-        """Their token rows, with ids and answer starts."""
+        """The examples' token rows, with ids and answer starts."""
         return encode_examples(self.tokenizer, examples, self.max_length)[0]
 
     def score(self, rows: list) -> dict[str, float | None]:
@@ -63,7 +63,7 @@ class Subject:
         return scored.metrics["forget"]
 
     def say(self, prompts: list, new_tokens: int, **sampling) -> list[str]:
-        """What the model says after each prompt (ids)."""
+        """The model's continuation of each prompt (ids)."""
         ends, limits = stop_ids(self.model, self.tokenizer), [new_tokens] * len(prompts)
         said = generation.generate(self.model, prompts, limits, ends, **sampling)
         return [decoded(self.tokenizer, ids) for ids in said]
@@ -75,7 +75,7 @@ class Subject:
 
 @contextlib.contextmanager
 def on_a_copy(model):
-    """Inside, the caller may change weights and buffers of `model`; afterwards the original tensors are back."""
+    """Lets the caller change weights and buffers of `model`; restores the original tensors afterwards."""
     saved = [(t, t.data, t.requires_grad, t.grad) for t in [*model.parameters(), *model.buffers()]]
     training = model.training
     for tensor, data, *_ in saved:
@@ -109,9 +109,9 @@ def rounded(weight, bits: int, group: int | None = None):
 
 
 def quantise(model, bits: int, group: int | None = None, by: Callable = rounded) -> int:
-    """Rounds the weights of all linear layers but the output head in place, as the usual loaders do; how many.
+    """Rounds the weights of all linear layers except the output head in place, as common loaders do; returns the count.
 
-    by(weight (out, in), bits, group) -> the rounded weight, by our own code or a library's.
+    by(weight (out, in), bits, group) -> the rounded weight, computed by this module or a library.
     """
     import torch
 
@@ -131,10 +131,10 @@ def quantise(model, bits: int, group: int | None = None, by: Callable = rounded)
 
 
 def rounded_by_torchao(weight, bits: int, group: int | None = None):
-    """As `rounded`, by torchao's weight-only quantisation, which serves models on GPUs.
+    """Like `rounded`, with torchao's weight-only quantisation, which serves models on GPUs.
 
-    Unpacks torchao's tensors: the products are the same, and `on_a_copy` can restore the model. `rounded` takes over
-    where groups do not divide a row. Raises ValueError without torchao.
+    Unpacks torchao's tensors: the products are the same, and `on_a_copy` can restore the model. Calls `rounded` if
+    groups do not divide a row. Raises ValueError without torchao.
     """
     import torch
 
@@ -164,7 +164,7 @@ def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int,
     optimizer = FlatAdamW(model, compute_dtype=next(model.parameters()).dtype)
     draw = np.random.default_rng(seed)
     order = np.concatenate([draw.permutation(len(rows)) for _ in range(-(-steps * batch_size // len(rows)))])
-    model.eval()  # no dropout, so that equal budgets give equal steps
+    model.eval()  # no dropout, so equal budgets give equal steps
     with torch.enable_grad():
         for step in range(steps):
             batch = rows.batch(order[step * batch_size : (step + 1) * batch_size], pad_token_id)
@@ -180,7 +180,7 @@ def fine_tune(model, rows, *, learning_rate: float, steps: int, batch_size: int,
 
 
 def halves(examples: list) -> tuple[list, list]:
-    """(first, second half) of the subjects in order of appearance; of the rows when fewer than two are named."""
+    """(first, second half) of the examples by subject, in order of appearance; by row if fewer than two are named."""
     subjects = list(dict.fromkeys(e.subject for e in examples if e.subject is not None))
     if len(subjects) > 1 and all(e.subject is not None for e in examples):
         chosen = set(subjects[: len(subjects) // 2])
@@ -189,7 +189,7 @@ def halves(examples: list) -> tuple[list, list]:
 
 
 def _relearn(subject: Subject, rows: list, held_out: list) -> dict[str, float]:
-    """Metrics of `held_out` after fine-tuning on `rows`: per metric the highest over the learning rates."""
+    """Metrics of `held_out` after fine-tuning on `rows`; for each metric the highest over the learning rates."""
     budget, found = subject.budget, []
     encoded = subject.encode(rows)
     for learning_rate in budget.learning_rates:
@@ -209,7 +209,7 @@ def relearning(subject: Subject) -> dict[str, float]:
 
 
 def benign_relearning(subject: Subject) -> dict[str, float]:
-    """As relearning, on retain text alone. Hu et al. 2024 (arXiv:2406.13356)."""
+    """Like relearning, but fine-tunes only on retain text. Hu et al. 2024 (arXiv:2406.13356)."""
     _, held_out = halves(subject.forget)
     return _relearn(subject, subject.retain[: len(subject.forget)], held_out) if subject.retain and held_out else {}
 
@@ -226,12 +226,12 @@ def quantisation(bits: int, group: int | None, by: Callable = rounded) -> Callab
 
 
 def _spread(examples: list, count: int) -> list:
-    """At most `count` examples at even distances, so that every subject is represented."""
+    """At most `count` evenly spaced examples, so every subject is represented."""
     return [examples[i] for i in np.unique(np.linspace(0, len(examples) - 1, min(count, len(examples))).astype(int))]
 
 
 def _prompts(subject: Subject, examples: list, begun: list[str] | None = None) -> list:
-    """Ids that generation starts from; with `begun` these openings of the answers follow the prompts."""
+    """The prompts' ids; with `begun`, each is followed by this opening of its answer."""
     if begun is not None:
         examples = [dataclasses.replace(e, answer=text) for e, text in zip(examples, begun)]
     rows, found = subject.encode(examples), [None] * len(examples)
@@ -281,8 +281,8 @@ def prompts(subject: Subject) -> dict[str, float]:
     """ROUGE-L recall per kind of prompt, and per question the best of the kinds that ask for the answer.
 
     Kinds: plain; paraphrase; the answer begun with "Sure, here is the answer:"; half of the answer given (the rest is
-    scored); three examples first. Apart, as their chance level differs: multiple choice (share right), reversed
-    question. Before: the plain prompt's recall.
+    scored); three examples first. Reported separately, because their chance levels differ: multiple choice (share
+    right), reversed question. Before: the plain prompt's recall.
     """
     examples = [e for e in _spread(subject.forget, subject.budget.prompts) if e.prompt is not None]
     if not examples:
@@ -311,7 +311,7 @@ def prompts(subject: Subject) -> dict[str, float]:
 
 
 def _multiple_choice(subject: Subject, examples: list) -> dict[str, float]:
-    """Share of questions answered with the right letter; its place is random, and the same for every model."""
+    """Share of questions answered with the right letter. Its position is random, but the same for every model."""
     usable = [e for e in examples if e.perturbed_answer]
     if not usable:
         return {}
@@ -334,9 +334,9 @@ def _reversed(subject: Subject, examples: list) -> dict[str, float]:
 
 
 def logit_lens(subject: Subject) -> dict[str, float]:
-    """Mean reciprocal rank of the gold token at every layer, through the final norm and head, and the best layer's.
+    """Mean reciprocal rank of the gold token at every layer, through the final norm and head, and at the best layer.
 
-    Knowledge that the last layers hide may still be readable in the middle. Before: the last layer's. Empty for a model
+    Middle layers may still show knowledge that the last layers hide. Before: the last layer's rank. Empty for a model
     without a known final norm. nostalgebraist 2020; Patil et al. 2024 (arXiv:2309.17410).
     """
     import torch
@@ -373,10 +373,10 @@ def logit_lens(subject: Subject) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Attack:
-    """One row of `ATTACKS`, with all words about it.
+    """One row of `ATTACKS`, with all its texts.
 
-    `function` returns {number: value}, and `<number>_before`, its value without the attack, where that exists;
-    `run_attacks` adds those of `SCORED` itself.
+    `function` returns {number: value} and, where it exists, `<number>_before`, the value without the attack.
+    `run_attacks` adds these values for the `SCORED` metrics itself.
     """
 
     name: str
@@ -385,10 +385,10 @@ class Attack:
     summary: str
     shows: str
     limits: str
-    half: bool = False  # scores the second half of the forget set only
-    package: str = ""  # an optional package it needs: then it runs when it is named, not under "all"
+    half: bool = False  # scores only the second half of the forget set
+    package: str = ""  # a required optional package; the attack then runs only if it is named, not under "all"
     plain: str = ""  # for people who have never read a paper
-    labels: dict[str, str] = field(default_factory=dict)  # {number: label in reports}, beyond the metrics' own labels
+    labels: dict[str, str] = field(default_factory=dict)  # {number: label in reports}, besides the metrics' labels
 
 
 _RELEARNED = "The fine-tuning may also teach the form of the answers: compare with the retrained model's share."
@@ -456,8 +456,8 @@ def run_attacks(
 ) -> dict[str, dict[str, float | None]]:
     """{attack: {number: value}} of one model, which is bit-identical afterwards; see `Attack` for `<number>_before`.
 
-    splits: "forget" and, for some attacks, "retain" examples. Give every model the same splits and budget, and all
-    results to `evaluation_json`. Raises ValueError for an unknown attack.
+    splits: "forget" and, for some attacks, "retain" examples. Use the same splits and budget for every model, and pass
+    all results to `evaluation_json`. Raises ValueError for an unknown attack.
     """
     names, found = attack_names(names), {}
     subject = Subject(model, tokenizer, list(splits["forget"]), list(splits.get("retain", ())), max_length,
@@ -479,7 +479,7 @@ def run_attacks(
 def attack_names(names: str | Sequence[str] | None) -> list[str]:
     """Names from "all", "none", a comma-separated text or a list; "all" leaves out attacks that need a `package`.
 
-    Raises ValueError with near names for an unknown attack, and for one whose package is missing.
+    Raises ValueError, with near matches, for an unknown attack, and for an attack whose package is missing.
     """
     import importlib.util
 

@@ -22,7 +22,7 @@ VERBMEM_TOKENS, KNOWMEM_TOKENS = 128, 32
 
 
 def tofu_scores(evaluation: ModelEvaluation, retrained: ModelEvaluation | None = None) -> dict[str, float | None]:
-    """TOFU's table of one model under TOFU's names; Forget Quality needs the retrained model's evaluation."""
+    """TOFU's table of one model, with TOFU's names. Forget Quality needs the retrained model's evaluation."""
     table: dict[str, float | None] = {}
     for split, name in TOFU_NAMES.items():
         found = evaluation.metrics.get(split, {})
@@ -36,7 +36,7 @@ def tofu_scores(evaluation: ModelEvaluation, retrained: ModelEvaluation | None =
 
 
 def muse_scores(model, tokenizer, parts: dict, max_length: int = 512) -> dict[str, float]:
-    """MUSE's verbmem_f, knowmem_f and knowmem_r, and min_k_auc, from which privleak follows; absent parts are left out.
+    """MUSE's verbmem_f, knowmem_f, knowmem_r, and min_k_auc, from which privleak follows. Leaves out missing parts.
 
     parts: from `data.benchmarks.read_muse`. min_k_auc: AUC of Min-40% on forget against holdout texts.
     """
@@ -82,7 +82,7 @@ def _rouge(said: list[str], golds: list[str]) -> float:
 
 
 def tofu_table(evaluations: dict[str, ModelEvaluation], reduction: str) -> tuple[dict, str]:
-    """({model: `tofu_scores`}, a note on how the truth ratio is taken)."""
+    """({model: `tofu_scores`}, a note on how the truth ratio is computed)."""
     note = (
         f"Truth Ratio: {reduction} mean over wrong answers ({REDUCTIONS[reduction]}); "
         "Truth Ratio Forget is mean min(R, 1/R), elsewhere max(0, 1-R)"
@@ -92,7 +92,7 @@ def tofu_table(evaluations: dict[str, ModelEvaluation], reduction: str) -> tuple
 
 
 def add_privleak(own: dict[str, dict]) -> str | None:
-    """Adds privleak to each model's `muse_scores`; a note where the retrained model gives no AUC below 1."""
+    """Adds privleak to each model's `muse_scores`. Returns a note if there is no retrained model's AUC below 1."""
     reference = own.get("retrained", {}).get("min_k_auc")
     measured = [found for found in own.values() if "min_k_auc" in found]
     usable = reference is not None and reference < 1
@@ -100,4 +100,4 @@ def add_privleak(own: dict[str, dict]) -> str | None:
         found["privleak"] = privacy_leakage(found["min_k_auc"], reference) if usable else None
     if usable or not measured:
         return None
-    return "needs a retrained model whose own AUC is below 1; any other reference would make the number up"
+    return "needs a retrained model with an AUC below 1; no other reference can replace it"

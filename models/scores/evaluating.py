@@ -20,7 +20,7 @@ from models.forward.teacher_forced import packed_batches, teacher_forced
 from models.scores.array_scores import bootstrap_interval
 from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
 
-NEW_TOKENS = 200  # most tokens generated for one answer
+NEW_TOKENS = 200  # maximum tokens generated for one answer
 FORGET_SIDE = ("forget", "holdout")  # see `Metric.folded`
 OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short answers with wrong options
 
@@ -29,8 +29,8 @@ OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short
 class ModelEvaluation:
     """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
 
-    measured_on: {set: {"content": the rows' hash, "answer tokens", "truth_ratio"}}; two evaluations compare only where
-    these agree.
+    measured_on: {set: {"content": the rows' hash, "answer tokens", "truth_ratio"}}; two evaluations are comparable only
+    if these agree.
     """
 
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -43,12 +43,12 @@ class ModelEvaluation:
     measured_on: dict[str, dict] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As JSON text; every number in it is finite."""
+        """The evaluation as JSON text; every number in it is finite."""
         return json.dumps(dataclasses.asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelEvaluation:
-        """From `to_json`'s text."""
+        """The inverse of `to_json`."""
         return cls(**json.loads(text))
 
 
@@ -66,9 +66,9 @@ def evaluate_model(
 ) -> ModelEvaluation:
     """Every metric (or the named ones) of a model on every set.
 
-    splits: {"forget", "retain", "holdout", "general", ...: examples}. max_new_tokens caps the answers, which otherwise
-    may be half as long again as the longest gold answer. batch_tokens: tokens per forward. truth_ratio_reduction: a key
-    of `REDUCTIONS`. Raises ValueError for an unknown metric or reduction.
+    splits: {"forget", "retain", "holdout", "general", ...: examples}. max_new_tokens caps the generated answers, which
+    may otherwise be 1.5 times as long as the longest gold answer. batch_tokens: tokens per forward pass.
+    truth_ratio_reduction: a key of `REDUCTIONS`. Raises ValueError for an unknown metric or reduction.
     """
     names = metric_names(metrics)
     known_names([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
@@ -107,7 +107,7 @@ def evaluate_model(
 
 @dataclass
 class _Job:
-    """One answer to score: its set, the example's number there, and what kind of answer it is."""
+    """One answer to score: its set, the example's number in the set, and the kind of answer."""
 
     split: str
     number: int
@@ -131,9 +131,9 @@ def _jobs(splits: dict, needs: set[str]) -> list[_Job]:
 
 
 def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=None) -> list:
-    """What the model says of each row's answer tokens, see `teacher_forced`."""
+    """Statistics of each row's answer tokens, see `teacher_forced`."""
     if packing.supported(unwrapped(model)):
-        batches = packed_batches(rows, detailed, batch_tokens // 2)  # no padding: these are more rows
+        batches = packed_batches(rows, detailed, batch_tokens // 2)  # without padding, fewer tokens hold as many rows
     else:
         batches = sampling.token_budget_batches(rows.lengths, batch_tokens)
     return teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
@@ -163,7 +163,7 @@ def _measured(tokenizer, splits, jobs, rows, statistics, max_new_tokens, reducti
         if row is not None:
             row.wrong_losses = np.array(list(losses.values()))
             if row.paraphrased_loss is None and split in OPTION_SETS:
-                row.paraphrased_loss = float(row.nll.mean())  # TOFU: a short answer is its own paraphrase
+                row.paraphrased_loss = float(row.nll.mean())  # as in TOFU, a short answer is its own paraphrase
     return measured, starts
 
 
@@ -178,7 +178,7 @@ def _scored_row(tokenizer, example, piece, labels, ends, max_new_tokens, reducti
 
 
 def _joined(first: Measured, second: Measured) -> Measured:
-    """Two rows of one long raw text as one; its generation stays that of the first row."""
+    """Joins two rows of one long raw text; keeps the generation of the first row."""
     for name in ("nll", "predicted", "labels", "means", "stds"):
         setattr(first, name, np.concatenate([getattr(first, name), getattr(second, name)]))
     first.content = len(first.labels)
@@ -190,12 +190,12 @@ def _joined(first: Measured, second: Measured) -> Measured:
 
 
 def _half(labels) -> int:
-    """How many tokens of a raw text count as its prompt: generation continues from the half."""
+    """The number of tokens of a raw text that serve as its prompt: half of them."""
     return len(labels) // 2
 
 
 def prompt_end(example: Example, ids, answer_start: int) -> int:
-    """Where generation starts in a row's ids: after the prompt, or at the half of a raw text."""
+    """Where generation starts in a row's ids: after the prompt, or in the middle of a raw text."""
     return answer_start + (_half(ids[answer_start:]) if example.prompt is None else 0)
 
 
@@ -212,15 +212,18 @@ def decoded(tokenizer, ids) -> str:
 
 
 def _draft(example: Example, rows, index: int, predicted, limit: int) -> generation.Draft:
-    """The generation to run for a row; a raw text is continued to its end at most."""
+    """The draft of a row's generation; a raw text is continued at most to its end."""
     ids, start = rows.ids_of(index), int(rows.answer_starts[index])
     first = prompt_end(example, ids, start)
     return generation.draft(ids[:first], ids[first:], predicted[first - start : len(ids) - start], limit)
 
 
 def _drafts(measured: dict, starts: dict, rows, max_new_tokens: int) -> dict[tuple, generation.Draft]:
-    """The generation to run per example. An answer may be half as long again as the longest gold answer of its set; a
-    raw text is continued over the length of its second half."""
+    """The draft of each example's generation.
+
+    An answer may be 1.5 times as long as the longest gold answer of its set. A raw text is continued over the length of
+    its second half.
+    """
     drafts = {}
     for split, examples in measured.items():
         longest = max((len(m.labels) for m in examples if m and m.example.prompt is not None), default=0)
@@ -243,9 +246,9 @@ def _finished(model, tokenizer, drafts: list[generation.Draft], progress) -> lis
 
 
 def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKENS, max_length: int = 512) -> list[str]:
-    """The model's greedy answers to the examples' prompts, in order; a raw text is continued from its half.
+    """The model's greedy answers to the examples' prompts, in order; a raw text is continued from its middle.
 
-    One pass over the examples' own answers decides the generations as far as they agree with them.
+    One pass over the examples' own answers gives the generations as far as they agree with these answers.
     """
     rows, _ = encode_examples(tokenizer, examples, max_length)
     statistics = _statistics(model, tokenizer, rows, np.ones(len(rows), dtype=bool), 2048)
@@ -258,10 +261,10 @@ def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKEN
 
 
 def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, max_length: int = 512) -> None:
-    """Adds `generation_perplexity` per set: how unlikely a judge, the base or target model, finds the model's answers.
+    """Adds `generation_perplexity` per set: exp(mean loss of the generated answers under `judge`).
 
-    exp(mean loss of the generated answers under `judge`); nonsense is high. Empty answers are left out and counted in
-    the notes; a set with no other answers gets None.
+    The judge is the base or target model; nonsense has a high perplexity. Empty answers are left out and counted in the
+    notes. A set with no other answers gets None.
     """
     for split, texts in evaluation.generations.items():
         rows = [dataclasses.replace(e, answer=text) for e, text in zip(splits[split], texts) if text and e.prompt]
@@ -280,14 +283,14 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
 
 
 def scores(name: str, split: str, values) -> np.ndarray:
-    """Per-example values (n,) as they enter the mean of a set, see `Metric.folded`."""
+    """Per-example values (n,) in the form that the mean of a set uses, see `Metric.folded`."""
     values = np.asarray(values, dtype=np.float64)
     folded = METRICS[name].folded
     return folded[split not in FORGET_SIDE](values) if folded else values
 
 
 def _value(metric, m: Measured | None) -> float | None:
-    """The metric of one example; None where its input is missing or the value is not finite."""
+    """The metric of one example; None if its input is missing or the value is not finite."""
     if m is None or not NEEDS[metric.needs].given(m):
         return None
     with np.errstate(all="ignore"):  # a broken model's losses overflow
@@ -312,6 +315,6 @@ def _summarise(result: ModelEvaluation) -> None:
                 result.metrics[split][name] = float(found.mean())
                 result.intervals[split][name] = None if interval is None else list(interval)
         if len(set(subjects)) == 1 and subjects[0] is not None:
-            result.notes[f"{split}.intervals"] = "one subject only: no interval, since intervals are over subjects"
+            result.notes[f"{split}.intervals"] = "only one subject: no interval, because intervals resample subjects"
         elif len(subjects) < 2:
-            result.notes[f"{split}.intervals"] = "one row only: no interval"
+            result.notes[f"{split}.intervals"] = "only one row: no interval"

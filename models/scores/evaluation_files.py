@@ -1,4 +1,4 @@
-"""What an evaluation leaves: the contents of evaluation.json, its printed tables, and examples.jsonl."""
+"""The files of an evaluation: the contents of evaluation.json, its printed tables, and examples.jsonl."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MODELS = ("target", "unlearned", "retrained")
 
 
 def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
-    """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}, as far as they exist.
+    """The contents of evaluation.json for {"target", "unlearned", "retrained": evaluation}; models may be missing.
 
     {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
-    "docs": {number: what it shows and what it does not}}; notes on one model's metrics are keyed model.set.metric.
-    attacked: {model: what `run_attacks` returned}, here as "attacks" {attack: {model: {number: value}}} and "recovery"
+    "docs": {number: what it shows and what it does not}}; notes on one model's metrics have keys model.set.metric.
+    attacked: {model: result of `run_attacks`}. It becomes "attacks" {attack: {model: {number: value}}} and "recovery"
     {attack: {number: {model: share}}}.
     """
     notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
@@ -75,7 +75,7 @@ def write_examples(path: Path, sets: dict, evaluations: dict):
 
 
 def print_report(report: dict) -> None:
-    """Prints everything that evaluation.json holds, as tables."""
+    """Prints the contents of evaluation.json as tables."""
     for split in dict.fromkeys(split for sets in report["models"].values() for split in sets):
         models = [model for model, sets in report["models"].items() if split in sets]
         print(f"\n{split:<28}" + "".join(f"{model:>12}" for model in models))
@@ -97,7 +97,7 @@ def _cells(values: list, digits: int) -> str:
 
 
 def _attack_lines(report: dict) -> list[str]:
-    """The attacks of evaluation.json as lines: each judged number of every model, and the recovered shares."""
+    """The attacks of evaluation.json as text: each judged number of every model, and the recovered shares."""
     lines = []
     for attack, models in report.get("attacks", {}).items():
         for metric in ATTACKS[attack].judged:

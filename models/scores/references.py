@@ -1,4 +1,4 @@
-"""Refuses references that nothing can be compared with: other rows, or a retrained model that saw the forget set."""
+"""Refuses unusable references: evaluations of other rows, and retrained models that saw the forget set."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from models.scores.evaluating import ModelEvaluation
 
-KNOWS = 0.9  # share of the target's knowledge of the forget set from which a retrained model must have seen it
-CONTRAST = 0.05  # smallest difference of two values by which a third can be placed between them
+KNOWS = 0.9  # a retrained model with this share of the target's knowledge of the forget set must have seen it
+CONTRAST = 0.05  # the smallest difference between two values that allows placing a third between them
 
 
 class UnfitReference(ValueError):
-    """A target or retrained model, or its evaluation, that nothing can be compared with."""
+    """A target or retrained model, or its evaluation, cannot serve as a reference."""
 
     exit_code = 4
 
 
 def check_same_rows(ours: ModelEvaluation, other: ModelEvaluation, role: str):
-    """Raises UnfitReference unless `other`, the `role` model's evaluation, is of the same rows in the same tokens."""
+    """Raises UnfitReference unless `other`, the `role` model's evaluation, has the same rows and the same tokens."""
     for split in ours.per_example.keys() & other.per_example.keys():
         mine, theirs = (len(evaluation.subjects.get(split, ())) for evaluation in (ours, other))
         what = f"{theirs} {split} rows, the unlearned one on {mine}" if mine != theirs else ""
@@ -39,7 +39,7 @@ def same_model(first: str, second: str) -> bool:
 
 
 def refuse_target_as_retrained(target: str, retrained: str):
-    """Raises UnfitReference when both names lead to the same folder or to the same weights."""
+    """Raises UnfitReference if both names lead to the same folder or to the same weights."""
     if same_model(target, retrained):
         raise UnfitReference(
             f"--retrained_model {retrained} is the target model {target} itself (same weights), so every unchanged "
@@ -48,10 +48,10 @@ def refuse_target_as_retrained(target: str, retrained: str):
 
 
 def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
-    """Raises UnfitReference when the retrained model plainly knows the forget set as well as the target does.
+    """Raises UnfitReference if the retrained model knows the forget set about as well as the target does.
 
-    Compares mean answer probabilities above the target's on the holdout set. Without a holdout set it refuses only
-    where the target knows the rows nearly by heart (above .5).
+    Compares mean answer probabilities, minus the target's on the holdout set. Without a holdout set, it refuses only if
+    the target knows the rows nearly by heart (above .5).
     """
     ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
     if ours is None or theirs is None:
@@ -67,7 +67,7 @@ def check_retrained(target: ModelEvaluation, retrained: ModelEvaluation):
 
 
 def knows_as_well(target: ModelEvaluation, retrained: ModelEvaluation) -> bool:
-    """Whether `check_retrained` could refuse, whatever the holdout set says."""
+    """Whether `check_retrained` could refuse the retrained model, depending on the holdout set."""
     ours, theirs = (_probability(evaluation, "forget") for evaluation in (target, retrained))
     return ours is not None and theirs is not None and theirs >= KNOWS * ours
 
