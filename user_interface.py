@@ -14,6 +14,7 @@ import argparse
 import atexit
 import ipaddress
 import os
+import pkgutil
 import shutil
 import signal
 import sys
@@ -23,13 +24,14 @@ import threading
 from models.store.paths import PROJECT, RUNS
 from results.page.desk import Desk
 from results.page.jobs import JobQueue, QueueError
-from results.page.tabs.compare import Compare
-from results.page.tabs.evaluate import Evaluate
-from results.page.tabs.runs import Runs
-from results.page.tabs.unlearn import Unlearn
 from results.page.wiring import Page, gr
 
-TABS = [Unlearn, Compare, Runs, Evaluate]  # in the page's order; `results.page.wiring` says what a tab is
+TABS = (  # file and class in results/page/tabs/, in the page's order; `results.page.wiring` says what a tab is
+    "unlearn:Unlearn",
+    "compare:Compare",
+    "runs:Runs",
+    "evaluate:Evaluate",
+)
 AUTH_VARIABLE = "UNLEARNING_AUTH"
 STYLE = PROJECT / "results" / "page" / "style.css"
 
@@ -45,7 +47,8 @@ def build(desk: Desk):
         )
         page = Page(desk, demo)
         with gr.Tabs() as page.shelf:
-            for tab in TABS:
+            for row in TABS:
+                tab = pkgutil.resolve_name(f"results.page.tabs.{row}")
                 name = tab.TITLE.lower()
                 with gr.Tab(tab.TITLE, id=name) as page.panels[name]:
                     page.tabs[name] = tab(page)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_room import WRONG_PATHS, request_of, submit, wait_for
@@ -350,7 +351,8 @@ def test_a_new_tab_is_one_class_and_one_line(desk, gradio_folder, monkeypatch):
         def wire(self):
             pass
 
-    monkeypatch.setattr(user_interface, "TABS", [*user_interface.TABS, Count])
+    monkeypatch.setitem(sys.modules, "results.page.tabs.count", SimpleNamespace(Count=Count))
+    monkeypatch.setattr(user_interface, "TABS", [*user_interface.TABS, "count:Count"])
     submit(desk.queue, "one")
     for address in serve(desk):
         client = client_of(address)
