@@ -4,8 +4,8 @@
     python analyze_results.py results/runs/a results/runs/b ...  # compares runs, in results/runs/comparison
     python analyze_results.py                                    # compares every finished run under results/runs/
 
-Reads run folders only and loads no model. Names each folder without a usable run and leaves it out. Exit code 3 if
-such a folder was on the command line or no usable run is left.
+Reads only run folders and loads no model. Leaves out each folder without a usable run and names it. The exit code is 3
+if such a folder was on the command line or no usable run is left.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -
 
 def draw_figures(run: Run, folder: Path) -> dict[str, list[Figure]]:
     """Saves the figures of a run in `folder`; returns {section of the report: its figures}."""
-    from results.report import figures  # imported late, as other modules below: --help stays fast
+    from results.report import figures  # late imports, here and below, keep --help fast
     from results.search import report as search_report
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def verdict(run: Run) -> Verdict:
     tiles = []
     for split, metric, name in (
         ("forget", "answer_probability", "Forget set: answer probability"),
-        ("forget", "rouge_l_recall", "Forget set: how much of the answers comes out"),
+        ("forget", "rouge_l_recall", "Forget set: how much of each answer comes out"),
         ("retain", "answer_probability", "Retain set: answer probability"),
     ):
         before, after = run.change(split, metric)
@@ -169,8 +169,8 @@ def earlier_requests(run: Run) -> list:
     text = [
         f"This run follows {len(run.earlier)} earlier request{'s' if len(run.earlier) > 1 else ''}: ",
         *names,
-        f". On this run's model: {said}. The columns before and after are from this run, known and then from the run "
-        "that carried out the request.",
+        f". On this run's model: {said}. The columns before and after are from this run; known and then are from the "
+        "run that carried out the request.",
     ]
     rows = [cells for row in run.earlier for cells in _request_rows(row)]
     columns = ("request", "number", "known", "then", "before", "after", "verdict")
@@ -196,18 +196,16 @@ def _request_rows(row: dict) -> list[list]:
 
 def _how_to_read(run: Run) -> str:
     text = (
-        "In brackets: 95 % intervals. On the forget set the goal is not zero but the value of a model that never saw "
+        "In brackets: 95 % intervals. The goal on the forget set is not zero, but the value of a model that never saw "
     )
     text += "these rows"
     if "retrained" in run.models:
         return (
-            f"{text}: the retrained model. The last column says how much of the way to the goal is gone; above "
-            "100 % is over-forgetting."
+            f"{text}: the retrained model. The last column shows the progress to the goal; above 100 % "
+            "means over-forgetting."
         )
     if progress.goal(run, "answer_probability")[1]:
-        return (
-            f"{text}. No such model was given, so the target's value on the holdout set, rows it never saw, stands in."
-        )
+        return f"{text}. Without such a model, the goal is the target's value on the holdout set, which it never saw."
     return f"{text}. Neither such a model nor a holdout set was given, so the goal is unknown."
 
 
@@ -230,7 +228,7 @@ def split_tables(run: Run, split: str) -> list:
     """The before/after table of a set; minor metrics are folded away below it."""
     models = [model for model in ROLES if split in run.models.get(model, {})]
     known = {name for model in models for name, value in run.models[model][split].items() if value is not None}
-    columns = ("metric", *(ROLES[model] for model in models), "goal", *(("way gone",) if split == "forget" else ()))
+    columns = ("metric", *(ROLES[model] for model in models), "goal", *(("progress",) if split == "forget" else ()))
     main, minor = [], []
     for name in words.metric_order(known):
         cells = [_with_interval(run.value(model, split, name), run.interval(model, split, name)) for model in models]
@@ -278,7 +276,7 @@ def comparison_table(run: Run) -> list:
             cells = [cell(name) if model == "unlearned" else "–" for model in models]
             rest.append([name.replace("_", " "), *cells, "", ""])
     weakest = run.comparison.get("weakest_part")
-    caption = f"All together. The weakest part is {weakest}." if weakest else "All together."
+    caption = f"Overall numbers. The weakest part is {weakest}." if weakest else "Overall numbers."
     columns = ("number", *(ROLES[model] for model in models), "shows", "does not show")
     blocks: list = [Table(columns, main, caption=caption, tail=2)] if main else []
     return blocks + ([Details("More of these numbers", [Table(columns, rest, tail=2)])] if rest else [])
@@ -300,11 +298,11 @@ def answers(run: Run) -> list:
     if not blocks:
         return []
     text = [
-        "Picked evenly, not by hand, from the least to the most likely true answer after unlearning. ",
-        ("gone", "Struck"),
-        ": said only before. ",
+        "Rows are picked evenly, not by hand, from the least to the most likely true answer after unlearning. ",
+        ("gone", "Struck through"),
+        ": only in the answer before. ",
         ("new", "Underlined"),
-        ": said only after.",
+        ": only in the answer after.",
     ]
     return [Heading("Answers side by side"), Paragraph(text), *blocks]
 
@@ -360,8 +358,8 @@ def attacks(run: Run) -> list:
         text = "No attack was run: --attacks all tries to bring the knowledge back."
         return [Heading("Under attack"), Paragraph(text)]
     text = (
-        "Every model is attacked with the same budget. What counts is how far the attacked model lies above the "
-        "attacked retrained model, which shows what the attack itself teaches. Brought back: the share of the "
+        "Every model gets the same attack budget. Compare the attacked unlearned model with the attacked retrained "
+        "model, which shows what the attack itself teaches. Brought back: the share of the "
         "forgotten knowledge that the attack restores."
     )
     main = progress.main_attack_rows(run)
@@ -409,7 +407,7 @@ def appendix(run: Run) -> list:
     blocks: list = [Heading("Notes"), Bullets(items) if items else Paragraph("None.")]
     command = run.config.get("command")
     if isinstance(command, list) and command:
-        blocks += [Heading("To repeat this run"), Code(shlex.join(map(str, command)))]
+        blocks += [Heading("How to repeat this run"), Code(shlex.join(map(str, command)))]
     settings = [(key, value) for key, value in run.config.items() if key != "command" and value not in (None, "")]
     if environment := [*_flat(run.environment)]:
         blocks.append(Details("Environment", [_settings_table(environment)]))
@@ -449,7 +447,7 @@ def _share(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="analyze_results.py", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("runs", nargs="*", help="run folders; none: every finished run under results/runs/")
+    parser.add_argument("runs", nargs="*", help="run folders (default: every finished run under results/runs/)")
     parser.add_argument(
         "--output_dir", help="folder to write to (default: the run's own folder, or comparison/ beside several runs)"
     )
@@ -463,7 +461,7 @@ def main(argv=None) -> int:
     args = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a folder's name must not crash a narrow locale
+            stream.reconfigure(errors="backslashreplace")  # a folder name must not crash an ASCII terminal
     try:
         print(_write(args))
         unusable = len(args.runs) > 1 and read_runs(args.runs)[1]

@@ -34,7 +34,7 @@ def full(tmp_path_factory) -> Path:
     return folder
 
 
-def test_curves_are_the_evaluation_points_of_the_log(full):
+def test_curves_match_the_evaluations_in_the_log(full):
     log = [line for line in lines(full, "metrics.jsonl") if line["event"] == "evaluation"]
     curves = runs.curves(runs.read_run(full))
     assert set(curves) == {"forget", "retain", "holdout", "general"}
@@ -44,7 +44,7 @@ def test_curves_are_the_evaluation_points_of_the_log(full):
             assert curve[metric].tolist() == [line[split][metric] for line in log]
 
 
-def test_training_is_the_steps_of_the_log_and_nulls_are_gaps(tmp_path):
+def test_training_series_match_the_log_and_nulls_become_gaps(tmp_path):
     folder = make_run(tmp_path / "run")
     log = [line for line in lines(folder, "metrics.jsonl") if line["event"] == "step"]
     log[3]["forget_loss"] = None
@@ -55,7 +55,7 @@ def test_training_is_the_steps_of_the_log_and_nulls_are_gaps(tmp_path):
     assert data["learning_rate"].tolist() == [line["learning_rate"] for line in log]
 
 
-def test_rows_and_subjects_are_those_of_the_examples(full):
+def test_rows_and_subjects_match_the_examples(full):
     rows = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"]
     run = runs.read_run(full)
     values = runs.per_row(run, "forget")
@@ -67,7 +67,7 @@ def test_rows_and_subjects_are_those_of_the_examples(full):
     assert subjects[PEOPLE[1]]["after"] == pytest.approx(np.mean(mine)) and subjects[PEOPLE[1]]["n"] == len(mine)
 
 
-def test_bars_are_the_numbers_and_intervals_of_the_evaluation(full):
+def test_bars_match_values_and_intervals_of_the_evaluation(full):
     evaluation = json.loads((full / "evaluation.json").read_text())
     table = figures.bar_table(runs.read_run(full), "forget")
     assert "zlib_ratio" not in table and "rouge_l_recall" in table
@@ -77,7 +77,7 @@ def test_bars_are_the_numbers_and_intervals_of_the_evaluation(full):
             assert list(interval) == evaluation["intervals"][model]["forget"][metric]
 
 
-def test_bars_are_drawn_as_long_as_their_numbers(full):
+def test_bar_lengths_equal_their_values(full):
     run = runs.read_run(full)
     figure = figures.draw_bars(run, "forget")
     drawn = sorted(patch.get_width() for patch in figure.axes[0].patches)
@@ -109,7 +109,7 @@ def test_the_scatter_shows_every_row_of_the_examples(full):
         assert np.asarray(cloud.get_offsets()).tolist() == pairs
 
 
-def test_the_subjects_are_drawn_from_means_over_their_rows(full):
+def test_subjects_show_means_over_their_rows(full):
     axes = figures.draw_subjects(runs.read_run(full)).axes[0]
     rows = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"]
     names = [label.get_text() for label in axes.get_yticklabels()][: len(PEOPLE)]
@@ -135,7 +135,7 @@ def test_the_training_figure_shows_the_losses_and_rates_of_the_log(full):
         assert line.get_ydata().tolist() == [entry[key] for entry in log]
 
 
-def test_attacks_are_shown_and_drawn_from_the_evaluation(full):
+def test_attack_tables_and_figures_match_the_evaluation(full):
     evaluation = json.loads((full / "evaluation.json").read_text())
     run = runs.read_run(full)
     rows = {(row["attack"], row["metric"]): row for row in progress.attack_rows(run)}
@@ -166,7 +166,7 @@ PEOPLE_HARD_TO_DRAW = ("مريم الزهراء بنت عبد الله بن عب
     {"attacks": True, "people": PEOPLE_HARD_TO_DRAW}, {"retrained": False}, {"retrained": False, "holdout": False},
     {"people": ("one",)}, {"rows": 1, "attacks": True},
 ], ids=["hard names", "no retrained model", "forget and retain alone", "one subject", "one row"])  # fmt: skip
-def test_no_figure_of_a_run_cuts_its_words(tmp_path, settings):
+def test_figures_of_a_run_do_not_cut_off_text(tmp_path, settings):
     run = runs.read_run(make_run(tmp_path / "run", **settings))
     drawn = {row.stem: figure for row in figures.FIGURES if (figure := row.draw(run)) is not None}
     assert {"forgetting_curves", "before_after_forget", "rows", "subjects", "training"} <= set(drawn)
@@ -176,7 +176,7 @@ def test_no_figure_of_a_run_cuts_its_words(tmp_path, settings):
             assert cut_texts(figure) == [], stem
 
 
-def test_arrows_say_where_knowing_a_set_moves_a_metric():
+def test_arrows_show_how_knowledge_moves_a_metric():
     assert figures.arrow("accuracy", "forget") == figures.arrow("truth_ratio", "retain") == "↑"
     assert figures.arrow("refusal_rate", "retain") == figures.arrow("truth_ratio", "forget") == "↓"
 
@@ -276,7 +276,7 @@ def test_the_report_derives_the_verdict_and_puts_it_first(full):
     run = runs.read_run(full)
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
     parts = ["FORGOTTEN", "What was forgotten", "What was kept", "What was not achieved", "Before, after, and the goal",
-             "Answers side by side", "Strengths and weaknesses", "What resisted", "Notes", "To repeat this run",
+             "Answers side by side", "Strengths and weaknesses", "What resisted", "Notes", "How to repeat this run",
              "Environment", "Configuration"]  # fmt: skip
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -307,7 +307,7 @@ def test_not_achieved_names_over_forgetting_lost_utility_and_refusals(tmp_path):
         "Utility:",
         "Over-refusal",
         "Rows never seen became less likely",
-        "conspicuously unlikely",
+        "suspiciously unlikely",
         "p = 1.0e-09",
         "no attack was run",
     ):
@@ -348,7 +348,7 @@ def test_way_is_0_at_the_start_and_1_at_the_goal():
     assert progress.way(0.5, None, 0.1) is None
 
 
-def test_resisting_rows_are_those_that_stayed(full):
+def test_resisting_rows_are_the_rows_that_stayed_known(full):
     rows, judged = progress.resisting_rows(runs.read_run(full))
     stayed = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"][:3]
     assert judged == 20 and {row["prompt"] for row in rows} == {row["prompt"] for row in stayed}
@@ -409,7 +409,7 @@ def test_markdown_escape_leaves_no_markup(text):
 
 @pytest.mark.hardening(18)
 @pytest.mark.parametrize("text", ["=cmd()", "+1+1", "-2", "@SUM(A1)", " =1", "\t=1", "\r=1"])
-def test_csv_cells_are_no_formulas(text):
+def test_csv_cells_are_never_formulas(text):
     assert pages.csv_cell(text) == f"'{text}"
 
 
@@ -418,7 +418,7 @@ def test_csv_numbers_stay_numbers():
 
 
 @pytest.mark.hardening(16)
-def test_right_to_left_emoji_and_joined_letters_come_through_unchanged(tmp_path):
+def test_right_to_left_text_emoji_and_joined_letters_stay_unchanged(tmp_path):
     people = ("مريم الزهراء", "👩‍👩‍👧‍👦 e\u0301", "日本太郎", "שרה")
     folder = make_run(tmp_path / "run", people=people, resisting=2)
     text = analyze_results.write_report(folder).read_text(encoding="utf-8")
@@ -460,13 +460,13 @@ def test_a_new_metric_attack_and_figure_need_one_row_each(full, tmp_path, monkey
     assert [path.name for path in sorted((folder / "figures").iterdir())] == ["mine.png", "mine.svg"]
 
 
-def test_each_figure_stands_in_the_report(full):
+def test_every_figure_is_in_the_report(full):
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
     run = runs.read_run(full)
     assert all(row.caption_of(run) in text for row in figures.FIGURES)
 
 
-def test_figures_are_the_same_bytes_for_the_same_run(full, tmp_path):
+def test_the_same_run_gives_identical_figure_files(full, tmp_path):
     run = runs.read_run(full)
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
@@ -508,7 +508,7 @@ def test_numbers_do_not_follow_the_locale_or_the_terminal(tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_wrong_usage_is_exit_code_2(capsys):
+def test_wrong_usage_exits_with_code_2(capsys):
     for arguments in (["--utility_budget", "2"], ["--nonsense"]):
         with pytest.raises(SystemExit) as stop:
             analyze_results.main(arguments)

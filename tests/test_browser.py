@@ -1,4 +1,4 @@
-"""A person's way through the page in a real browser, with the real runner on a tiny model."""
+"""A user's path through the page in a real browser, with the real runner on a tiny model."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def fill_in(page, room, name, learning_rate, steps, looks):
     pick(page, "Method", "gradient difference")
     labelled(page, "Run name (optional)").fill(name)
     opened(page, "What it should keep (optional)")
-    upload(page, "File of what to keep", room["folder"] / "retain.jsonl")
+    upload(page, "File with rows to keep", room["folder"] / "retain.jsonl")
     for key, value in {"learning_rate": learning_rate, "max_steps": steps, "eval_steps": looks}.items():
         setting(page, key, value)
 

@@ -32,7 +32,7 @@ def test_no_other_point_beats_the_pareto_front():
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """Runs of four methods; the best inside the budget, one nearer beyond it, one that forgot nothing, two seeds."""
+    """Runs of four methods: the best within the budget, a closer one outside it, one that forgot nothing, two seeds."""
     root = tmp_path_factory.mktemp("many")
     make_run(root / "a", "npo", 0, {"forget": 0.25, "retain": 0.93}, seconds=50)
     make_run(root / "b", "npo", 1, {"forget": 0.35, "retain": 0.93}, seconds=70)
@@ -52,7 +52,7 @@ def test_seeds_are_grouped_with_mean_and_spread(many):
     assert groups["npo"]["seconds"] == 60 and groups["fine tuning"]["spread"]["seconds"] is None
 
 
-def test_runs_with_other_settings_form_groups_of_their_own(tmp_path):
+def test_runs_with_different_settings_form_separate_groups(tmp_path):
     make_run(tmp_path / "a", config={"learning_rate": 1e-5})
     make_run(tmp_path / "b", config={"learning_rate": 5e-5})
     groups = compare([read_run(tmp_path / name) for name in "ab"], 0.95).groups
@@ -92,10 +92,10 @@ def test_a_comparison_writes_page_tables_and_figures(many, tmp_path):
     assert body.count(r"\\") == 4 and r"\begin{tabular}{lrrrrrrrrr}" in latex
     assert all(line.count(" & ") == 9 for line in (references + body).strip().splitlines() if line)
     assert "On the Pareto front, where no other is better in both: level matching" in text
-    assert "To repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
+    assert "How to repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
 
 
-def test_the_csv_table_has_the_numbers_of_papers_and_no_name_twice(many, tmp_path):
+def test_the_csv_table_has_all_published_numbers_and_unique_columns(many, tmp_path):
     analyze_results.compare_runs([many / name for name in "abcde"], tmp_path)
     with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
@@ -152,7 +152,7 @@ def test_bad_folders_are_named_and_the_rest_is_compared(many, tmp_path, capsys):
     assert out.strip().endswith("comparison.html") and "gradient ascent" in page and "bad/evaluation.json" in page
 
 
-def test_nothing_usable_is_exit_code_3(tmp_path, capsys):
+def test_no_usable_run_exits_with_code_3(tmp_path, capsys):
     assert analyze_results.main([str(tmp_path / "x"), str(tmp_path / "y"), "--output_dir", str(tmp_path / "out")]) == 3
     err = capsys.readouterr().err
     assert str(tmp_path / "x") in err and str(tmp_path / "y") in err and not (tmp_path / "out").exists()
@@ -208,7 +208,7 @@ EIGHT = ("profile_matching", "npo", "simnpo", "gradient_difference", "idk_dpo", 
 
 
 def crowd(root: Path, methods, seeds: int = 1, **settings) -> Comparison:
-    """Runs that crowd where real ones do: near the retrained model and the target's utility."""
+    """Runs that cluster as real ones do: near the retrained model and the target's utility."""
     generator = np.random.default_rng(5)
     runs = []
     for method in methods:
@@ -233,7 +233,7 @@ def drawn_points(axes) -> list[tuple[float, float]]:
     return [tuple(map(float, dots.get_offsets()[0])) for dots in named]
 
 
-def test_the_tradeoff_is_drawn_from_the_evaluations(eight):
+def test_the_tradeoff_figure_matches_the_evaluations(eight):
     axes = figures.draw_tradeoff(eight).axes[0]
     expected = []
     for group in eight.groups:
@@ -249,14 +249,14 @@ def test_the_tradeoff_is_drawn_from_the_evaluations(eight):
     assert {"target", "retrained", "profile matching", "gradient difference"} <= names
 
 
-def test_the_levels_are_drawn_from_the_evaluations(eight):
+def test_the_levels_figure_matches_the_evaluations(eight):
     axes = figures.draw_levels(eight).axes[0]
     expected = [[np.mean([row["run"].value("unlearned", split, "answer_probability") for row in group["runs"]])
                  for split in ("forget", "retain")] for group in eight.groups]  # fmt: skip
     assert np.array(drawn_points(axes)) == pytest.approx(np.array(expected))
 
 
-def test_the_parts_of_the_score_are_drawn_from_the_evaluations(eight):
+def test_the_parts_figure_matches_the_evaluations(eight):
     axes = figures.draw_parts(eight).axes[0]
     drawn = {dots.get_label(): dots.get_offsets()[:, 0] for dots in axes.collections}
     assert set(drawn) == {"forgetting", "privacy", "utility", "robustness"}
@@ -265,7 +265,7 @@ def test_the_parts_of_the_score_are_drawn_from_the_evaluations(eight):
         assert np.asarray(values) == pytest.approx(means)
 
 
-def test_the_curves_are_means_over_seeds_of_the_logs(eight):
+def test_curves_are_means_over_the_logs_of_all_seeds(eight):
     axes = figures.draw_method_curves(eight).axes[0]
     for group, line in zip(eight.groups, axes.lines):
         points = [[entry["forget"]["answer_probability"] for entry in row["run"].evaluations] for row in group["runs"]]
@@ -283,7 +283,7 @@ def test_one_far_longer_run_does_not_squeeze_the_small_curves(longest, ends, axi
 
 
 @pytest.mark.parametrize("name", ["seconds", "memory"])
-def test_the_costs_are_those_of_the_timing_files(eight, name):
+def test_costs_match_the_timing_files(eight, name):
     stem = {"seconds": "time", "memory": "memory"}[name]
     axes = next(draw for found, draw, _ in figures.FIGURES if found == stem)(eight).axes[0]
     pick = {"seconds": lambda t: t["seconds"]["unlearning"], "memory": lambda t: t["peak_memory_gib"]}[name]
@@ -296,7 +296,7 @@ def all_figures(comparison: Comparison) -> list:
     return [figure for _, draw, _ in figures.FIGURES if (figure := draw(comparison)) is not None]
 
 
-def test_names_stay_apart_and_inside_for_eight_and_all_methods(eight, tmp_path):
+def test_names_do_not_overlap_or_leave_the_figure(eight, tmp_path):
     everything = crowd(tmp_path, figures.METHOD_ORDER)
     for comparison in (eight, everything):
         assert len(all_figures(comparison)) == len(figures.FIGURES)
@@ -309,7 +309,7 @@ def test_names_stay_apart_and_inside_for_eight_and_all_methods(eight, tmp_path):
     assert len(figures.draw_method_curves(everything).axes) >= len(everything.groups), "one small plot for each"
 
 
-def test_long_names_and_lone_methods_are_drawn_whole(tmp_path):
+def test_long_names_and_single_methods_are_drawn_completely(tmp_path):
     for number, names in enumerate((("a_method_with_a_name_as_long_as_names_get", "שיטה"), ("npo",))):
         for figure in all_figures(crowd(tmp_path / str(number), names)):
             assert cut_texts(figure) == []

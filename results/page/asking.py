@@ -1,4 +1,4 @@
-"""Asks models a question in a child process, so that the page neither holds models nor waits for them.
+"""Asks models a question in a child process, so the page neither holds models nor waits for them.
 
     asker = Asker(project); asker.ask(["models/people-target", "models/saved/mine"], "Who ...?")
 
@@ -25,7 +25,7 @@ MAX_TOKENS = 64
 
 
 class AskError(ValueError):
-    """A question without an answer; the message says why."""
+    """A question could not be answered; the message says why."""
 
     exit_code = 4
 

@@ -1,7 +1,7 @@
-"""Checks every request of a browser or a program, and carries it out or queues it. Gradio appears nowhere here.
+"""Checks every request of a browser or a program, and carries it out or queues it. Does not use Gradio.
 
 A request is anything with a `username`. A refusal is an `InputError`, `DataError`, `UsageError`, `QueueError` or
-`RunError`; its text is for the person who asked.
+`RunError`; its text is shown to the user.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROTECTED_MODELS = (
     "SmolLM2-135M-Instruct",
 )  # other people's runs start from these
 SOURCES = {"text": "Text", "pairs": "Questions and answers", "file": "File", "example": "Example"}
-# settings with a field of their own in the form, or set by the page
+# settings that have their own field in the form or that the page sets
 NOT_ADVANCED = {
     *("forget_data", "forget_text", "retain_data", "holdout_data", "model_name_or_path", "method"),
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
@@ -51,14 +51,14 @@ ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
-UP_TO_HALF = "0.5"  # what a search may lose if no budget is selected
+UP_TO_HALF = "0.5"  # utility that a search may lose if no budget is selected
 EMPTY = (None, "", [])
 
 
 class Desk:
-    """Everything the page does for a request. A form is {field: value} with the API's names; fields may be missing.
+    """All that the page does for a request. A form is {field: value} with the API's names; fields may be missing.
 
-    `roots`: folders besides the project's in which a path may lie. `accounts`: (user, password) pairs; the first
+    `roots`: folders that may hold models and data, besides the project's. `accounts`: (user, password) pairs; the first
     account owns the runs that have no owner.
     """
 
@@ -80,7 +80,7 @@ class Desk:
         return getattr(request, "username", None) if self.accounts else None
 
     def _first(self, request) -> bool:
-        """Whether runs of this person are recorded with those from a terminal."""
+        """Whether this person's runs are recorded together with runs from a terminal."""
         return not self.accounts or self.owner(request) == self.accounts[0][0]
 
     def _may_see(self, request, owner: str | None) -> bool:
@@ -173,7 +173,7 @@ class Desk:
         return given
 
     def command(self, request, form: dict) -> list[str]:
-        """The command as a person would type it, with files by their own names."""
+        """The command as a person would type it, with the files' own names."""
         given = self.settings(request, form)
         source, text = form.get("source"), str(form.get("text") or "")
         data = {"file": Path(str(form.get("file") or "FILE")).name, "pairs": "pairs.jsonl"}.get(source)
@@ -241,7 +241,7 @@ class Desk:
                 raise InputError(f"a run or model named {wanted} exists already: choose another name")
             plain = re.sub(r"[^A-Za-z0-9._-]", "-", otherwise).strip(".-")[:60]
             folder = self.results / wanted if wanted else None
-            while folder is None or (not wanted and folder.exists()):  # four letters collide after some hundred runs
+            while folder is None or (not wanted and folder.exists()):  # four letters collide after a few hundred runs
                 folder = self.results / f"{plain}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
             folder.mkdir(parents=True)
         return folder
@@ -279,7 +279,7 @@ class Desk:
         return self._measure(request, folder, {**given, **attacks})
 
     def attack(self, request, name, attacks) -> Job:
-        """Queues attacks on a run's model and on those it is compared with, with the run's own data."""
+        """Queues attacks on a run's model, its target and its retrained model, with the run's own data."""
         name, folder, _ = self.run(request, name)
         config = read_json_or_empty(folder / "config.json")
         given = dict(zip(("target_model", "model_name_or_path"), self.both_models(request, name)))
@@ -320,7 +320,7 @@ class Desk:
     # -- recorded requests
 
     def ledger(self, request) -> Path:
-        """The ledger of a person's requests: the first account's, or one of their own."""
+        """The ledger of a person's requests: the first account's, or their own."""
         path = paths.ledger_of(self.results / "run")
         if self._first(request):
             return path
@@ -355,7 +355,7 @@ class Desk:
         ]
 
     def model_of(self, folder: Path, job: Job | None) -> Path | None:
-        """The folder of the model that a run made and that may be deleted with it; else None."""
+        """The folder of the model that a run made, if it may be deleted with the run; else None."""
         named = (job and job.model_folder) or read_json_or_empty(folder / "config.json").get("model_output_dir")
         if not isinstance(named, str) or not named:
             return None
@@ -412,7 +412,7 @@ class Desk:
             raise InputError(f"{name} is {state}: stop it first")
         inside = folder.resolve().is_relative_to(self.results.resolve()) or folder in self.old
         if folder.is_symlink() or not inside:
-            raise InputError(f"{name} stays: it is not a run of this page")
+            raise InputError(f"{name} cannot be deleted: it is not a run of this page")
         model = self.model_of(folder, job)
         used = [
             other.name
@@ -420,7 +420,7 @@ class Desk:
             if model and not other.over and os.path.realpath(PROJECT / str(other.details.get("model"))) == str(model)
         ]
         if used:
-            raise InputError(f"{name} stays: {', '.join(used)} still needs its model")
+            raise InputError(f"{name} cannot be deleted: {', '.join(used)} still needs its model")
 
     def compare(self, request, names) -> Path:
         """Compares finished runs with `analyze_results.py`; returns the folder of the comparison."""
@@ -500,12 +500,12 @@ def _attacks(names) -> dict[str, str]:
     unknown = [name for name in names if name not in evaluation_metrics.ATTACKS]
     if unknown:
         known = ", ".join(evaluation_metrics.ATTACKS)
-        raise InputError(f"unknown attack {uploads.shown(unknown[0])}: known are {known}")
+        raise InputError(f"unknown attack {uploads.shown(unknown[0])}; known: {known}")
     return {"attacks": ",".join(names)} if names else {}
 
 
 def _flags(settings: dict) -> list[str]:
-    """One argument per setting, so that a value with dashes, spaces or quotes stays a value."""
+    """One argument per setting, so a value with dashes, spaces or quotes stays one value."""
     return [f"--{name}={value}" for name, value in settings.items()]
 
 
@@ -526,12 +526,12 @@ def folder_bytes(folder: Path) -> int:
 
 
 def megabytes(count: int) -> str:
-    """A size in words."""
+    """A size as text."""
     return f"{count / 1e6:,.1f} MB" if count < 1e7 else f"{count / 1e6:,.0f} MB"
 
 
 def _offer_folder() -> Path:
-    """A new folder with an unguessable name, from which the page may serve a file."""
+    """A new folder with an unguessable name that the page may serve files from."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return folder

@@ -1,8 +1,8 @@
-"""The queue of jobs: each is a child process of one of the scripts, one at a time, first come first served.
+"""The queue of jobs: each runs one of the scripts as a child process, one at a time, in order of arrival.
 
 A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none. A restarted server
-adopts a living process by its id and birth time, and judges an ended one by its run folder. The child has its own
-session and writes to `log.txt` in its run folder: a pipe would block once its reader is gone.
+recognises a running process by its id and start time, and reads the result of an ended one from its run folder. The
+child has its own session and writes to `log.txt` in its run folder: a pipe would block once its reader is gone.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ EXIT_WORDS = {
     137: "killed, usually because memory ran out",
     -11: "crashed in native code",
 }
-CAME_BACK = 8  # a retest's exit code for this result, which is no failure
+CAME_BACK = 8  # a retest's exit code for this result, which is not a failure
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth finishing
 EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
-UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that end a stop in good order
+UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that stop cleanly by themselves
 SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # never passed to a child
 
 
@@ -83,7 +83,7 @@ class Job:
 
 
 def birth_of(pid: int) -> int | None:
-    """Start of a process in ticks since boot, which tells reused ids apart; None for a dead one or a zombie."""
+    """Start of a process in ticks since boot, to detect a reused id; None for a dead process or a zombie."""
     try:
         fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
     except (OSError, ValueError):
@@ -99,7 +99,7 @@ def has_checkpoint(folder: str | Path) -> bool:
 class JobQueue:
     """Jobs under `results_dir`, run by one thread; `project` holds the scripts.
 
-    `submit`, `stop`, `again` and `forget` are thread-safe. `close` leaves a running child alone: the next server
+    `submit`, `stop`, `again` and `forget` are thread-safe. `close` does not stop a running child: the next server
     adopts it.
     """
 
@@ -271,7 +271,7 @@ class JobQueue:
         self._watch(job)
 
     def _watch(self, job: Job) -> None:
-        """Waits for a child, ours or an earlier server's, and forces a stop in a stage with nothing worth finishing."""
+        """Waits for our child or an earlier server's. Forces a stop in a stage with nothing worth finishing."""
         own = self._process if self._process and self._process.pid == job.pid else None
         forced = False
         while not self._closing.is_set():
@@ -291,7 +291,7 @@ class JobQueue:
                     own.wait(POLL)
 
     def _signal(self, job: Job, number: int) -> None:
-        """Signals the child's whole group, if the id still belongs to it."""
+        """Signals the child's process group, if the id still belongs to it."""
         if job.pid and birth_of(job.pid) == job.birth:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(job.pid, number)
@@ -300,7 +300,7 @@ class JobQueue:
         """Ends a job by its exit code, or by the status in its folder if the code was not seen."""
         status = read_json_or_empty(self.project / job.folder / "status.json")
         earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
-        if earlier:  # from another attempt; a process id is safer than a clock, which may be set back
+        if earlier:  # from another attempt; compare ids if possible, because a clock may be set back
             status = {}
         if code is None:
             code = status.get("exit_code")

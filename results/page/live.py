@@ -14,11 +14,11 @@ from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, command_line, gr, 
 from results.report.runs import RunError, read_run
 
 TICK = 1.0  # seconds between looks at a running job
-SPOKEN = 2  # live answers with boxes of their own
+SPOKEN = 2  # live answers with their own boxes
 COLORS = {"to forget": "#c2410c", "to keep": "#0369a1", "never seen": "#64748b"}  # distinct for the colour-blind too
 PLOT = {"x": "step", "color": "set", "color_map": COLORS, "x_title": "step", "elem_classes": "plot"}
 IDLE = """<section class="card"><h3>What happens next</h3><ol>
-<li>Say what the model should forget, and press <b>Unlearn</b>.</li>
+<li>Enter what the model should forget, and press <b>Unlearn</b>.</li>
 <li>Follow the run here: its progress, the time left, and what the model answers.</li>
 <li>Then compare its answers before and after, and ask both models yourself.</li>
 </ol><p class="hint">The original model stays unchanged: the run makes a second one. Nothing you type leaves this
@@ -56,7 +56,7 @@ class Live:
         self._events()
 
     def _answers(self):
-        """A box per question for the first ones, a table if there are more."""
+        """A box for each of the first questions, and a table if there are more."""
         self.boxes = []
         for _ in range(SPOKEN):
             with gr.Group(visible=False) as box:
@@ -113,7 +113,7 @@ class Live:
         self.clear.click(lambda: None, None, job, **QUIET).then(**self.look, **PRIVATE)
 
     def wire(self):
-        """Leads from a finished job to the tab with its results."""
+        """Links a finished job to the tab with its results."""
         tabs = self.page.tabs
         runs = {"unlearn": ("compare", tabs["compare"].run), "evaluate": ("evaluate", tabs["evaluate"].run)}
 
@@ -134,7 +134,7 @@ class Live:
     # -- what it shows
 
     def watch(self, request: gr.Request, key, seen):
-        """The state of a job; what has not changed since the last look is left out."""
+        """The state of a job, without what has not changed since the last look."""
         seen = seen if isinstance(seen, dict) else {}
         job = self.desk.job(request, key)
         if job is None:
@@ -252,7 +252,7 @@ def outcome_told(job: Job, folder: Path) -> str:
 
 
 def drawing(points: list[tuple], value: str):
-    """Update of a line plot with points (step, value, set); hidden until there is a line to draw."""
+    """Update of a line plot from points (step, value, set). The plot is hidden until there is a line to draw."""
     import pandas
 
     frame = pandas.DataFrame(points, columns=["step", value, "set"])

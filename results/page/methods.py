@@ -1,11 +1,11 @@
-"""The methods that the form offers for each kind of data, and what it says about them."""
+"""The methods that the form offers for each kind of data, and their descriptions."""
 
 from __future__ import annotations
 
 import unlearning_algorithm as algorithm
 from results.run import options
 
-FOR_TEXT = "npo"  # where the default method cannot take plain text
+FOR_TEXT = "npo"  # used if the default method cannot handle plain text
 FAMILIES = {  # as in the METHODS table: (name on the page, name in the field)
     "gradient": ("Make it less likely", "gradient-based"),
     "data_augmentation": ("Teach other answers", "data augmentation"),
@@ -28,7 +28,7 @@ def recommended(source: str) -> str:
 
 
 def fits(name: str, source: str) -> bool:
-    """Whether a method works on a source: plain text holds no question to refuse."""
+    """Whether a method works on a source: plain text has no question to refuse."""
     return source != "text" or name == options.AUTO or algorithm.METHODS[name].works_on_raw_text
 
 

@@ -1,4 +1,4 @@
-"""The ledger of deletion requests on the page: what was carried out, whether the record is intact, a retest of all."""
+"""The ledger of deletion requests on the page: all requests, whether the record is intact, a retest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Requests:
             self.table = table(HEADERS, label, max_height=360)
             self.again = gr.Button("Retest all requests", min_width=200)
             gr.Markdown(
-                "Asks the newest model about everything it was made to forget, and reports what came back.",
+                "Asks the newest model about everything it should have forgotten, and reports what came back.",
                 elem_classes="hint",
             )
         page.follow(self.again.click(self.retest, None, page.job, api_name="test_requests_again"))

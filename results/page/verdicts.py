@@ -1,6 +1,6 @@
 """A run's verdict and numbers in plain words: the verdict card, the table of metrics.
 
-The card is one of the page's two pieces of own markup: it escapes every text.
+The card is one of the page's two pieces of handwritten HTML. It escapes every text.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ VERDICTS = {  # the word in evaluation.json: (headline, sentence)
         "It still finds the true answers too likely. Try another method or more steps."),
     "COLLAPSED": ("The model is broken", "It can no longer answer at all. Do not use it."),
     "UNCERTIFIED": ("Done, but not proven",
-        "A proof needs a model that never saw the data, to compare with. Judge by the numbers and answers below."),
+        "A proof needs a comparison with a model that never saw the data. Judge by the numbers and answers below."),
 }
 HARDLY_KNOWN = ("It hardly knew this before",
-    "The true words were unlikely even before, so there was little to forget and little can be shown. Judge by the "
-    "numbers and answers below.")
+    "The true words were unlikely even before, so there was little to forget or to prove. Judge by the numbers "
+    "and answers below.")
 # fmt: on
 TONES = {"FORGOTTEN": "good", "COLLAPSED": "bad"}  # colours of the card; all other verdicts are "unsure"
 SPLIT_NAMES = {"forget": "To forget", "retain": "To keep", "holdout": "Never seen", "general": "General knowledge"}
@@ -58,7 +58,7 @@ def _card(word: str, head: str, sentence: str, more: str = "") -> str:
 
 
 def measurement_html(evaluation: dict) -> str:
-    """The verdict card of a measurement that belongs to no run."""
+    """The verdict card of a measurement without a run."""
     word = str((evaluation.get("comparison") or {}).get("verdict") or "no verdict")
     return _card(word, *VERDICTS.get(word.split(" (")[0], ("Measured", "")))
 

@@ -1,7 +1,7 @@
 """Follows a run while it writes: stage, progress, time left, curves, live answers, search, the end of its log.
 
-Each look reads only what is new, so its cost does not grow with the run. Curves have at most 500 points and logs 200
-lines: a browser draws that without freezing.
+Each look reads only new lines, so its cost does not grow with the run. Curves have at most 500 points and logs 200
+lines, because more would freeze a browser.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ STATES = {
     "interrupted": "Interrupted",
 }
 LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
-KEPT = 32
+KEPT = 32  # traces in memory
 
 
 def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
@@ -235,7 +235,7 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
 
 
 def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "") -> str:
-    """The status card. It escapes every text: this is one of the page's two pieces of own markup."""
+    """The status card, one of the page's two pieces of handwritten HTML. It escapes every text."""
     escape = html.escape
     took = (job.ended or now or time.time()) - job.started if job.started else None
     facts = [escape(seen.detail)] if seen.detail else []

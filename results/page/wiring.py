@@ -1,7 +1,7 @@
-"""What every tab uses: Gradio on first use, refusals as messages, handlers by name, and what tabs share.
+"""What all tabs share: Gradio imported on first use, refusals as messages, handlers by name, the page.
 
-A tab is a class with a `TITLE`. Its `__init__(page)` makes the components and their events; its `wire()` runs after
-all tabs exist and adds the events that concern other tabs.
+A tab is a class with a `TITLE`. Its `__init__(page)` makes the components and their events. Its `wire()` runs once all
+tabs exist and adds the events that concern other tabs.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PRIVATE = {"api_visibility": "private"}
 QUIET = {**PRIVATE, "show_progress": "hidden"}
 HIDDEN = {"visible": False}
 MODELS = [
-    ("SmolLM2 135M, taught about 20 invented people (default)", options.TARGET),
+    ("SmolLM2 135M, trained on 20 invented people (default)", options.TARGET),
     ("SmolLM2 135M Instruct, as published", "HuggingFaceTB/SmolLM2-135M-Instruct"),
 ]
 
 
 def told(function):
-    """A handler whose refusals reach the person as an escaped message: Gradio shows messages as HTML."""
+    """Shows a handler's refusals as escaped messages, because Gradio shows messages as HTML."""
 
     @functools.wraps(function)
     def handler(*args, **values):
@@ -78,13 +78,13 @@ def finished(runs, needed=("evaluation.json", "config.json")) -> list[str]:
 
 
 def table(headers: list[str], label: str, **more):
-    """A table to read; on a phone it scrolls sideways."""
+    """A read-only table. On a phone it scrolls sideways."""
     look = {"datatype": "str", "interactive": False, "wrap": True, "elem_classes": "wide"}
     return gr.Dataframe(headers=headers, label=label, **{**look, **more})
 
 
 def figures(label: str, **more):
-    """A gallery of figures, two beside each other."""
+    """A gallery of figures in two columns."""
     look = {"columns": 2, "object_fit": "contain", "height": "auto", "elem_classes": "figures"}
     return gr.Gallery(label=label, interactive=False, **look, **more)
 
@@ -124,11 +124,11 @@ class Page:
         self.lists = {component: update, **self.lists} if first else {**self.lists, component: update}
 
     def keep_fresh_models(self, component) -> None:
-        """The same for a choice of models: the bundled ones and those that this person's runs made."""
+        """The same for a model selector: the bundled models and those that this person's runs made."""
         self.keep_fresh(component, lambda runs: gr.update(choices=self.models(runs)))
 
     def models(self, runs) -> list[tuple[str, str]]:
-        """(label, name) of the bundled models and of those that runs made."""
+        """(label, name) of the bundled models and of models made by runs."""
         made = []
         for name, run in runs.items():
             folder = self.desk.model_of(*run)
@@ -142,7 +142,7 @@ class Page:
         return {component: update(runs) for component, update in self.lists.items()}
 
     def refresh_on(self, *events, **more) -> None:
-        """Refreshes those components after each event."""
+        """Refreshes these components after each event."""
         for event in events:
             event(self.fresh, None, list(self.lists), **{**QUIET, **more})
 

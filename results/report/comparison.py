@@ -28,7 +28,7 @@ CSV_NAMES = {  # as in evaluation.json and timing.json
 def compare_runs(folders, output_dir: str | Path, utility_budget: float = 0.95) -> Path:
     """Compares the runs in `folders`; writes figures, comparison.md, .csv, .tex and .html and returns the last.
 
-    Names folders without a usable run on stderr and leaves them out. Raises `RunError` if none is left.
+    Leaves out folders without a usable run and names them on stderr. Raises `RunError` if none is left.
     """
     runs, refused = read_runs(folders)
     for problem in refused:
@@ -95,7 +95,7 @@ def comparison_blocks(comparison: Comparison, refused: list[str], drawn: list[Fi
     blocks += [Heading("Runs"), Table(("run", "method", "seed", "verdict", "folder"), cells, words=5)]
     commands = [run.config.get("command") for run in runs]
     if lines := [shlex.join(map(str, command)) for command in commands if isinstance(command, list) and command]:
-        blocks.append(Details("To repeat these runs", [Code("\n".join(lines))]))
+        blocks.append(Details("How to repeat these runs", [Code("\n".join(lines))]))
     if refused:
         blocks += [Heading("Left out", 3), Bullets([[("user", problem)] for problem in refused])]
     return blocks
@@ -108,14 +108,14 @@ def _winner(comparison: Comparison) -> Verdict:
         word, tone = best["label"], "good" if best["closeness"] >= REACHED else "mixed"
         count = sum(group["within"] for group in groups)
         sentence = (
-            f"Nearest of {count} that keep {budget} of the target's {comparison.utility_name}: "
+            f"The best of {count} that keep {budget} of the target's {comparison.utility_name}: "
             f"{comparison.closeness_name} is {number(best['closeness'], 2)} of 1."
         )
         if best["closeness"] < LEFT:
             sentence += " That is less than half of the way: none of these methods forgot enough."
     else:
         word, tone = "none within the budget", "bad"
-        sentence = f"No method keeps {budget} of the target's utility and has its forgetting measured."
+        sentence = f"No method with measured forgetting keeps {budget} of the target's utility."
     tiles = []
     for group in groups[:4]:
         note = f"closeness; utility {number(group['utility'])}" + ("" if group["within"] else ", below the budget")
@@ -124,17 +124,17 @@ def _winner(comparison: Comparison) -> Verdict:
 
 
 def comparability(runs: list[Run]) -> list[str]:
-    """Reasons why the runs do not compare directly: other models, other data, no retrained model."""
+    """Reasons why the runs are not directly comparable: different models or data, no retrained model."""
     found = []
     for key in ("model_name_or_path", "forget_data", "retain_data", "holdout_data"):
         values = dict.fromkeys(str(run.config.get(key)) for run in runs)
         if len(values) > 1:
-            found.append(f"the runs differ in {key} ({', '.join(values)}), so their numbers do not compare directly")
+            found.append(f"the runs differ in {key} ({', '.join(values)}), so their numbers are not comparable")
     without = [run.name for run in runs if "retrained" not in run.models]
     if without and len(without) < len(runs):
-        found.append(f"no retrained model in {', '.join(without)}: measured against another goal than the other runs")
+        found.append(f"no retrained model in {', '.join(without)}: these runs have a different goal")
     elif without:
-        found.append("no run has a retrained model: closeness is to rows never seen, and nothing is certified")
+        found.append("no run has a retrained model: closeness refers to rows never seen, and nothing is certified")
     return found
 
 
@@ -155,7 +155,7 @@ SHOWN = {  # {column: number}
 }  # fmt: skip
 COLUMNS = ("method", *SHOWN, "time ↓", "GiB ↓", "seeds", "verdict")
 HOW_TO_READ = (
-    "Arrows point to the better side; a column without one is best near the retrained model. utility: share left. "
+    "Arrows show the better direction; without one, near the retrained model is best. utility: share left. "
     "forget acc.: next-token accuracy on the forget set. extraction: extraction strength on the forget set. forget "
     "quality p: KS test against the retrained model. retain acc., share: next-token accuracy on the retain set as a "
     "share of the target's. MIA AUC: membership test, .5 is chance. score: harmonic mean of forgetting, privacy and "
@@ -250,7 +250,7 @@ def method_sentences(group: dict, comparison: Comparison) -> tuple[list[str], li
     good, bad = [], []
 
     def place(name, lowest, highest):
-        """What to add if no other group has a number as low, or as high."""
+        """The text to add if no other group has a number as low, or as high."""
         values = [other[name] for other in comparison.groups if other is not group and other[name] is not None]
         if group[name] is None or not values:
             return ""

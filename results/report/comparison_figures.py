@@ -1,6 +1,6 @@
 """Draws many runs side by side, each method with its own colour, marker and line.
 
-Up to `DIRECT` methods have their name beside their point; more have their rank there and their name in the legend. A
+Up to `DIRECT` methods are named beside their points. With more, the points show ranks and the legend has the names. A
 new figure is one function and one row of `FIGURES`.
 """
 
@@ -33,7 +33,7 @@ from results.report.ranking import Comparison
 from results.report.runs import curves, pareto_front
 from results.report.words import number
 
-_STYLED = (  # a method's place is its colour, marker and line: these keep theirs
+_STYLED = (  # a method's position sets its colour, marker and line, so these positions are fixed
     "profile_matching", "npo", "simnpo", "gradient_difference", "idk", "kl_minimization", "rmu", "undial",
     "gradient_ascent", "level_matching", "task_vector", "idk_dpo", "l2_sp", "fine_tuning", "knowledge_distillation",
     "retrain", "wga", "satimp", "ce_u", "pdu", "me_gd", "idk_ap", "altpo", "jensun", "whp", "ewc", "adaptive_rmu",
@@ -43,7 +43,7 @@ METHOD_ORDER = (*_STYLED, *sorted(set(METHODS) - set(_STYLED)))
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")  # 11: no common factor with the 7 colours
 _LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-DIRECT, LONGEST = 10, 24  # names that fit beside their points, and their longest length
+DIRECT, LONGEST = 10, 24  # most names that fit beside points, and the longest of them
 PARTS = {  # part of the score: colour, marker
     "forgetting": (VERMILION, "o"),
     "privacy": (PURPLE, "D"),
@@ -100,7 +100,7 @@ def name_points(figure, axes, points: list[tuple[str, float, float]], drawn=()) 
     for x0, y0, x1, y1 in drawn:
         (x0, y0), (x1, y1) = axes.transData.transform([(x0, y0), (x1, y1)])
         taken.append((x0 - unit, y0 - unit, x1 + unit, y1 + unit))
-    # the most crowded point first: it has the least choice
+    # the most crowded point first, because it has the least choice
     gaps = np.linalg.norm(pixels[:, None] - pixels[None], axis=2) + np.diag(np.full(len(points), np.inf))
     for place in np.argsort(np.sort(gaps, axis=1)[:, : min(3, len(points))].sum(1), kind="stable"):
         name, x, y = points[place]
@@ -268,7 +268,7 @@ def draw_parts(comparison: Comparison):
 def method_curve(group: dict, split: str = "forget") -> tuple | None:
     """(steps, mean, lowest, highest) of a set's answer probability over the group's seeds, (n,) each, or None.
 
-    Leaves out seeds that were measured at other steps than the first.
+    Leaves out seeds that were measured at different steps than the first one.
     """
     found = [curve for row in group["runs"] if (curve := curves(row["run"]).get(split)) is not None]
     found = [curve for curve in found if np.isfinite(curve["answer_probability"]).any()]

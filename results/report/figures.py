@@ -29,7 +29,7 @@ SPLIT_STYLES = {
     "holdout": {"color": GREEN, "marker": "^", "linestyle": (0, (5, 1.5))},
     "general": {"color": PURPLE, "marker": "D", "linestyle": (0, (1.5, 1.5))},
 }
-AT_START, AT_RETRAINED = (0, (1, 2.5)), (0, (6, 3))  # lines of levels
+AT_START, AT_RETRAINED = (0, (1, 2.5)), (0, (6, 3))  # line styles of levels
 ROLE_STYLES = {
     "target": {"label": "before (target)", "color": "#FFFFFF", "edgecolor": "#555555"},
     "unlearned": {"label": "after (unlearned)", "color": SKY, "edgecolor": "#1F5F86"},
@@ -154,7 +154,7 @@ def draw_curves(run: Run):
 
 
 def _measured(run: Run, split: str, metric: str) -> dict[str, tuple]:
-    """{model: (value, interval)}, None for what is missing."""
+    """{model: (value, interval)}; missing ones are None."""
     models = [model for model in ROLE_STYLES if model in run.models]
     return {model: (run.value(model, split, metric), run.interval(model, split, metric)) for model in models}
 
@@ -188,7 +188,7 @@ def _grouped_bars(axes, table: dict, labels: list[str]) -> None:
 
 
 def arrow(metric: str, split: str) -> str:
-    """Direction in which knowing a set moves a metric. The folded truth ratio falls only on sets to be unknown."""
+    """How knowing a set moves a metric. The folded truth ratio falls only on sets that should be unknown."""
     row = doc(metric)
     falls = split in ("forget", "holdout") if row.folded else row.knowing == "lower"
     return "↓" if falls else "↑"
@@ -196,7 +196,7 @@ def arrow(metric: str, split: str) -> str:
 
 @styled
 def draw_bars(run: Run, split: str):
-    """The main metrics of a set for each model, with intervals; the loss on a scale of its own."""
+    """The main metrics of a set for each model, with intervals; the loss has its own scale."""
     table, losses = bar_table(run, split), _measured(run, split, "loss")
     parts = [len(table)] * bool(table) + [1] * _any(losses)  # bars of each plot
     if not parts:
@@ -341,7 +341,7 @@ class FigureRow:
     section: str  # a key of `analyze_results.report_blocks`
     draw: Callable
     caption: str
-    with_retrained: str = ""  # said as well when the run has a retrained model
+    with_retrained: str = ""  # added if the run has a retrained model
 
     def caption_of(self, run: Run) -> str:
         return f"{self.caption} {self.with_retrained}".strip() if "retrained" in run.models else self.caption
@@ -349,16 +349,16 @@ class FigureRow:
 
 FIGURES = (
     FigureRow("forgetting_curves", "course", draw_curves,
-              "Answer probability over training. Forget should fall to the level of rows never seen, retain should "
-              "stay. Dotted: the start.", "Dashed: the retrained model on the whole set."),
+              "Answer probability over training. The forget set should fall to the level of unseen rows, the retain "
+              "set should stay. Dotted: the start.", "Dashed: the retrained model on the whole set."),
     FigureRow("rows", "course", draw_scatter,
               "Each row before and after. On the line: unchanged. Below it: forgotten."),
     *(FigureRow(f"before_after_{split}", "goal", functools.partial(draw_bars, split=split),
                 f"The {split} set before and after; whiskers are 95 % intervals.",
                 "The goal is the hatched bar, not zero." if split == "forget" else "") for split in SPLITS),
     FigureRow("subjects", "resistance", draw_subjects,
-              "Change by subject: hollow before, filled after, a tick for the retrained model. Of many subjects, those "
-              "that fell most."),
+              "Change by subject: hollow before, filled after, a tick for the retrained model. If there are many, "
+              "those that fell most."),
     FigureRow("attacks", "attacks", draw_attacks, "The forget set under attack, each model with the same budget."),
     FigureRow("training", "training", draw_training, "The minimised losses and the learning rate."),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Writes a list of blocks as a self-contained HTML page and as Markdown, and escapes CSV and LaTeX tables.
 
 A text is a str, or a list of str and (style, str). Styles: "b", "code", "small", "under" (small, on its own line),
-"user" (in the direction of its own letters), "gone", "new". Every string is escaped on writing.
+"user" (with its own text direction), "gone", "new". Every string is escaped on writing.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def markdown_page(blocks: list) -> str:
 
 
 def csv_cell(value):
-    """A cell that no spreadsheet runs: numbers stay numbers, text like a formula gets an apostrophe."""
+    """A cell that no spreadsheet executes: numbers stay numbers, text like a formula gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, (int, float)):

@@ -1,7 +1,7 @@
 """Reads a run folder into numbers, and gives the series that figures show.
 
-A folder may be half written, damaged or another tool's. A file that the report needs and cannot read raises `RunError`
-with the file's name; any other such file is left out, with a line in `Run.problems`.
+A folder may be half written, damaged or from another tool. If the report needs a file that it cannot read, `RunError`
+names the file; any other unreadable file is left out, with a line in `Run.problems`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 SPLITS = ("forget", "retain", "holdout", "general")
 ROLES = {"target": "before", "unlearned": "after", "retrained": "retrained"}
 CURVE_METRICS = ("answer_probability", "loss", "accuracy")
-# settings of where and how a run writes; runs that differ only in these count as one trial
+# where and how a run writes; runs that differ only in these settings count as one trial
 NOT_A_SETTING = {
     "seed", "run_name", "command", "output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint",
     "save_steps", "save_total_limit", "logging_steps", "live_answers", "debug", "metrics", "attacks", "merge_adapter",
@@ -114,7 +114,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def read_runs(folders) -> tuple[list[Run], list[str]]:
-    """(usable runs, reasons against the others)."""
+    """(usable runs, why the others are not usable)."""
     runs, refused = [], []
     for folder in dict.fromkeys(map(Path, folders)):
         try:
@@ -137,7 +137,7 @@ def find_runs(root: str | Path) -> tuple[list[Path], list[Path]]:
 
 
 def finite(value) -> float | None:
-    """The number as a float; None for anything but a finite number."""
+    """A finite number as a float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -172,13 +172,13 @@ def _required(folder: Path, name: str) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: not a run, or not that far yet") from None
+        raise RunError(f"{path} is missing: not a run, or not written yet") from None
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is not readable JSON ({error}): run again or restore the file") from None
     if not isinstance(value, dict):
-        raise RunError(f"{path} has no JSON object: damaged, or written by another tool")
+        raise RunError(f"{path} holds no JSON object: damaged, or from another tool")
     return value
 
 
@@ -281,7 +281,7 @@ def per_subject(run: Run, split: str, metric: str = "answer_probability") -> lis
 
 
 def settings_key(run: Run) -> str:
-    """A key that runs share when they differ only in seed."""
+    """A key that runs share if they differ only in the seed."""
     settings = {key: value for key, value in run.config.items() if key not in NOT_A_SETTING}
     return json.dumps(settings, sort_keys=True, default=str)
 

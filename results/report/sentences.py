@@ -31,8 +31,8 @@ def headline(run: Run) -> str:
         return LABELS.get(word.split(" (")[0], "")
     if goal(run, "answer_probability")[1]:
         return (
-            "no retrained model was given, so there is no proof; the target's numbers on the holdout set, rows it "
-            "never saw, stand in"
+            "no retrained model was given, so there is no proof; the goal is the target's numbers on the holdout set, "
+            "which it never saw"
         )
     return "no retrained model was given, so there is no proof, and there is no holdout set either"
 
@@ -88,12 +88,12 @@ def _change(name: str, before: float, after: float) -> str:
 
 
 def not_achieved(run: Run) -> list[str]:
-    """Sentences on what failed, what is missing and what was not tested, the gravest first."""
+    """Sentences on what failed, what is missing and what was not tested, the most serious first."""
     found = []
     if "retrained" not in run.models:
         found.append(
             "UNCERTIFIED: no retrained model was given. Only a model trained without the forget set shows what "
-            '"never seen" looks like; rows of the holdout set, if any, stand in.'
+            '"never seen" looks like; the holdout set, if any, replaces it.'
         )
     if run.status.get("state") == "collapsed" or any(line["event"] == "collapse" for line in run.events):
         found.append("Training stopped early: the retain set lost more than collapse_guard allows.")
@@ -110,7 +110,7 @@ def _left_over(run: Run) -> list[str]:
         if share is None:
             continue
         name, after = doc(metric).label, number(run.value("unlearned", "forget", metric), 2)
-        whose = "the retrained model's" if source == "retrained" else "that of rows never seen,"
+        whose = "the retrained model's" if source == "retrained" else "the holdout set's"
         interval = run.interval("unlearned", "forget", metric)
         if share < REACHED:
             found.append(
@@ -143,7 +143,7 @@ def side_effects(change: Callable) -> list[str]:
         before, after = change(split, "refusal_rate")
         if before is not None and after is not None and after - before > 0.02:
             found.append(
-                f"Over-refusal: {percent(after)} of the answers on the {split} set decline ({percent(before)} before)."
+                f"Over-refusal: {percent(after)} of the {split} set's answers are refusals ({percent(before)} before)."
             )
     before, after = change("holdout", "answer_probability")
     if before and after is not None and after < 0.8 * before:
@@ -165,7 +165,7 @@ def poor_answers(change: Callable) -> list[str]:
         )
     before, after = change("forget", "refusal_rate")
     if before is not None and after is not None and after - before > 0.2:
-        found.append(f"{percent(after)} of the forget set's answers are refusals, which hide rather than remove.")
+        found.append(f"{percent(after)} of the forget set's answers are refusals, which hide knowledge.")
     return found
 
 
@@ -181,7 +181,7 @@ def _tests_failed(run: Run) -> list[str]:
     auc, low, high, aim = (finite(c.get(f"membership_auc{end}")) for end in ("", "_low", "_high", "_retrained"))
     whose, aim = ("chance,", 0.5) if aim is None else ("the retrained model's", aim)
     if auc is not None and (abs(auc - aim) > 0.1 if low is None or high is None else not low <= aim <= high):
-        side = "still look trained on" if auc > aim else "are now conspicuously unlikely"
+        side = "still look trained on" if auc > aim else "are now suspiciously unlikely"
         found.append(f"Membership: AUC {number(auc, 2)} against {whose} {number(aim, 2)}; forget rows {side}.")
     return found
 
@@ -245,7 +245,7 @@ def weaknesses(run: Run) -> list[str]:
     if known and min(known.values()) < REACHED:
         worst = min(known, key=known.get)
         found.append(f"Most resistant on the forget set: {doc(worst).label}, {percent(max(0.0, known[worst]))} of the "
-                     "way gone.")  # fmt: skip
+                     "way to the goal.")  # fmt: skip
     found += [*_lost(run), *_tests_failed(run)]
     subjects = resisting_subjects(run)
     if len(subjects) > 1 and subjects[0]["left"] - subjects[-1]["left"] > 0.2:

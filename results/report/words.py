@@ -11,12 +11,12 @@ from results.report.runs import Run, finite
 
 COMPARISON_DOCS, comparison_key = metric_table.COMPARISON_DOCS, metric_table.comparison_key
 LABELS = {  # the verdict's words
-    "FORGOTTEN": "as if the model had never seen these rows, by every test that was run",
+    "FORGOTTEN": "in every test that ran, the model behaves as if it had never seen these rows",
     "SUPPRESSED": "the answers are gone, but attacks bring knowledge back",
     "OVER-FORGOTTEN": "the model lost more than the forget set",
     "INCOMPLETE": "the model still knows part of the forget set",
     "COLLAPSED": "the model lost its general ability",
-    "UNCERTIFIED": "there is too little to compare with for a verdict",
+    "UNCERTIFIED": "the run lacks the comparisons that a verdict needs",
 }
 
 

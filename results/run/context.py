@@ -70,7 +70,7 @@ def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) ->
 
 def _show_configuration(config: dict, given: dict, team: processes.Team):
     """Prints the resolved configuration; a star marks what the user gave."""
-    say("configuration (* given, the rest defaults):")
+    say("configuration (* marks given settings):")
     for name, value in config.items():
         if value not in (None, "", False):
             say(f"  {'*' if name in given else ' '} {name} = {value}")

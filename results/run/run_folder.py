@@ -213,7 +213,7 @@ def check_model_folders(config: dict, run: Path):
 
 
 def _check_sources(config: dict, target: Path):
-    """Refuses a model_output_dir that is, contains or lies in the folder of the target or the retrained model."""
+    """Refuses a model_output_dir that is, contains or is inside the folder of the target or the retrained model."""
     for name in ("model_name_or_path", "retrained_model"):
         places = [Path(os.path.expanduser(config[name])), PROJECT / config[name]] if config[name] else []
         source = next((path.resolve() for path in places if os.path.isdir(path)), None)

@@ -1,4 +1,4 @@
-"""--method auto: the search loop, its study, its trials, the score it chooses by, and its part of the report.
+"""--method auto: the search loop, its study, its trials, its score, and its section of the report.
 
 In: what only a search needs. Not here: the run of the winner (results/run).
 """

@@ -3,8 +3,8 @@
     choose(config, given, folder, switch) -> the settings of the winner's run
 
 `results.search.study` proposes trials, `results.search.trial` trains and scores them. The run folder keeps the study
-(search.db; for people search.json and trials.csv), so that a killed search continues, and the end state of the best
-trial, so that the winner is not trained twice.
+(search.db; readable as search.json and trials.csv), so a killed search continues. It also keeps the end state of the
+best trial, so the winner is not trained twice.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from results.search.study import (
 )
 from results.search.trial import GivenUp, Trained, Trainer
 
-AROUND = 20  # rough seconds of the winner's run besides loading and measuring
+AROUND = 20  # estimated seconds of the winner's run besides loading and measuring
 RECORDS = "metrics.jsonl"  # of a trial, beside its state
 FREE = {*FREE_ON_RESUME, "time_budget", "max_trials"} - {"eval_rows"}  # may change when a search continues
 PLACES = ("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint")  # of this run only
 
 
 class Clock:
-    """What is left of the time budget. `used`: seconds of earlier processes of the same search."""
+    """The time budget and what is left of it. `used`: seconds of earlier processes of the same search."""
 
     def __init__(self, budget: float, now=time.monotonic):
         self.budget, self.used, self.now, self.started = budget, 0.0, now, now()
 
     @property
     def spent(self) -> float:
-        """Seconds gone."""
+        """Seconds used so far."""
         return self.used + self.now() - self.started
 
     def holds(self, trial: float, reserve: float) -> bool:
@@ -72,7 +72,7 @@ def choose(config: dict, given: dict, folder, switch) -> dict:
     folder.stage("preparing")
     sets = read_sets({**config, "method": searched(given)[0]})
     target = config["model_name_or_path"]
-    if config["retrained_model"]:  # refuse now what the winner's run would refuse
+    if config["retrained_model"]:  # fail now, not in the winner's run
         evaluation_metrics.refuse_target_as_retrained(target, config["retrained_model"])
     if config["use_peft"]:
         adapters.check_lora_modules(loading.weights_folder(target), config["lora_target_modules"])
@@ -106,7 +106,7 @@ def earlier(folder: Path, identity: dict) -> dict:
 
 
 def going_on(folder: Path, winner: int | None) -> dict:
-    """The setting that lets the winner's run start where its trial ended; {} if the state was not kept."""
+    """The setting that starts the winner's run where its trial ended; {} if the state was not kept."""
     kept = folder / f"{run_folder.TRIAL}{winner}"
     if not kept.is_dir() or folders.verify_manifest(kept):
         return {}
@@ -144,7 +144,7 @@ class Search:
         return search_score.own_rows([text for text in texts if id(text) not in trained], [])
 
     def run(self) -> dict:
-        """Tries until time or trials run out; returns the settings of the winner's run."""
+        """Runs trials until time or trials run out; returns the settings of the winner's run."""
         done = finished(self.study)
         self.clock.used = sum(trial.user_attrs.get("seconds", 0.0) for trial in done)
         if done:
@@ -155,7 +155,7 @@ class Search:
             trial, method, settings = ask(self.study, self.spaces, self.config["seed"])
             config = configuration(method, settings, self.given)
             seconds, reserve = self.trainer.estimate(config), self.around
-            if done and not run_folder.kept_trials(self.folder.path):  # the winner's run has to train
+            if done and not run_folder.kept_trials(self.folder.path):  # the winner's run must train
                 best = _winner(report)
                 reserve += max(best["training_seconds"] if best else 0.0, seconds)
             if not self.clock.holds(seconds + self.trainer.look_seconds, reserve):
@@ -176,7 +176,7 @@ class Search:
         return self._finish(_winner(report))
 
     def attempt(self, trial, config: dict, reserve: float, first: bool):
-        """Trains and scores one trial, tells the study, and keeps the end state of a new best trial."""
+        """Trains and scores one trial, reports it to the study, and keeps the end state of a new best trial."""
         import optuna
 
         def has_time(seconds: float) -> bool:
@@ -226,9 +226,9 @@ class Search:
             say(f"no trial was completed in {self.config['time_budget']}: {method} runs with its defaults")
         else:
             budget = self.config["utility_budget"]
-            kept = "within the budget" if best["within"] else f"no trial kept {budget:.0%}; this one kept most"
+            kept = "within the budget" if best["within"] else f"no trial kept {budget:.0%}; this one kept the most"
             say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
-            trained = best["training_seconds"]  # counts for the winner's run and, if this process spent it, not here
+            trained = best["training_seconds"]  # counted in the winner's run, so not here if this process spent it
             here = min(trained, self.clock.now() - self.clock.started)
             self.folder.seconds |= {"unlearning": trained, "searching": -here}
             chosen |= going_on(self.folder.path, best["number"])
@@ -262,5 +262,5 @@ def _outcome(trial: dict) -> str:
     if trial["state"] != "complete":
         return f"given up after {trial['seconds']:.0f} s: {trial['why']}"
     names = [name for name in ("score", "forgetting", "privacy", "utility") if trial[name] is not None]
-    told = ", a test tells it from unseen rows" if trial["told_apart"] else ""
+    told = ", a test can distinguish it from unseen rows" if trial["told_apart"] else ""
     return ", ".join(f"{name} {trial[name]:.3f}" for name in names) + f"{told}, {trial['seconds']:.0f} s"

@@ -1,6 +1,6 @@
 """The report's section on --method auto: the trade-off of its trials, their table, the winner's command.
 
-Reads search.json of a run folder. A missing file means that nothing was searched; an unreadable one is named among the
+Reads search.json of a run folder. A missing file means that there was no search; an unreadable one becomes one of the
 run's problems.
 """
 
@@ -19,7 +19,7 @@ from results.report.pages import Code, Details, Heading, Paragraph, Table
 from results.report.runs import Run, finite
 from results.report.words import duration, number, percent
 
-SHOWN = 12  # trials in the open; the others are folded away
+SHOWN = 12  # trials shown; the others are folded
 
 
 def read_search(run: Run) -> dict:
@@ -128,16 +128,16 @@ def _told(search: dict) -> list:
     elif best.get("within"):
         text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
         if best.get("told_apart"):
-            text += ", though a test tells it from a model that never saw the rows"
+            text += ", although a test can distinguish it from a model that never saw the rows"
         elif any(trial.get("told_apart") for trial in trials):
-            text += " and that a test does not tell from a model that never saw the rows"
+            text += " and that a test cannot distinguish from a model that never saw the rows"
         text += ". "
     else:
-        text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept most. "
+        text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept the most. "
     text += (
         "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, on either "
         "side), privacy (membership attacks) and utility. It uses the search's own rows, never the evaluation's "
-        "paraphrases or wrong answers, so it differs from the score of the verdict above. Judged by: "
+        "paraphrases or wrong answers, so it differs from the score of the verdict above. Rows used: "
     )
     return [text, ("user", "; ".join(map(str, search.get("rows") or []))), "."]
 
@@ -150,7 +150,7 @@ def _table(trials: list[dict], caption: str) -> Table:
         settings = settings if isinstance(settings, dict) else {}
         said = [str(trial.get("method"))] + [f"{name} {value}" for name, value in settings.items()]
         outcome = "within the budget" if trial.get("within") else "below the budget"
-        outcome += ", told apart from rows never seen" if trial.get("told_apart") else ""
+        outcome += ", distinguishable from rows never seen" if trial.get("told_apart") else ""
         outcome = outcome if trial.get("state") == "complete" else f"given up: {trial.get('why')}"
         outcome += " (defaults)" if trial.get("default") else ""
         rows.append([

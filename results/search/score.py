@@ -1,4 +1,4 @@
-"""What --method auto sees of a trial, and the score by which it chooses.
+"""What --method auto sees of a trial, and the score it chooses by.
 
 The score follows the verdict (models/scores/verdict.py), but sees none of the evaluation's paraphrases and wrong
 answers. It judges up to `OWN_ROWS` rows of each set, and prefers rows that the final evaluation does not measure. For
@@ -6,8 +6,8 @@ the general set it uses texts of the bundled general retain set that no trial tr
 views; one teacher-forced pass scores them all:
 
     asked  the answer after its question
-    alone  the answer without its question: finds knowledge that the wording of the question no longer brings out
-    late   the answer from its rarest word on: finds facts that the beginning of the sentence no longer brings out
+    alone  the answer without its question: finds knowledge that the question no longer triggers
+    late   the answer from its rarest word on: finds facts that the start of the sentence no longer triggers
     wrong  the answer beside wrong answers, in which rare words come from other rows of the set (`data.wrong_answers`).
            Both words are equally frequent, so an effect on all answers of the set cancels. What remains is whether the
            model knows which word belongs to which question. The truth ratio is folded, min(R, 1/R): a model that only
@@ -16,15 +16,15 @@ views; one teacher-forced pass scores them all:
     score      = harmonic mean of forgetting, privacy and utility, in [0, 1]
     forgetting = harmonic mean of closeness(metric): 1 at the target's value on holdout rows, 0 at its value on forget
                  rows, and 0 as far beyond. Metrics: answer probability, exact memorisation and extraction strength
-                 asked and alone, answer probability late, truth ratio. A metric is left out where the target's two
+                 asked and alone, answer probability late, truth ratio. A metric is left out if the target's two
                  values differ by less than 2 standard errors.
     privacy    = harmonic mean over the membership attacks of 1 - |AUC - .5| / .5
     utility    = smallest share kept of the target's answer probability and of its truth ratio max(0, 1 - R), on retain
                  rows and general texts
 
-The gate: a KS test compares a trial's truth ratios on forget rows with the target's on holdout rows. A trial that the
-test can tell apart (p < `GATE`) ranks behind the others, as in the verdict's forget quality. There is no gate where the
-target passes the test itself.
+The gate: a KS test compares a trial's truth ratios on forget rows with the target's on holdout rows. A trial that
+fails the test (p < `GATE`) ranks behind the others, as in the verdict's forget quality. There is no gate if the target
+itself passes the test.
 
 Without a holdout set, forgetting is the closeness of the mean loss to the level that the loop forgets to, and privacy
 is left out. A trial is within the budget when its utility is at least --utility_budget.
@@ -46,15 +46,15 @@ from models.scores.array_scores import harmonic_mean, standard_error
 from models.scores.verdict import scores
 
 OWN_ROWS = 40  # rows of each set that judge a trial
-ENOUGH = 16  # fewer unmeasured rows than this judge poorly: measured rows are used too
+ENOUGH = 16  # with fewer unmeasured rows than this, measured rows are used too
 COMPARED = ("answer_probability", "exact_memorization", "extraction_strength")
 ATTACKS = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 RATIO = "truth_ratio"
 OWN_METRICS = {"wrong": (RATIO,), "late": ("answer_probability",)}  # views that are not scored by all metrics
 GATE = 0.05  # p-value of the KS test
-TOLD_APART = 0.1  # what failing the gate costs in the objective
+TOLD_APART = 0.1  # penalty for failing the gate
 NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts")  # of a `Score`, as reported
-OVERDRAWN = 5.0  # what utility below the budget costs in the objective, times the missing share
+OVERDRAWN = 5.0  # penalty for utility below the budget, times the missing share
 
 
 def bare(example):
@@ -78,13 +78,13 @@ class SearchSplit:
 
     @property
     def answers(self) -> int:
-        """The number of answers that one look scores."""
+        """The number of answers that one `look` scores."""
         rows = [row for sets in self.views.values() for split in sets.values() for row in split]
         return sum(1 + bool(row.paraphrased_answer) + len(row.perturbed_answer) for row in rows)
 
 
 def search_split(examples: dict, measured: dict, general: list) -> SearchSplit:
-    """The search's own rows in every view that they allow; `general`: texts that no trial trains on."""
+    """The search's own rows in each view that they support; `general`: texts that no trial trains on."""
     asked, notes = {}, []
     for split in ("forget", "retain", "holdout"):
         if split in examples:
@@ -121,7 +121,7 @@ def _late(rows: list, known: list) -> list:
 
 
 def _with_wrong_answers(rows: list, known: list) -> list:
-    """The rows for which wrong answers can be made, with them; the true answer takes the paraphrase's place."""
+    """The rows that wrong answers can be made for, with these answers; the true answer replaces the paraphrase."""
     return [
         dataclasses.replace(row, paraphrased_answer=row.answer, perturbed_answer=wrong)
         for row, wrong in zip(rows, wrong_answers(rows, known))
@@ -152,7 +152,7 @@ def _finite_ratios(seen: dict, split: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Score:
-    """One trial's numbers. `parts`: what forgetting is made of; `quality`: p-value of the gate's KS test."""
+    """One trial's numbers. `parts`: closeness by metric; `quality`: p-value of the gate's KS test."""
 
     forgetting: float
     privacy: float | None
@@ -162,7 +162,7 @@ class Score:
 
     @property
     def score(self) -> float:
-        """Harmonic mean of forgetting, privacy and utility, as far as they are known."""
+        """Harmonic mean of forgetting, privacy and utility, without unknown ones."""
         return harmonic_mean([value for value in (self.forgetting, self.privacy, self.utility) if value is not None])
 
     def objective(self, budget: float) -> float:
@@ -171,7 +171,7 @@ class Score:
 
 
 def told_apart(quality: float | None) -> bool:
-    """Whether the KS test tells a model's forget rows from unseen rows."""
+    """Whether the KS test can distinguish a model's forget rows from unseen rows."""
     return quality is not None and quality < GATE
 
 
@@ -195,7 +195,7 @@ class Judge:
 
     @staticmethod
     def _contrast(evaluation, metric: str) -> tuple[float, float] | None:
-        """The target's means on (forget rows, holdout rows); None where their difference is within the noise."""
+        """The target's means on (forget rows, holdout rows); None if they differ by no more than the noise."""
         sides, errors = [], []
         for split in ("forget", "holdout"):
             values, groups = _values(evaluation, split, metric), np.array(evaluation.subjects[split], dtype=object)

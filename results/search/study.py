@@ -1,7 +1,7 @@
 """The study behind --method auto: the search space, the next trial, and what was found.
 
 The study is optuna's, in an SQLite file that survives a kill at any moment. The next trial depends only on the seed and
-the finished trials, so a killed search continues exactly as it would have gone on.
+the finished trials, so a killed search continues as if it had not been killed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def spaces(given: dict, forget: list) -> dict[str, dict]:
 
 
 def rounded(name: str, value: float, default: float) -> float:
-    """The value that is tried: three digits, or for a number of rows the default times a power of the move."""
+    """The value to try: three digits, or for a number of rows the default times a power of the move."""
     if OPTIONS[name].kind is int:
         move = RANGES[name][2]
         return round(default * move ** round(math.log(value / default, move)))
@@ -82,7 +82,7 @@ def rounded(name: str, value: float, default: float) -> float:
 
 
 def open_study(path: Path):
-    """The study in an SQLite file. Trials that a killed process began or queued are dropped, to be asked for again."""
+    """The study in an SQLite file. Drops trials that a killed process began or queued; they are asked for again."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -143,10 +143,10 @@ def ask(study, spaces: dict[str, dict], seed: int):
 
 
 def _planned(done: list, spaces: dict[str, dict]) -> tuple[bool, str | None, dict]:
-    """(whether it is a default, method, settings) of the next trial; no method where the sampler has its turn."""
+    """(whether it is a default, method, settings) of the next trial; the method is None if the sampler is next."""
     tried = {trial.user_attrs["method"] for trial in done if trial.user_attrs.get("default")}
     first = next((name for name in spaces if name not in tried), None)
-    # a pruned trial's value is that of a probe, so only complete trials compete
+    # a pruned trial's value comes from a probe, so only complete trials compete
     whole = [trial for trial in done if trial.state.name == "COMPLETE" and trial.user_attrs["method"] in spaces]
     best = max(whole, key=lambda trial: trial.value, default=None)
     its_turn = len(done) - len(tried) < CHANGES * len(tried) if first else len(done) % 2
@@ -159,7 +159,7 @@ def _planned(done: list, spaces: dict[str, dict]) -> tuple[bool, str | None, dic
 
 def next_move(best: dict, spaces: dict, done: list) -> dict | None:
     """The best trial's settings with one setting changed by the first untried move of `RANGES`: all moves up, then all
-    moves down. None when all were tried."""
+    moves down. None if all were tried."""
     method, settings = best["method"], best["settings"]
     ranges = spaces[method]
     tried = [trial.user_attrs["settings"] for trial in done if trial.user_attrs["method"] == method]
@@ -178,7 +178,7 @@ def next_move(best: dict, spaces: dict, done: list) -> dict | None:
 
 
 def described(trial, number: int, budget: float) -> dict:
-    """A finished trial as an entry of search.json. A trial that was given up has None for its numbers."""
+    """A finished trial as an entry of search.json. The numbers of a trial that was given up are None."""
     kept = trial.user_attrs
     whole = "score" in kept
     names = ("method", "settings", "default", *NUMBERS, "training_seconds")
@@ -216,10 +216,10 @@ def _forgotten(trial: dict) -> float:
 
 
 def winner(trials: list[dict]) -> dict | None:
-    """The best complete trial, the first of equals.
+    """The best complete trial; of equal ones, the first.
 
-    Within the budget: the highest score, and trials that pass the gate come first. If no trial is within the budget:
-    the highest utility.
+    Within the budget, trials that pass the gate come first, then the highest score wins. If no trial is within the
+    budget, the highest utility wins.
     """
 
     def place(trial):

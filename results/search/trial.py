@@ -22,10 +22,10 @@ from results.run.run_folder import say
 from results.run.sets import encode_sets
 from results.search import score as search_score
 
-HALF_WAY = 0.5  # share of a trial's steps before which it is never given up
-INERT, OVERSHOT = 0.1, 2.0  # hopeless: share of the way to the level below and above these
-DAMAGED = 0.75  # hopeless: below this share of the utility budget is left of the retain probe
-TIMED_ROWS = 4  # rows of each set that time the evaluation
+HALF_WAY = 0.5  # a trial is never given up before this share of its steps
+INERT, OVERSHOT = 0.1, 2.0  # hopeless: below or above these shares of the way to the level
+DAMAGED = 0.75  # hopeless: the retain probe keeps less than this share of the utility budget
+TIMED_ROWS = 4  # rows of each set for timing the evaluation
 SCALE_STEP, SCALES = 0.1, (0.3, 1.5)  # step and limits of the search for the best update_scale
 WITHIN_REACH = 0.15  # a trial that scores this much below the best gets no other scales
 
@@ -36,7 +36,7 @@ class GivenUp(Exception):
 
 @dataclass
 class Trained:
-    """What a trial leaves: the loop's state at its end, the records for metrics.jsonl, the training time."""
+    """The result of a trial: the loop's final state, the records for metrics.jsonl, the training time."""
 
     state: tuple
     records: list
@@ -82,7 +82,7 @@ class Trainer:
         self.look_seconds = time.monotonic() - began - self.load_seconds
 
     def look(self) -> dict:
-        """What the search sees of the model in its present state."""
+        """What the search sees of the model as it is now."""
         with weights.computing_in(self.model, self.dtype):
             return search_score.look(self.model, self.tokenizer, self.split, self.config["max_length"])
 
@@ -91,7 +91,7 @@ class Trainer:
     def evaluation_seconds(self, measured: dict) -> float:
         """Roughly how long the final evaluation of the `measured` rows takes.
 
-        Times a few own rows, whose true answers stand in for paraphrases and for as many wrong answers.
+        Times a few of the search's rows. Their true answers replace paraphrases and wrong answers.
         """
         few = {
             split: [dataclasses.replace(row, paraphrased_answer=row.answer,
@@ -131,7 +131,7 @@ class Trainer:
         return each * (config["max_steps"] if config["max_steps"] > 0 else steps)
 
     def estimate(self, config: dict) -> float:
-        """Roughly how many seconds a trial trains: from trials of its method, else of any, else the first look."""
+        """Estimated training seconds of a trial, from trials of its method, else of any, else from the first look."""
         known = self.per_token.get(config["method"]) or max(self.per_token.values(), default=0.0)
         if not known:  # a training step costs three to four forward passes
             known = 4 * self.look_seconds / self.split.answers
@@ -143,8 +143,8 @@ class Trainer:
     def train(self, trial, config: dict, first: bool, has_time: Callable) -> Trained:
         """Unlearns in place, from the target's weights.
 
-        `first`: the search's first trial, which is never given up. `has_time(seconds)`: whether the trial may take so
-        much longer. Raises `GivenUp`, `Diverged` and `MethodError`.
+        `first`: the search's first trial, which is never given up. `has_time(seconds)`: whether the trial may take
+        that much longer. Raises `GivenUp`, `Diverged` and `MethodError`.
         """
         rows, began, model, records = self.training_rows(config), time.monotonic(), self.model, []
         if config["use_peft"]:
@@ -178,7 +178,7 @@ class Trainer:
         return Trained(state, records, time.monotonic() - began)
 
     def _consider(self, trial, run, record: dict, first: bool):
-        """Raises `GivenUp` where the loop's probes show a hopeless trial, or one below the median at this point.
+        """Raises `GivenUp` if the loop's probes show a hopeless trial, or one below the median at this point.
 
         The first trial is the tool's default, which the winner has to beat, so it always runs to its end.
         """
@@ -193,11 +193,11 @@ class Trainer:
         seen = f"after {done:.0%} of its steps it is {way:.0%} of the way to the level and keeps {left:.0%} of retain"
         if way < INERT or way > OVERSHOT or left < DAMAGED * self.config["utility_budget"]:
             raise GivenUp(f"hopeless: {seen}")
-        if trial.user_attrs["default"] and trial.should_prune():  # a change to the best is near the best already
+        if trial.user_attrs["default"] and trial.should_prune():  # a change to the best trial starts near the best
             raise GivenUp(f"below the median: {seen}")
 
     def scaled(self, trial, config: dict, best: float, has_time: Callable) -> search_score.Score:
-        """The score of the trained weights with the best factor on their change; the factor goes into the trial.
+        """The score of the trained weights with the best factor on their change. Stores the factor in the trial.
 
         `best`: the best score so far; a trial far below it is scored at factor 1 only.
         """

@@ -111,7 +111,7 @@ class Compare:
 
     @told
     def answers(self, request: gr.Request, name, split):
-        """Answers before and after on another set."""
+        """Answers on another set, before and after."""
         return examples_table(read_run(self.desk.run(request, name)[1]), split) if name else gr.skip()
 
     @told

@@ -12,7 +12,7 @@ from results.run import options
 
 
 class Evaluate:
-    """Measurements, of a run or of any model."""
+    """Measurements of a run or of any model."""
 
     TITLE = "Evaluate"
 

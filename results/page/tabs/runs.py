@@ -12,7 +12,7 @@ LISTED = 5.0  # seconds between refreshes while the tab is open
 
 
 class Runs:
-    """The list of runs and what can be done with the selected ones."""
+    """The list of runs, and actions on the selected ones."""
 
     TITLE = "Runs"
 
@@ -108,7 +108,7 @@ class Runs:
 
     @told
     def ask_delete(self, request: gr.Request, names):
-        """What would be deleted, and the buttons to confirm it."""
+        """What will be deleted, and the buttons to confirm it."""
         return gr.update(visible=True), deletion_told(self.desk, request, names)
 
     @told

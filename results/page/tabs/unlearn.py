@@ -29,7 +29,7 @@ DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?
     const said = JSON.stringify([typed[0], typed[1], typed[2]?.data]);"""
 PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
     try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
-# Fields also change while the page sets them up, and once more after their content was sent.
+# Fields also change while the page sets them up, and again after their content was sent.
 KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== window.draftSent)
     try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""
 DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
@@ -63,13 +63,13 @@ class Unlearn:
         self._events()
 
     def wire(self):
-        """The live view leads to other tabs."""
+        """Links the live view to other tabs."""
         self.live.wire()
 
     # -- components
 
     def _what_to_forget(self):
-        """Typed text, a table of questions, a file or the example: a box each, of which one is shown."""
+        """One box each for typed text, questions, a file and the example. Only one box is shown."""
         sources = [(label, key) for key, label in SOURCES.items()]
         self.source = gr.Radio(sources, value="text", label="What should the model forget?", elem_id="source")
         with gr.Column() as text_box:
@@ -104,8 +104,8 @@ class Unlearn:
             )
         with gr.Column(visible=False) as example_box:
             gr.Markdown(
-                "The default model knows about 20 invented people. The example makes it forget four of them and "
-                "compares it with a model that never saw those four. It takes a few minutes.",
+                "The default model was trained on 20 invented people. The example makes it forget four of them and "
+                "compares it with a model that never saw these four. It takes a few minutes.",
                 elem_classes="hint",
             )
         self.boxes = {"text": text_box, "pairs": pairs_box, "file": file_box, "example": example_box}
@@ -161,8 +161,8 @@ class Unlearn:
                 label="Keep earlier requests forgotten",
                 info="For a model that a run here made: the run needs the earlier texts again, and retests them.",
             )
-            self.retain = gr.File(label="File of what to keep", type="filepath", height=150)
-            self.holdout = gr.File(label="File of similar rows that it never saw", type="filepath", height=150)
+            self.retain = gr.File(label="File with rows to keep", type="filepath", height=150)
+            self.holdout = gr.File(label="File with similar rows that it never saw", type="filepath", height=150)
 
     def _advanced(self):
         """A field per setting of the runner's table; an empty one means the method's default."""
@@ -250,7 +250,7 @@ class Unlearn:
         return updates
 
     def shown_command(self, request, **form):
-        """The command line of the form as it is, or why there is none."""
+        """The command for the current form, or why there is none."""
         try:
             return shlex.join(self.desk.command(request, form))
         except ValueError as error:
@@ -265,7 +265,7 @@ class Unlearn:
 
     @told
     def uploaded(self, request: gr.Request, method=None, **data):
-        """The same for a new file, with a method that works on it."""
+        """The same for a new file; also selects a method that works on it."""
         examples = self.desk.check(data)
         raw = any(example.prompt is None for example in examples or ())
         return {**self._read(examples), **self._fitting("text" if raw else data["source"], method)}
@@ -309,7 +309,7 @@ def _field(name: str, option, default, visible: bool):
 
 
 def default_text(value) -> str:
-    """A default as it is typed on the command line."""
+    """A default in the form that the command line takes."""
     if value in (None, ""):
         return ""
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
