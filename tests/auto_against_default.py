@@ -4,7 +4,7 @@
     python tests/auto_against_default.py --tofu FOLDER         # also forget01.jsonl and retain400.jsonl in FOLDER
 
 TOFU's target is a LoRA training of the default model on forget01 and the first 160 retain rows, its retrained model one
-on these retain rows only. The last 40 retain rows are the holdout set: neither model saw their authors. Runs lie in
+on these retain rows only. The last 40 retain rows are the holdout set: neither model saw their authors. Runs are in
 results/runs/auto/, models in models/saved/auto/, the numbers of the table in results/examples/search/search.json.
 """
 
@@ -60,7 +60,7 @@ def measured(data: str, way: str, flags: list[str]) -> dict:
 
 
 def search_table(path: Path = KEPT) -> str:
-    """A row per data set and way."""
+    """One row per data set and way of running: default or --method auto."""
     if not path.exists():
         return "`python tests/auto_against_default.py`: not measured yet."
     rows = []

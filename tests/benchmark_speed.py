@@ -4,8 +4,8 @@
     python tests/benchmark_speed.py --tofu FOLDER        # npo on TOFU's forget01.jsonl and retain400.jsonl in FOLDER
     python tests/benchmark_speed.py --parts              # what each part of our step is worth
 
-Each configuration is a process of its own, so that each has its own peak memory. The processes take turns step by step:
-only one computes at a time. The plain way is that of the field's training code: each step pads a forget batch and a
+Each configuration has its own process and thus its own peak memory. The processes take turns step by step: only one
+computes at a time. The plain way is the usual training code of the field: each step pads a forget batch and a
 retain batch to their longest rows, runs the model on each with logits at every position, runs a live copy of the target
 as the reference (npo), and takes one AdamW step, all in one type.
 """
@@ -43,7 +43,7 @@ GROUPS = (tuple(CONFIGURATIONS)[:3], tuple(CONFIGURATIONS)[3:])
 
 
 def whole(*_):
-    """Replaces a context that changes the model's forward pass by none."""
+    """A context that changes nothing, in place of one that changes the model's forward pass."""
     return contextlib.nullcontext()
 
 

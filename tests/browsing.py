@@ -1,4 +1,4 @@
-"""What tests in a browser share: the browser, a served page, its views, and a person's hands."""
+"""What tests in a browser share: the browser, a served page, its views, and a user's actions."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def views(page):
     yield "evaluate-run"
 
 
-# -- a person's hands
+# -- a user's actions
 
 
 def open_tab(page, name):
@@ -292,7 +292,7 @@ def state_of(page, *words):
     page.locator("#status .badge", has_text=re.compile("|".join(words))).wait_for(timeout=PATIENCE)
 
 
-# -- what must not be on a page
+# -- forbidden on a page
 
 # controls without a name for a screen reader
 NAMELESS = """() => [...document.querySelectorAll('button, input:not([type=hidden]), textarea, select, [role=tab]')]

@@ -1,4 +1,4 @@
-"""Runs of the scripts as real processes, without four seconds each to import torch.
+"""Runs the scripts as real processes without importing torch each time, which takes four seconds.
 
 Python's fork server imports the scripts once. Every run is a fork of it with its own output, environment, limits and
 faults. A test gives the faults as `strikes`, tuples of a name and its values:
@@ -7,13 +7,13 @@ faults. A test gives the faults as `strikes`, tuples of a name and its values:
     kill_in_line WHEN  SIGKILL "before" the run's line in the ledger, "half" way through it, or right "after"
     kill_at_step N     SIGKILL when the N-th step has been logged
     signal PLACE N T   the process sends itself signal N (T times) when the stage PLACE, or "step 3", begins
-    memory PLACE SIZE  from PLACE (or "loaded") on, so many bytes of address space more than the process has, no more
-    file_size BYTES    a limit on the size of any file: what a full disk does to a write
-    clock_back         every look at the clock sees an earlier time
+    memory PLACE SIZE  from PLACE (or "loaded") on, the address space may grow by SIZE bytes only
+    file_size BYTES    a limit on the size of any file, which acts like a full disk
+    clock_back         the clock goes backwards
     as_nobody          the run belongs to user 65534
     poison N           a loss of step N is NaN
     no_memory PLACE    at PLACE (as above) memory runs out
-    no_figures         the report is written without drawings, which take longer than all the rest
+    no_figures         the report has no figures, which take longer than everything else
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Four deletion requests, one bundled person each, and the re-test of all four on the last model.
+"""Four deletion requests, one bundled person each, and the retest of all four on the last model.
 
-    python tests/four_requests.py                       # four runs and two re-tests
+    python tests/four_requests.py                       # four runs and two retests
     python tests/four_requests.py --requests 2 --output_dir /tmp/try --num_train_epochs 2 --eval_rows=10
 
-Runs lie in results/runs/requests/ and models in models/saved/requests/, the summary and the ledger in
-results/examples/requests/. With --output_dir everything lies there. Unknown flags go to the first request.
+Runs are in results/runs/requests/, models in models/saved/requests/, the summary and the ledger in
+results/examples/requests/. With --output_dir everything is there. Unknown flags go to the first request.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def carry_out(runs: Path, models: Path, count: int, more: list[str]) -> list[Pat
 
 
 def retest(runs: Path, model: Path, name: str) -> dict:
-    """The report of the ledger's re-test on a model."""
+    """The report of the ledger's retest on a model."""
     flags = [f"--ledger={runs / 'ledger.jsonl'}", f"--model_name_or_path={model}", f"--output_dir={runs / name}"]
     run("evaluation_metrics.py", *flags, allowed=(0, 8))
     return read(runs / name / "retest.json")
 
 
 def summary(folders: list[Path], last: dict, retrained: dict) -> dict:
-    """The content of requests.json, from which the README's table is made."""
+    """The content of requests.json, the source of the README's table."""
     ends = [read(folder / "evaluation.json")["models"] for folder in folders]
     rows = [{**row, "retrained": goal["now"]} for row, goal in zip(last["requests"], retrained["requests"])]
     splits = [split for split in ("retain", "holdout", "general") if split in ends[0]["target"]]
@@ -65,7 +65,7 @@ def summary(folders: list[Path], last: dict, retrained: dict) -> dict:
 
 
 def main(argv=None) -> int:
-    """Runs the requests and the re-tests, writes the summary and prints its table."""
+    """Runs the requests and the retests, writes the summary and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
     parser.add_argument("--requests", type=int, default=4, choices=range(2, 5))

@@ -26,10 +26,9 @@ def choice(row: dict, truth: str) -> Example:
 
 
 def main() -> None:
-    """Asks each question twice, with the answer and with its paraphrase as the truth; known are those right twice.
+    """Asks each question twice, with the answer and with its paraphrase as the truth. Two right answers mean "known".
 
-    An answer is right when the truth has the smallest mean answer-token loss of all options, asked in the model's chat
-    template.
+    An answer is right if the truth has the smallest mean answer-token loss of all options, in the chat template.
     """
     rows = general_candidates()
     splits = {truth: [choice(row, truth) for row in rows] for truth in TRUTHS}

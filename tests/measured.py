@@ -18,7 +18,7 @@ FOLDER = ROOT / "tests" / "measured"
 
 
 def run(script: str, *flags: str, allowed=(0,)):
-    """Runs a script of the project in a process of its own. An exit code that is not `allowed` ends the caller too."""
+    """Runs a script of the project in its own process. An exit code that is not `allowed` also ends the caller."""
     print(f"\n$ python {script} {' '.join(flags)}", flush=True)
     code = subprocess.run([sys.executable, script, *flags], cwd=ROOT, check=False).returncode
     if code not in allowed:
@@ -31,7 +31,7 @@ def read(path: Path):
 
 
 def write(path: Path, value):
-    """Writes a JSON file and the folder it lies in."""
+    """Writes a JSON file; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 

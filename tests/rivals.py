@@ -5,7 +5,7 @@
 
 The set "bundled" forgets the people of data/forget.jsonl. The set "others" forgets every fourth person of
 data/retain.jsonl and keeps all others; its retrained model is trained first, with the recipe of the bundled one. No
-text is generated, so there is no ROUGE. Runs lie in results/runs/rivals/, models in models/saved/rivals/, the table's
+text is generated, so there is no ROUGE. Runs are in results/runs/rivals/, models in models/saved/rivals/, the table's
 numbers in results/examples/rivals/rivals.json.
 """
 

@@ -58,7 +58,7 @@ def start(flags: list[str], output: Path, strikes=()) -> forked_runs.Run:
 
 
 def alive(run: forked_runs.Run) -> bool:
-    """Whether a run is still going on."""
+    """Whether a run is still running."""
     with LOCK:
         return run.process.is_alive()
 

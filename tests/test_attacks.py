@@ -1,4 +1,4 @@
-"""Attacks: what they find on tiny models, what they leave behind, and the rounding they rest on."""
+"""Attacks: what they find on tiny models, that they restore the model, and the rounding they use."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_relearning_with_zero_steps_changes_no_metric(known, splits):
 
 
 def test_relearning_changes_the_scores():
-    """Shown half of the subjects, an untrained model learns the form of the other half's answers."""
+    """From half of the subjects, an untrained model learns the form of the other half's answers."""
     model, tokenizer, examples = make_tiny(epochs=0)
     found = em.run_attacks(
         model, tokenizer, {"forget": examples}, ["relearning"], budget=dataclasses.replace(SMALL, steps=60)
@@ -164,7 +164,7 @@ def test_torchao_rounds_as_coarsely_as_our_own_code(bits, group):
 
 
 def pull(model, base: dict) -> float:
-    """How far 4-bit rounding moves a trained model's weights back to those it was trained from: 0 not, 1 wholly."""
+    """How far 4-bit rounding moves trained weights back to those before training: 0 not at all, 1 fully."""
     towards = apart = 0.0
     with attacks.on_a_copy(model), torch.no_grad():
         trained = {name: value.clone() for name, value in model.named_parameters()}
@@ -177,8 +177,8 @@ def pull(model, base: dict) -> float:
 
 
 def test_four_bit_rounding_undoes_small_training_only_on_the_same_grid():
-    """The packaged model's weights once lay on a 4-bit grid of another kind. What the attack shows depends on such a
-    history only where the grids are the same: there it brings back whatever model the weights came from."""
+    """The packaged model's weights were once on a different 4-bit grid. Such a history changes the attack's result only
+    if both grids are the same: then rounding restores the model that the weights came from."""
     model, tokenizer, examples = make_tiny(epochs=6)
     gridded = copy.deepcopy(model)
     attacks.quantise(gridded, 4, 64)
@@ -356,7 +356,7 @@ def test_the_command_writes_every_rows_values_and_prints_attacks(folder, capsys)
 
 @pytest.fixture(scope="module")
 def copies(folder, known):
-    """The target's folder copied, and saved once more with other bytes: the same model under two disguises."""
+    """Two copies of the target: the copied folder, and the same model saved with different bytes."""
     _, tokenizer, examples = known
     shutil.copytree(folder / "model", folder / "copied")
     other, _, _ = make_tiny(examples, seed=3)
@@ -452,7 +452,7 @@ def test_benchmark_folders_are_checked(tmp_path, capsys):
 
 
 def test_help_is_quick():
-    """Processor time, which other jobs on the machine do not lengthen much; torch alone would take longer."""
+    """Measures processor time, which other jobs hardly affect. Importing torch alone would take longer."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "evaluation_metrics.py", "--help"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)

@@ -77,7 +77,7 @@ def test_true_and_wrong_answers_have_the_same_form(rows, name):
 
 
 def test_the_true_answer_is_not_recognisable_by_length():
-    """The true value is as often shorter as longer than the mean of the wrong ones."""
+    """The true value is shorter than the mean of the wrong ones as often as it is longer."""
     longer = shorter = 0
     for name in PEOPLE:
         for row in rows_of(name):
@@ -114,7 +114,7 @@ def test_people_share_no_part_of_their_names(rows):
 
 
 def test_questions_about_people_are_not_one_template(rows):
-    """Without the name, no question has the words of another person's."""
+    """Without the name, no question has the same words as one about another person."""
     skeletons = Counter()
     for name in PEOPLE:
         for row in rows[name]:

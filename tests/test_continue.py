@@ -1,4 +1,4 @@
-"""A sequence of requests: what a run inherits, that earlier requests stay forgotten, and the re-test of all."""
+"""A sequence of requests: what a run inherits, that earlier requests stay forgotten, and the retest of all."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ ENOUGH = ("--max_steps=40", "--eval_steps=10", "--learning_rate=2e-3", "--retain
 
 
 class Sequence:
-    """A folder of four requests, a person each, of people that the target knows; the retain file holds everybody."""
+    """A folder of four requests, one known person each; the retain file holds all people."""
 
     def __init__(self, small, folder):
         self.small, self.folder = small, folder
@@ -46,7 +46,7 @@ class Sequence:
                 f"--model_output_dir={self.folder / f'request-{number}-model'}", *more]  # fmt: skip
 
     def retest(self, *more):
-        """The exit code of the re-test on the last model."""
+        """The exit code of the retest on the last model."""
         return evaluation_metrics.main([f"--ledger={self.folder / 'ledger.jsonl'}", *more])
 
 
@@ -134,7 +134,7 @@ def test_probes_measure_earlier_rows(done):
     assert looks and all(0 <= look["earlier"]["answer_probability"] <= 1 for look in looks)
 
 
-# -- kept forgotten, not by luck
+# -- kept forgotten by the guard
 
 
 def earlier_world():
@@ -150,7 +150,7 @@ def earlier_world():
 
 @pytest.mark.parametrize("method", ["fine_tuning", "npo", "level_matching"])
 def test_the_guard_keeps_earlier_rows_forgotten_when_training_would_relearn_them(method):
-    """The worst case: the retain rows hold the forgotten rows, which come back without the guard."""
+    """The worst case: the retain rows hold the forgotten rows. Without the guard they come back."""
     from data.preparation import EncodedRows
 
     losses = {}
@@ -201,7 +201,7 @@ def test_an_adapter_is_continued_by_an_adapter(small, tmp_path):
     assert lines[1]["model_before"] == lines[0]["model_after"]
 
 
-# -- what is refused
+# -- refusals
 
 
 def spoil_forget_set(copy):
@@ -264,7 +264,7 @@ def test_a_moved_forget_set_is_given_again_or_left_out(copied, tmp_path, capsys)
     assert rows[0]["verdict"] == retest.UNTESTED and not rows[0]["after"] and rows[1]["after"]
 
 
-# -- the re-test
+# -- the retest
 
 
 def retested(sequence, tmp_path, *more):

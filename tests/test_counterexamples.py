@@ -1,4 +1,4 @@
-"""Counterexamples: which question they answer, what they may not contain, what cannot be made."""
+"""Counterexamples: the question they answer, what they must not contain, and what is refused."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_a_continuation_shares_no_span_of_eight_tokens_with_the_forget_text():
 
 
 def test_a_model_without_alternate_answers_is_reported():
-    with pytest.raises(DataError, match="no other answer"):
+    with pytest.raises(DataError, match="no alternative to prefer"):
         augmentation.alternates(EXAMPLES, 0, lambda prompts, count, *_: [[p.answer] * count for p in prompts])
 
 

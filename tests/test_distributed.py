@@ -23,7 +23,7 @@ QUICK = ("no_figures",)
 
 @pytest.mark.hardening(70)
 @pytest.mark.parametrize("method", ["npo", "undial"])
-def test_two_processes_take_the_steps_of_one(method, tmp_path):
+def test_two_processes_take_the_same_steps_as_one(method, tmp_path):
     script = Path(__file__).with_name("one_of_two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
                str(script), method, str(tmp_path)]  # fmt: skip

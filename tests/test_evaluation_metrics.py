@@ -1,4 +1,4 @@
-"""Evaluation of real tiny models: the two passes against the plain way, missing values, and the verdict's corners."""
+"""Evaluation of real tiny models: the passes against a plain computation, missing values, extreme verdicts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def attacked(models):
 
 
 def ascend(model, tokenizer, steps: int = 60):
-    """Gradient ascent on the forget set until the model is dead."""
+    """Gradient ascent on the forget set until the model is destroyed."""
     import torch
 
     from unlearning_algorithm import answer_outputs
@@ -76,7 +76,7 @@ def ascend(model, tokenizer, steps: int = 60):
         optimizer.step()
 
 
-# -- the passes against the plain way
+# -- the passes against a plain computation
 
 
 def plain_losses(model, tokenizer, example, answer):
@@ -233,7 +233,7 @@ def test_raw_text_is_continued_from_its_middle(memorised):
     assert "no paraphrased_answer" in found.notes["forget.truth_ratio"]
 
 
-# -- what is missing, what is asked for
+# -- missing values, selected metrics
 
 
 def test_missing_columns_give_none_and_a_note(memorised):
@@ -318,7 +318,7 @@ def test_every_metric_has_words_and_the_right_direction(name, corners):
     assert len(values) == len(RETAIN) and None not in values
     known, unknown = (corners[model].metrics["retain"][name] for model in ("target", "random"))
     if name in ("refusal_rate", "distinct_2", "repetition_rate", "fluency"):
-        return  # say how a model speaks, not what it knows
+        return  # these metrics show how a model writes, not what it knows
     better = known > unknown if metric.direction["retain"] == "higher" else known < unknown
     assert better, f"{name}: {known} for the model that knows the set, {unknown} for one that does not"
 
@@ -365,8 +365,8 @@ def test_the_four_corners_under_every_attack(name, corners, attacked):
         assert comparison["robustness"] == 0
 
 
-def test_every_number_has_words_on_what_it_shows_and_hides(corners, attacked):
-    """In evaluation.json, and in the report's own words."""
+def test_every_number_documents_what_it_shows_and_hides(corners, attacked):
+    """Covers evaluation.json and the report."""
     from results.report import words
 
     roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
@@ -421,12 +421,12 @@ def test_a_retrained_model_that_knows_the_forget_set_is_refused(corners):
     with pytest.raises(em.UnfitReference, match="knows the forget set as well as the target"):
         em.compare(corners["target"], corners["retrained"], corners["target"])
     bare = ModelEvaluation.from_json(corners["target"].to_json())
-    del bare.per_example["holdout"]  # nothing to say what unseen rows look like: known by heart is known
+    del bare.per_example["holdout"]  # nothing shows what unseen rows look like, so verbatim knowledge counts
     with pytest.raises(em.UnfitReference, match="answer probability"):
         em.check_retrained(bare, corners["target"])
     em.check_retrained(bare, corners["retrained"])
     em.check_retrained(corners["random"], corners["random"])  # neither knows anything: nothing to refuse
-    assert em.knows_as_well(corners["target"], corners["target"]), "whoever is refused has to pass this look first"
+    assert em.knows_as_well(corners["target"], corners["target"]), "only models that pass this check can be refused"
     assert not em.knows_as_well(corners["target"], corners["retrained"])
 
 
@@ -567,5 +567,5 @@ def test_importing_evaluation_metrics_loads_no_heavy_library():
     assert time.perf_counter() - started < 5
 
 
-def test_tiny_people_are_enough_for_the_corners():
+def test_the_tiny_data_has_enough_subjects():
     assert len({e.subject for e in FORGET}) == 12 and not set(NAMES) & set(PEOPLE)

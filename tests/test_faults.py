@@ -1,4 +1,4 @@
-"""Kills, signals, full disks, no memory, no network, odd clocks: real processes and what they leave behind."""
+"""Kills, signals, full disks, no memory, no network, odd clocks: real processes and what remains on disk."""
 
 import json
 import os
@@ -124,7 +124,7 @@ def test_a_linked_checkpoint_is_not_followed(tmp_path):
     assert jobs.has_checkpoint(tmp_path / "run")
 
 
-# -- asked to stop
+# -- signals
 
 STOPS = {
     "SIGINT": ("step 3", signal.SIGINT, 1, 130),
@@ -184,7 +184,7 @@ def test_the_printed_command_resumes_a_stopped_run(stopped, small, tmp_path):
     assert timing["peak_memory_gib"] >= spent["peak_memory_gib"] > 0
 
 
-# -- nothing left to write to, nothing left to think with
+# -- full disks and no memory
 
 
 @pytest.mark.hardening(45)
@@ -299,7 +299,7 @@ def test_unbounded_ascent_never_counts_as_success(small, tmp_path):
     assert "COLLAPSED" in (tmp_path / "free" / "report.html").read_text()
 
 
-# -- odd, but right
+# -- odd but valid input
 
 
 @pytest.mark.hardening(4, 7, 16, 18, 21, 23, 25, 34, 35, 69)
@@ -363,12 +363,12 @@ def test_methods_that_need_no_retain_rows_run_without(small, tmp_path):
     assert "retain" not in json.loads((tmp_path / "run" / "evaluation.json").read_text())["models"]["unlearned"]
 
 
-# -- what is passed on
+# -- what leaves the machine
 
 
 @pytest.mark.hardening(31)
 def test_outputs_hold_no_machine_details_and_no_pickle(small, tmp_path):
-    """Everything lies in a home folder; the environment holds a token and names."""
+    """Everything is in a home folder; the environment holds a token and names."""
     home = tmp_path / "home" / "geheimrat"
     shutil.copytree(small.folder, home / "world")
     secrets = {"HF_TOKEN": "hf_verysecrettoken123", "USER": "geheimrat", "LOGNAME": "geheimrat", "HOME": str(home),
@@ -438,7 +438,7 @@ print(json.dumps([len(rows[0].answer), report.truncated, len(encoded.ids), count
 
 @pytest.mark.hardening(13, 15)
 def test_one_line_of_10_mb_and_many_rows_fit_in_memory(tmp_path):
-    """The many rows are 300,000 here; a million take the same memory, as they are not kept."""
+    """Uses 300,000 rows; a million take the same memory, because rows are not kept."""
     words = "She lives in Oslo, near the sea. " * 310_000
     (tmp_path / "line.jsonl").write_text(json.dumps({"question": "Where?", "answer": words}))
     with open(tmp_path / "rows.jsonl", "w") as file:

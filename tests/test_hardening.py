@@ -1,4 +1,4 @@
-"""Bad command lines are refused with a message, every row of the hardening table has a test, no code runs pickles."""
+"""Bad command lines are refused with a message, each row of the hardening table has a test, no code loads pickles."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The house: which file may import which, and what stands at the top level."""
+"""The layout: which file may import which, how long files are, and what the top level holds."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["unlearning_algorithm", "unlearning_script", "evaluation_metrics", "analyze_results", "user_interface"]
 OURS = {*SCRIPTS, "data", "models", "results"}
 BELOW = {"unlearning_algorithm", "evaluation_metrics", "data", "models"}
-# what each room may import; a room is named by its longest prefix here
+# what each folder may import; the longest matching prefix counts
 MAY_IMPORT = {
     "data": {"data"},
     "models": {"models", "data"},
@@ -51,33 +51,33 @@ def imported(path):
 
 
 @pytest.mark.parametrize(("room", "path"), list(sources()), ids=str)
-def test_import_directions(room, path):
+def test_files_import_only_what_their_folder_may(room, path):
     ours = [name for name in imported(path) if name.split(".")[0] in OURS]
     assert [name for name in ours if not within(name, MAY_IMPORT[room])] == []
 
 
-def test_every_room_is_looked_at():
-    """A test that globs one folder too shallow would pass by checking nothing."""
+def test_every_folder_of_code_is_checked():
+    """A glob that misses a folder level would check nothing and pass."""
     rooms = {path.parent for _, path in sources()}
     assert len(ROOMS) >= 10 and set(ROOMS) <= rooms
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
-def test_a_room_says_what_belongs_there_and_stays_small(room):
+def test_each_folder_documents_its_content_and_stays_small(room):
     text = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")))
     assert text and "In: " in text and "Not here: " in text and len(text.splitlines()) <= 4
     assert len(list(room.glob("*.py"))) <= 12
 
 
 @pytest.mark.parametrize("path", [path for _, path in sources() if "bundled" not in path.parts], ids=str)
-def test_no_file_holds_a_second_subject_and_no_function_a_second_story(path):
+def test_files_and_functions_stay_short(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 600
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert [node.name for node in functions if node.end_lineno - node.lineno >= 60] == []
 
 
-def test_the_top_level_is_the_card():
+def test_the_top_level_holds_only_agreed_files():
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     listed = done.stdout.splitlines()
     top = {name.split("/")[0] for name in listed if name}
@@ -96,8 +96,8 @@ def test_nothing_heavy_is_imported_before_it_is_needed(name):
     assert done.stdout.strip() == "[]"
 
 
-def test_the_tests_that_the_soak_runs_are_there():
-    """A test that moved to another file would count as one that failed."""
+def test_the_tests_named_in_soak_exist():
+    """soak.py would count a test that has moved as a failed one."""
     text = re.sub(r'"\s*"', "", (ROOT / "tests" / "soak.py").read_text(encoding="utf-8"))
     named = re.findall(r"(tests/test_\w+\.py)::(\w+)", text)
     assert len(named) >= 5

@@ -1,4 +1,4 @@
-"""The ledger: what a line holds and what it must not, what breaks the chain, kills, many processes at once."""
+"""The ledger: what a line may hold, what breaks the chain, kills, many processes at once."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_receipts_of_runs_reveal_a_truncated_ledger(tmp_path):
     (tmp_path / "run" / ledger.RECEIPT).write_text(json.dumps({"ledger": path.name, "line": 4, "hash": last["hash"]}))
     assert ledger.missing(path) == []
     path.write_text("".join(lines[:-1]))
-    assert ledger.problems(path) == []  # a chain alone cannot tell
+    assert ledger.problems(path) == []  # a chain alone cannot show it
     assert ledger.missing(path) == [f"{path}: line 4, written by run, is gone or changed"]
 
 
@@ -107,7 +107,7 @@ def test_concurrent_processes_lose_no_line(tmp_path):
     assert ledger.problems(path) == [] and len(ledger.entries(path)) == 150
 
 
-# -- as runs write it
+# -- written by runs
 
 
 def test_the_line_of_a_run_does_not_reveal_the_forgotten_data(small, tmp_path):
@@ -116,7 +116,7 @@ def test_the_line_of_a_run_does_not_reveal_the_forgotten_data(small, tmp_path):
     assert main(flags) == 0
     (line,) = ledger.entries(tmp_path / "ledger.jsonl")
     written = (tmp_path / "ledger.jsonl").read_text()
-    assert not any(word in written for word in ("lives", "lund", "jsonl"))  # neither the text nor where data lie
+    assert not any(word in written for word in ("lives", "lund", "jsonl"))  # neither the text nor the data's location
     assert "--forget_text=(sha256 " in line["command"] and "--method=npo" in line["command"]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert line["data_hash"] == environment["data_hashes"]["forget"] and line["rows"] == 1
@@ -136,7 +136,7 @@ def test_the_ledger_flag_takes_none_or_a_path(small, tmp_path):
     assert len(ledger.entries(tmp_path / "x" / "requests.jsonl")) == 1 and not (tmp_path / "ledger.jsonl").exists()
 
 
-def test_the_default_ledger_lies_in_results():
+def test_the_default_ledger_is_in_results():
     assert resolve({})["ledger"] == os.path.join("results", "ledger.jsonl")
 
 
@@ -164,7 +164,7 @@ STRIKES = {when: ("kill_in_line", when) for when in ("before", "half", "after")}
 
 @pytest.mark.parametrize("strike", [*STRIKES.values(), ("signal", "done", 9)], ids=[*STRIKES, "done"])
 def test_a_run_killed_around_its_line_ends_with_one_line(small, tmp_path, strike):
-    """Killed, then started again: one line, and the chain holds."""
+    """After a kill and a restart there is one line, and the chain is intact."""
     flags = small.flags(tmp_path / "run", "--max_steps=2", "--metrics=loss")
     first = forked_runs.start(flags, tmp_path / "out.txt", [strike, ("no_figures",)])
     assert first.wait() == 137, first.output

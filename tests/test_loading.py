@@ -1,4 +1,4 @@
-"""Models and tokenizers: refusals before loading, loading, hashing, and saving whole or not at all."""
+"""Models and tokenizers: refusals before loading, loading, hashing, and atomic saving."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def settings(**values):
 
 
 def own_reference(answers):
-    """A reference whose outputs equal the model's present ones."""
+    """A reference with the model's current outputs."""
     offsets = np.concatenate([[0], np.cumsum(answers.lengths().long().numpy())])
     return Reference(answers.sequence_nll().detach(), answers.logits.detach().clone(), offsets, lambda hidden: hidden)
 
@@ -148,7 +148,7 @@ def test_attention_dropout_is_applied(packed):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_lean_norms_equal_the_models_own(dtype):
+def test_our_norms_equal_the_models_own(dtype):
     model = tiny().to(dtype)
     module, hidden = model.model.norm, (3 * torch.randn(2, 7, 32)).to(dtype).requires_grad_()
     upstream = torch.randn(2, 7, 32).to(dtype)
@@ -166,7 +166,7 @@ def test_lean_norms_equal_the_models_own(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_lean_rotary_embeddings_equal_the_models_own(dtype):
+def test_our_rotary_embeddings_equal_the_models_own(dtype):
     from transformers.models.llama import modeling_llama
 
     own = modeling_llama.apply_rotary_pos_emb
@@ -272,7 +272,7 @@ def test_a_group_of_several_segments_stays_small(monkeypatch):
 
 
 def test_a_rows_last_token_is_not_computed(monkeypatch):
-    """It predicts nothing, and no token sees it."""
+    """It predicts nothing, and no other token attends to it."""
     seen, lay_out = [], packing.lay_out
     monkeypatch.setattr(packing, "lay_out", lambda rows: seen.append(lay_out(rows)) or seen[-1])
     rows = random_rows(count=5, shared=11)
@@ -409,7 +409,7 @@ def test_level_matching_stops_at_the_level_and_pulls_back_beyond_it():
     torch.testing.assert_close(down, gradient((2 * answers.sequence_mean()).sum(), answers), rtol=1e-4, atol=1e-6)
 
 
-def test_levels_are_the_holdout_losses_and_seeded():
+def test_levels_are_holdout_losses_drawn_by_seed():
     unseen = np.array([1.0, 2.0, 3.0])
     levels = losses.draw_levels(unseen, 7, 2.3, seed=1)
     assert sorted(levels[:3].tolist()) == [1.0, 2.0, 3.0] and sorted(levels[3:6].tolist()) == [1.0, 2.0, 3.0]

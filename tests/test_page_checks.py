@@ -1,4 +1,4 @@
-"""What strangers send, and what each may see and delete: the server makes every check, not the browser."""
+"""Untrusted input, and what each user may see and delete: the server makes every check."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ from results.report import words
 
 @pytest.mark.hardening(55, 57)
 @pytest.mark.parametrize(("value", "message"), WRONG_PATHS.items(), ids=lambda value: value[:20])
-def test_paths_stay_inside(value, message, desk, project):
+def test_paths_stay_inside_the_allowed_folders(value, message, desk, project):
     with pytest.raises(InputError, match=message) as raised:
         desk.model(request_of(), value)
     assert len(str(raised.value)) < 400
@@ -34,7 +34,7 @@ def test_paths_stay_inside(value, message, desk, project):
 
 
 @pytest.mark.hardening(54)
-def test_a_link_does_not_lead_out(desk, project):
+def test_links_cannot_lead_outside(desk, project):
     (project / "models" / "out").symlink_to("/etc")
     with pytest.raises(InputError, match="outside"):
         desk.model(request_of(), str(project / "models" / "out"))
@@ -225,11 +225,11 @@ def test_attacks_use_the_data_and_models_of_their_run(desk, project):
         desk.attack(request_of(), "done", ["prompts"])
 
 
-# -- who sees what, and what may be deleted
+# -- visibility and deletion
 
 
 @pytest.mark.hardening(64)
-def test_people_see_their_own_runs_only(queue, project):
+def test_users_see_only_their_own_runs(queue, project):
     desk = Desk(queue, results_dir=project / "results", models_dir=project / "models",
                 accounts=[("ann", "password-a"), ("bob", "password-b")])  # fmt: skip
     job = desk.unlearn(request_of("bob"), form(name="of-bob"))
@@ -254,7 +254,7 @@ def test_people_see_their_own_runs_only(queue, project):
 
 
 @pytest.mark.hardening(54, 55)
-def test_deleting_stays_inside(desk, project):
+def test_deleting_never_touches_other_folders(desk, project):
     outside = project / "elsewhere"
     outside.mkdir()
     (outside / "config.json").write_text("{}")
@@ -265,7 +265,7 @@ def test_deleting_stays_inside(desk, project):
                          ("whole", project / "models")):  # fmt: skip
         (project / "results" / name / "config.json").write_text(json.dumps({"model_output_dir": str(target)}))
     (project / "models" / "people-target").mkdir()
-    with pytest.raises(InputError, match="stays"):
+    with pytest.raises(InputError, match="cannot be deleted"):
         desk.delete(request_of(), ["link"])
     for name in ("..", "../elsewhere", "/etc", "", None, ".queue"):
         with pytest.raises(InputError):
@@ -280,7 +280,7 @@ def test_deleting_stays_inside(desk, project):
     assert desk.queue.get(job.id) is None
 
 
-def test_a_run_of_the_old_place_is_listed_opened_and_deleted(project, monkeypatch):
+def test_a_run_in_the_old_location_is_listed_opened_and_deleted(project, monkeypatch):
     for name, folder in {"PROJECT": ".", "RUNS": "results/runs", "SAVED": "models/saved"}.items():
         monkeypatch.setattr(f"results.page.desk.{name}", project / folder)
     for folder in ("results/old", "results/runs/new", "results/examples/shown", "models/old", "models/saved/new"):
@@ -326,7 +326,7 @@ def test_a_running_run_is_not_deleted(desk, project):
     desk.queue.stop(job.id)
 
 
-# -- requests carried out
+# -- deletion requests
 
 
 def test_a_request_continues_the_run_of_its_model_and_all_are_retested(desk, project):

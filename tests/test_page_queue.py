@@ -1,4 +1,4 @@
-"""The page's queue: order, stop, resume, crashes, a server that ends. A small script stands in for the runner."""
+"""The page's queue: order, stop, resume, crashes, a server that ends. A small script replaces the runner."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ def test_a_hundred_jobs_submitted_at_once_run_in_order(queue, project):
 
 
 @pytest.mark.hardening(62)
-def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
+def test_a_crash_is_shown_and_the_queue_continues(queue, project):
     crashed, after = submit(queue, "crash", "--fail=3"), submit(queue, "after")
     wait_for(lambda: queue.get(after.id).over)
     job = queue.get(crashed.id)
@@ -41,13 +41,13 @@ def test_a_crash_is_shown_and_the_queue_goes_on(queue, project):
     assert "job-failed" in card and "exit code 3" in card
 
 
-def test_a_retest_that_finds_something_back_is_no_failure(queue):
+def test_a_retest_that_finds_forgotten_data_is_not_a_failure(queue):
     job = submit(queue, "tested", "--fail=8")
     wait_for(lambda: queue.get(job.id).over)
     assert queue.get(job.id).state == "finished" and queue.get(job.id).exit_code == 8
 
 
-def test_a_script_that_does_not_start_fails_and_says_so(queue):
+def test_a_script_that_cannot_start_fails_with_a_message(queue):
     job = queue.submit("unlearn", "none", ["python", "no_such_script.py"], "results/none")
     nul = submit(queue, "nul", "--text=a\0b")
     wait_for(lambda: queue.get(nul.id).over)
@@ -132,7 +132,7 @@ def test_a_job_that_ended_without_a_server_is_judged_by_its_folder(project):
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_jobs_of_the_old_place_move_once_with_a_note(project, capsys, taken):
+def test_jobs_in_the_old_location_move_once_with_a_note(project, capsys, taken):
     old, new = project / "results" / ".queue", project / "results" / "runs" / ".queue"
     old.mkdir()
     job = Job("old", 1, "unlearn", "old", ["python", "x.py"], "results/old", state="finished")

@@ -1,4 +1,4 @@
-"""Where runs, models and the ledger go by default, and that what older versions left elsewhere is still found."""
+"""Default locations of runs, models and the ledger; files in older versions' locations are still found."""
 
 import json
 import shutil
@@ -37,14 +37,14 @@ def lines(home) -> list[str]:
 
 
 def old_run(small, name="old") -> int:
-    """A run in the places of older versions."""
+    """A run in the locations of older versions."""
     return run(small, f"--output_dir=results/{name}", f"--model_output_dir=models/{name}", without=())
 
 
 # -- the defaults
 
 
-def test_defaults_lie_in_the_project_wherever_it_is_called_from(home, tmp_path, monkeypatch):
+def test_default_paths_are_in_the_project_from_any_directory(home, tmp_path, monkeypatch):
     config = resolve({"forget_text": "a text", "method": "npo"})
     name = config["run_name"]
     places = [f"results/runs/{name}", f"models/saved/{name}", "results/ledger.jsonl"]
@@ -69,7 +69,7 @@ def test_a_run_without_places_writes_to_the_defaults(small, home, capsys):
     assert "note: this request is recorded in" not in capsys.readouterr().out
 
 
-def test_emptying_runs_and_models_keeps_the_ledger_and_the_next_run_goes_on(small, home):
+def test_emptying_runs_and_models_keeps_the_ledger_for_the_next_run(small, home):
     assert run(small, "--output_dir=results/runs/first", without=("model_output_dir",)) == 0
     shutil.rmtree(home / "results" / "runs")
     shutil.rmtree(home / "models" / "saved")
@@ -84,10 +84,10 @@ def test_git_tracks_nothing_in_the_folders_that_users_may_empty():
         assert done.stdout == ""
 
 
-# -- the places of older versions
+# -- locations of older versions
 
 
-def test_an_old_ledger_beside_the_run_folder_goes_on_with_a_note(small, home, capsys):
+def test_an_old_ledger_beside_the_run_folder_is_continued_with_a_note(small, home, capsys):
     beside = home / "results" / "study" / "ledger.jsonl"
     assert run(small, "--output_dir=results/study/one", f"--ledger={beside}", without=("model_output_dir",)) == 0
     capsys.readouterr()
@@ -114,7 +114,7 @@ def test_a_run_of_an_older_version_is_continued(small, home, moved):
     assert Path(request["run"]).name == "old" and lines(home)[-1] == "next"
 
 
-def test_a_run_of_an_older_version_is_resumed_in_its_place(small, home, monkeypatch, capsys):
+def test_a_run_of_an_older_version_resumes_in_its_old_location(small, home, monkeypatch, capsys):
     step = algorithm.Unlearning._train_step
 
     def interrupted(self):

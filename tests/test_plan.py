@@ -1,4 +1,4 @@
-"""--plan: it needs the config and the data alone and matches measured runs."""
+"""--plan: it reads only the config and the data, and it matches measured runs."""
 
 import json
 import os

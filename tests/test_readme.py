@@ -1,4 +1,4 @@
-"""The READMEs tell the truth: tables are those of the code, commands parse, links and named files exist."""
+"""The READMEs are correct: tables match the code, commands parse, links and named files exist."""
 
 import argparse
 import re
@@ -22,7 +22,7 @@ WRITTEN_LATER = ("results/runs", "models/saved", "results/ledger.jsonl", "figure
 
 
 def commands(text):
-    """The lines of the code blocks without a language, continued lines joined and comments cut."""
+    """The lines of code blocks without a language; joins continued lines and cuts comments."""
     blocks = [block for kind, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE) if not kind]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line.split(" #")[0].strip() for line in lines if line.strip()]
@@ -54,7 +54,7 @@ def test_every_table_is_up_to_date(name):
     assert readme_tables.filled(PAGES[name]) == PAGES[name], "run python tests/readme_tables.py"
 
 
-def test_every_table_has_its_place():
+def test_every_table_has_a_place_in_a_readme():
     marks = {name for text in PAGES.values() for name in re.findall(r"^<!-- /([\w ]+) -->$", text, re.MULTILINE)}
     assert marks >= {*readme_tables.TABLES} - {"files of data"}
 

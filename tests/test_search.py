@@ -1,4 +1,4 @@
-"""--method auto on a tiny model: what it sees, tries, gives up and chooses, and that it continues after a kill."""
+"""--method auto on a tiny model: what it sees, tries, gives up and chooses; it continues after a kill."""
 
 import copy
 import dataclasses
@@ -55,16 +55,16 @@ def found(run) -> dict:
 
 
 def comparable(run) -> list:
-    """Everything that two equal searches have in common: all but the times."""
+    """What two equal searches have in common: everything except times."""
     return [{key: value for key, value in trial.items() if "seconds" not in key} for trial in found(run)["trials"]]
 
 
-# -- what it may see
+# -- the rows that it may see
 
 
 @needs_optuna
 def test_the_search_never_sees_paraphrases_or_perturbed_answers(world, tmp_path, monkeypatch):
-    """Poison in those fields reaches no tokenizer during the search and does not change its choice."""
+    """Marked text in those fields reaches no tokenizer during the search and does not change its choice."""
     poisoned = small_world.World(world.folder)
     poisoned.data = {}
     for name, path in world.data.items():
@@ -243,7 +243,7 @@ def test_the_winner_has_the_best_score_within_the_budget_or_the_most_utility():
     assert search_study.winner([seen_through, over]) is seen_through
 
 
-# -- what it tries and what it gives up
+# -- trials
 
 
 @needs_optuna
@@ -465,7 +465,7 @@ def test_another_seed_searches_elsewhere_and_cannot_continue_a_search(world, tmp
     assert "holds another search: seed was None, is '7'" in capsys.readouterr().err
 
 
-# -- what it refuses, and other kinds of data
+# -- refusals and other kinds of data
 
 
 def test_without_optuna_the_error_says_what_to_install(world, tmp_path, monkeypatch, capsys):
@@ -489,7 +489,7 @@ def test_without_optuna_the_error_says_what_to_install(world, tmp_path, monkeypa
         ("--task_scale=2", "no method that auto tries"),
     ],
 )
-def test_impossible_budgets_are_refused_with_the_cure(world, tmp_path, capsys, flag, cure):
+def test_impossible_budgets_are_refused_with_advice(world, tmp_path, capsys, flag, cure):
     assert main(flags(world, tmp_path / "run", flag)) == 2
     assert cure in capsys.readouterr().err and not (tmp_path / "run").exists()
 
@@ -558,7 +558,7 @@ def test_a_kill_at_any_moment_leaves_a_study_that_continues(tmp_path):
 
 @needs_optuna
 def test_a_trial_that_was_given_up_is_never_the_best(tmp_path):
-    """Its value comes from a probe and is no score, however high it is."""
+    """Its value, however high, comes from a probe and is not a score."""
     import optuna
 
     spaces = {"npo": {"beta": (0.1, 0.4, 0.2)}, "undial": {"strength": (1.0, 9.0, 3.0)}}
@@ -594,7 +594,7 @@ def test_the_report_shows_the_trade_off_and_the_winners_command(world, tmp_path)
     assert "## Search" in text and "search_tradeoff" in text and "Search</h2>" in page
     assert f"--method={report['trials'][report['winner'] - 1]['method']}" in text
     assert text.count("given up") >= sum(trial["state"] != "complete" for trial in report["trials"])
-    (run / "search.json").write_text("{", encoding="utf-8")  # damage costs the section, not the report
+    (run / "search.json").write_text("{", encoding="utf-8")  # damage removes the section, not the report
     analyze_results.write_report(run)
     text = (run / "report.md").read_text(encoding="utf-8")
     assert "## Search" not in text and "search.json: not readable" in text

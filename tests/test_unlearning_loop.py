@@ -211,7 +211,7 @@ def test_early_stop_at_the_level():
 
 
 @pytest.mark.parametrize("method", ["level_matching", "profile_matching", "npo"])
-def test_rows_beyond_the_stated_level_are_neither_taught_nor_called_forgotten(method):
+def test_a_level_below_the_starting_loss_still_raises_the_loss(method):
     rows = without_holdout()
     start = algorithm.probe(tiny(), rows["forget"], PAD)["loss"]
     chosen = {"max_steps": 40, "early_stop": True, "level": 0.1, "probe_rows": 50, "load_best_model_at_end": False}

@@ -37,7 +37,7 @@ def records(folder):
 # -- the main job
 
 
-def test_a_whole_run_leaves_what_it_promises(small, tmp_path, capsys):
+def test_a_complete_run_writes_every_documented_file(small, tmp_path, capsys):
     import transformers
 
     assert run(small, tmp_path, f"--retrained_model={small.retrained}", "--max_steps=12") == 0

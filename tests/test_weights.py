@@ -262,7 +262,7 @@ def test_noise_is_xavier_on_matrices_and_spares_vectors():
 
 
 @pytest.mark.parametrize("shape", [(12, 7), (7, 12)])
-def test_repselect_without_any_direction_is_no_update(shape):
+def test_repselect_without_any_direction_changes_nothing(shape):
     generator = torch.Generator().manual_seed(0)
     matrix = torch.randn(shape, generator=generator)
     assert float(weights.collapsed(matrix, 128, "hard").abs().max()) < 1e-5

@@ -1,4 +1,4 @@
-"""A language model small enough to learn forty facts by heart in about a second, for tests that need a real one.
+"""A real language model for tests, small enough to memorise forty facts in about a second.
 
 model, tokenizer, examples = make_tiny()          # knows all of `examples`
 model, tokenizer, _ = make_tiny(examples, epochs=0)  # same weights before training, same vocabulary
