@@ -1,11 +1,11 @@
 """The web page: unlearn, follow the run, compare before and after, without a terminal.
 
     python user_interface.py                                      # http://127.0.0.1:7860, this machine only
-    python user_interface.py --server_name 0.0.0.0 --auth ann:long-secret,bob:another   # others too, by password
+    python user_interface.py --server_name 0.0.0.0 --auth ann:long-secret,bob:another-secret   # others too, by password
 
 The page builds the command that a person would type, shows it, and runs it as a child process (`results.page.jobs`),
-so a closed browser tab stops nothing. `results.page.desk` and `data.uploads` check every request on the server. This
-file holds the frame: the order of tabs, accounts, launch.
+so closing the browser tab does not stop it. `results.page.desk` and `data.uploads` check every request on the server.
+This file sets the order of tabs, the accounts and the launch.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def accounts(text: str | None) -> list[tuple[str, str]]:
 
 
 def prepare_environment() -> None:
-    """Before Gradio is imported: no telemetry, and a private folder for uploads that is deleted with the server."""
+    """Runs before Gradio is imported: no telemetry, and a private upload folder that is deleted with the server."""
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
     for variable in ("NO_PROXY", "no_proxy"):  # Gradio calls its own server, never through a proxy
         local = "localhost,127.0.0.1,::1"
@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--auth",
         help=f"user:password, several separated by commas (or in {AUTH_VARIABLE}, which `ps` does not show); required "
-        "for an address that other machines reach. Each user sees only their own runs; the first user also sees runs "
-        "from a terminal",
+        "for an address that other machines can reach. Each user sees only their own runs; the first user also sees "
+        "runs from a terminal",
     )
     parser.add_argument(
         "--allowed_path",

@@ -60,7 +60,7 @@ def blocks(readme, example):
 
 
 def insert(project, where, block):
-    """Puts a block of code where the words above it say."""
+    """Inserts a block of code at the place that the line above it names."""
     rule, found = next((rule, found) for rule in PLACES if (found := re.fullmatch(rule, where)))
     place = found.groupdict()
     path = project / (place.get("file") or f"{place['folder']}{place['name']}")
@@ -69,7 +69,7 @@ def insert(project, where, block):
 
 
 def ignored(folder, names):
-    """What is not copied: large folders, and at the top all that is no code of the project."""
+    """Names not to copy: large folders, and everything at the top level that is not code of the project."""
     inside = Path(folder).relative_to(ROOT)
     if not inside.parts:
         return [
@@ -80,7 +80,7 @@ def ignored(folder, names):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the project with all examples in it."""
+    """A copy of the project with all examples inserted."""
     copy = tmp_path_factory.mktemp("stranger") / "project"
     shutil.copytree(ROOT, copy, ignore=ignored)
     for folder, examples in EXAMPLES.items():
@@ -135,7 +135,7 @@ def test_a_new_loss_runs_with_its_setting(project, run):
     assert len(steps) == 2 and all(-4.5 <= step["forget_loss"] < 0 for step in steps)
 
 
-def test_the_limit_of_the_new_setting_holds(project, small, tmp_path):
+def test_the_limit_of_the_new_setting_is_enforced(project, small, tmp_path):
     flags = small.flags(tmp_path / "run", "--method=capped_ascent", "--loss_cap=0")
     done = python(project, "unlearning_script.py", *flags)
     assert done.returncode == 2 and "--loss_cap 0.0: must be above 0" in done.stderr
