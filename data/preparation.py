@@ -126,7 +126,7 @@ class EncodedRows:
 
     @classmethod
     def concat(cls, parts: Sequence[EncodedRows]) -> EncodedRows:
-        """All rows of `parts` in order; example_index stays as it is in each part."""
+        """All rows of `parts` in order; example_index keeps the values of each part."""
         lengths = np.concatenate([part.lengths for part in parts])
         return cls(
             np.concatenate([part.ids for part in parts]),

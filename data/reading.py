@@ -84,7 +84,7 @@ def _lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
 
 
 class _Json:
-    """A JSON decoder that reports what the standard one accepts silently: repeated keys, NaN, Infinity."""
+    """A JSON decoder that reports flaws that the standard one silently accepts: repeated keys, NaN, Infinity."""
 
     def __init__(self):
         self.flaws: list[str] = []

@@ -299,7 +299,7 @@ def test_lost_data_is_untested_and_given_data_is_found_by_hash(copied, tmp_path)
     shutil.move(copied.requests[1], gone)
     _, report = retested(copied, tmp_path, model)
     assert [row["verdict"] for row in report["requests"]] == [retest.STILL, retest.UNTESTED, *[retest.STILL] * 2]
-    assert report["requests"][1]["now"] == {} and "gone" in report["requests"][1]["why"]
+    assert report["requests"][1]["now"] == {} and "not found" in report["requests"][1]["why"]
     shutil.rmtree(copied.folder / "request-2")
     _, report = retested(copied, tmp_path, model, f"--forget_data={gone}")
     assert report["requests"][1]["verdict"] == retest.STILL

@@ -68,7 +68,7 @@ def test_receipts_of_runs_reveal_a_truncated_ledger(tmp_path):
     assert ledger.missing(path) == []
     path.write_text("".join(lines[:-1]))
     assert ledger.problems(path) == []  # a chain alone cannot show it
-    assert ledger.missing(path) == [f"{path}: line 4, written by run, is gone or changed"]
+    assert ledger.missing(path) == [f"{path}: line 4, written by run, is missing or changed"]
 
 
 def test_the_next_append_removes_a_half_line_of_a_killed_process(tmp_path):

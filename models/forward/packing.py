@@ -2,7 +2,7 @@
 
 Rows of one data set share their chat template's opening, and the variants of one question share the question. Under
 causal attention a prefix's activations do not depend on what follows, so one copy serves all rows that begin with it,
-and autograd sums their gradients. Loss and gradient equal those of padded rows.
+and autograd sums their gradients. Loss and gradient are the same as with padded rows.
 
 The batch becomes a tree of segments. Each has a place in the packed sequence and a chain of earlier segments that its
 tokens see. Segments of similar size form one attention group (`models.forward.packed_attention`).

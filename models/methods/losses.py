@@ -361,7 +361,7 @@ class RetainLoss:
 
     @property
     def reads(self) -> str:
-        """What the function reads: "logits" or a layer's "activation"."""
+        """The function's input: "logits" or a layer's "activation"."""
         return "activation" if self.needs_reference == "activation" else "logits"
 
 

@@ -43,7 +43,7 @@ def now() -> str:
 
 
 def _text(entry: dict) -> str:
-    """The canonical text of an entry, so that equal entries have equal hashes."""
+    """The canonical text of an entry: equal entries have equal hashes."""
     return json.dumps(entry, ensure_ascii=True, sort_keys=True, separators=(", ", ": "), allow_nan=False)
 
 
@@ -103,7 +103,7 @@ def missing(path: str | Path) -> list[str]:
     for receipt in files_beside(path, RECEIPT):
         said = folders.read_json_or_empty(receipt)
         if said.get("ledger") == path.name and said.get("hash") and said["hash"] not in held:
-            found.append(f"{path}: line {said.get('line')}, written by {receipt.parent.name}, is gone or changed")
+            found.append(f"{path}: line {said.get('line')}, written by {receipt.parent.name}, is missing or changed")
     return found
 
 

@@ -59,7 +59,7 @@ def _docs(metrics, comparison, attacks) -> dict[str, str]:
 
 
 def write_examples(path: Path, sets: dict, evaluations: dict):
-    """examples.jsonl: per example the question, the true answer, what each model says, and each metric's value."""
+    """examples.jsonl: for each example the question, the true answer, every model's answer and every metric's value."""
     names = {"target": "before", "unlearned": "after", "retrained": "retrained"}
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:  # lone surrogates of damaged data
         for split, examples in sets.items():

