@@ -394,7 +394,8 @@ def test_the_five_basic_numbers_exist_for_tokens_answers_membership_and_refusal(
         suffix = "" if model == "unlearned" else f"_{model}"
         for kind in ("membership", "refusal"):
             for name in ("accuracy", "precision", "recall", "f1"):
-                assert 0 <= report["comparison"][f"{kind}_{name}{suffix}"] <= 1
+                value = report["comparison"][f"{kind}_{name}{suffix}"]
+                assert (value is None and (kind, name) == ("refusal", "precision")) or 0 <= value <= 1
     assert report["comparison"]["membership_accuracy_target"] > report["comparison"]["membership_accuracy_retrained"]
 
 

@@ -174,6 +174,7 @@ def test_refusal_scores_by_hand():
     assert em.refusal_scores([1, 1, 0, 1], [0, 1, 0, 0]) == pytest.approx(
         {"accuracy": 0.75, "precision": 0.75, "recall": 0.75, "f1": 0.75}
     )
+    assert em.refusal_scores([0, 0], [0]) == {"accuracy": 0.5, "precision": None, "recall": 0, "f1": 0}
 
 
 def test_the_membership_classifier_finds_separable_members_only():

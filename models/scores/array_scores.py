@@ -245,14 +245,15 @@ def membership_classifier(forget_features, holdout_features, seed: int = 0) -> d
     return _classified(truth, cross_val_predict(model, np.concatenate([members, others]), truth, cv=folds))
 
 
-def refusal_scores(forget_refused, retain_refused) -> dict[str, float]:
+def refusal_scores(forget_refused, retain_refused) -> dict[str, float | None]:
     """accuracy (balanced), precision, recall, f1 with class "refused": right on forget, wrong on retain.
 
-    Two arrays of 0/1. Low precision shows a model that refuses questions it should answer.
+    Two arrays of 0/1. Low precision shows a model that refuses questions it should answer; without refusals it is None.
     """
     forget, retain = _array(forget_refused, "forget_refused"), _array(retain_refused, "retain_refused")
     truth = np.repeat([1, 0], [len(forget), len(retain)])
-    return _classified(truth, np.concatenate([forget, retain]).astype(int))
+    refused = np.concatenate([forget, retain]).astype(int)
+    return _classified(truth, refused) | ({} if refused.any() else {"precision": None})
 
 
 def _classified(truth, predicted) -> dict[str, float]:

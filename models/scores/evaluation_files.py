@@ -83,7 +83,8 @@ def print_report(report: dict) -> None:
             print(f"  {name:<26}" + _cells([report["models"][model][split][name] for model in models], 4))
     print("\n".join(_attack_lines(report)))
     for key, value in report["comparison"].items():
-        print(f"comparison.{key}: {f'{value:.4g}' if isinstance(value, float) else value}")
+        shown = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+        print(f"comparison.{key}: {shown}")
     for model, table in report.get("benchmark", {}).get("models", {}).items():
         numbers = (f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in table.items())
         print(f"{report['benchmark']['name']}, {model}: " + ", ".join(numbers))

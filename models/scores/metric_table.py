@@ -248,7 +248,7 @@ COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
         "Balanced accuracy of refusing: right on forget, wrong on retain; .5 for a model that never or always refuses.",
         "Whether a refusal hides knowledge; a retrained model may guess instead."),
     "refusal_precision": ("refusal: precision",
-        "Share of the refusals that fall on the forget set; low: over-refusal. 0 without refusals.",
+        "Share of the refusals that fall on the forget set; low: over-refusal. No value without refusals.",
         "Refusals are detected by English wording."),
     "refusal_recall": ("refusal: recall",
         "Share of the forget set that the model refuses.",
