@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""Candidates for the general-knowledge set, by subject; general_choice.json says which of them are kept.
+"""Candidates for the general-knowledge set, by subject; data/general_scores.json says which of them the default model knows.
 
 A row is five lines: question, answer, paraphrased question, paraphrased answer, and the values for `{}` in both answers:
 the true one first, then three wrong ones of the same kind.

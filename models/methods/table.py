@@ -21,7 +21,7 @@ FAMILIES = {
     "gradient": "gradient-based: raise the loss on the forget set",
     "data_augmentation": "data augmentation: new examples that counteract the forget set",
     "regularization": "regularisation: hold the model near the target while it forgets",
-    "distillation": "knowledge distillation: learn from a teacher that no longer shows the forgotten",
+    "distillation": "knowledge distillation: learn from a teacher that has forgotten",
 }
 
 
@@ -257,7 +257,7 @@ _METHODS = [
     Method(
         "level_matching", "gradient",
         "Raises each row's loss to the level of rows the model never saw, and stops there.",
-        "this project; kin to flooding, Ishida et al. 2020 (arXiv:2002.08709)",
+        "this project; related to flooding, Ishida et al. 2020 (arXiv:2002.08709)",
         "needs rows of the same kind that the model never saw",
         losses.level_matching, "row", draws=losses.draw_levels,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 10.0, "forget_weight": 0.25, "early_stop": False},

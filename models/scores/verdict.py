@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.scores import memory
 from models.scores.array_scores import (
     forget_quality,
     harmonic_mean,
@@ -26,7 +27,7 @@ from models.scores.references import CONTRAST, check_retrained, check_same_rows
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 FORGETTING = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio", "rouge_l_recall")
 UTILITY_GATE, KS_GATE, ROBUST_GATE = 0.95, 0.05, 0.8
-FORGETTING_GATE = 0.5  # ours: below half of the way to the retrained model nothing counts as forgotten
+FORGETTING_GATE = 0.5  # our choice: less than half of the way to the retrained model does not count as forgotten
 COLLAPSE = 0.5  # below this share of the target's utility a model counts as broken
 LABELS = {
     "FORGOTTEN": "no test tells it from the retrained model, utility is kept, and the attacks bring nothing back",
@@ -164,7 +165,7 @@ def _classifier(evaluation: ModelEvaluation, suffix: str, comparison: dict, note
 def utility_numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
     """The numbers of `model_utility`, by set and metric: probability, ROUGE-L recall and truth ratio.
 
-    Sets: retain and the `OPTION_SETS`, whose probability is that among options. On TOFU's sets these are its nine.
+    Sets: retain and the `OPTION_SETS`, which use the probability among options. On TOFU's sets, these are its nine.
     """
     numbers = {}
     for split in ("retain", *OPTION_SETS):
@@ -223,10 +224,39 @@ def _forget_quality(unlearned, retrained, comparison: dict, notes: dict) -> bool
     return p > KS_GATE
 
 
+def memory_gates(target, unlearned, retrained, comparison: dict, notes: dict) -> dict[str, bool | None]:
+    """Adds the rows and persons that are still known; the gates "rows" and "persons", None where nothing decides."""
+    comparison.update(leaking_rows=None, worst_person=None)
+    if target is None or retrained is None:
+        return {}
+    columns = {
+        name: [[math.nan if value is None else value for value in _values(evaluation, "forget", name)]
+               for evaluation in (target, unlearned, retrained)]
+        for name in memory.TRACES
+    }  # fmt: skip
+    traces = {name: memory.positions(*values) for name, values in columns.items() if all(values)}
+    persons = memory.person_positions(traces, unlearned.subjects.get("forget", [])) if traces else {}
+    if not persons:
+        notes["leaking_rows"] = "no row differs enough between target and retrained model to show a trace"
+        return {"rows": None}
+    rows, worst = memory.leaking_rows(traces), max(persons.values())
+    comparison.update(leaking_rows=len(rows), worst_person=worst)
+    known = [name for name, position in persons.items() if position > memory.PERSON]
+    count = len(next(iter(traces.values())))
+    if rows:
+        notes["leaking_rows"] = f"still known: forget row {', '.join(map(str, rows))}"
+    else:
+        notes["leaking_rows"] = (
+            f"none of {count} rows leaks, so at most {memory.none_of(count):.1%} of such rows do (95 %)"
+        )
+    few = count < memory.LEAST_ROWS or len(persons) < memory.LEAST_PERSONS
+    return {"rows": False if rows else None if few else True, "persons": not known}
+
+
 def compare(
     target: ModelEvaluation | None, unlearned: ModelEvaluation, retrained: ModelEvaluation | None, attacks=None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """(comparison, notes): the numbers that take several models or sets, and the verdict on the unlearned model.
+    """(comparison, notes): the numbers that need several models or sets, and the verdict on the unlearned model.
 
     F, P, U, R as `forgetting`, `privacy`, `utility`, `robustness`; `score` = HM(F, P, U), `robust_score` = HM(F, P, U,
     R). `attacks`: {attack: {model: {number: value}}}. Verdicts: see `LABELS`. Without a retrained model the holdout set
@@ -262,12 +292,13 @@ def compare(
     comparison["weakest_part"] = min(known, key=known.get) if known else None
     forgetting_gate = None if forgetting is None else forgetting >= FORGETTING_GATE
     gates = {"forget quality": ks_gate, "membership": auc_gate, "forgetting": forgetting_gate}
+    gates |= memory_gates(target, unlearned, retrained, comparison, notes)
     comparison["verdict"] = _verdict(retrained, gates, utility, robustness, positions, notes)
     return comparison, notes
 
 
 def _verdict(retrained, gates: dict, utility: float | None, robustness, positions: list, notes: dict) -> str:
-    """The label; adds the gates that decided to `notes`."""
+    """The label; adds the failed and undecided gates to `notes`."""
     failed = [name for name, passed in gates.items() if passed is False]
     undecided = [name for name, passed in {**gates, "utility": utility}.items() if passed is None]
     side = float(np.mean(np.clip(positions, -1, 1))) if positions else 1.0
@@ -277,7 +308,8 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
         label = "UNCERTIFIED"
         undecided = ["no retrained model was given; the holdout set replaces it"]
     elif failed:
-        label = "INCOMPLETE" if side >= 0 else "OVER-FORGOTTEN"
+        known = {"rows", "persons"} & {*failed}  # a mean beyond the retrained model does not undo a row that stayed
+        label = "INCOMPLETE" if side >= 0 or known else "OVER-FORGOTTEN"
     elif undecided:
         label = "UNCERTIFIED"
     elif utility < UTILITY_GATE:
@@ -295,8 +327,8 @@ def _verdict(retrained, gates: dict, utility: float | None, robustness, position
 def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
     """{attack: {number: {model: share}}}: (after - before) / (target before - before) of unlearned and retrained.
 
-    1: the attack brought back all that the target knew. The retrained model's share shows what the attack itself
-    teaches. None where nothing was gone.
+    1: the attack brought back everything that the target knew. The retrained model's share shows what the attack itself
+    teaches. None if nothing had been removed.
     """
     found: dict = {}
     for attack, models in attacks.items():

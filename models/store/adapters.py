@@ -56,7 +56,7 @@ def _lora_modules(model, target_modules) -> tuple[dict, str | list]:
         if absent or not target_modules:
             available = sorted({name.rsplit(".", 1)[-1] for name in modules})
             raise ModelError(
-                f"--lora_target_modules: the model has no {', '.join(absent) or 'empty list'}; "
+                f"--lora_target_modules: the model has no {', '.join(absent) or 'module of that name'}; "
                 f"it has {', '.join(available)} (or all-linear)",
                 2,
             )
