@@ -1,11 +1,16 @@
 """A model that still knows one row or one person is never called forgotten, whatever its means say."""
 
+import json
+
 import numpy as np
 import pytest
+from run_folders import make_run
 
 from models.scores import memory
 from models.scores.evaluating import ModelEvaluation
 from models.scores.verdict import compare, memory_gates
+from results.report.runs import read_run
+from results.report.sentences import not_achieved
 
 PERSONS = ("ann", "bob", "cyd", "dan")
 ROWS = 40
@@ -114,3 +119,12 @@ def test_rows_without_contrast_or_values_say_nothing():
 def test_rows_without_a_subject_are_persons_of_their_own():
     traces = {"answer_probability": np.array([0.0, 1.0, 0.5])}
     assert memory.person_positions(traces, [None, None, "ann"]) == {"row 1": 0.0, "row 2": 1.0, "ann": 0.5}
+
+
+@pytest.mark.parametrize(("worst", "said"), [(0.21, True), (0.19, False), (None, False)])
+def test_the_report_says_when_a_person_is_still_known(worst, said, tmp_path):
+    folder = make_run(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation["comparison"]["worst_person"] = worst
+    (folder / "evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
+    assert any("A person is still known" in text for text in not_achieved(read_run(folder))) == said

@@ -34,7 +34,7 @@ LABELS = {
     "FORGOTTEN (attacks not run)": "no test tells it from the retrained model, utility is kept; robustness is unknown",
     "SUPPRESSED": "looks forgotten, but attacks bring the knowledge back",
     "OVER-FORGOTTEN": "went beyond a model that never saw the forget set, or lost too much utility",
-    "INCOMPLETE": "still closer to the target model than a retrained model is",
+    "INCOMPLETE": "still closer to the target model than a retrained model is, or still knows a row or a person",
     "COLLAPSED": "less than half of the target's utility is left",
     "UNCERTIFIED": "without a retrained model, or with too few rows, the gates cannot be decided",
 }

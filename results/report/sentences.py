@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.scores.memory import PERSON
 from results.report.progress import (
     REACHED,
     UTILITY_GATE,
@@ -124,6 +125,9 @@ def _left_over(run: Run) -> list[str]:
     rows = resisting_rows(run)
     if rows and rows[0]:
         found.append(f"{len(rows[0])} of {rows[1]} forget rows kept more than half of what should go (listed below).")
+    worst = run.comparison.get("worst_person")
+    if worst is not None and worst > PERSON:
+        found.append(f"A person is still known: its rows kept {percent(worst)} of what should go, on average.")
     return found
 
 
