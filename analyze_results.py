@@ -117,7 +117,13 @@ def verdict(run: Run) -> Verdict:
     left, measure = progress.utility_left(run)
     if left is not None and measure == "model utility":
         rose = " (it rose)" if left > 1.005 else ""
-        tiles.append(("Utility left", percent(min(left, 1.0)), f"of the target's {measure}{rose}"))
+        tiles.append(
+            (
+                "Utility left",
+                words.percent_beside(min(left, 1.0), progress.UTILITY_GATE),
+                f"of the target's {measure}{rose}",
+            )
+        )
     word, sentence = words.label(run), sentences.headline(run)
     sentence = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
     gates = re.search(r"(Gates not passed: .*|Undecided: .*)", run.notes.get("verdict", ""))

@@ -514,3 +514,11 @@ def test_wrong_usage_exits_with_code_2(capsys):
             analyze_results.main(arguments)
         assert stop.value.code == 2
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0.9486, "94.9"), (0.9496, "94.96"), (0.94996, "94.996"), (0.95, "95"), (0.951, "95.1"), (0.93, "93")],
+)
+def test_a_share_shows_on_which_side_of_the_gate_it_is(share, shown):
+    assert words.percent_beside(share, 0.95) == f"{shown}\u00a0%"

@@ -19,7 +19,7 @@ from results.report.progress import (
     utility_left,
 )
 from results.report.runs import Run, finite
-from results.report.words import LABELS, attack_label, doc, duration, label, number, percent
+from results.report.words import LABELS, attack_label, doc, duration, label, number, percent, percent_beside
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The verdict in words
@@ -136,7 +136,8 @@ def _lost(run: Run) -> list[str]:
     left, measure = utility_left(run)
     if left is None or left >= UTILITY_GATE:
         return side_effects(run.change)
-    text = f"{percent(left)} of the target's {measure} is left, less than the required {percent(UTILITY_GATE)}."
+    gate = percent(UTILITY_GATE)
+    text = f"{percent_beside(left, UTILITY_GATE)} of the target's {measure} is left, less than the required {gate}."
     return [f"Utility: {text}", *side_effects(run.change)]
 
 

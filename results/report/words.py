@@ -65,6 +65,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.{digits}f}\u00a0%"
 
 
+def percent_beside(value: float, gate: float) -> str:
+    """A share in percent with as many digits, up to three, as show on which side of the gate it is: 94.9 for .9486."""
+    shown = percent(value)
+    for digits in range(1, 4):
+        if value == gate or shown.split("\u00a0")[0] != percent(gate).split("\u00a0")[0]:
+            break
+        text = f"{100 * value:.{digits}f}"
+        shown = f"{text}\u00a0%" if float(text) != 100 * gate else shown
+    return shown
+
+
 def duration(seconds: float | None) -> str:
     """Seconds for people: 12.3 s, 4 min 05 s, 2 h 03 min; an en dash for None."""
     seconds = finite(seconds)
