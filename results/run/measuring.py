@@ -12,7 +12,7 @@ from data import preparation
 from data.sampling import spread
 from models.store import loading, quantised
 from models.store.on_first_use import weights
-from models.store.paths import PROJECT, RUNS
+from models.store.paths import PROJECT, RUNS, SAVED
 from results.run import processes
 from results.run.context import RunContext
 from results.run.run_folder import say
@@ -32,14 +32,19 @@ def load_target(run: RunContext):
     return model
 
 
+def measuring_code() -> list[Path]:
+    """The files whose change makes a kept evaluation stale: two scripts, data/ and every room of models/."""
+    scripts = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py")]
+    rooms = [path for path in (PROJECT / "models").rglob("*.py") if not path.is_relative_to(SAVED)]
+    return [*scripts, *sorted((PROJECT / "data").glob("*.py")), *sorted(rooms)]
+
+
 def kept_path(what: str, sets, config: dict, model_hash: str) -> Path:
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     import hashlib
 
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    sources = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py")]
-    sources += [*sorted((PROJECT / "data").glob("*.py")), *sorted((PROJECT / "models").rglob("*.py"))]
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in measuring_code())).hexdigest()
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
     key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
     return EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
