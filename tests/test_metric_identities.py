@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import evaluation_metrics as em
-from models.scores.array_scores import bootstrap_interval, standard_error, true_positive_rate
+from models.scores.array_scores import mean_interval, standard_error, true_positive_rate
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "golden"
 probabilities = st.floats(1e-6, 1 - 1e-6)
@@ -199,18 +199,39 @@ def test_intervals_narrow_with_rows_and_widen_with_clusters():
     draw = np.random.default_rng(1)
     effects = draw.normal(0, 1, 20).repeat(10)
     values = effects + draw.normal(0, 0.1, 200)
-    low, high = bootstrap_interval(values)
-    wide = bootstrap_interval(values, np.arange(20).repeat(10).tolist())
+    low, high = mean_interval(values)
+    wide = mean_interval(values, np.arange(20).repeat(10).tolist())
     assert wide[1] - wide[0] > 2 * (high - low)
     assert wide[0] < values.mean() < wide[1]
-    assert bootstrap_interval(values) == (low, high)  # seeded
+    half = 1.972 * values.std(ddof=1) / math.sqrt(200)  # t(.975, 199) is 1.972
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-3)
     assert standard_error(values) == pytest.approx(values.std() / math.sqrt(200), rel=0.15)
 
 
+@pytest.mark.parametrize(("groups", "rows"), [(2, 10), (4, 10), (8, 5), (40, 1)])
+def test_intervals_cover_what_they_claim(groups, rows):
+    draw, hits = np.random.default_rng(groups), 0
+    subjects = np.arange(groups).repeat(rows).tolist()
+    for _ in range(1000):
+        values = draw.normal(0, 1, groups).repeat(rows) + draw.normal(0, 1, groups * rows)
+        low, high = mean_interval(values, subjects)
+        hits += low <= 0 <= high
+    assert 0.92 <= hits / 1000 <= 0.98
+
+
+def test_a_share_of_rows_is_never_certain():
+    alike = ["ann"] * 10 + ["bob"] * 10
+    assert mean_interval([1.0] * 20, alike) == (1.0, 1.0)
+    low, high = mean_interval([1.0] * 20, alike, share=True)
+    assert (low, high) == pytest.approx((0.025 ** (1 / 20), 1.0))  # Clopper and Pearson: all of n
+    wide = mean_interval([1.0] * 10 + [0.0] * 10, alike, share=True)
+    assert wide == (0.0, 1.0)  # the two persons differ more than rows do
+
+
 def test_one_subject_has_no_interval():
-    assert bootstrap_interval([1.0, 2.0, 3.0], ["a", "a", "a"]) is None
-    assert bootstrap_interval([1.0]) is None
-    assert bootstrap_interval([1.0, 2.0], [None, None]) is not None  # rows without a subject stand for themselves
+    assert mean_interval([1.0, 2.0, 3.0], ["a", "a", "a"]) is None
+    assert mean_interval([1.0]) is None
+    assert mean_interval([1.0, 2.0], [None, None]) is not None  # rows without a subject stand for themselves
 
 
 def test_an_auc_interval_contains_the_auc():

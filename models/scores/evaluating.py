@@ -17,7 +17,7 @@ from data.preparation import data_hash, encode_examples, end_of_turn
 from models.forward import generation, packing
 from models.forward.answers import evaluating, unwrapped
 from models.forward.teacher_forced import packed_batches, teacher_forced
-from models.scores.array_scores import bootstrap_interval
+from models.scores.array_scores import mean_interval
 from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
 
 NEW_TOKENS = 200  # maximum tokens generated for one answer
@@ -311,10 +311,12 @@ def _summarise(result: ModelEvaluation) -> None:
                 result.notes[f"{split}.{name}"] = f"{missing}: {NEEDS[METRICS[name].needs].missing}"
             if present:
                 found = scores(name, split, [values[i] for i in present])
-                interval = bootstrap_interval(found, [subjects[i] for i in present])
+                interval = mean_interval(found, [subjects[i] for i in present], share=METRICS[name].share)
                 result.metrics[split][name] = float(found.mean())
-                result.intervals[split][name] = None if interval is None else list(interval)
+                if interval:  # no value of a bounded metric lies outside 0 to 1
+                    interval = np.clip(interval, 0, 1).tolist() if METRICS[name].bounded else list(interval)
+                result.intervals[split][name] = interval
         if len(set(subjects)) == 1 and subjects[0] is not None:
-            result.notes[f"{split}.intervals"] = "only one subject: no interval, because intervals resample subjects"
+            result.notes[f"{split}.intervals"] = "only one subject: no interval, because an interval compares subjects"
         elif len(subjects) < 2:
             result.notes[f"{split}.intervals"] = "only one row: no interval"

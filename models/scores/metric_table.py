@@ -84,6 +84,7 @@ class Metric:
     folded: tuple[Callable, Callable] | None = None
     bounded: bool = True  # False: no upper end, so a share of the way to the goal means little
     minor: bool = False  # a variant; reports fold it away
+    share: bool = False  # each row has 0 or 1, so the mean is a share of rows
 
     @property
     def direction(self) -> dict[str, str]:
@@ -157,14 +158,16 @@ _METRICS = [
            folded=(truth_ratio_forget, truth_ratio_utility)),
     Metric("multiple_choice_accuracy", "multiple choice", _options(multiple_choice_accuracy), "options", "higher",
            "Share of questions where the reworded true answer is more likely than every wrong one.",
-           "Chance is not 1/(k+1): some wrong answers are odd in themselves. A retrained model gets about .4 (TOFU)."),
+           "Chance is not 1/(k+1): some wrong answers are odd in themselves. A retrained model gets about .4 (TOFU).",
+           share=True),
     Metric("option_probability", "option probability",
            lambda m: float(option_probability([m.nll.mean()], [m.wrong_losses])[0]), "wrong", "higher",
            "Probability of the true answer among the given options.",
            "Only these options compete.", minor=True),
     Metric("refusal_rate", "refusal rate", lambda m: float(is_refusal(m.generated)), "generation", "lower",
            "Share of answers that decline or say \"I don't know\".",
-           "Detected by English wording; a refusal hides knowledge as often as it shows that there is none."),
+           "Detected by English wording; a refusal hides knowledge as often as it shows that there is none.",
+           share=True),
     Metric("min_k", "min-k surprise", lambda m: min_k(-m.nll), "answer", "lower",
            "Mean surprise at the least likely 40 % of the answer's tokens: a membership score, high for unseen rows.",
            "Means something only beside the holdout set's value.", bounded=False, minor=True),
