@@ -1,7 +1,6 @@
 """Writes all .jsonl files of data/ again, byte for byte: `python data/bundled/make_bundled_data.py`.
 
-The tables are hand-written: people.py, people_retain.py, general_knowledge.py, general_retain_rows.py. No model is
-needed: tests/measure_general.py records in general_scores.json what the default model knows of the general candidates.
+The tables beside this file are hand-written. No model is needed: tests/measure_general.py records in general_scores.json what the default model knows of the general candidates.
 
 People. A fact has six values of one kind, and the hash of its question draws the true one, so an untrained model is at
 chance. The default model's truth ratio (probability of wrong answers over that of the true one, geometric mean) is 0.98
@@ -29,6 +28,7 @@ if __package__ in (None, ""):  # started as a script: put the project on the pat
 from data.bundled.general_knowledge import GENERAL_CANDIDATES  # noqa: E402
 from data.bundled.general_retain_rows import GENERAL_RETAIN  # noqa: E402
 from data.bundled.people import FORGET_PEOPLE, HOLDOUT_PEOPLE  # noqa: E402
+from data.bundled.people_judging import JUDGING_PEOPLE  # noqa: E402
 from data.bundled.people_retain import RETAIN_PEOPLE  # noqa: E402
 
 SCORES = HERE / "general_scores.json"
@@ -128,6 +128,7 @@ def bundled_files() -> dict[str, list[dict]]:
         "forget.jsonl": person_rows(FORGET_PEOPLE),
         "retain.jsonl": person_rows(RETAIN_PEOPLE),
         "holdout.jsonl": person_rows(HOLDOUT_PEOPLE),
+        "judging.jsonl": person_rows(JUDGING_PEOPLE),
         "general.jsonl": choose_general(general_candidates(), known),
         "general_retain.jsonl": general_retain_rows(),
     }
