@@ -1,6 +1,7 @@
 """Writes all .jsonl files of data/ again, byte for byte: `python data/bundled/make_bundled_data.py`.
 
-The tables beside this file are hand-written. No model is needed: tests/measure_general.py records in general_scores.json what the default model knows of the general candidates.
+The tables beside this file are hand-written. No model is needed: tests/measure_general.py records in
+general_scores.json what the default model knows of the general candidates.
 
 People. A fact has six values of one kind, and the hash of its question draws the true one, so an untrained model is at
 chance. The default model's truth ratio (probability of wrong answers over that of the true one, geometric mean) is 0.98
