@@ -311,7 +311,7 @@ def test_a_changed_ledger_is_reported_by_line(copied, tmp_path, capsys):
     path.write_text("".join([lines[0], lines[2], lines[3]]))
     assert copied.retest() == 3
     printed = capsys.readouterr().out
-    assert f"{path}:2: does not follow" in printed and "line 2, written by request-2, is gone" in printed
+    assert f"{path}:2: does not follow" in printed and "line 2, written by request-2, is missing" in printed
 
 
 NUMBERS = {
