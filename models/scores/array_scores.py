@@ -306,13 +306,6 @@ def _resampled_weights(groups: np.ndarray, draw: np.random.Generator) -> np.ndar
     return draw.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, groups]
 
 
-def bootstrap_means(values, groups=None, seed: int = 0) -> np.ndarray | None:
-    """(RESAMPLES,) means of bootstrap resamples of values (n,), whole groups drawn together; None below two groups."""
-    values = _array(values, "values")
-    weights = _resampled_weights(_groups(groups, len(values)), np.random.default_rng(seed))
-    return None if weights is None else weights @ values / weights.sum(1)
-
-
 def mean_interval(values, groups=None, level: float = 0.95, share: bool = False) -> tuple[float, float] | None:
     """(low, high) of the mean of values (n,): mean -+ t(G - 1) SE over the G groups, the rows of a subject or a row.
 
@@ -337,6 +330,7 @@ def mean_interval(values, groups=None, level: float = 0.95, share: bool = False)
 
 
 def standard_error(values, groups=None, seed: int = 0) -> float | None:
-    """Bootstrap standard error of the mean of values (n,), clustered like the interval; None below two groups."""
-    means = bootstrap_means(values, groups, seed)
-    return None if means is None else float(means.std())
+    """Bootstrap standard error of the mean of values (n,), by groups as `mean_interval`; None below two groups."""
+    values = _array(values, "values")
+    weights = _resampled_weights(_groups(groups, len(values)), np.random.default_rng(seed))
+    return None if weights is None else float((weights @ values / weights.sum(1)).std())

@@ -67,13 +67,10 @@ def percent(value: float) -> str:
 
 def percent_beside(value: float, gate: float) -> str:
     """A share in percent with as many digits, up to three, as show on which side of the gate it is: 94.9 for .9486."""
-    shown = percent(value)
-    for digits in range(1, 4):
-        if value == gate or shown.split("\u00a0")[0] != percent(gate).split("\u00a0")[0]:
-            break
-        text = f"{100 * value:.{digits}f}"
-        shown = f"{text}\u00a0%" if float(text) != 100 * gate else shown
-    return shown
+    if round(100 * value) != round(100 * gate):
+        return percent(value)
+    digits = next((n for n in range(4) if value == gate or round(100 * value, n) != round(100 * gate, 6)), 3)
+    return f"{100 * value:.{digits}f}\u00a0%"
 
 
 def duration(seconds: float | None) -> str:
