@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 
 TRACES = ("answer_probability", "extraction_strength", "paraphrase_probability")
-CONTRAST = 0.2  # t - r below which a row says nothing
+ROW_CONTRAST = 0.2  # t - r below which a row says nothing
 LEAK = 0.5  # a row with a larger position on any trace leaks
 PERSON = 0.2  # a person with a larger mean position is still known
 LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer decide nothing
 
 
 def positions(target, unlearned, retrained) -> np.ndarray:
-    """(n,) positions k = (u - r) / (t - r) of rows; NaN where a value is missing or t - r < `CONTRAST`."""
+    """(n,) positions k = (u - r) / (t - r) of rows; NaN where a value is missing or t - r < `ROW_CONTRAST`."""
     t, u, r = (np.asarray(values, dtype=np.float64) for values in (target, unlearned, retrained))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(t - r >= CONTRAST, (u - r) / (t - r), np.nan)
+        return np.where(t - r >= ROW_CONTRAST, (u - r) / (t - r), np.nan)
 
 
 def leaking_rows(traces: dict[str, np.ndarray]) -> list[int]:

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from models.scores.references import CONTRAST
 from results.report.runs import Run, per_row, per_subject
 from results.report.words import metric_order
 
@@ -14,7 +15,6 @@ UTILITY_GATE = 0.95  # share of the target's utility that counts as kept
 REACHED = 0.9  # share of the way to the goal that counts as forgotten
 HARDLY = 0.1  # below this mean probability per token, the model hardly knew a text
 LEFT = 0.5  # a row resisted if it kept more than this share of its way to the goal
-CONTRAST = 0.05  # smallest difference between target and unlearned model that gives a share brought back
 MAIN_ATTACK_METRICS = ("answer_probability", "best_rouge_l_recall", "best_reciprocal_rank")
 
 
