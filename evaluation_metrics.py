@@ -24,11 +24,11 @@ from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
 from data.preparation import remove_overlap
 from data.reading import read_examples
+from models.attacks.table import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
 from models.requests import retest
 
 # This file exports every statistic, so a new one needs no line here.
 from models.scores.array_scores import *  # noqa: F403
-from models.scores.attacks import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
 from models.scores.benchmarks import add_privleak, muse_scores, tofu_scores, tofu_table  # noqa: F401
 from models.scores.evaluating import (  # noqa: F401
     ModelEvaluation,
@@ -37,18 +37,18 @@ from models.scores.evaluating import (  # noqa: F401
     generate_answers,
     scores,
 )
-from models.scores.evaluation_files import MODELS, evaluation_json, print_report, write_examples
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
-from models.scores.references import (  # noqa: F401
+from models.scores.text_scores import *  # noqa: F403
+from models.store import folders, paths
+from models.verdict.evaluation_files import MODELS, evaluation_json, print_report, write_examples
+from models.verdict.references import (  # noqa: F401
     UnfitReference,
     check_retrained,
     knows_as_well,
     refuse_target_as_retrained,
     same_model,
 )
-from models.scores.text_scores import *  # noqa: F403
-from models.scores.verdict import LABELS, closeness, compare, recoveries  # noqa: F401
-from models.store import folders, paths
+from models.verdict.verdict import LABELS, closeness, compare, recoveries  # noqa: F401
 
 DTYPES = ("float32", "bfloat16", "float16")
 

@@ -138,7 +138,7 @@ def _parts(models: dict, left: float, attacks: bool) -> dict:
 
 
 def _attacks(models: dict) -> dict:
-    """Results of five attacks in the shape of models.scores.attacks; relearning brings knowledge back."""
+    """Results of five attacks in the shape of models.attacks.table; relearning brings knowledge back."""
     found: dict = {}
     for attack, values in {"relearning": (0.96, 0.48, 0.2), "quantisation_int4": (0.9, 0.17, 0.13)}.items():
         under = dict(zip(ROLES, values))

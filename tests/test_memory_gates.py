@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from run_folders import make_run
 
-from models.scores import memory
 from models.scores.evaluating import ModelEvaluation
-from models.scores.verdict import compare, memory_gates
+from models.verdict import memory
+from models.verdict.verdict import compare, memory_gates
 from results.report.runs import read_run
 from results.report.sentences import not_achieved
 

@@ -13,7 +13,7 @@ import readme_tables
 import evaluation_metrics
 import unlearning_algorithm
 import unlearning_script
-from models.scores.verdict import LABELS
+from models.verdict.verdict import LABELS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in readme_tables.READMES}

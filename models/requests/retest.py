@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from models.requests import ledger, recorded
-from models.scores.references import CONTRAST
 from models.store import paths
+from models.verdict.references import CONTRAST
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # the ledger keeps these
 JUDGED = ("answer_probability", "extraction_strength")

@@ -1,4 +1,4 @@
-"""Scores of a model: the METRICS table, the statistics behind it, measuring, attacks and the verdict.
+"""Scores of a model: the METRICS table, the statistics behind it, and measuring a model.
 
-In: all steps from a model and examples to evaluation.json. Not here: single passes (models/forward), reports.
+In: metrics, statistics, benchmarks. Not here: single passes (models/forward), attacks, the verdict.
 """

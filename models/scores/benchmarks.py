@@ -16,7 +16,7 @@ from models.scores.array_scores import membership_auc, model_utility, privacy_le
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation, evaluate_model
 from models.scores.metric_table import REDUCTIONS
 from models.scores.text_scores import rouge_l
-from models.scores.verdict import compare
+from models.verdict.verdict import compare
 
 VERBMEM_TOKENS, KNOWMEM_TOKENS = 128, 32
 

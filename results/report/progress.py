@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from models.scores.references import CONTRAST
+from models.verdict.references import CONTRAST
 from results.report.runs import Run, per_row, per_subject
 from results.report.words import metric_order
 

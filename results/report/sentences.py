@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.scores.memory import PERSON
+from models.verdict.memory import PERSON
 from results.report.progress import (
     REACHED,
     UTILITY_GATE,

@@ -40,7 +40,7 @@ def attack_label(attack: str, metric: str) -> str:
     """The label of an attack's number."""
     if leak := re.fullmatch(r"leak_at_(\d+)", metric):
         return f"leak in {leak[1]} sample" + "s" * (leak[1] != "1")
-    from models.scores.attacks import ATTACKS
+    from models.attacks.table import ATTACKS
 
     labels = ATTACKS[attack].labels if attack in ATTACKS else {}
     return labels.get(metric) or doc(metric).label

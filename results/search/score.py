@@ -1,6 +1,6 @@
 """What --method auto sees of a trial, and the score it chooses by.
 
-The score follows the verdict (models/scores/verdict.py), but sees none of the evaluation's paraphrases and wrong
+The score follows the verdict (models/verdict/verdict.py), but sees none of the evaluation's paraphrases and wrong
 answers. It judges up to `OWN_ROWS` rows of each set, and prefers rows that the final evaluation does not measure. For
 the general set it uses texts of the bundled general retain set that no trial trains on. Every row is seen in up to four
 views; one teacher-forced pass scores them all:
@@ -43,7 +43,7 @@ import unlearning_algorithm as algorithm
 from data.sampling import spread
 from data.wrong_answers import late_answers, wrong_answers
 from models.scores.array_scores import harmonic_mean, standard_error
-from models.scores.verdict import scores
+from models.verdict.verdict import scores
 
 OWN_ROWS = 40  # rows of each set that judge a trial
 ENOUGH = 16  # with fewer unmeasured rows than this, measured rows are used too

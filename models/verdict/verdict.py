@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.scores import memory
+from models.attacks.table import ATTACKS
 from models.scores.array_scores import (
     forget_quality,
     harmonic_mean,
@@ -20,9 +20,9 @@ from models.scores.array_scores import (
     standard_error,
     true_positive_rate,
 )
-from models.scores.attacks import ATTACKS
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation, scores
-from models.scores.references import CONTRAST, check_retrained, check_same_rows
+from models.verdict import memory
+from models.verdict.references import CONTRAST, check_retrained, check_same_rows
 
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 FORGETTING = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio", "rouge_l_recall")

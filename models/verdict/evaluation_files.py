@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from models.scores.attacks import ATTACKS
+from models.attacks.table import ATTACKS
 from models.scores.evaluating import ModelEvaluation
 from models.scores.metric_table import COMPARISON_DOCS, REPORTED, comparison_key
-from models.scores.verdict import compare, recoveries
+from models.verdict.verdict import compare, recoveries
 
 MODELS = ("target", "unlearned", "retrained")
 
