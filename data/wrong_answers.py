@@ -1,21 +1,26 @@
-"""Makes probes from rows, without a model: answers with replaced rare words, and answers that start at a rare word.
+"""Makes probes from rows, without a model: wrong answers, ends of answers, questions that give the answer away.
 
 wrong_answers(rows, known) -> per row a tuple of wrong answers: the true one with rare words of other rows
 late_answers(rows, known)  -> per row the end of its answer, from the rarest word on
+in_context(rows)           -> the rows with the true answer in the prompt
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import random
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from data.columns import Example
+
 WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # "2,400" and "well-known" are one word; "Ada's" gives "Ada"
 RARE = 40  # a rare word occurs in a single answer, or in at most one answer out of this many
 EXCHANGED = 2  # words exchanged per answer
 WRONG = 3  # wrong answers per row
+GIVEN = "Use this information to answer the question.\nInformation: {answer}\n\nQuestion: "  # before the question
 
 
 class _Word(NamedTuple):
@@ -56,6 +61,21 @@ def late_answers(rows: Sequence, known: Sequence) -> list[str]:
     """
     starts = [words[0].start if words else 0 for words in _rare(rows, known)]
     return [row.answer[start:] if start else "" for row, start in zip(rows, starts)]
+
+
+def in_context(examples: Sequence[Example]) -> list[Example]:
+    """The examples with the true answer given in the prompt, before the question; without raw texts.
+
+    Shows whether a model can still read what it no longer recalls: contextual use, arXiv:2510.17620.
+    """
+    asked = [example for example in examples if example.prompt is not None]
+    return [dataclasses.replace(e, prompt=GIVEN.format(answer=e.answer) + e.prompt) for e in asked]
+
+
+def question_of(example: Example) -> str:
+    """All that an example says before its answer, without the information that `in_context` gives."""
+    asked = (example.prompt or "").removeprefix(GIVEN.format(answer=example.answer))
+    return " ".join([*(text for _, text in example.history), asked])
 
 
 def _rare(rows: Sequence, known: Sequence) -> list[list[_Word]]:
