@@ -37,6 +37,7 @@ from models.scores.evaluating import (  # noqa: F401
     generate_answers,
     scores,
 )
+from models.scores.intervals import jackknife_interval, mean_interval, share_interval, standard_error  # noqa: F401
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
 from models.store import folders, paths

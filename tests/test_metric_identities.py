@@ -14,7 +14,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import evaluation_metrics as em
-from models.scores.array_scores import mean_interval, standard_error, true_positive_rate
+from models.scores.array_scores import true_positive_rate
+from models.scores.intervals import jackknife_interval, mean_interval, standard_error
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "golden"
 probabilities = st.floats(1e-6, 1 - 1e-6)
@@ -234,12 +235,27 @@ def test_one_subject_has_no_interval():
     assert mean_interval([1.0, 2.0], [None, None]) is not None  # rows without a subject stand for themselves
 
 
-def test_an_auc_interval_contains_the_auc():
-    draw = np.random.default_rng(2)
-    forget, holdout = draw.normal(0, 1, 50), draw.normal(1, 1, 50)
-    low, high = em.membership_auc_interval(forget, holdout)
-    assert low < em.membership_auc(forget, holdout) < high
-    assert em.membership_auc_interval(forget, holdout, ["a"] * 50) is None
+@pytest.mark.parametrize("groups", [(4, 12), (4, 4), (10, 10)])
+def test_jackknife_intervals_of_an_auc_cover_what_they_claim(groups):
+    draw, hits, tries = np.random.default_rng(sum(groups)), 0, 300
+    sides = [np.arange(count).repeat(10) for count in groups]
+    wide = [draw.normal(0, 0.5, 4000) + draw.normal(0, 1, 4000) for _ in range(2)]
+    truth = float((wide[1] + 0.8 > wide[0]).mean())
+    for _ in range(tries):
+        forget, others = (draw.normal(0, 0.5, side.max() + 1)[side] + draw.normal(0, 1, len(side)) for side in sides)
+        others = others + 0.8
+        above = others[None] > forget[:, None]
+        value, low, high = jackknife_interval(lambda a, b, above=above: float(above[a][:, b].mean()), *sides)
+        assert low <= value <= high
+        hits += low <= truth <= high
+    assert hits / tries >= 0.92
+
+
+def test_a_jackknife_interval_of_a_mean_is_its_t_interval():
+    values = np.random.default_rng(3).normal(0, 1, 12)
+    value, low, high = jackknife_interval(lambda kept: values[kept].mean(), np.arange(12))
+    assert (value, low, high) == pytest.approx((values.mean(), *mean_interval(values)))
+    assert jackknife_interval(lambda kept: values[kept].mean(), np.zeros(12, dtype=int)) is None
 
 
 # -- identities over random arrays

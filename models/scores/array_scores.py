@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-RESAMPLES = 1000
-
 
 def _array(values, name: str, ndim: int = 1) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
@@ -194,22 +192,6 @@ def membership_auc(forget_scores, holdout_scores) -> float:
     return float(roc_auc_score(np.repeat([0, 1], [len(forget), len(holdout)]), np.concatenate([forget, holdout])))
 
 
-def membership_auc_interval(forget_scores, holdout_scores, forget_groups=None, holdout_groups=None, seed: int = 0):
-    """(low, high), 95 %, of `membership_auc` by bootstrap over groups: rows of one subject, or single rows.
-
-    None if a side has fewer than two groups.
-    """
-    forget, holdout = _array(forget_scores, "forget_scores"), _array(holdout_scores, "holdout_scores")
-    draw = np.random.default_rng(seed)
-    left = _resampled_weights(_groups(forget_groups, len(forget)), draw)
-    right = _resampled_weights(_groups(holdout_groups, len(holdout)), draw)
-    if left is None or right is None:
-        return None
-    above = (holdout[None] > forget[:, None]) + 0.5 * (holdout[None] == forget[:, None])
-    values = ((left @ above) * right).sum(1) / (left.sum(1) * right.sum(1))
-    return tuple(float(v) for v in np.quantile(values, [0.025, 0.975]))
-
-
 def true_positive_rate(forget_scores, holdout_scores, false_positive_rate: float = 0.01) -> float | None:
     """Share of forget rows detected at the given false positive rate on holdout rows; None below 100 holdout rows.
 
@@ -283,54 +265,3 @@ def leak_at_k(n: int, c: int, k: int) -> float:
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"need 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Uncertainty
-
-
-def _groups(groups, n: int) -> np.ndarray:
-    """(n,) group numbers; a row without a group forms its own."""
-    if groups is None:
-        return np.arange(n)
-    keys = [("row", i) if group is None else ("group", group) for i, group in enumerate(groups)]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return np.array([numbers[key] for key in keys])
-
-
-def _resampled_weights(groups: np.ndarray, draw: np.random.Generator) -> np.ndarray | None:
-    """(RESAMPLES, n) counts of each row when groups are drawn with replacement; None below two groups."""
-    count = int(groups.max()) + 1
-    if count < 2:
-        return None
-    return draw.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, groups]
-
-
-def mean_interval(values, groups=None, level: float = 0.95, share: bool = False) -> tuple[float, float] | None:
-    """(low, high) of the mean of values (n,): mean -+ t(G - 1) SE over the G groups, the rows of a subject or a row.
-
-    SE^2 = G / (G - 1) sum_g (sum_{i in g} (v_i - mean))^2 / n^2: with groups of one size, the error of the mean of
-    group means. None below two groups. A percentile bootstrap over 4 groups covers 78 % where it claims 95; this
-    covers 95. `share`: values are 0 or 1, and the interval is at least that of Clopper and Pearson (1934).
-    """
-    from scipy.stats import binomtest, t
-
-    values = _array(values, "values")
-    numbers = _groups(groups, len(values))
-    count, mean = int(numbers.max()) + 1, float(values.mean())
-    if count < 2:
-        return None
-    sums = np.bincount(numbers, values - mean, count)
-    error = math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(values)
-    half = float(t.ppf((1 + level) / 2, count - 1)) * error
-    if not share:
-        return mean - half, mean + half
-    exact = binomtest(round(values.sum()), len(values)).proportion_ci(level, "exact")
-    return max(0.0, min(mean - half, exact.low)), min(1.0, max(mean + half, exact.high))
-
-
-def standard_error(values, groups=None, seed: int = 0) -> float | None:
-    """Bootstrap standard error of the mean of values (n,), by groups as `mean_interval`; None below two groups."""
-    values = _array(values, "values")
-    weights = _resampled_weights(_groups(groups, len(values)), np.random.default_rng(seed))
-    return None if weights is None else float((weights @ values / weights.sum(1)).std())

@@ -17,7 +17,7 @@ from data.preparation import data_hash, encode_examples, end_of_turn
 from models.forward import generation, packing
 from models.forward.answers import evaluating, unwrapped
 from models.forward.teacher_forced import packed_batches, teacher_forced
-from models.scores.array_scores import mean_interval
+from models.scores.intervals import mean_interval
 from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
 
 NEW_TOKENS = 200  # maximum tokens generated for one answer

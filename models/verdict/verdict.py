@@ -12,15 +12,14 @@ from models.scores.array_scores import (
     forget_quality,
     harmonic_mean,
     membership_auc,
-    membership_auc_interval,
     membership_classifier,
     model_utility,
     privacy_leakage,
     refusal_scores,
-    standard_error,
     true_positive_rate,
 )
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation, scores
+from models.scores.intervals import group_numbers, jackknife_interval, standard_error
 from models.verdict import memory
 from models.verdict.references import CONTRAST, check_retrained, check_same_rows
 
@@ -119,7 +118,11 @@ def _membership_comparison(target, unlearned, retrained, comparison: dict, notes
         notes["privacy_leakage"] = "needs membership_auc"
         return None, None, None
     (forget, groups), (holdout, other_groups) = (_present(unlearned, split, "loss") for split in ("forget", "holdout"))
-    interval = membership_auc_interval(forget, holdout, groups, other_groups)
+    found = jackknife_interval(
+        lambda left, right: membership_auc(forget[left], holdout[right]),
+        group_numbers(groups, len(forget)), group_numbers(other_groups, len(holdout)),
+    )  # fmt: skip
+    interval = found and found[1:]
     comparison["membership_auc_low"], comparison["membership_auc_high"] = interval or (None, None)
     tpr = true_positive_rate(forget, holdout)
     comparison["membership_tpr_at_1_percent_fpr"] = tpr

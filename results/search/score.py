@@ -42,7 +42,8 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data.sampling import spread
 from data.wrong_answers import late_answers, wrong_answers
-from models.scores.array_scores import harmonic_mean, standard_error
+from models.scores.array_scores import harmonic_mean
+from models.scores.intervals import standard_error
 from models.verdict.verdict import scores
 
 OWN_ROWS = 40  # rows of each set that judge a trial
