@@ -41,6 +41,7 @@ class Run:
     comparison: dict
     notes: dict
     attacks: dict
+    evidence: dict[str, dict] = field(default_factory=dict)  # per part of the verdict; {} for an earlier version
     earlier: list[dict] = field(default_factory=list)  # requests before this one, in order
     status: dict = field(default_factory=dict)
     timing: dict = field(default_factory=dict)
@@ -99,6 +100,7 @@ def read_run(folder: str | Path) -> Run:
         },
         notes={str(key): str(value) for key, value in _mapping(evaluation.get("notes")).items()},
         attacks=_tables(evaluation.get("attacks"), finite),
+        evidence={key: below for key, below in _mapping(evaluation.get("evidence")).items() if isinstance(below, dict)},
         earlier=[row for row in told if isinstance(row, dict)] if isinstance(told, list) else [],
         status=_optional(folder, "status.json", problems),
         timing=_optional(folder, "timing.json", problems),
