@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 import evaluation_metrics
 from data import preparation
 from data.sampling import spread
+from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
 from models.store.on_first_use import weights
-from models.store.paths import PROJECT, RUNS, SAVED
 from results.run import processes
 from results.run.context import RunContext
 from results.run.run_folder import say
 from results.run.sets import EVALUATED
 
-EVALUATIONS = RUNS / ".evaluations"  # of unchanged models, by hash
 GLANCE = 8  # rows per set for the quick check of the retrained model before the run
 
 
@@ -32,38 +30,11 @@ def load_target(run: RunContext):
     return model
 
 
-def measuring_code() -> list[Path]:
-    """The files whose change makes a kept evaluation stale: two scripts, data/ and every room of models/."""
-    scripts = [PROJECT / name for name in ("evaluation_metrics.py", "unlearning_algorithm.py")]
-    rooms = [path for path in (PROJECT / "models").rglob("*.py") if not path.is_relative_to(SAVED)]
-    return [*scripts, *sorted((PROJECT / "data").glob("*.py")), *sorted(rooms)]
-
-
 def kept_path(what: str, sets, config: dict, model_hash: str) -> Path:
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
-    import hashlib
-
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in measuring_code())).hexdigest()
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
-    key = json.dumps([what, model_hash, hashes, settings, code], sort_keys=True)
-    return EVALUATIONS / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-
-
-def read_kept(path: Path):
-    """The result kept in this file, or None."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8"))
-    return None
-
-
-def keep(path: Path, result):
-    """Keeps a result for later runs. Ignores a failed write, such as a full disk: it only costs time."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-        temporary.replace(path)
+    return EVALUATIONS / f"{key_of(what, model_hash, hashes, settings)}.json"
 
 
 class Measurements:
@@ -73,7 +44,7 @@ class Measurements:
         self.run, self.evaluations, self.attacked, self.glance = run, {}, {}, None
         sources = {"target": run.config["model_name_or_path"], "retrained": run.config["retrained_model"]}
         self.unchanged = {role: source for role, source in sources.items() if source}
-        attacks = "forget" in run.sets.examples and bool(evaluation_metrics.attack_names(run.config["attacks"]))
+        attacks = "forget" in run.sets.measured and bool(evaluation_metrics.attack_names(run.config["attacks"]))
         self.wanted = ("metrics", "attacks") if attacks else ("metrics",)
         for role in self.unchanged:
             found = {what: read_kept(path) for what, path in self._kept_paths(role).items()}
@@ -173,7 +144,7 @@ class Measurements:
         attacked = {role: results for role, results in self.attacked.items() if results}
         report = evaluation_metrics.evaluation_json(self.evaluations, attacked)
         report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
-        report["earlier"] = self.run.sets.earlier.retested(report)
+        report["earlier"] = self.run.sets.earlier.retested(report, self.evaluations["unlearned"])
         return report
 
 
@@ -187,6 +158,8 @@ def print_table(report: dict):
         say(f"\n{split:32}" + "".join(f"{name:>12}" for name in models))
         for metric in rows["target"]:
             cells = [rows[name].get(metric) for name in models]
+            if all(cell is None for cell in cells):
+                continue  # not every set has every number
             say(f"  {metric:30}" + "".join(f"{'-' if cell is None else f'{cell:.3f}':>12}" for cell in cells))
     say("\ncomparison")
     for name, value in report["comparison"].items():
