@@ -1,8 +1,8 @@
 """Facts in words: which words of an answer carry the fact, and how many of them a text says.
 
 Half of an answer's words stand in its question or join the others, so word overlap rewards a model that never saw the
-row. Facts leave these words out. `evaluation_metrics` offers all functions. Words are those of `text_scores`, and a
-number is one word ("2,400").
+row. Facts leave these words out. `evaluation_metrics` offers all functions. Words are those of `word_splitting`,
+and a number is one word ("2,400").
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ import regex
 
 from data.columns import Example
 from data.wrong_answers import question_of
-from models.scores.text_scores import _CHARACTER, _STARTS_RUN, _WORD, _folded, _in_pairs, _units
+from models.scores.word_splitting import CHARACTER, STARTS_RUN, WORD, folded, in_pairs, units
 
 RARE = 2  # words of `rare_words`
 SHARE, LEAST = 0.2, 4  # a common word occurs in at least this share, and this number, of a set's answers
 _NUMBER = r"\p{N}+(?:[.,:]\p{N}+)*"
-_FACT_WORD = regex.compile(rf"(?V1){_NUMBER}|{_WORD.pattern.removeprefix('(?V1)')}")
+_FACT_WORD = regex.compile(rf"(?V1){_NUMBER}|{WORD.pattern.removeprefix('(?V1)')}")
 _THOUSANDS = regex.compile(r"(?<=\p{N})[.,](?=\p{N}{3}(?!\p{N}))")
 _DIGIT = regex.compile(r"\p{N}")
 _SHORTENED = regex.compile(r"(?<=\p{L})(?:['’](?:s|d|ll|re|ve|m)|n['’]t)\b", regex.IGNORECASE)
 _SENTENCE = regex.compile(r"[^.!?。！？\n]+")
 # Words of scikit-learn's list that carry facts, as Nothman et al. 2018 (aclanthology.org/W18-2502) warn.
 _NO_STOP_WORDS = frozenset(
-    "amount bill bottom call con cry describe detail empty fifteen fifty fill fire first five former forty found four "
-    "front full hundred interest last least mill mine move name never next nine no nobody none nothing one part serious "
-    "show side sincere six sixty eight eleven system ten thick thin third three top twelve twenty two un".split()
-)
+    ["amount", "bill", "bottom", "call", "con", "cry", "describe", "detail", "eight", "eleven", "empty", "fifteen",
+     "fifty", "fill", "fire", "first", "five", "former", "forty", "found", "four", "front", "full", "hundred",
+     "interest", "last", "least", "mill", "mine", "move", "name", "never", "next", "nine", "no", "nobody", "none",
+     "nothing", "one", "part", "serious", "show", "side", "sincere", "six", "sixty", "system", "ten", "thick", "thin",
+     "third", "three", "top", "twelve", "twenty", "two", "un"]
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=1)
@@ -49,16 +51,16 @@ def _stem():
 
 
 def _plain(text: str) -> str:
-    return _THOUSANDS.sub("", _folded(_SHORTENED.sub("", text)))
+    return _THOUSANDS.sub("", folded(_SHORTENED.sub("", text)))
 
 
-def _split(text: str, in_pairs: bool) -> list[str]:
-    return _units(_FACT_WORD, _plain(text), in_pairs)
+def _split(text: str, paired: bool) -> list[str]:
+    return units(_FACT_WORD, _plain(text), paired)
 
 
-def _stems(text: str, in_pairs: bool) -> set[str]:
+def _stems(text: str, paired: bool) -> set[str]:
     """The words of a text and their stems: a form of a word counts as the word."""
-    return {form for word in _split(text, in_pairs) for form in (word, _stemmed(word))}
+    return {form for word in _split(text, paired) for form in (word, _stemmed(word))}
 
 
 def _stemmed(word: str) -> str:
@@ -80,7 +82,7 @@ def common_words(answers: Iterable[str]) -> frozenset[str]:
 
 def word_counts(answers: Iterable[str]) -> Counter:
     """The number of answers in which each word occurs (document frequency)."""
-    return Counter(word for text in answers for word in set(_split(text, _in_pairs(_plain(text)))))
+    return Counter(word for text in answers for word in set(_split(text, in_pairs(_plain(text)))))
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -91,19 +93,23 @@ def content_words(question: str, answer: str, common: Collection[str] = frozense
     `common_words`) unless no other word is left. Chinese characters, and pairs of characters of other languages without
     spaces, are words.
     """
-    in_pairs = _in_pairs(_plain(answer))
-    asked = _stems(question, in_pairs)
-    words = [word for word in dict.fromkeys(_split(answer, in_pairs)) if _stemmed(word) not in asked]
+    paired = in_pairs(_plain(answer))
+    asked = _stems(question, paired)
+    words = [word for word in dict.fromkeys(_split(answer, paired)) if _stemmed(word) not in asked]
     words = [word for word in words if word not in asked and word not in _function_words()]
     return tuple([word for word in words if word not in common] or words)
 
 
-def words_said(words: Collection[str], said: str) -> float | None:
-    """Share of the words, as `content_words` gives them, that a text says in any form, in [0, 1]; None for no words."""
+def words_said(words: Collection[str], said: str, paired: bool | None = None) -> float | None:
+    """Share of the words, as `content_words` gives them, that a text says in any form, in [0, 1]; None for no words.
+
+    paired: whether words of unspaced scripts are pairs of characters; without it, whether the given ones are.
+    """
     if not words:
         return None
-    in_pairs = any(_STARTS_RUN.match(word) and len(_CHARACTER.findall(word)) > 1 for word in words)
-    there = _stems(said, in_pairs)
+    if paired is None:
+        paired = any(STARTS_RUN.match(word) and len(CHARACTER.findall(word)) > 1 for word in words)
+    there = _stems(said, paired)
     return sum(word in there or _stemmed(word) in there for word in words) / len(words)
 
 
@@ -112,7 +118,7 @@ def fact_recall(question: str, answer: str, said: str, common: Collection[str] =
 
     1 for the answer itself, 0 for the question. A model that never saw the row says few of them.
     """
-    return words_said(content_words(question, answer, common), said)
+    return words_said(content_words(question, answer, common), said, in_pairs(_plain(answer)))
 
 
 def rare_words(question: str, answer: str, counts: Mapping[str, int], most: int = RARE) -> tuple[str, ...]:
@@ -123,7 +129,7 @@ def rare_words(question: str, answer: str, counts: Mapping[str, int], most: int 
 
 def rare_recall(question: str, answer: str, said: str, counts: Mapping[str, int]) -> float | None:
     """Share of the answer's two `rare_words` that a text says, in [0, 1]; None if it has none."""
-    return words_said(rare_words(question, answer, counts), said)
+    return words_said(rare_words(question, answer, counts), said, in_pairs(_plain(answer)))
 
 
 def secrets(example: Example) -> tuple[str, ...]:
@@ -142,7 +148,7 @@ def secrets(example: Example) -> tuple[str, ...]:
 
 def secret_recall(example: Example, said: str) -> float | None:
     """Share of an example's `secrets` that a text says, in [0, 1]; None if it has none."""
-    return words_said(secrets(example), said)
+    return words_said(secrets(example), said, in_pairs(_plain(example.answer)))
 
 
 def _capitalised(text: str) -> set[str]:
@@ -162,6 +168,6 @@ def _differing(example: Example) -> set[str]:
     true, wrong = example.paraphrased_answer or example.answer, example.perturbed_answer
     if not wrong:
         return set()
-    in_pairs = _in_pairs(_plain(example.answer))
-    stems, others = _stems(true, in_pairs), [_stems(text, in_pairs) for text in wrong]
+    paired = in_pairs(_plain(example.answer))
+    stems, others = _stems(true, paired), [_stems(text, paired) for text in wrong]
     return stems - set().union(*others) or stems - set.intersection(*others)

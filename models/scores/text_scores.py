@@ -1,100 +1,30 @@
 """Pure functions of strings: token overlap, ROUGE-L, refusals, repetition. `evaluation_metrics` offers all of them.
 
-Words beyond English. Texts are compared in lower case and Unicode normal form C. A combining mark belongs to its word.
-Chinese, Japanese, Thai, Lao, Khmer and Burmese put no spaces between words; their words are characters (grapheme
-clusters, Unicode Standard Annex 29) or overlapping pairs of them, see `_in_pairs`.
+`models.scores.word_splitting` splits the texts: in lower case and normal form C, by characters where a script puts no
+spaces between words.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import string
 import types
-import unicodedata
 from collections import Counter
 
 import regex
 
-# Line-breaking class SA: Thai, Lao, Khmer, Burmese and their neighbours (Unicode Standard Annex 14).
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{lb=SA}"
-_RUN = rf"[{_UNSPACED}][{_UNSPACED}\p{{M}}]*"  # of characters without spaces
-_WORD = regex.compile(rf"(?V1){_RUN}|[[\p{{L}}\p{{N}}]--[{_UNSPACED}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]*")
-_CHUNK = regex.compile(rf"{_RUN}|[^\s{_UNSPACED}]+")
-_STARTS_RUN = regex.compile(f"[{_UNSPACED}]")
-_CHARACTER = regex.compile(r"\X")
-_LATIN = regex.compile(r"\p{Latin}")
-_SOUND = regex.compile(rf"(?V1)[[{_UNSPACED}]--\p{{Han}}]")
+from models.scores.word_splitting import RUN, UNSPACED, WORD, folded, in_pairs, is_english, units
+
+_CHUNK = regex.compile(rf"{RUN}|[^\s{UNSPACED}]+")
 # SQuAD removes punctuation, so that "well-known" is one word. Signs that SQuAD does not know separate words.
 _REMOVED = re.compile("[" + re.escape(string.punctuation) + "¡-¿‐-⁞]")
 _SEPARATING = regex.compile(r"[\p{P}！-／：-＠［-｀｛-～]")
-# Format characters, variation selectors, keycaps; Hebrew points; Arabic vowel signs, Quranic marks, tatweel.
-_OPTIONAL = regex.compile(
-    r"(?V1)[\p{Cf}\p{Me}\p{Variation_Selector}[\p{Hebrew}&&\p{Mn}]"
-    r"\u0640\u064b-\u0652\u0670\u0610-\u061a\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"
-)
-_SAME = {ord(c) + 0xFEE0: c for c in string.ascii_letters + string.digits}  # full-width letters and digits
-_SAME |= str.maketrans("\u02bc\u05f3\u05f4\u05be", "''\"-")  # apostrophe as a letter, geresh, gershayim, maqaf
-# Frequent in English and, in this spelling, rare in other languages: "was", "in" or "a" are not.
-_ENGLISH = {"the", "and", "of", "with", "from", "she", "he", "they", "his", "their", "it", "this", "that", "who",
-            "which", "were", "are", "not"}  # fmt: skip
-
-
-def _folded(text: str) -> str:
-    """Lower case in normal form C, without signs that a writer may leave out.
-
-    These are the vowel signs of Arabic and Hebrew (Unicode Standard 16, sections 9.1 and 9.2; Lucene's ArabicNormalizer
-    removes the same ones). Vowel signs of Indic and South-East Asian scripts are spelling, so they stay.
-    """
-    if text.isascii():
-        return text.lower()
-    bare = _OPTIONAL.sub("", unicodedata.normalize("NFD", text.lower()))
-    return unicodedata.normalize("NFC", bare).translate(_SAME)
-
-
-def _is_english(*texts: str) -> bool:
-    """Whether texts look English: half of the words are Latin, and few of these are both accented and in lower case.
-
-    Accents in English stand mostly in names, which are capitalised. Few: at most a twelfth of the words and the number
-    of words in `_ENGLISH`. Unaccented text of other Latin languages passes too.
-    """
-    if all(map(str.isascii, texts)):
-        return True
-    words = [w for w in _WORD.findall(unicodedata.normalize("NFC", " ".join(texts))) if w[0].isalpha()]
-    latin = [w for w in words if _LATIN.match(w)]
-    accented = sum(w[0].islower() and w.isalpha() and not w.isascii() for w in latin)
-    return 2 * len(latin) >= len(words) and accented <= len(latin) / 12 + sum(w.lower() in _ENGLISH for w in latin)
-
-
-def _in_pairs(*texts: str) -> bool:
-    """Whether unspaced text counts in pairs of characters: it spells sounds, and no text has single characters only.
-
-    A Chinese character is about a word. A Thai or Japanese letter is a sound, and unrelated sentences share most of
-    their sounds; pairs tell them apart, as in Lucene's CJKBigramFilter.
-    """
-    if not any(map(_SOUND.search, texts)):
-        return False
-    runs = [[_CHARACTER.findall(run) for run in _WORD.findall(text) if _STARTS_RUN.match(run)] for text in texts]
-    return not any(found and max(map(len, found)) == 1 for found in runs)
-
-
-def _units(pattern: regex.Pattern, text: str, in_pairs: bool) -> list[str]:
-    """The matches of a pattern in a folded text; unspaced runs become characters or overlapping pairs of them."""
-    units = []
-    for match in pattern.findall(text):
-        if _STARTS_RUN.match(match):
-            characters = _CHARACTER.findall(match)
-            pairs = in_pairs and len(characters) > 1
-            units += map("".join, itertools.pairwise(characters)) if pairs else characters
-        else:
-            units.append(match)
-    return units
 
 
 def normalise_answer(text: str, english: bool = True) -> str:
     """Lower case, without punctuation and, in English, the articles a, an, the. Rajpurkar et al. 2016 (SQuAD)."""
-    text = _SEPARATING.sub(" ", _REMOVED.sub("", _folded(text)))
+    text = _SEPARATING.sub(" ", _REMOVED.sub("", folded(text)))
     return " ".join((re.sub(r"\b(a|an|the)\b", " ", text) if english else text).split())
 
 
@@ -103,10 +33,10 @@ def token_overlap(generated: str, gold: str) -> tuple[float, float, float]:
 
     precision = common / words generated, recall = common / words of the gold answer. SQuAD's evaluation script.
     """
-    english = _is_english(generated, gold)
+    english = is_english(generated, gold)
     texts = normalise_answer(generated, english), normalise_answer(gold, english)
-    in_pairs = _in_pairs(*texts)
-    said, wanted = (_units(_CHUNK, text, in_pairs) for text in texts)
+    paired = in_pairs(*texts)
+    said, wanted = (units(_CHUNK, text, paired) for text in texts)
     if not said or not wanted:
         return (float(said == wanted),) * 3
     common = sum((Counter(said) & Counter(wanted)).values())
@@ -117,19 +47,19 @@ def token_overlap(generated: str, gold: str) -> tuple[float, float, float]:
 
 
 def _words(text: str) -> list[str]:
-    text = _folded(text)
-    return _units(_WORD, text, _in_pairs(text))
+    text = folded(text)
+    return units(WORD, text, in_pairs(text))
 
 
 @functools.lru_cache(maxsize=8)
-def _scorer(stemmed: bool, in_pairs: bool):
+def _scorer(stemmed: bool, paired: bool):
     """rouge-score's scorer; its own tokenizer, which drops every letter outside a to z, only stems."""
     from rouge_score import rouge_scorer, tokenizers
 
     stem = tokenizers.DefaultTokenizer(use_stemmer=True).tokenize
 
     def tokenize(text: str) -> list[str]:
-        words = _units(_WORD, _folded(text), in_pairs)
+        words = units(WORD, folded(text), paired)
         return [part for word in words for part in (stem(word) if stemmed and word.isascii() else [word])]
 
     return rouge_scorer.RougeScorer(["rougeL"], tokenizer=types.SimpleNamespace(tokenize=tokenize))
@@ -141,9 +71,9 @@ def rouge_l(generated: str, gold: str, use_stemmer: bool = True) -> tuple[float,
 
     rouge-score with its Porter stemmer on the unaccented words of English texts, as in TOFU (MUSE: without).
     """
-    in_pairs = _in_pairs(_folded(generated), _folded(gold))
-    stemmed = use_stemmer and _is_english(generated, gold)
-    score = _scorer(stemmed, in_pairs).score(gold, generated)["rougeL"]
+    paired = in_pairs(folded(generated), folded(gold))
+    stemmed = use_stemmer and is_english(generated, gold)
+    score = _scorer(stemmed, paired).score(gold, generated)["rougeL"]
     return score.precision, score.recall, score.fmeasure
 
 
