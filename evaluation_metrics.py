@@ -20,10 +20,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import judging
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
 from data.preparation import remove_overlap
 from data.reading import read_examples
+from data.wrong_answers import in_context
 from models.attacks.table import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
 from models.requests import retest
 
@@ -41,7 +43,9 @@ from models.scores.intervals import jackknife_interval, mean_interval, share_int
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
 from models.store import folders, paths
+from models.verdict import null_models
 from models.verdict.evaluation_files import MODELS, evaluation_json, print_report, write_examples
+from models.verdict.null import null_positions, null_report  # noqa: F401
 from models.verdict.references import (  # noqa: F401
     UnfitReference,
     check_retrained,
@@ -49,7 +53,7 @@ from models.verdict.references import (  # noqa: F401
     refuse_target_as_retrained,
     same_model,
 )
-from models.verdict.verdict import LABELS, closeness, compare, recoveries  # noqa: F401
+from models.verdict.verdict import closeness, compare, judge, recoveries  # noqa: F401
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -82,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--ledger", help="verify this ledger and measure its requests on the model (exit code 8: a request came back)")
     add("--forget_data", help="file, folder or hub dataset to forget; with --ledger several, separated by commas")
     add("--retain_data", help="data to keep")
-    add("--holdout_data", help="rows of the same kind that no model saw; needed for membership attacks")
+    add("--holdout_data", help="rows of the same kind that no model saw")
+    add("--judging_data", help="such rows that only judge, or none; default: half of the holdout set")
     add("--general_data", help="general facts with wrong answers; default: the bundled set")
     add("--target_model", help="the model before unlearning")
     add("--retrained_model", help="a model trained without the forget set; without it the verdict is UNCERTIFIED")
@@ -99,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--max_length", type=int, default=512, help="tokens per row")
     add("--limit", type=int, help="maximum rows per set")
     add("--dtype", default="float32", help=", ".join(DTYPES))
+    add("--null", type=int, metavar="K", help="compare with K models of other seeds that never saw the forget set")
+    add("--base_model", help="with --null: the model that the target was fine-tuned from (the base of its adapter)")
+    add("--null_config", help="with --null: a YAML file of their training settings (those of the bundled models)")
     add("--overwrite_output_dir", action="store_true", help="write into a folder that already has an evaluation")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -146,10 +154,29 @@ def _contradictions(args) -> Iterator[str]:
         yield from (f"--{name} is missing" for name in ("model_name_or_path", "output_dir") if not getattr(args, name))
         if not args.benchmark and not args.forget_data:
             yield "--forget_data is missing (or give --benchmark and --data_dir)"
+    if args.null is not None:
+        yield from _null_contradictions(args)
+    elif args.base_model or args.null_config:
+        yield "--base_model and --null_config are for --null K"
     if args.max_length < 2 or (args.limit is not None and args.limit < 1):
         yield "--max_length must be at least 2 and --limit at least 1"
     if (Path(args.output_dir or "") / "evaluation.json").exists() and not (args.ledger or args.overwrite_output_dir):
         yield f"{args.output_dir} already holds an evaluation: give --overwrite_output_dir or another folder"
+
+
+def _null_contradictions(args) -> Iterator[str]:
+    """Yields what is missing for null models."""
+    if args.null < 2:
+        yield f"--null {args.null}: at least 2 models are needed to see how much they differ"
+    if args.ledger or args.benchmark:
+        yield "--null goes with --forget_data and --retain_data, not with --ledger or --benchmark"
+    elif not args.retain_data:
+        yield "--null needs --retain_data: its models are trained on it"
+    if not (args.base_model or null_models.base_of(args.target_model, args.retrained_model)):
+        yield (
+            "--null needs --base_model, the model that the target was fine-tuned from, because neither --target_model "
+            "nor --retrained_model is a LoRA adapter that names its base"
+        )
 
 
 def _named(text: str) -> list[str] | None:
@@ -162,21 +189,40 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
     if args.benchmark == "muse":
         return {}, read_muse(args.data_dir), []
     if args.benchmark == "tofu":
-        sets = read_tofu(args.data_dir)
-        return {name: rows[: args.limit] for name, rows in sets.items()}, {}, []
+        sets, notes = read_tofu(args.data_dir), []
+        return _with_judges(args, sets, notes), {}, notes
     general = paths.PROJECT / "data" / "general.jsonl"
     sources = {"forget": args.forget_data, "retain": args.retain_data, "holdout": args.holdout_data}
     sources["general"] = args.general_data or (str(general) if general.exists() else None)
     sets, notes = {}, []
     for name, source in sources.items():
-        if source:
-            rows = read_examples(source, args.limit)
+        if source and source != "none":
+            rows = read_examples(source, None if name == "holdout" else args.limit)
             notes += [f"{name}: {note}" for note in rows.notes]
             sets[name] = list(rows)
     if "retain" in sets:
         sets["retain"], removed = remove_overlap(sets["forget"], sets["retain"])
         notes += [f"retain: {len(removed)} rows of the forget set were removed"] if removed else []
-    return sets, {}, notes
+    return _with_judges(args, sets, notes), {}, notes
+
+
+def _with_judges(args, sets: dict, notes: list[str]) -> dict[str, list[Example]]:
+    """The sets with "judging" and "in_context", each with at most --limit rows.
+
+    The holdout set is divided before it is cut, so that the same rows judge as in a run on these files.
+    """
+    given = args.judging_data or judging.bundled(args.holdout_data)
+    if given and given != "none":
+        there = os.path.exists(given) or not os.path.exists(paths.PROJECT / given)
+        rows = read_examples(given if there else str(paths.PROJECT / given), args.limit)
+        notes += [f"judging: {note}" for note in rows.notes]
+        sets["judging"] = list(rows)
+    judging.settle(sets, notes, given)
+    judging.check(sets, given)
+    notes += judging.shared_subjects(sets)
+    sets = {name: rows[: args.limit] for name, rows in sets.items()}
+    asked = in_context(sets.get("forget", []))
+    return {**sets, "in_context": asked} if asked else sets
 
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
@@ -200,6 +246,25 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
     return found, attacked, own
 
 
+def _null_folders(args) -> list[Path]:
+    """The folders of the --null models; trains those that are missing."""
+    if not args.null:
+        return []
+    base = args.base_model or null_models.base_of(args.target_model, args.retrained_model)
+    settings = null_models.read_settings(args.null_config)
+    recipe = null_models.Recipe(base, args.forget_data, args.retain_data, settings)
+    return null_models.built(recipe, args.null)
+
+
+def _null_report(args, folders: list[Path], sets: dict, found: dict) -> tuple[dict, dict[str, str]]:
+    """(the "null" of evaluation.json, notes)."""
+    evaluations = null_models.evaluated(
+        folders, sets, found.get("target"), metrics=_named(args.metrics), max_length=args.max_length, dtype=args.dtype,
+        truth_ratio_reduction=args.truth_ratio_reduction,
+    )  # fmt: skip
+    return null_report(evaluations, found["unlearned"])
+
+
 def _add_perplexities(args, evaluations: dict, sets: dict):
     """Loads the target once more, to judge every model's answers.
 
@@ -221,6 +286,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
         refuse_target_as_retrained(args.target_model, args.retrained_model)
     if args.retrained_model and same_model(args.model_name_or_path, args.retrained_model):
         notes.append("the model to evaluate is the retrained model itself: this checks the measurement, not a model")
+    null_folders = _null_folders(args)  # before a model is in memory
     found, attacked, own = {}, {}, {}
     for name, source in models.items():
         if source:
@@ -232,6 +298,9 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
     report["notes"].update({f"data_{number}": paths.portable(note) for number, note in enumerate(notes, 1)})
+    if null_folders:
+        report["null"], more = _null_report(args, null_folders, sets, found)
+        report["notes"].update(more)
     if args.benchmark == "tofu":
         own, report["notes"]["benchmark"] = tofu_table(found, args.truth_ratio_reduction)
     elif args.benchmark and (note := add_privleak(own)):

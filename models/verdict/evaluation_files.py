@@ -8,8 +8,9 @@ from typing import Any
 
 from models.attacks.table import ATTACKS
 from models.scores.evaluating import ModelEvaluation
-from models.scores.metric_table import COMPARISON_DOCS, REPORTED, comparison_key
-from models.verdict.verdict import compare, recoveries
+from models.scores.metric_table import REPORTED
+from models.verdict.numbers import COMPARISON_DOCS, comparison_key
+from models.verdict.verdict import Verdict, judge, recoveries
 
 MODELS = ("target", "unlearned", "retrained")
 
@@ -20,30 +21,36 @@ def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | No
     {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
     "docs": {number: what it shows and what it does not}}; notes on one model's metrics have keys model.set.metric.
     attacked: {model: result of `run_attacks`}. It becomes "attacks" {attack: {model: {number: value}}} and "recovery"
-    {attack: {number: {model: share}}}.
+    {attack: {number: {model: share}}}; "attack_rows": the judged numbers per forget row. "evidence": see `Verdict`.
     """
     notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
-    comparison: dict[str, Any] = {}
     by_attack: dict[str, dict] = {}
     for model, found in (attacked or {}).items():
         for name, values in found.items():
             by_attack.setdefault(name, {})[model] = values
+    verdict = Verdict()
     if "unlearned" in evaluations:
-        comparison, more = compare(
-            evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack
-        )
-        notes.update(more)
+        verdict = judge(evaluations.get("target"), evaluations["unlearned"], evaluations.get("retrained"), by_attack)
     metrics = {name for found in evaluations.values() for table in found.metrics.values() for name in table}
     result = {
         "models": {model: found.metrics for model, found in evaluations.items()},
-        "comparison": comparison,
-        "notes": notes,
+        "comparison": verdict.comparison,
+        "evidence": verdict.evidence,
+        "notes": notes | verdict.notes,
         "intervals": {model: found.intervals for model, found in evaluations.items()},
-        "docs": _docs(sorted(metrics), comparison, by_attack),
+        "docs": _docs(sorted(metrics), verdict.comparison, by_attack),
     }
     if by_attack:
-        result.update(attacks=by_attack, recovery=recoveries(by_attack))
+        numbers = {attack: {model: _without_rows(table) for model, table in models.items()}
+                   for attack, models in by_attack.items()}  # fmt: skip
+        rows = {attack: {model: table["rows"] for model, table in models.items() if "rows" in table}
+                for attack, models in by_attack.items()}  # fmt: skip
+        result.update(attacks=numbers, attack_rows=rows, recovery=recoveries(numbers))
     return result
+
+
+def _without_rows(table: dict) -> dict:
+    return {key: value for key, value in table.items() if key != "rows"}
 
 
 def _docs(metrics, comparison, attacks) -> dict[str, str]:
@@ -88,9 +95,11 @@ def print_report(report: dict) -> None:
     for model, table in report.get("benchmark", {}).get("models", {}).items():
         numbers = (f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in table.items())
         print(f"{report['benchmark']['name']}, {model}: " + ", ".join(numbers))
-    for key in ("benchmark", "privleak", "verdict", "robustness", "forget_quality"):
+    for key in ("benchmark", "privleak", "forget_quality"):
         if key in report["notes"]:
             print(report["notes"][key])
+    for part in report["evidence"].values():
+        print(f"{part['word']}: {' '.join(part['why'])}")
 
 
 def _cells(values: list, digits: int) -> str:

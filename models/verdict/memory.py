@@ -1,46 +1,267 @@
-"""Rows and persons that an unlearned model still knows, measured against a retrained model.
+"""Memory: does any row, any person or any kind of trace show that the unlearned model still knows the forget set?
 
-With u, r and t the values of the unlearned, the retrained and the target model on one row, the position
-k = (u - r) / (t - r) is 0 at the retrained model and 1 at the target. A mean over rows hides a row that stayed: these
-tests do not. Values are (n,) arrays over the forget rows, NaN where a row has none.
+With u, r and t the values of the unlearned, the retrained and the target model, the position (u - r) / (t - r) is 0 at
+the retrained model and 1 at the target. A mean over rows hides a row that stayed, and "no difference found" grows
+easier with fewer rows. So single rows and persons are tested, and means must be shown to be equivalent.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
-TRACES = ("answer_probability", "extraction_strength", "paraphrase_probability")
+from models.scores.evaluating import ModelEvaluation
+from models.scores.intervals import critical, group_numbers, none_of, standard_error
+from models.scores.metric_table import METRICS
+from models.verdict.gates import (
+    FAILED,
+    NO_CONTRAST,
+    NOT_MEASURED,
+    PASSED,
+    UNDECIDED,
+    Gate,
+    columns,
+    inside,
+    names_of,
+    shown,
+)
+
+TRACES = ("answer_probability", "extraction_strength", "paraphrase_probability", "fact_recall")
+EQUIVALENT = ("extraction_strength", "answer_probability", "truth_ratio", "paraphrase_probability",
+              "exact_memorization", "fact_recall", "rouge_l_recall")  # fmt: skip
 ROW_CONTRAST = 0.2  # t - r below which a row says nothing
 LEAK = 0.5  # a row with a larger position on any trace leaks
+GUESSED = 0.1  # below this position of the answer's probability, a right word counts as a lucky guess
 PERSON = 0.2  # a person with a larger mean position is still known
-LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer decide nothing
+MARGIN, WIDEST = 0.2, 0.5  # of equivalence, and the widest that a null may make it
+LEVEL = 0.9  # two one-sided tests at 5 % are a 90 % interval within the margin
+LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer never show that something is forgotten
 
 
 def positions(target, unlearned, retrained) -> np.ndarray:
-    """(n,) positions k = (u - r) / (t - r) of rows; NaN where a value is missing or t - r < `ROW_CONTRAST`."""
+    """(n,) positions (u - r) / (t - r) of rows; NaN where a value is missing or t - r < `ROW_CONTRAST`."""
     t, u, r = (np.asarray(values, dtype=np.float64) for values in (target, unlearned, retrained))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(t - r >= ROW_CONTRAST, (u - r) / (t - r), np.nan)
 
 
+def traces_of(target, unlearned, retrained) -> dict[str, np.ndarray]:
+    """{trace: positions (n,)} of three evaluations on the forget set, for traces on which some row has contrast."""
+    found = {name: columns("forget", name, target, unlearned, retrained) for name in TRACES}
+    placed = {name: positions(*values) for name, values in found.items() if len(values[0])}
+    return {name: values for name, values in placed.items() if np.isfinite(values).any()}
+
+
+def leaking(traces: dict[str, np.ndarray]) -> np.ndarray:
+    """(n,) whether a row's position on any trace is above `LEAK`.
+
+    A model may guess a word: another retrained model says the right one in some rows. So `fact_recall` alone shows a
+    leak only where the answer's probability moved toward the target's too.
+    """
+    counted = dict(traces)
+    if "fact_recall" in traces and "answer_probability" in traces:
+        guessed = traces["answer_probability"] < GUESSED
+        counted["fact_recall"] = np.where(guessed, np.nan, traces["fact_recall"])
+    with np.errstate(invalid="ignore"):
+        return np.logical_or.reduce([values > LEAK for values in counted.values()])
+
+
 def leaking_rows(traces: dict[str, np.ndarray]) -> list[int]:
-    """Numbers, from 1, of the rows whose position on any trace is above `LEAK`."""
-    leaks = np.logical_or.reduce([np.nan_to_num(values, nan=0.0) > LEAK for values in traces.values()])
-    return [int(number) + 1 for number in np.flatnonzero(leaks)]
+    """Numbers, from 1, of the rows that leak."""
+    return [int(number) + 1 for number in np.flatnonzero(leaking(traces))] if traces else []
 
 
-def person_positions(traces: dict[str, np.ndarray], subjects) -> dict[str, float]:
-    """{subject: mean position over its rows and traces}; a row without a subject counts as a person of its own."""
-    names = [f"row {number}" if name is None else str(name) for number, name in enumerate(subjects, 1)]
-    found = {}
-    for name in dict.fromkeys(names):
-        rows = np.array([other == name for other in names])
-        values = np.concatenate([trace[rows] for trace in traces.values()])
-        if np.isfinite(values).any():
-            found[name] = float(np.nanmean(values))
+def person_positions(traces: dict[str, np.ndarray], subjects: Sequence) -> dict[str, float | None]:
+    """{person: mean position over its rows and traces}, None for one whose rows have no contrast."""
+    names = np.array(names_of(subjects, len(next(iter(traces.values())))))
+    found: dict[str, float | None] = {}
+    for name in dict.fromkeys(names.tolist()):
+        values = np.concatenate([trace[names == name] for trace in traces.values()])
+        found[name] = float(np.nanmean(values)) if np.isfinite(values).any() else None
     return found
 
 
-def none_of(n: int, level: float = 0.95) -> float:
-    """The largest share of leaking rows that n rows without a leak are consistent with: 1 - (1 - level)^(1/n)."""
-    return 1.0 - (1.0 - level) ** (1.0 / n)
+# ---------------------------------------------------------------------------------------------------------------------
+# Gates
+
+
+def row_gate(traces: dict[str, np.ndarray]) -> Gate:
+    """Whether any row leaks."""
+    label = "rows still known"
+    if not traces:
+        why = "no row differs enough between target and retrained model to show a trace"
+        return Gate("rows", label, NO_CONTRAST, why)
+    rows, count = leaking_rows(traces), len(next(iter(traces.values())))
+    if rows:
+        one = len(rows) == 1
+        why = f"forget row{'' if one else 's'} {', '.join(map(str, rows))} {'is' if one else 'are'} still known"
+        return Gate("rows", label, FAILED, why, value=len(rows), most=0)
+    why = f"none of {count} rows is still known, so at most {none_of(count):.1%} of such rows are (95 %)"
+    return Gate("rows", label, PASSED, why, value=0, most=0)
+
+
+def person_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
+    """Whether the person known best is still known."""
+    label = "person known best"
+    placed = {k: v for k, v in person_positions(traces, subjects).items() if v is not None} if traces else {}
+    if not placed:
+        return Gate("persons", label, NO_CONTRAST, "no person's rows differ enough between target and retrained model")
+    worst = max(placed, key=placed.get)
+    why = f"{worst} kept {shown(placed[worst], PERSON)} of what should go, of which {PERSON} may stay"
+    word = FAILED if placed[worst] > PERSON else PASSED
+    return Gate("persons", label, word, why, value=placed[worst], most=PERSON)
+
+
+def _difference(first: np.ndarray, second: np.ndarray, subjects: Sequence, contrast: float):
+    """(mean, half of the 90 % interval, G) of a paired difference in units of the contrast; None below two persons."""
+    there = np.isfinite(first) & np.isfinite(second)
+    groups = [subjects[i] if i < len(subjects) else None for i in np.flatnonzero(there)]
+    values = (first - second)[there]
+    error = standard_error(values, groups) if len(values) else None
+    if error is None:
+        return None
+    count = len(set(group_numbers(groups, len(values)).tolist()))
+    return float(values.mean()) / contrast, critical(LEVEL, count - 1) * error / abs(contrast), count
+
+
+def null_of(name: str, target, retrained, contrast: float) -> tuple[float, float] | None:
+    """(low, high) of the target against the retrained model on rows that neither saw, in units of the contrast."""
+    sides, subjects = [[], []], []
+    for split in ("holdout", "judging"):
+        values = columns(split, name, target, retrained)
+        for side, found in zip(sides, values):
+            side.append(found)
+        subjects += list(target.subjects.get(split, []))[: len(values[0])] if len(values[0]) else []
+    found = _difference(*map(np.concatenate, sides), subjects, contrast)
+    return None if found is None else (found[0] - found[1], found[0] + found[1])
+
+
+def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, retrained: ModelEvaluation) -> Gate:
+    """Whether a metric's mean on the forget set is equivalent to the retrained model's.
+
+    p = mean(d) / c with the paired differences d = u - r and the contrast c = mean(t) - mean(r); its 90 % interval
+    p -+ t(G - 1) SE(d) / |c| over persons must lie within the margin. The margin is .2, or where two models that never
+    saw the rows differ by more than that (`null_of`), what they differ by; above .5 the metric decides nothing.
+    """
+    key, label = f"equivalence.{name}", METRICS[name].label
+    t, u, r = columns("forget", name, target, unlearned, retrained)
+    subjects = target.subjects.get("forget", [])
+    there = np.isfinite(t) & np.isfinite(u) & np.isfinite(r)
+    if not there.any():
+        return Gate(key, label, NOT_MEASURED, f"{label} was not measured on the forget set")
+    t, u, r = (np.where(there, values, np.nan) for values in (t, u, r))
+    contrast = float(np.nanmean(t) - np.nanmean(r))
+    apart = _difference(t, r, subjects, 1.0)
+    if abs(contrast) < 1e-9 or (apart is not None and abs(apart[0]) <= apart[1]):
+        return Gate(key, label, NO_CONTRAST, f"target and retrained model do not differ in {label}")
+    found, null = _difference(u, r, subjects, contrast), null_of(name, target, retrained, contrast)
+    margin = max([MARGIN, *map(abs, null or ())])
+    if margin > WIDEST:
+        why = f"{label}: two models that never saw the rows may differ by {margin:.2f} of what separates the references"
+        return Gate(key, label, NO_CONTRAST, why, null=null)
+    if found is None:
+        value = float(np.nanmean(u - r)) / contrast
+        return Gate(
+            key, label, UNDECIDED, f"{label}: one person has no interval", value, least=-margin, most=margin, null=null
+        )
+    value, half, count = found
+    low, high = value - half, value + half
+    word = inside(low, high, -margin, margin)
+    return Gate(
+        key, label, word, _why(label, word, value, half, margin, count), value, low, high, -margin, margin, null
+    )
+
+
+def _why(label: str, word: str, value: float, half: float, margin: float, count: int) -> str:
+    place = f"{label} lies {shown(value, margin, -margin)} of the way from the retrained model to the target"
+    span = f"{shown(value - half, margin, -margin)} to {shown(value + half, margin, -margin)}"
+    asked = f"{margin:.2f}"
+    text = f"{place} (90 % interval {span}; within ±{asked} is asked for)"
+    if word == UNDECIDED and abs(value) < margin:
+        spread = half / critical(LEVEL, count - 1) * math.sqrt(count)
+        need = max(count + 1, math.ceil((1.645 * spread / (margin - abs(value))) ** 2))
+        text += f"; about {need} persons would decide it" if need < 10000 else ""
+    return text
+
+
+def memory_gates(target, unlearned, retrained) -> list[Gate]:
+    """The gates of rows, persons, sizes and equivalence; needs all three models."""
+    traces, subjects = traces_of(target, unlearned, retrained), target.subjects.get("forget", [])
+    gates = [row_gate(traces), person_gate(traces, subjects), size_gate(subjects)]
+    return gates + [equivalence(name, target, unlearned, retrained) for name in EQUIVALENT]
+
+
+def gates_without_retrained(target, unlearned) -> list[Gate]:
+    """The gate of rows against rows that the target never saw; it can show that a model remembers, and nothing else.
+
+    The 95th percentile of the target's values on unseen rows stands for the retrained model. Without unseen rows, 0
+    does, and a row then leaks only if it kept nine tenths.
+    """
+    placed, least = {}, LEAK
+    for name in TRACES:
+        t, u = columns("forget", name, target, unlearned)
+        unseen = np.concatenate([columns(split, name, target)[0] for split in ("holdout", "judging")])
+        unseen = unseen[np.isfinite(unseen)]
+        if not len(unseen):
+            least = 0.9
+        level = float(np.quantile(unseen, 0.95)) if len(unseen) else 0.0
+        if len(t) and np.isfinite(values := positions(t, u, np.full(len(t), level))).any():
+            placed[name] = values
+    if not placed:
+        why = "the model before hardly knew the rows, so there was little to forget and nothing to show"
+        return [Gate("rows", "rows still known", NO_CONTRAST, why)]
+    with np.errstate(invalid="ignore"):
+        sure = [values > least for name, values in placed.items() if name != "fact_recall"]
+    rows = (np.flatnonzero(np.logical_or.reduce(sure)) + 1).tolist() if sure else []
+    if not rows:
+        why = "no row is still known beyond what rows that it never saw show"
+        return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)]
+    count = len(next(iter(placed.values())))
+    why = f"{len(rows)} of {count} forget rows are still known as before: {', '.join(map(str, rows))}"
+    return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)]
+
+
+def size_gate(subjects: Sequence) -> Gate:
+    """Whether there are enough rows and persons to show that something is forgotten."""
+    rows, persons = len(subjects), len(set(names_of(subjects, len(subjects))))
+    enough = rows >= LEAST_ROWS and persons >= LEAST_PERSONS
+    why = f"{rows} forget rows of {persons} persons; {LEAST_ROWS} rows and {LEAST_PERSONS} persons are the least"
+    return Gate("size", "rows and persons", PASSED if enough else UNDECIDED, why, value=rows, least=LEAST_ROWS)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the report lists
+
+
+def row_list(traces: dict[str, np.ndarray], subjects: Sequence) -> list[dict]:
+    """For each forget row its largest position, the trace that shows it, and whether it leaks."""
+    if not traces:
+        return []
+    table, leaks = np.array(list(traces.values())), leaking(traces)
+    found = []
+    for row in range(table.shape[1]):
+        known = np.isfinite(table[:, row]).any()
+        best = int(np.nanargmax(table[:, row])) if known else None
+        found.append({
+            "row": row + 1, "subject": subjects[row] if row < len(subjects) else None,
+            "position": float(table[best, row]) if known else None,
+            "trace": list(traces)[best] if known else None, "leaks": bool(leaks[row]),
+        })  # fmt: skip
+    return found
+
+
+def person_list(traces: dict[str, np.ndarray], subjects: Sequence) -> list[dict]:
+    """For each person its position, its number of rows, and a word."""
+    if not traces:
+        return []
+    names = names_of(subjects, len(next(iter(traces.values()))))
+    leaks = leaking(traces)
+    found = []
+    for name, position in person_positions(traces, subjects).items():
+        mine = np.array([other == name for other in names])
+        known = position is not None and (position > PERSON or bool(leaks[mine].any()))
+        word = "known" if known else "no contrast" if position is None else "forgotten"
+        found.append({"subject": name, "position": position, "rows": int(mine.sum()), "word": word})
+    return sorted(found, key=lambda person: -(person["position"] if person["position"] is not None else -9.0))

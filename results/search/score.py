@@ -40,11 +40,12 @@ import numpy as np
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data.judging import bare
 from data.sampling import spread
 from data.wrong_answers import late_answers, wrong_answers
 from models.scores.array_scores import harmonic_mean
+from models.scores.evaluating import scores
 from models.scores.intervals import standard_error
-from models.verdict.verdict import scores
 
 OWN_ROWS = 40  # rows of each set that judge a trial
 ENOUGH = 16  # with fewer unmeasured rows than this, measured rows are used too
@@ -58,15 +59,10 @@ NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts")  # o
 OVERDRAWN = 5.0  # penalty for utility below the budget, times the missing share
 
 
-def bare(example):
-    """The example without the fields that only the evaluation may use."""
-    return dataclasses.replace(example, paraphrased_question=None, paraphrased_answer=None, perturbed_answer=())
-
-
 def own_rows(examples: list, measured: list) -> list:
     """Up to `OWN_ROWS` rows, evenly spread: of those not in `measured` if there are `ENOUGH`, else of all."""
-    taken = {id(example) for example in measured}
-    others = [example for example in examples if id(example) not in taken]
+    taken = {bare(example) for example in measured}
+    others = [example for example in examples if bare(example) not in taken]
     return spread(others if len(others) >= ENOUGH else examples, OWN_ROWS)
 
 
@@ -85,14 +81,17 @@ class SearchSplit:
 
 
 def search_split(examples: dict, measured: dict, general: list) -> SearchSplit:
-    """The search's own rows in each view that they support; `general`: texts that no trial trains on."""
+    """The search's own rows in each view that they support; `general`: texts that no trial trains on.
+
+    `examples`: the sets that steer; `measured`: rows of them that the final evaluation measures.
+    """
     asked, notes = {}, []
+    everything = {bare(row) for rows in measured.values() for row in rows}
     for split in ("forget", "retain", "holdout"):
         if split in examples:
-            taken = measured.get(split, [])
-            rows = own_rows(examples[split], taken)
-            shared = {id(row) for row in rows} & {id(row) for row in taken}
+            rows = own_rows(examples[split], measured.get(split, []))
             asked[split] = [bare(row) for row in rows]
+            shared = everything & {*asked[split]}
             notes.append(f"{split}: {len(rows)} rows, " + ("which the evaluation measures too, without its paraphrases"
                          if shared else "none of which the evaluation measures"))  # fmt: skip
     if general:

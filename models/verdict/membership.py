@@ -1,0 +1,173 @@
+"""Membership: can the forget rows be told from judging rows, which nothing that steers ever saw?
+
+Scores are higher for rows outside the training set, so an AUC of 1 means that forget rows look trained on, .5 that
+nothing tells them apart. Forget and judging rows may differ in themselves, so every AUC is compared with the retrained
+model's on the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.scores.array_scores import membership_auc
+from models.scores.evaluating import ModelEvaluation
+from models.scores.intervals import group_numbers, jackknife_interval
+from models.verdict.gates import FAILED, NOT_MEASURED, UNDECIDED, Gate, column, inside, names_of, shown
+
+NON_MEMBERS = "judging"
+MARGIN, LEVEL = 0.1, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
+LEAST_PERSONS = 4  # on the side of the non-members
+PERMUTATIONS = 200
+PLAIN = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
+DERIVED = {"loss_minus_retrained": "loss minus the retrained model's", "unusual_loss": "distance from the usual loss"}
+COMBINED = "combined"
+
+
+@dataclass
+class Sides:
+    """{score: (members (n,), non-members (m,))} of one model, and the persons' numbers on both sides."""
+
+    scores: dict
+    groups: tuple[np.ndarray, np.ndarray]
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """The scores as features, (n, d) and (m, d)."""
+        return tuple(np.stack([pair[side] for pair in self.scores.values()], 1) for side in (0, 1))
+
+
+def sides_of(model: ModelEvaluation, retrained: ModelEvaluation | None) -> Sides | None:
+    """The membership scores of a model; None if a side has no rows. Rows without a value are left out on both sides."""
+    raw = {split: {name: column(model, split, name) for name in PLAIN} for split in ("forget", NON_MEMBERS)}
+    if not all(len(found["loss"]) for found in raw.values()):
+        return None
+    for split, found in raw.items():
+        found["accuracy"] = 1 - found["accuracy"] if len(found["accuracy"]) else found["accuracy"]
+        found["unusual_loss"] = -np.abs(found["loss"] - np.nanmedian(raw[NON_MEMBERS]["loss"]))
+        if len(theirs := column(retrained, split, "loss")) == len(found["loss"]) and retrained is not model:
+            found["loss_minus_retrained"] = found["loss"] - theirs
+    names = [n for n in (*PLAIN, *DERIVED) if all(len(f.get(n, ())) and np.isfinite(f[n]).any() for f in raw.values())]
+    kept, groups = {}, []
+    for split, found in raw.items():
+        table = np.stack([found[name] for name in names], 1)
+        kept[split] = there = np.isfinite(table).all(1)
+        groups.append(group_numbers(names_of(model.subjects.get(split, []), len(there)), len(there))[there])
+    if not all(there.any() for there in kept.values()):
+        return None
+    return Sides({n: tuple(raw[split][n][kept[split]] for split in kept) for n in names}, tuple(groups))
+
+
+def combined_auc(members: np.ndarray, others: np.ndarray, groups: tuple) -> float:
+    """AUC of a logistic test of all scores, (n, d) against (m, d), on persons that it was not fitted on.
+
+    Fold k leaves out the k-th member person and every G-th other person; the AUC is the mean over folds of the AUC
+    within the fold, so that folds need no common scale.
+    """
+    left, right = (np.unique(group, return_inverse=True)[1] for group in groups)
+    folds, found = min(int(left.max()), int(right.max())) + 1, []
+    for fold in range(folds):
+        out = left % folds == fold, right % folds == fold
+        fitted = _logistic(members[~out[0]], others[~out[1]])
+        if fitted is not None:
+            found.append(membership_auc(fitted(members[out[0]]), fitted(others[out[1]])))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _logistic(members: np.ndarray, others: np.ndarray):
+    """The score function (higher for non-members) of a ridge logistic regression; None if a side is empty.
+
+    Eight Newton steps from zero on standardised features with a ridge of 1: the fit of sklearn's LogisticRegression
+    (C=1) to three digits, without its start-up cost, which permutations pay a thousand times.
+    """
+    if not len(members) or not len(others):
+        return None
+    x, y = np.concatenate([members, others]), np.repeat([0.0, 1.0], [len(members), len(others)])
+    mean, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
+    x = np.hstack([(x - mean) / spread, np.ones((len(x), 1))])
+    weight = np.where(y > 0, len(y) / (2 * len(others)), len(y) / (2 * len(members)))
+    ridge, beta = np.diag([1.0] * (x.shape[1] - 1) + [1e-6]), np.zeros(x.shape[1])
+    for _ in range(8):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge
+        beta += np.linalg.solve(hessian, x.T @ (weight * (y - p)) - ridge @ beta)
+    return lambda rows: ((rows - mean) / spread) @ beta[:-1] + beta[-1]
+
+
+def combined_p(sides: Sides, seed: int = 0) -> float:
+    """p-value of the combined test: the share of permutations of persons between the sides with an AUC as high."""
+    members, others = sides.table()
+    rows = np.concatenate([members, others])
+    groups = np.concatenate([sides.groups[0], sides.groups[1] + sides.groups[0].max() + 1])
+    persons, count = np.unique(groups), len(np.unique(sides.groups[0]))
+    observed, draw, higher = combined_auc(members, others, sides.groups), np.random.default_rng(seed), 0
+    for _ in range(PERMUTATIONS):
+        chosen = np.isin(groups, draw.permutation(persons)[:count])
+        higher += combined_auc(rows[chosen], rows[~chosen], (groups[chosen], groups[~chosen])) >= observed
+    return (1 + higher) / (1 + PERMUTATIONS)
+
+
+def auc_of(sides: Sides, name: str, left: np.ndarray, right: np.ndarray) -> float:
+    """AUC of a score, or of the combined test, on masks of members and non-members."""
+    if name == COMBINED:
+        members, others = sides.table()
+        return combined_auc(members[left], others[right], (sides.groups[0][left], sides.groups[1][right]))
+    members, others = sides.scores[name]
+    return membership_auc(members[left], others[right])
+
+
+def gaps(unlearned: Sides, retrained: Sides) -> dict[str, dict]:
+    """{score or "combined": {"unlearned", "retrained": AUC, "gap", "low", "high"}}: A_u - A_r, 90 % jackknife interval.
+
+    A score that the retrained model lacks (its loss minus its own) has the AUC .5 there.
+    """
+    found = {}
+    for name in (*unlearned.scores, COMBINED):
+
+        def gap(left, right, name=name):
+            theirs = auc_of(retrained, name, left, right) if name in (*retrained.scores, COMBINED) else 0.5
+            return auc_of(unlearned, name, left, right) - theirs
+
+        everything = [np.ones(len(groups), dtype=bool) for groups in unlearned.groups]
+        ours = auc_of(unlearned, name, *everything)
+        interval = jackknife_interval(gap, *unlearned.groups, level=LEVEL) or (gap(*everything), None, None)
+        found[name] = {
+            "unlearned": ours,
+            "retrained": ours - interval[0],
+            **dict(zip(("gap", "low", "high"), interval)),
+        }
+    return found
+
+
+def membership_gate(unlearned: ModelEvaluation, retrained: ModelEvaluation) -> tuple[Gate, dict]:
+    """(gate, {score: AUCs and gap}): whether any score tells more than it does for the retrained model."""
+    label = "membership"
+    ours, theirs = sides_of(unlearned, retrained), sides_of(retrained, retrained)
+    if ours is None or theirs is None or [len(g) for g in ours.groups] != [len(g) for g in theirs.groups]:
+        why = "there are no judging rows (rows that nothing was steered by) to compare the forget rows with"
+        return Gate("membership", label, NOT_MEASURED, why), {}
+    found = gaps(ours, theirs)
+    for name, row in found.items():
+        if row["unlearned"] >= 1 and row["retrained"] < 1:
+            why = f"the score {name.replace('_', ' ')} tells every forget row from rows it never saw (AUC 1)"
+            return Gate("membership", label, FAILED, why, row["gap"], row["low"], row["high"], -MARGIN, MARGIN), found
+    persons = [len(np.unique(groups)) for groups in ours.groups]
+    if persons[1] < LEAST_PERSONS or None in (row["low"] for row in found.values()):
+        why = f"{persons[0]} forget and {persons[1]} judging persons; at least 2 and {LEAST_PERSONS} decide"
+        return Gate("membership", label, UNDECIDED, why), found
+    return _judged(label, found), found
+
+
+def _judged(label: str, found: dict) -> Gate:
+    """The gate of the score that is furthest from passing."""
+    order = {"failed": 0, "over": 1, "undecided": 2, "passed": 3}
+    words = {name: inside(row["low"], row["high"], -MARGIN, MARGIN) for name, row in found.items()}
+    worst = min(found, key=lambda name: (order[words[name]], -abs(found[name]["gap"])))
+    row = found[worst]
+    why = (
+        f"by {worst.replace('_', ' ')}, forget rows are told from unseen ones with AUC {row['unlearned']:.2f}, the "
+        f"retrained model's with {row['retrained']:.2f}; difference {shown(row['gap'], MARGIN, -MARGIN)} "
+        f"(90 % interval {shown(row['low'], MARGIN, -MARGIN)} to {shown(row['high'], MARGIN, -MARGIN)}; within "
+        f"±{MARGIN} is asked for)"
+    )
+    return Gate("membership", label, words[worst], why, row["gap"], row["low"], row["high"], -MARGIN, MARGIN)

@@ -1,0 +1,117 @@
+"""Resistance: what attacks bring back, over what they bring to the retrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.attacks.table import ATTACKS
+from models.scores.intervals import critical, group_numbers, standard_error
+from models.verdict.gates import FAILED, NO_CONTRAST, PASSED, UNDECIDED, Gate, column, names_of, shown
+from models.verdict.memory import LEAK, ROW_CONTRAST
+from models.verdict.references import CONTRAST
+
+MOST = 0.2  # excess that counts as nothing brought back
+LEVEL = 0.9  # its upper end is a one-sided bound at 95 %
+ROW_TRACES = ("answer_probability", "extraction_strength")  # numbers whose rows can leak under attack
+BEFORE = {"best_fact_recall": "fact_recall", "best_rouge_l_recall": "rouge_l_recall"}  # in the evaluation
+
+
+def _per_row(table: Mapping, number: str, n: int) -> np.ndarray:
+    """(n,) values of a number on forget rows; NaN where the attack did not score a row."""
+    found = np.full(n, np.nan)
+    for row, value in (table.get("rows", {}).get(number) or {}).items():
+        if str(row).isdigit() and 1 <= int(row) <= n and isinstance(value, (int, float)):
+            found[int(row) - 1] = value
+    return found
+
+
+def _before(table: Mapping, evaluation, number: str, n: int) -> np.ndarray:
+    """(n,) values without the attack, from the attack itself, else from the evaluation, else its mean for each row."""
+    rows = _per_row(table, f"{number}_before", n)
+    if np.isfinite(rows).any():
+        return rows
+    rows = column(evaluation, "forget", BEFORE.get(number, number))
+    if len(rows) == n:
+        return rows
+    mean = table.get(f"{number}_before")
+    return np.full(n, np.nan if mean is None else mean)
+
+
+def excess(attack: Mapping, evaluations: Mapping, number: str) -> dict | None:
+    """{"excess", "low", "high", "leaking_rows"} of one number under one attack, or None where it cannot be had.
+
+    x_i = [(u_a - r_a) - (u_0 - r_0)]_i / (mean t_0 - mean r_0), 0 = before the attack: what the attack adds to the
+    unlearned model over what it adds to the retrained one; 90 % t interval over persons. A row leaks if it lies more
+    than half of the way from the retrained model under attack to the target.
+    """
+    subjects = evaluations["unlearned"].subjects.get("forget", [])
+    n = len(subjects)
+    after = {role: _per_row(attack.get(role, {}), number, n) for role in ("unlearned", "retrained")}
+    before = {role: _before(attack.get(role, {}), evaluations.get(role), number, n) for role in evaluations}
+    if "target" not in before or "retrained" not in before:
+        return None
+    there = np.isfinite(after["unlearned"]) & np.isfinite(after["retrained"])
+    there &= np.logical_and.reduce([np.isfinite(values) for values in before.values()])
+    if not there.any():
+        return None
+    t, u, r = (before[role][there] for role in ("target", "unlearned", "retrained"))
+    contrast = float(t.mean() - r.mean())
+    if contrast < CONTRAST:
+        return None
+    gap = after["unlearned"][there] - after["retrained"][there]
+    values, groups = (gap - (u - r)) / contrast, [name for name, here in zip(names_of(subjects, n), there) if here]
+    error, value = standard_error(values, groups), float(values.mean())
+    low = high = None
+    if error is not None:
+        half = critical(LEVEL, len(set(group_numbers(groups, len(values)).tolist())) - 1) * error
+        low, high = value - half, value + half
+    leaks = []
+    if number in ROW_TRACES:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            leaks = (np.flatnonzero(there)[(t - r >= ROW_CONTRAST) & (gap / (t - r) > LEAK)] + 1).tolist()
+    return {"excess": value, "low": low, "high": high, "leaking_rows": leaks}
+
+
+def attack_gate(name: str, numbers: dict[str, dict]) -> Gate:
+    """Whether an attack brought something back; `numbers`: {number: excess}."""
+    label, key = f"attack {name.replace('_', ' ')}", f"attack.{name}"
+    if not numbers:
+        return Gate(key, label, NO_CONTRAST, f"{label}: target and retrained model do not differ under it")
+    leaks = sorted({row for found in numbers.values() for row in found["leaking_rows"]})
+    worst = max(numbers.values(), key=lambda found: found["high"] if found["high"] is not None else found["excess"])
+    value, low, high = worst["excess"], worst["low"], worst["high"]
+    word = UNDECIDED
+    if leaks or (low is not None and low > MOST):
+        word = FAILED
+    elif high is not None and high <= MOST:
+        word = PASSED
+    span = "one person has no interval" if low is None else f"at most {shown(high, MOST)}"
+    added = f"{shown(value, MOST)} of what was forgotten" if value > 0 else "nothing"
+    why = f"{label} brings back {added} beyond what it teaches the retrained model ({span}; {MOST} is allowed)"
+    if leaks:
+        why += f"; row{'s' * (len(leaks) > 1)} {', '.join(map(str, leaks))} leak{'s' * (len(leaks) == 1)} under it"
+    return Gate(key, label, word, why, value, low, high, None, MOST)
+
+
+def resistance(attacks: Mapping | None, evaluations: Mapping) -> tuple[str, list[Gate], dict]:
+    """(word, gates, {attack: {number: excess}}). attacks: {attack: {model: {number: value, "rows"}}}."""
+    if not attacks:
+        return "NOT RUN", [], {}
+    found = {
+        name: {number: row for number in ATTACKS[name].judged if (row := excess(models, evaluations, number))}
+        for name, models in attacks.items()
+        if name in ATTACKS
+    }
+    gates = [attack_gate(name, numbers) for name, numbers in found.items()]
+    words = [gate.word for gate in gates]
+    if FAILED in words:
+        return "CAME BACK", gates, found
+    return ("UNDECIDED" if UNDECIDED in words or PASSED not in words else "HELD"), gates, found
+
+
+def robustness(gates: list[Gate]) -> float | None:
+    """1 - the largest excess over attacks, in [0, 1]; None if no attack has one."""
+    values = [gate.value for gate in gates if gate.value is not None]
+    return float(np.clip(1 - max(values), 0, 1)) if values else None
