@@ -35,6 +35,7 @@ from models.training import together
 from models.training.stages import Stage, planned_stages
 from models.training.step import Term, learning_rate_at, load_run_state, pair_rows, run_state, until_it_fits
 
+SETS = ("forget", "retain", "holdout", "counterpart", "retain_counterpart", "generic", "earlier")  # see `Unlearning`
 CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
 UNTOUCHED = 1e9  # the criterion's value for the untouched target
 
@@ -52,7 +53,8 @@ class Unlearning:
     "forget" and "retain"; optional "holdout" (levels, stopping), "counterpart" (examples of the augmentation; their
     `example_index` names the forget example they answer), "retain_counterpart" (the same for retain examples),
     "generic" (text that must not change), "earlier" (rows of earlier requests, which must stay forgotten),
-    "retain_probe" (the retain rows to probe, when "retain" holds others too).
+    "retain_probe" (the retain rows to probe, when "retain" holds others too). Refuses other sets: rows that judge a run
+    must not steer it.
     `settings`: see models/methods/settings.py and the method's row.
     The caller may stop between any two records; `close()` gives the model plain weights again. Raises `MethodError` for
     rows, models or settings that do not fit the method.
@@ -90,6 +92,8 @@ class Unlearning:
     def _check(self):
         """Raises for rows, models and settings that the method cannot run on."""
         method, settings, name = self.method, self.settings, self.method.name
+        if others := sorted({each.removesuffix("_probe") for each in self.rows} - set(SETS)):
+            raise MethodError(f"{name} has no use for {', '.join(others)} rows; the loop reads {', '.join(SETS)}")
         if self.sharded:
             sharded.refuse(method, settings)
         if not settings.learning_rate <= 1:

@@ -105,7 +105,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
 
     folder.stage("unlearning")
     with weights.computing_in(model, run.dtype):
-        sample_counterexamples(run.sets, run.tokenizer, config, model)
+        sample_counterexamples(run.sets.steering, run.tokenizer, config, model)
     references = None
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(run, model)
@@ -114,7 +114,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
         model = adapters.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
                                   target_modules=config["lora_target_modules"])  # fmt: skip
     unlearning = algorithm.Unlearning(
-        model, run.sets.encoded, config["method"], config, pad_token_id=run.tokenizer.pad_token_id,
+        model, run.sets.steering.encoded, config["method"], config, pad_token_id=run.tokenizer.pad_token_id,
         accelerator=team.accelerator, references=references,
     )  # fmt: skip
     unlearning.prepare()

@@ -29,7 +29,7 @@ BATCH_TEXTS, BATCH_CHARACTERS = 1000, 2_000_000  # per tokeniser call: keeps its
 # Sets of examples
 
 
-def _folded(example: Example) -> tuple[str, ...]:
+def folded_texts(example: Example) -> tuple[str, ...]:
     """The example's texts, folded; examples with equal folded texts count as the same row."""
     return tuple(map(folded, (*(text for _, text in example.history), example.prompt or "", example.answer)))
 
@@ -42,11 +42,11 @@ def remove_overlap(
     Raises DataError if no row remains, or if more than 10 % of the retain rows are in the forget set and
     `allow_overlap` is false: training to keep and to forget the same rows would cancel out.
     """
-    wanted = {_folded(example) for example in forget}
+    wanted = {folded_texts(example) for example in forget}
     kept: list[Example] = []
     removed: list[Example] = []
     for example in retain:
-        (removed if _folded(example) in wanted else kept).append(example)
+        (removed if folded_texts(example) in wanted else kept).append(example)
     if removed and not kept:
         raise DataError(f"all {len(removed)} retain rows are also in the forget set: use other retain data")
     if len(removed) > OVERLAP_ALLOWED * len(retain) and not allow_overlap:

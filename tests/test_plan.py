@@ -27,8 +27,8 @@ def estimated(flags: list[str], **options) -> dict:
     config = resolve({word[2:].split("=", 1)[0]: word.split("=", 1)[1] for word in flags if "=" in word})
     folder = plan.local_folder(config["model_name_or_path"])
     sets = read_sets(config)
-    encode_sets(sets, loading.load_tokenizer(folder), config)
-    return plan.estimate(config, plan.local_config(folder), sets.encoded, **options)
+    encode_sets(sets.steering, loading.load_tokenizer(folder), config)
+    return plan.estimate(config, plan.local_config(folder), sets.steering.encoded, **options)
 
 
 def test_planning_reads_no_weights_uses_no_network_and_writes_nothing(small, tmp_path, capsys, monkeypatch):

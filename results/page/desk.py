@@ -40,7 +40,7 @@ PROTECTED_MODELS = (
 SOURCES = {"text": "Text", "pairs": "Questions and answers", "file": "File", "example": "Example"}
 # settings that have their own field in the form or that the page sets
 NOT_ADVANCED = {
-    *("forget_data", "forget_text", "retain_data", "holdout_data", "model_name_or_path", "method"),
+    *("forget_data", "forget_text", "retain_data", "holdout_data", "judging_data", "model_name_or_path", "method"),
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
     *("continue_from", "earlier_data", "ledger"),
     *("collapse_guard", "utility_budget", "time_budget", "max_trials"),
@@ -288,7 +288,7 @@ class Desk:
             raise InputError("select at least one attack")
         if config.get("retrained_model"):
             given["retrained_model"] = self.model(request, config["retrained_model"], "the run's retrained model")
-        for split in ("forget", "retain", "holdout", "general"):
+        for split in ("forget", "retain", "holdout", "judging", "general"):
             source = config.get(f"{split}_data")
             if isinstance(source, str) and source not in ("", "none"):
                 given[f"{split}_data"] = self._data_path(request, source, f"the run's {split} data")

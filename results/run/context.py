@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import evaluation_metrics
-from data import preparation
 from models.store import adapters, loading
 from models.store.on_first_use import weights
 from results.run import continuing, processes, run_folder
@@ -45,26 +44,25 @@ def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) ->
     _show_configuration(config, given, team)
     continuing.check_ledger(config)
     sets = read_sets(config)
-    hashes = {split: preparation.data_hash(rows) for split, rows in sets.examples.items()}
 
     folder.stage("loading")
     loading.hash_meanwhile(model, config["retrained_model"], progress=say)
     tokenizer = loading.load_tokenizer(model, progress=say)
     if config["retrained_model"]:
         evaluation_metrics.refuse_target_as_retrained(model, config["retrained_model"])
-    encode_sets(sets, tokenizer, config)
+    encode_sets(sets.steering, tokenizer, config)
     for note in sets.notes:
         say(f"note: {note}")
-    show_rows(sets, tokenizer)
+    show_rows(sets.steering, tokenizer)
     if config["use_peft"]:
         adapters.check_lora_modules(loading.weights_folder(model), config["lora_target_modules"])
     model_hash = loading.model_hash(model)
     continuing.check_model(config, model_hash)
-    identity = run_folder.identity_of(config, hashes, model_hash, team.layout)
+    identity = run_folder.identity_of(config, sets.hashes, model_hash, team.layout)
     checkpoint = team.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
     dtype = weights.compute_dtype(config["dtype"], team.device)
     return RunContext(
-        config, folder, switch, progress, sets, hashes, tokenizer, model_hash, dtype, identity, checkpoint
+        config, folder, switch, progress, sets, sets.hashes, tokenizer, model_hash, dtype, identity, checkpoint
     )
 
 

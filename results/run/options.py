@@ -17,14 +17,15 @@ from pathlib import Path
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
-from data import columns
+from data import columns, judging
 from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
 from models.store import default_model, loading, paths, quantised
 from results.run import continuing
 from results.run.run_folder import UsageError
 
-BUNDLED = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout", "general", "general_retain")}
+SETS = ("forget", "retain", "holdout", "judging", "general", "general_retain")
+BUNDLED = {name: f"data/{name}.jsonl" for name in SETS}
 TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 AUTO = "auto"  # as --method: results/search/loop.py chooses the method and its settings
 AUTO_SUMMARY = "Tries methods and settings, judges them on separate rows, runs the best one within --utility_budget."
@@ -57,6 +58,9 @@ def _run_options() -> dict[str, Option]:
         "forget_text": Option(str, None, "what to forget, as text on the command line", data),
         "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
+        "judging_data": Option(
+            str, None, "holdout rows that only judge, or none (bundled; else half of the holdout set)", data
+        ),
         "general_data": Option(str, None, "general knowledge to check (bundled)", data),
         "earlier_data": Option(
             str,
@@ -379,10 +383,12 @@ def _paths(given: dict, method: str) -> dict:
     if not own_data and algorithm.METHODS[method].forget is None and given.get("retain_data"):
         own_data = bundled = False
     model = given.get("model_name_or_path") or (default_model.DEFAULT_BASE if method == "retrain" else TARGET)
+    holdout = given.get("holdout_data") or (BUNDLED["holdout"] if not own_data else None)
     return {
         "forget_data": given.get("forget_data") or (None if own_data else BUNDLED["forget"]),
         "retain_data": given.get("retain_data") or (BUNDLED["general_retain"] if own_data else BUNDLED["retain"]),
-        "holdout_data": given.get("holdout_data") or (BUNDLED["holdout"] if not own_data else None),
+        "holdout_data": holdout,
+        "judging_data": given.get("judging_data") or judging.bundled(holdout),
         "general_data": given.get("general_data") or BUNDLED["general"],
         "model_name_or_path": model,
         "retrained_model": given.get("retrained_model") or (RETRAINED if bundled and model == TARGET else None),

@@ -254,9 +254,9 @@ def _shortest(work, seconds: float) -> float:
     """The mean time of four calls, the shortest of many tries within `seconds`."""
     import torch
 
-    best, started = math.inf, time.perf_counter()
     work()  # warm-up
-    while time.perf_counter() - started < seconds:
+    best, started = math.inf, time.perf_counter()
+    while best == math.inf or time.perf_counter() - started < seconds:
         began = time.perf_counter()
         for _ in range(4):
             work()
@@ -294,17 +294,18 @@ def planned(config: dict) -> str:
     sets = read_sets(config)
     try:
         tokenizer = loading.load_tokenizer(folder or "")
-        encode_sets(sets, tokenizer, {**config, "method": planned_method(config)})
+        encode_sets(sets.steering, tokenizer, {**config, "method": planned_method(config)})
     except ModelError:
-        encode_roughly(sets)
-    return report(config, model_config, sets.encoded, sets.notes, processes.launched(), processes.sharded())
+        encode_roughly(sets.steering)
+    return report(config, model_config, sets.steering.encoded, sets.notes, processes.launched(), processes.sharded(),
+                  sets.measured)  # fmt: skip
 
 
 def check_data(config: dict):
     """Refuses data sets on the hub, which a plan does not download, and a search, which has no method yet."""
     if config["method"] not in algorithm.METHODS:
         raise UsageError(f"--plan needs one method: --method {config['method']} chooses its method only during the run")
-    for name in ("forget_data", "retain_data", "holdout_data", "general_data"):
+    for name in ("forget_data", "retain_data", "holdout_data", "judging_data", "general_data"):
         source = config[name]
         parts = [] if source in (None, "none") or os.path.exists(source) else source.split(",")
         for part in parts:
@@ -312,16 +313,35 @@ def check_data(config: dict):
                 raise UsageError(f"--plan downloads nothing, and --{name} {part} is missing: name a file or a folder")
 
 
-def encode_roughly(sets):
-    """Fills `sets.encoded` without a tokenizer, with 4 characters per token, and adds a note."""
-    for name in ("forget", "retain", "holdout"):
-        if name in sets.examples:
-            lengths = [(len(row.prompt or "") // 4 + 8, len(row.answer) // 4 + 1) for row in sets.examples[name]]
-            prompts, answers = np.array(lengths).T
-            sets.encoded[name] = _Rough(prompts + answers, answers)
-    sets.encoded["counterpart"] = sets.encoded.get("forget")
-    sets.encoded["retain_counterpart"] = sets.encoded.get("retain")
-    sets.notes.append("the model's tokenizer is missing: a token is counted as 4 characters")
+def encode_roughly(steering):
+    """Fills `steering.encoded` without a tokenizer, with 4 characters per token, and adds a note."""
+    encoded = steering.encoded
+    for name, rows in steering.examples.items():
+        prompts, answers = np.array([rough_tokens(row) for row in rows]).T
+        encoded[name] = _Rough(prompts + answers, answers)
+    encoded["counterpart"] = encoded.get("forget")
+    encoded["retain_counterpart"] = encoded.get("retain")
+    steering.notes.append("the model's tokenizer is missing: a token is counted as 4 characters")
+
+
+def rough_tokens(row) -> tuple[int, int]:
+    """(tokens before the answer, tokens of the answer) at 4 characters per token."""
+    return len(row.prompt or "") // 4 + 8, len(row.answer) // 4 + 1
+
+
+def measured_tokens(measured: dict) -> int:
+    """Roughly the tokens that measuring one model reads.
+
+    Per row the question once, its answer, paraphrase and wrong answers, and a generated answer as long as the true one;
+    judging rows have no generated answer.
+    """
+    total = 0
+    for name, rows in measured.items():
+        for row in rows:
+            before, answer = rough_tokens(row)
+            others = [*filter(None, [row.paraphrased_answer]), *row.perturbed_answer]
+            total += before + answer * (1 if name == "judging" else 2) + sum(len(text) // 4 + 1 for text in others)
+    return total
 
 
 class _Rough:
@@ -473,8 +493,9 @@ def changes(config: dict) -> list[tuple[str, dict, dict]]:
     return found
 
 
-def report(config: dict, model_config, rows: dict, notes: list[str], processes: int = 1, sharded: bool = False) -> str:
-    """The plan as text."""
+def report(config: dict, model_config, rows: dict, notes: list[str], processes: int = 1, sharded: bool = False,
+           measured: dict | None = None) -> str:  # fmt: skip
+    """The plan as text. `measured`: the rows that are evaluated after training, by set."""
     found = estimate(config, model_config, rows, processes, sharded)
     shape, work, parts = found["shape"], found["work"], found["parts"]
     device, free = available()
@@ -489,11 +510,12 @@ def report(config: dict, model_config, rows: dict, notes: list[str], processes: 
         f"  a step          {work.step_tokens * processes:,} tokens, {work.step_answer_tokens * processes:,} of them "
         f"with loss; {work.pass_tokens:,} tokens in the largest pass",
         f"  the run         {found['steps']:,} steps, {found['steps'] * work.step_tokens * processes:,} tokens",
+        *([_measuring(measured, config)] if measured else []),
         *[f"  note: {note}" for note in notes],
         f"memory {each} at the peak of training, GiB (estimate):",
         *[f"  {NAMES[name]:30}{size / GIB:9.2f}" for name, size in parts.items() if size > 0],
         f"  {'total':30}{found['total'] / GIB:9.2f}   free on {device}: {free / GIB:.2f}",
-        _time(found, config),
+        _time(found, config, measured or {}),
     ]  # fmt: skip
     fits = MARGIN * found["total"] <= free
     lines.append("it fits" if fits else "it does NOT fit; these changes need less memory:")
@@ -504,13 +526,31 @@ def report(config: dict, model_config, rows: dict, notes: list[str], processes: 
     return "\n".join(lines)
 
 
-def _time(found: dict, config: dict) -> str:
-    """The estimated time of unlearning, from a measurement of this machine that takes half a second."""
+def _models(config: dict) -> int:
+    """The number of models that the run measures."""
+    return 2 + bool(config["retrained_model"])
+
+
+def _measuring(measured: dict, config: dict) -> str:
+    """The line on the rows that are evaluated."""
+    counts = ", ".join(f"{name} {len(rows):,}" for name, rows in measured.items())
+    return f"  measuring       {counts} rows, on each of {_models(config)} models"
+
+
+def _time(found: dict, config: dict, measured: dict) -> str:
+    """The estimated times of unlearning and measuring, from a measurement of this machine that takes half a second."""
     shape = found["shape"]
     rate = matrix_rate(type_of(config), shape.hidden, shape.inner)
     seconds = found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * shape.trainable / memory_rate()
-    size, unit = next((s, u) for limit, s, u in SPANS if seconds < limit)
+    tokens = _models(config) * measured_tokens(measured)
+    passes = 2 * tokens * (shape.parameters - shape.embedding + shape.vocabulary * shape.hidden) / rate / EFFICIENCY
+    more = f"; measuring takes about {_span(passes)}" if measured else ""
     return (
-        f"time: about {seconds / size:.1f} {unit} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured "
-        f"now, of which a run reaches {EFFICIENCY:.0%}; loading, measuring and saving are not included"
+        f"time: about {_span(seconds)} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured now, of which "
+        f"a run reaches {EFFICIENCY:.0%}{more}; loading, attacks and saving are not included"
     )
+
+
+def _span(seconds: float) -> str:
+    size, unit = next((s, u) for limit, s, u in SPANS if seconds < limit)
+    return f"{seconds / size:.1f} {unit}"

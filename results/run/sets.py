@@ -1,10 +1,11 @@
 """The rows of a run: read and checked, then encoded, with the counterexamples that a method trains on.
 
-    sets = read_sets(config)                                # examples by split
-    encode_sets(sets, tokenizer, config)                    # token rows for training and its probes
-    sample_counterexamples(sets, tokenizer, config, model)  # written by the target model itself
+    sets = read_sets(config)                                # what steers the run, and what measures it
+    encode_sets(sets.steering, tokenizer, config)           # token rows for training and its probes
+    sample_counterexamples(sets.steering, tokenizer, config, model)  # written by the target model itself
 
-The first two need no model: --plan and --method auto call them too.
+The first two need no model: --plan and --method auto call them too. `Steering` is all that training and the search get:
+it holds no judging rows, no paraphrases and no wrong answers, so that nothing of a run is fitted to its evaluation.
 """
 
 from __future__ import annotations
@@ -12,25 +13,47 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import unlearning_algorithm as algorithm
-from data import augmentation, preparation, reading
+from data import augmentation, judging, preparation, reading
 from data.sampling import spread
+from data.wrong_answers import in_context
 from models.requests import recorded
 from results.run import continuing, processes
 from results.run.options import BUNDLED
 from results.run.run_folder import UsageError, say
 
-EVALUATED = ("forget", "retain", "holdout", "general")
+READ = ("forget", "retain", "holdout", "judging", "general")  # sets with a --<name>_data flag
+EVALUATED = ("forget", "retain", "holdout", "judging", "general", "in_context")
+
+
+@dataclass
+class Steering:
+    """What training, its probes and the search may see: sets that steer, of bare rows.
+
+    Raises ValueError for a set or a column that only judges.
+    """
+
+    examples: dict  # by set: forget, retain, holdout, earlier
+    notes: list = field(default_factory=list)
+    encoded: dict = field(default_factory=dict)  # token rows by set, with the counterexamples
+
+    def __post_init__(self):
+        self.check()
+
+    def check(self):
+        """Raises ValueError if a judging set, a paraphrase or a wrong answer has got in."""
+        judging.check_steering(self.examples)
 
 
 @dataclass
 class Sets:
-    """Examples by split, the notes taken while reading, and the encoded rows that training sees."""
+    """The rows that steer a run, the rows that measure it, and the notes taken while reading."""
 
-    examples: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
-    measured: dict = field(default_factory=dict)  # the rows of each set that are evaluated
-    encoded: dict = field(default_factory=dict)
-    earlier: continuing.Earlier = field(default_factory=continuing.Earlier)  # requests that must stay forgotten
+    steering: Steering
+    measured: dict  # the rows of each set that are evaluated, with all columns
+    hashes: dict[str, str]  # of all rows that were read, by set
+    counts: dict[str, int]  # of these rows
+    notes: list
+    earlier: continuing.Earlier  # requests that must stay forgotten
 
 
 def read_sets(config: dict) -> Sets:
@@ -38,28 +61,50 @@ def read_sets(config: dict) -> Sets:
 
     Raises UsageError when the method cannot use these sets, DataError for bad or missing data.
     """
-    sets = Sets()
-    examples, notes = sets.examples, sets.notes
-    for split in EVALUATED:
+    examples, notes = {}, []
+    for split in READ:
         source = config[f"{split}_data"]
         if split == "forget" and config["forget_text"]:
-            examples[split] = reading.examples_from_text(config["forget_text"])
+            examples[split] = list(reading.examples_from_text(config["forget_text"]))
         elif source and source != "none":
             examples[split] = recorded.read_all(source, split, notes)
     _check_forget_set(config["method"], examples.get("forget"))
+    judging.settle(examples, notes, config["judging_data"])
     if config["retain_data"] == BUNDLED["general_retain"]:
         notes.append("retain: none given, so the bundled general retain set is used")
-    sets.earlier = continuing.read(config)
-    notes += sets.earlier.notes
-    if sets.earlier.rows:
-        examples["earlier"] = sets.earlier.rows
-    _clean_retain_set(sets, config["allow_overlap"])
-    for split in [split for split in EVALUATED if split in examples]:
-        sets.measured[split] = spread(examples[split], config["eval_rows"])
-        if (count := len(sets.measured[split])) < len(examples[split]):
+    earlier = continuing.read(config)
+    notes += earlier.notes
+    if earlier.rows:
+        examples["earlier"] = earlier.rows
+    _clean_retain_set(examples, notes, config["allow_overlap"])
+    _check_judging_set(examples, notes, config)
+    measured = {}
+    for split in [split for split in READ if split in examples]:
+        measured[split] = spread(examples[split], config["eval_rows"])
+        if (count := len(measured[split])) < len(examples[split]):
             notes.append(f"{split}: {count} of {len(examples[split])} rows are measured (--eval_rows)")
-    sets.measured |= sets.earlier.measured(config["eval_rows"])
-    return sets
+    if asked := in_context(measured.get("forget", [])):
+        measured["in_context"] = asked
+    measured |= earlier.measured(config["eval_rows"])
+    hashes = {split: preparation.data_hash(rows) for split, rows in examples.items()}
+    counts = {split: len(rows) for split, rows in examples.items()}
+    return Sets(steering_of(examples, notes), measured, hashes, counts, notes, earlier)
+
+
+def steering_of(examples: dict, notes: list | None = None) -> Steering:
+    """The sets among `examples` that may steer, without paraphrases and wrong answers."""
+    chosen = {name: [judging.bare(row) for row in examples[name]] for name in judging.STEERING if name in examples}
+    return Steering(chosen, [] if notes is None else notes)
+
+
+def _check_judging_set(examples: dict, notes: list, config: dict):
+    """Raises DataError if a judging row also steers; notes subjects on both sides."""
+    if "judging" in examples:
+        steering = dict(examples)
+        if config.get("general_retain_rows"):
+            steering["general retain"] = recorded.read_all(BUNDLED["general_retain"], "general_retain", [])
+        judging.check(steering, config["judging_data"])
+        notes += judging.shared_subjects(examples)
 
 
 def _check_forget_set(name: str, forget):
@@ -75,26 +120,29 @@ def _check_forget_set(name: str, forget):
         )
 
 
-def _clean_retain_set(sets: Sets, allow_overlap: bool):
+def _clean_retain_set(examples: dict, notes: list, allow_overlap: bool):
     """Removes forget rows from the retain set and notes how many."""
-    examples = sets.examples
     if "retain" not in examples:
         return
     # no limit here: one retain set may serve a whole sequence of requests
-    examples["retain"], removed = preparation.remove_overlap(sets.earlier.rows, examples["retain"], True)
+    examples["retain"], removed = preparation.remove_overlap(examples.get("earlier", []), examples["retain"], True)
     if removed:
-        sets.notes.append(f"retain: {len(removed)} rows of earlier requests were removed")
+        notes.append(f"retain: {len(removed)} rows of earlier requests were removed")
     if "forget" in examples:
         kept, removed = preparation.remove_overlap(examples["forget"], examples["retain"], allow_overlap)
         examples["retain"] = kept
         if removed:
-            sets.notes.append(f"retain: {len(removed)} rows that are in the forget set were removed")
+            notes.append(f"retain: {len(removed)} rows that are in the forget set were removed")
 
 
-def encode_sets(sets: Sets, tokenizer, config: dict):
-    """Tokenises what training and probes see, and the counterexamples that need no model."""
-    examples, method = sets.examples, algorithm.METHODS[config["method"]]
-    wanted = {name: examples[name] for name in ("forget", "retain", "holdout", "earlier") if name in examples}
+def encode_sets(steering: Steering, tokenizer, config: dict):
+    """Tokenises what training and probes see, and the counterexamples that need no model.
+
+    Raises ValueError if a judging set, a paraphrase or a wrong answer has got into `steering`.
+    """
+    steering.check()
+    examples, method = steering.examples, algorithm.METHODS[config["method"]]
+    wanted = {name: examples[name] for name in judging.STEERING if name in examples}
     if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
         wanted["forget"] = augmentation.passages(examples["forget"])
     if config["general_retain_rows"] and config["retain_data"] != BUNDLED["general_retain"]:
@@ -104,26 +152,27 @@ def encode_sets(sets: Sets, tokenizer, config: dict):
         wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
         wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
     for name, rows in wanted.items():
-        sets.encoded[name], report = preparation.encode_examples(tokenizer, rows, config["max_length"])
-        sets.notes += [f"{name}: {note}" for note in report.notes if f"{name}: {note}" not in sets.notes]
+        steering.encoded[name], report = preparation.encode_examples(tokenizer, rows, config["max_length"])
+        found = [f"{name}: {note}" for note in report.notes]
+        steering.notes += [note for note in found if note not in steering.notes]
     for split, name, kind, options in _augmentations(config):
         if not kind.needs_model:
             made = kind.make(examples[split], config["seed"], **options)
-            _encode_counterexamples(sets, name, made, tokenizer, config)
+            _encode_counterexamples(steering, name, made, tokenizer, config)
 
 
-def sample_counterexamples(sets: Sets, tokenizer, config: dict, model):
+def sample_counterexamples(steering: Steering, tokenizer, config: dict, model):
     """Encodes the counterexamples that the target `model` writes itself, if the method needs them."""
     count = config.get("alternates_per_question")
     for split, name, kind, _ in _augmentations(config):
         if kind.needs_model:
-            examples = sets.examples[split]
+            examples = steering.examples[split]
             say(f"sampling {count} other answers to each of {len(examples)} {split} rows")
             made = kind.make(
                 augmentation.passages(examples), config["seed"], sample=sampler(model, tokenizer), count=count,
                 tokens=lambda text: tokenizer(text, add_special_tokens=False).input_ids,
             )  # fmt: skip
-            _encode_counterexamples(sets, name, made, tokenizer, config)
+            _encode_counterexamples(steering, name, made, tokenizer, config)
 
 
 def _augmentations(config: dict):
@@ -134,8 +183,8 @@ def _augmentations(config: dict):
     return [(split, name, augmentation.AUGMENTATIONS[kind], options) for split, name, kind, options in wanted if kind]
 
 
-def _encode_counterexamples(sets: Sets, name: str, made, tokenizer, config: dict):
-    sets.encoded[name], _ = made.encode(tokenizer, config["max_length"])
+def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, config: dict):
+    steering.encoded[name], _ = made.encode(tokenizer, config["max_length"])
     say(f"{name}: {len(made.examples)} counterexamples, for example {made.examples[0].answer!r}")
 
 
@@ -163,9 +212,9 @@ def sampler(model, tokenizer):
     return lambda *asked: processes.team().from_main(lambda: drawn(*asked))
 
 
-def show_rows(sets: Sets, tokenizer, count: int = 2):
+def show_rows(steering: Steering, tokenizer, count: int = 2):
     """Prints the first forget rows and which of their tokens carry loss."""
-    name = "forget" if "forget" in sets.encoded else "retain"
+    name = "forget" if "forget" in steering.encoded else "retain"
     say(f"first {name} rows, [tokens with loss]:")
-    for context, loss in preparation.preview(tokenizer, sets.encoded[name], count):
+    for context, loss in preparation.preview(tokenizer, steering.encoded[name], count):
         say(f"  {context!r} [{loss!r}]")

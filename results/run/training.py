@@ -58,7 +58,7 @@ def _probe_line(record: dict) -> str:
 
 def log_live_answers(unlearning: algorithm.Unlearning, run: RunContext):
     """Logs the model's current answers to the first --live_answers forget prompts."""
-    examples = list(run.sets.examples.get("forget", ()))[: run.config["live_answers"]]
+    examples = list(run.sets.steering.examples.get("forget", ()))[: run.config["live_answers"]]
     if examples and (run.folder.writes or unlearning.sharded):  # a sharded model answers in all processes together
         said = evaluation_metrics.generate_answers(unlearning.model, run.tokenizer, examples, max_new_tokens=32)
         answers = [
@@ -90,7 +90,7 @@ def build_student(run: RunContext, target):
 
     The teacher is the target; with --teacher_method it is unlearned first.
     """
-    config, rows, layers = run.config, run.sets.encoded, len(decoder_layers(target))
+    config, rows, layers = run.config, run.sets.steering.encoded, len(decoder_layers(target))
     count = config["student_layers"] or max(1, layers // 2)
     if count > layers:
         raise UsageError(f"--student_layers {count}: the teacher has {layers}")
@@ -112,7 +112,7 @@ def _unlearn_teacher(run: RunContext, teacher):
     method = run.config["teacher_method"]
     settings = {**algorithm.hyper_parameters(method, teacher.num_parameters()), "seed": run.config["seed"]}
     unlearning = algorithm.Unlearning(
-        teacher, run.sets.encoded, method, settings, pad_token_id=run.tokenizer.pad_token_id,
+        teacher, run.sets.steering.encoded, method, settings, pad_token_id=run.tokenizer.pad_token_id,
         accelerator=processes.team().whole,
     )  # fmt: skip
     unlearning.prepare()

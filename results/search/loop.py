@@ -2,9 +2,10 @@
 
     choose(config, given, folder, switch) -> the settings of the winner's run
 
-`results.search.study` proposes trials, `results.search.trial` trains and scores them. The run folder keeps the study
-(search.db; readable as search.json and trials.csv), so a killed search continues. It also keeps the end state of the
-best trial, so the winner is not trained twice.
+`results.search.study` proposes trials, `results.search.trial` trains and scores them, on other people than the
+request's where the retain set has enough (`results.search.rehearsal`). The run folder keeps the study (search.db;
+readable as search.json and trials.csv), so a killed search continues. A search on the request's own rows also keeps the
+end state of the best trial, so that its winner is not trained twice.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from results.run.options import BUNDLED, UsageError, command_line, searched, sec
 from results.run.run_folder import FREE_ON_RESUME, say
 from results.run.sets import read_sets
 from results.search import score as search_score
+from results.search.rehearsal import OWN_ROWS, rehearsal
 from results.search.study import (
     ask,
     configuration,
@@ -78,7 +80,7 @@ def choose(config: dict, given: dict, folder, switch) -> dict:
         adapters.check_lora_modules(loading.weights_folder(target), config["lora_target_modules"])
     asked = {**given, "utility_budget": config["utility_budget"]}
     identity = {name: value for name, value in asked.items() if name not in FREE}
-    identity |= {f"data {split}": preparation.data_hash(rows) for split, rows in sets.examples.items()}
+    identity |= {f"data {split}": content for split, content in sets.hashes.items()}
     identity["model"] = loading.model_hash(target)
     before = earlier(folder.path, identity)
     if before.get("chosen") and all(before[name] == config[name] for name in ("time_budget", "max_trials")):
@@ -120,23 +122,41 @@ class Search:
     def __init__(self, config: dict, given: dict, folder, switch, sets, clock: Clock, identity: dict):
         self.config, self.given, self.folder, self.switch = config, given, folder, switch
         self.sets, self.clock, self.identity = sets, clock, identity
-        self.spaces = spaces(given, sets.examples["forget"])
-        split = search_score.search_split(sets.examples, sets.measured, self._general_rows())
-        for note in split.notes:
-            say(f"the search judges by {note}")
-        self.trainer = Trainer(config, given, sets, split, switch)
+        self.spaces = spaces(given, sets.steering.examples["forget"])
+        self.trainer = Trainer(config, given, switch)
+        self._choose_rows()
         models = [path for path in (config["model_name_or_path"], config["retrained_model"]) if path]
         kept = [measuring.kept_path("metrics", sets, config, loading.model_hash(path)) for path in models]
         evaluations = 1 + sum(not path.exists() for path in kept)
         self.around = self.trainer.load_seconds + AROUND + evaluations * self.trainer.evaluation_seconds(sets.measured)
         self.study = open_study(folder.path / "search.db")
 
-    def _general_rows(self) -> list:
+    def _choose_rows(self):
+        """Gives the trainer the rehearsal's rows, or the request's own if there is none or the model knows it not."""
+        own = self.sets.steering.examples
+        examples, self.note = rehearsal(own)
+        if examples:
+            self._take(examples)
+            if "holdout" in examples and not self.trainer.judge.goals:
+                say("the model knows the other people no better than rows never seen")
+                examples, self.note = None, OWN_ROWS
+        self.rehearsed = examples is not None
+        if not self.rehearsed:
+            self._take(own)
+        say(f"the search is {self.note}" if self.rehearsed else self.note)
+        for note in self.trainer.split.notes:
+            say(f"the search judges by {note}")
+
+    def _take(self, examples: dict):
+        general = self._general_rows(examples["forget"])
+        self.trainer.take(examples, search_score.search_split(examples, self.sets.measured, general))
+
+    def _general_rows(self, forget: list) -> list:
         """Texts of the bundled general retain set that no trial trains on."""
         if self.config["retain_data"] == BUNDLED["general_retain"]:
             return []
         texts = reading.read_examples(str(PROJECT / BUNDLED["general_retain"]))
-        texts, _ = preparation.remove_overlap(self.sets.examples["forget"], texts, True)
+        texts, _ = preparation.remove_overlap(forget, texts, True)
         counts = {configuration(name, {}, self.given)["general_retain_rows"] for name in self.spaces} - {0}
         counts |= {round(ranges["general_retain_rows"][1]) for ranges in self.spaces.values()
                    if "general_retain_rows" in ranges}  # fmt: skip
@@ -155,9 +175,10 @@ class Search:
             trial, method, settings = ask(self.study, self.spaces, self.config["seed"])
             config = configuration(method, settings, self.given)
             seconds, reserve = self.trainer.estimate(config), self.around
-            if done and not run_folder.kept_trials(self.folder.path):  # the winner's run must train
+            # the winner's run must train
+            if self.rehearsed or (done and not run_folder.kept_trials(self.folder.path)):
                 best = _winner(report)
-                reserve += max(best["training_seconds"] if best else 0.0, seconds)
+                reserve += max(best["training_seconds"] if best else 0.0, seconds) * self._size()
             if not self.clock.holds(seconds + self.trainer.look_seconds, reserve):
                 drop(self.study, trial.number)
                 left = self.clock.budget - self.clock.spent
@@ -174,6 +195,10 @@ class Search:
             self.switch.kept = (f"{len(done)} trials are kept; the same command with --output_dir={self.folder.path} "
                                 "continues the search")  # fmt: skip
         return self._finish(_winner(report))
+
+    def _size(self) -> float:
+        """Rows of the request for each row that the trials forget; the winner's run takes so much longer."""
+        return len(self.sets.steering.examples["forget"]) / len(self.trainer.rows.examples["forget"])
 
     def attempt(self, trial, config: dict, reserve: float, first: bool):
         """Trains and scores one trial, reports it to the study, and keeps the end state of a new best trial."""
@@ -199,7 +224,7 @@ class Search:
         states = optuna.trial.TrialState
         self.study.tell(trial, value, states.PRUNED if value is None else states.COMPLETE)
         report = summary(self.study, self.config["utility_budget"])
-        if value is not None and report["winner"] == len(report["trials"]):
+        if value is not None and not self.rehearsed and report["winner"] == len(report["trials"]):
             best = report["trials"][-1]
             self.keep(best["number"], configuration(best["method"], best["settings"], self.given), trained)
 
@@ -207,8 +232,7 @@ class Search:
         """Writes a trial's end state and records, and deletes those of the best trial before it."""
         target = self.folder.path / f"{run_folder.TRIAL}{number}"
         records = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in trained.records)
-        hashes = {split: preparation.data_hash(rows) for split, rows in self.sets.examples.items()}
-        identity = run_folder.identity_of(config, hashes, self.identity["model"], processes.team().layout)
+        identity = run_folder.identity_of(config, self.sets.hashes, self.identity["model"], processes.team().layout)
         before = run_folder.kept_trials(self.folder.path)
         try:
             run_folder.write_state(target, *trained.state, identity, {RECORDS: records})
@@ -230,8 +254,9 @@ class Search:
             say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
             trained = best["training_seconds"]  # counted in the winner's run, so not here if this process spent it
             here = min(trained, self.clock.now() - self.clock.started)
-            self.folder.seconds |= {"unlearning": trained, "searching": -here}
-            chosen |= going_on(self.folder.path, best["number"])
+            if kept_state := going_on(self.folder.path, best["number"]):
+                self.folder.seconds |= {"unlearning": trained, "searching": -here}
+            chosen |= kept_state
         return chosen
 
     def write(self, state: str, chosen: dict | None = None) -> dict:
@@ -239,7 +264,8 @@ class Search:
         report = {
             "state": state, "command": command_line(self.given), "identity": self.identity,
             "time_budget": self.config["time_budget"], "max_trials": self.config["max_trials"],
-            "seconds": round(self.clock.spent, 1), "rows": self.trainer.split.notes, "methods": list(self.spaces),
+            "seconds": round(self.clock.spent, 1), "rehearsal": self.note, "rows": self.trainer.split.notes,
+            "methods": list(self.spaces),
             "goals": {f"{metric} {view}": pair for (view, metric), pair in self.trainer.judge.goals.items()},
             **summary(self.study, self.config["utility_budget"]),
         }  # fmt: skip

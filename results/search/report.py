@@ -18,6 +18,7 @@ from results.report.figures import INK, FigureRow, new_figure, plain, styled
 from results.report.pages import Code, Details, Heading, Paragraph, Table
 from results.report.runs import Run, finite
 from results.report.words import duration, number, percent
+from results.search.rehearsal import REHEARSED
 
 SHOWN = 12  # trials shown; the others are folded
 
@@ -134,6 +135,10 @@ def _told(search: dict) -> list:
         text += ". "
     else:
         text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept the most. "
+    if search.get("rehearsal"):
+        text += f"How it was judged: {search['rehearsal']}. "
+        if str(search["rehearsal"]).startswith(REHEARSED):
+            text += "The request itself was unlearned once, with the settings chosen. "
     text += (
         "The score is the harmonic mean of forgetting (how near the forget rows are to rows never seen, on either "
         "side), privacy (membership attacks) and utility. It uses the search's own rows, never the evaluation's "

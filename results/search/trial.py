@@ -1,9 +1,9 @@
 """The trials of --method auto: whole unlearning runs from the target's weights in memory, and their scores.
 
-A trial trains on the rows that the winner's run trains on, and its probes see those rows as in every run, so the
-winner's command reproduces the weights that were judged. The search's own rows judge it (`results.search.score`); no
-trial sees the evaluation's paraphrases and wrong answers. After training, smaller and larger multiples of the change
-are scored too (--update_scale), which needs no further training.
+A trial trains on a rehearsal request (`results.search.rehearsal`), or else on the rows that the winner's run trains on,
+so that the winner's command reproduces the weights that were judged. Its probes see those rows as in every run. The
+search's own rows judge it (`results.search.score`); no trial sees judging rows, paraphrases or wrong answers. After
+training, smaller and larger multiples of the change are scored too (--update_scale), which needs no further training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import unlearning_algorithm as algorithm
 from models.store import adapters, loading
 from models.store.on_first_use import torch, weights
 from results.run.run_folder import say
-from results.run.sets import encode_sets
+from results.run.sets import encode_sets, steering_of
 from results.search import score as search_score
 
 HALF_WAY = 0.5  # a trial is never given up before this share of its steps
@@ -65,11 +65,8 @@ def climb(value: Callable, first: Callable, more: Callable = lambda: True) -> di
 class Trainer:
     """The target in memory: trains trials from its weights, scores them, and estimates how long they take."""
 
-    def __init__(self, config: dict, given: dict, sets, split: search_score.SearchSplit, switch):
-        self.config, self.given, self.split, self.switch = config, given, split, switch
-        bare = {name: [search_score.bare(row) for row in rows] for name, rows in sets.examples.items()}
-        self.rows = dataclasses.replace(sets, examples=bare, measured={}, encoded={}, notes=[])
-        self.encoded, self.per_token = {}, {}
+    def __init__(self, config: dict, given: dict, switch):
+        self.config, self.given, self.switch, self.per_token = config, given, switch, {}
         began, path = time.monotonic(), config["model_name_or_path"]
         self.tokenizer = loading.load_tokenizer(path)
         self.model, _ = loading.load_model(
@@ -78,8 +75,13 @@ class Trainer:
         self.kept = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.dtype = weights.compute_dtype(config["dtype"], self.model.device)
         self.load_seconds = time.monotonic() - began
-        self.judge = search_score.Judge(self.look(), config["level"])
-        self.look_seconds = time.monotonic() - began - self.load_seconds
+
+    def take(self, examples: dict, split: search_score.SearchSplit):
+        """Trains on these sets, which may steer, and judges by the rows of `split`. The model is the target now."""
+        self.rows, self.split, self.encoded = steering_of(examples), split, {}
+        began = time.monotonic()
+        self.judge = search_score.Judge(self.look(), self.config["level"])
+        self.look_seconds = time.monotonic() - began
 
     def look(self) -> dict:
         """What the search sees of the model as it is now."""
@@ -114,7 +116,7 @@ class Trainer:
         """The encoded rows of a trial, for training and probes: those of a run with this configuration."""
         key = (algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"])
         if key not in self.encoded:
-            rows = dataclasses.replace(self.rows, encoded={}, notes=[])
+            rows = steering_of(self.rows.examples)
             encode_sets(rows, self.tokenizer, config)
             self.encoded[key] = rows.encoded
         return self.encoded[key]

@@ -153,7 +153,7 @@ class Unlearn:
             gr.Markdown(
                 "Add text or questions of the same kind that should stay. Without a file, the tool uses a general "
                 "collection of everyday questions. Similar rows that the model never saw show what 'forgotten' looks "
-                "like.",
+                "like; half of them only judge the result.",
                 elem_classes="hint",
             )
             self.earlier = gr.Checkbox(
