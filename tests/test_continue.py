@@ -114,8 +114,8 @@ def test_earlier_rows_leave_the_retain_set(done, tmp_path):
     config = resolve({"continue_from": str(done.folder / "request-3"), "forget_data": done.requests[3],
                       "output_dir": str(tmp_path / "run"), "allow_overlap": True})  # fmt: skip
     sets = read_sets(config)
-    assert {row.subject for row in sets.examples["earlier"]} == set(PEOPLE[:3])
-    assert not {row.subject for row in sets.examples["retain"]} & set(PEOPLE)
+    assert {row.subject for row in sets.steering.examples["earlier"]} == set(PEOPLE[:3])
+    assert not {row.subject for row in sets.steering.examples["retain"]} & set(PEOPLE)
     assert "retain: 9 rows of earlier requests were removed" in sets.notes
     assert [len(sets.measured[f"earlier_{number}"]) for number in (1, 2, 3)] == [3, 3, 3]
 

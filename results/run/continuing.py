@@ -26,10 +26,10 @@ from models.store.folders import read_json_or_empty
 from results.run.run_folder import UsageError
 
 INHERITED = (
-    "method", "retain_data", "holdout_data", "general_data", "max_length", "attn_implementation", "use_peft", "lora_r",
-    "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "ledger",
+    "method", "retain_data", "holdout_data", "judging_data", "general_data", "max_length", "attn_implementation",
+    "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "ledger",
 )  # fmt: skip
-DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "general", "earlier")}
+DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "judging", "general", "earlier")}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def inherited(given: dict, problems: list[str]) -> dict:
         problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
     if given.get("method") == "retrain":
         problems.append("--method retrain starts from the base model, so it cannot continue from a run")
-    names = set(INHERITED)
+    names = set(INHERITED) - ({"judging_data"} if given.get("holdout_data") else set())  # these two go together
     if given.get("method") in (None, before.get("method")):
         names |= {*algorithm.hyper_parameters(before.get("method", "npo")), "retain_loss"}
     model = given.get("model_name_or_path") or _model_of(run, before, problems)
@@ -245,7 +245,7 @@ def record(run, saved: Path, report: dict, state: str):
     `run`: its `RunContext`. The receipt is written first and holds the request's id. A run killed in between finds its
     line by this id when it resumes, and adds no second line.
     """
-    if "forget" not in run.sets.examples:
+    if "forget" not in run.sets.steering.examples:
         return
     config, hashes, folder = run.config, run.hashes, run.folder
     path, model_after = ledger_path(config), loading.model_hash(saved)
@@ -260,7 +260,7 @@ def record(run, saved: Path, report: dict, state: str):
     line = ledger.append(path, {
         **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
         "state": state, "verdict": str(report["comparison"].get("verdict")),
-        "rows": len(run.sets.examples["forget"]),
+        "rows": len(run.sets.steering.examples["forget"]),
         "follows": read_json_or_empty(before / ledger.RECEIPT).get("request") if before else None,
         "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
         "known": retest.chosen(target.get("forget")), "then": retest.chosen(unlearned.get("forget")),
