@@ -2,6 +2,7 @@
 
 wrong_answers(rows, known) -> per row a tuple of wrong answers: the true one with rare words of other rows
 late_answers(rows, known)  -> per row the end of its answer, from the rarest word on
+completed(rows, known)     -> the rows with wrong answers where they have none, and a note on what was made
 in_context(rows)           -> the rows with the true answer in the prompt
 """
 
@@ -20,6 +21,7 @@ WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # "2,400" and "well-known" are one word
 RARE = 40  # a rare word occurs in a single answer, or in at most one answer out of this many
 EXCHANGED = 2  # words exchanged per answer
 WRONG = 3  # wrong answers per row
+LONGEST = 2_000  # characters of a raw text that gets wrong answers: two words change little in a longer one
 GIVEN = "Use this information to answer the question.\nInformation: {answer}\n\nQuestion: "  # before the question
 
 
@@ -61,6 +63,34 @@ def late_answers(rows: Sequence, known: Sequence) -> list[str]:
     """
     starts = [words[0].start if words else 0 for words in _rare(rows, known)]
     return [row.answer[start:] if start else "" for row, start in zip(rows, starts)]
+
+
+def completed(examples: Sequence[Example], known: Sequence[Example]) -> tuple[list[Example], str | None]:
+    """(the examples, with made wrong answers where they have none, and a note, None if nothing was made or missing).
+
+    Options are compared in one wording: made answers vary the paraphrase where there is one, else the true answer.
+    `known` as in `wrong_answers`. A model plays no part, so every model gets the same answers.
+    """
+    bare = {number for number, example in enumerate(examples) if not example.perturbed_answer}
+    worded = {n: dataclasses.replace(e, answer=e.paraphrased_answer or e.answer) for n, e in enumerate(examples)}
+    short = [n for n, row in worded.items() if row.prompt is not None or len(row.answer) <= LONGEST]
+    both = [dataclasses.replace(e, answer=f"{e.answer} {e.paraphrased_answer or ''}") for e in known]
+    made = dict(zip(short, wrong_answers([worded[n] for n in short], both))) if bare else {}
+    found = [
+        dataclasses.replace(e, perturbed_answer=made.get(n, ())) if n in bare else e for n, e in enumerate(examples)
+    ]
+    return found, _what_was_made(examples, len(bare), sum(bool(found[n].perturbed_answer) for n in bare))
+
+
+def _what_was_made(examples: Sequence[Example], bare: int, count: int) -> str | None:
+    parts, unworded = [], sum(example.paraphrased_answer is None for example in examples)
+    if bare:
+        parts.append(f"wrong answers were made from other rows' words for {count} of {len(examples)} rows")
+    if 0 < count < bare:
+        parts.append(f"none could be made for {bare - count}")
+    if unworded:
+        parts.append(f"the true answer stands in for a paraphrase in {unworded} of {len(examples)} rows")
+    return "; ".join(parts) or None
 
 
 def in_context(examples: Sequence[Example]) -> list[Example]:

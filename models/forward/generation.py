@@ -162,18 +162,21 @@ def draft(prompt, gold, predicted, limit: int) -> Draft:
     return Draft(prompt, known[:limit], limit)
 
 
-def finish(model, drafts: list[Draft], stop_ids, progress=None) -> list[list[int]]:
-    """The greedy answers that start with the drafts, without the stop token."""
-    outputs, open_drafts = [], []
+def finish(model, drafts: list[Draft], stop_ids, progress=None) -> tuple[list[list[int]], list[bool]]:
+    """(the greedy answers that start with the drafts, without the stop token; whether each ended before its limit)."""
+    outputs, ended, open_drafts = [], [], []
     for number, begun in enumerate(drafts):
         end = next((place for place, token in enumerate(begun.known) if token in stop_ids), None)
         outputs.append(begun.known[:end])
+        ended.append(end is not None)
         if end is None and len(begun.known) < begun.limit:
             open_drafts.append(number)
     if progress and open_drafts:
         progress(f"generating {len(open_drafts)} answers; {len(drafts) - len(open_drafts)} are known by heart")
     prompts = [np.concatenate([drafts[i].prompt, drafts[i].known]).astype(np.int64) for i in open_drafts]
-    limits = [drafts[i].limit - len(drafts[i].known) for i in open_drafts]
-    for number, ids in zip(open_drafts, generate(model, prompts, limits, stop_ids, progress=progress)):
+    limits = _within_context(model, prompts, [drafts[i].limit - len(drafts[i].known) for i in open_drafts])
+    said = generate(model, prompts, limits, stop_ids, progress=progress)
+    for number, ids, limit in zip(open_drafts, said, limits):
         outputs[number] = outputs[number] + ids
-    return outputs
+        ended[number] = len(ids) < limit
+    return outputs, ended

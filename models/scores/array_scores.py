@@ -116,6 +116,28 @@ def model_utility(values: Mapping | Sequence) -> float:
 # Memorised tokens
 
 
+def verbatim_probability(token_losses) -> float:
+    """exp(-sum of losses), in [0, 1]: the probability that a sample at temperature 1 is the answer word for word.
+
+    token_losses (L,), nats, end-of-turn included.
+    """
+    return float(np.exp(-_array(token_losses, "token_losses").sum()))
+
+
+def verbatim_within(p, k):
+    """1 - (1 - p)^k: the probability that k independent samples include the answer word for word, in [0, 1].
+
+    p: `verbatim_probability`, () or (n,); k >= 0 samples. Computed as -expm1(k log1p(-p)), which keeps small p.
+    Hayes et al. 2025 (arXiv:2410.19482): (n, p)-discoverable extraction. Raises ValueError outside these ranges.
+    """
+    p, k = np.asarray(p, dtype=np.float64), np.asarray(k, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all() or not (k >= 0).all():
+        raise ValueError(f"p is a probability and k a number of samples, got p={p} and k={k}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = -np.expm1(k * np.log1p(-p))
+    return np.where(k == 0, 0.0, found)[()]
+
+
 def exact_memorization(predicted, labels) -> float:
     """Share of answer tokens whose teacher-forced argmax is the label, in [0, 1]; without end-of-turn.
 

@@ -14,23 +14,29 @@ import numpy as np
 from data import sampling
 from data.columns import Example
 from data.preparation import data_hash, encode_examples, end_of_turn
+from data.wrong_answers import completed, question_of
 from models.forward import generation, packing
 from models.forward.answers import evaluating, unwrapped
 from models.forward.teacher_forced import packed_batches, teacher_forced
+from models.scores.facts import common_words, word_counts
 from models.scores.intervals import mean_interval
 from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
 
 NEW_TOKENS = 200  # maximum tokens generated for one answer
 FORGET_SIDE = ("forget", "holdout")  # see `Metric.folded`
 OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short answers with wrong options
+# Inputs (see `Need`) of the metrics that are measured on a set; on other sets all are. The rows of "judging" serve as
+# non-members in membership tests; those of "in_context" give the true answer away, so its probability says nothing.
+SET_INPUTS = {"judging": frozenset({"answer", "paraphrase"}), "in_context": frozenset({"generation"})}
+_ALL_INPUTS = frozenset().union(*(need.inputs for need in NEEDS.values()))
 
 
 @dataclass
 class ModelEvaluation:
     """All metrics of one model: values per set, 95 % intervals, values and generations per example, notes, seconds.
 
-    measured_on: {set: {"content": the rows' hash, "answer tokens", "truth_ratio"}}; two evaluations are comparable only
-    if these agree.
+    measured_on: {set: {"content": the rows' hash, "answer tokens", "truth_ratio", "made": the number of rows with made
+    wrong answers}}; two evaluations are comparable only if these agree.
     """
 
     metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -66,39 +72,56 @@ def evaluate_model(
 ) -> ModelEvaluation:
     """Every metric (or the named ones) of a model on every set.
 
-    splits: {"forget", "retain", "holdout", "general", ...: examples}. max_new_tokens caps the generated answers, which
-    may otherwise be 1.5 times as long as the longest gold answer. batch_tokens: tokens per forward pass.
-    truth_ratio_reduction: a key of `REDUCTIONS`. Raises ValueError for an unknown metric or reduction.
+    splits: {"forget", "retain", "holdout", "general", ...: examples}. `SET_INPUTS` says what some sets are measured
+    for. Rows without wrong answers get made ones, see `data.wrong_answers.completed`; the notes and `measured_on` say
+    how many. max_new_tokens caps the generated answers, which may otherwise be 1.5 times as long as the longest gold
+    answer. batch_tokens: tokens per forward pass. truth_ratio_reduction: a key of `REDUCTIONS`. Raises ValueError for
+    an unknown metric or reduction.
     """
     names = metric_names(metrics)
     known_names([truth_ratio_reduction], REDUCTIONS, "truth ratio reductions")
     splits = {split: list(examples) for split, examples in splits.items() if examples}
-    needs = {METRICS[name].needs for name in names}
     result = ModelEvaluation(subjects={split: [example.subject for example in rows] for split, rows in splits.items()})
+    wanted = {split: _measurable(split, names) for split in splits}
     clock = [time.perf_counter()]
-    jobs = _jobs(splits, needs)
-    rows, report = encode_examples(tokenizer, [job.example for job in jobs], max_length)
-    result.notes = {f"encoding_{number}": note for number, note in enumerate(report.notes, 1)}
-    answers = np.array([job.kind == "answer" for job in jobs])[rows.example_index]
-    statistics = _statistics(model, tokenizer, rows, answers, batch_tokens, progress)
-    measured, starts = _measured(tokenizer, splits, jobs, rows, statistics, max_new_tokens, truth_ratio_reduction)
+    jobs, made = _jobs(splits, wanted, result.notes)
+    measured: dict[str, list] = {split: [None] * len(rows) for split, rows in splits.items()}
+    if jobs:
+        rows, report = encode_examples(tokenizer, [job.example for job in jobs], max_length)
+        result.notes |= {f"encoding_{number}": note for number, note in enumerate(report.notes, 1)}
+        answers = np.array([job.kind == "answer" for job in jobs])[rows.example_index]
+        statistics = _statistics(model, tokenizer, rows, answers, batch_tokens, progress)
+        starts = _fill_in(measured, tokenizer, jobs, rows, statistics, max_new_tokens, truth_ratio_reduction)
     clock.append(time.perf_counter())
-    if "generation" in needs:
-        drafts = _drafts(measured, starts, rows, max_new_tokens)
-        for (split, number), text in zip(drafts, _finished(model, tokenizer, list(drafts.values()), progress)):
-            measured[split][number].generated = text
+    if generated := [split for split in splits if "generation" in _inputs(wanted[split])]:
+        drafts = _drafts({split: measured[split] for split in generated}, starts, rows, max_new_tokens)
+        said = _finished(model, tokenizer, list(drafts.values()), progress)
+        for (split, number), (text, ended) in zip(drafts, said):
+            m = measured[split][number]
+            m.generated, m.ended = text, None if m.example.prompt is None else ended
+        _add_words(measured[split] for split in generated)
     clock.append(time.perf_counter())
     for split, found in measured.items():
         tokens = sum(len(m.labels) for m in found if m)
         result.measured_on[split] = {
-            "content": data_hash(splits[split]), "answer tokens": tokens, "truth_ratio": truth_ratio_reduction
+            "content": data_hash(splits[split]), "answer tokens": tokens, "truth_ratio": truth_ratio_reduction,
+            "made": made.get(split, 0),
         }  # fmt: skip
         result.generations[split] = [m.generated if m else None for m in found]
-        result.per_example[split] = {name: [_value(METRICS[name], m) for m in found] for name in names}
+        result.per_example[split] = {name: [_value(METRICS[name], m) for m in found] for name in wanted[split]}
     _summarise(result)
     clock.append(time.perf_counter())
     result.seconds = dict(zip(("teacher_forced", "generation", "statistics"), np.diff(clock).tolist()))
     return result
+
+
+def _measurable(split: str, names: Sequence[str]) -> list[str]:
+    """The metrics that are measured on a set, see `SET_INPUTS`."""
+    return [name for name in names if NEEDS[METRICS[name].needs].inputs <= SET_INPUTS.get(split, _ALL_INPUTS)]
+
+
+def _inputs(names: Sequence[str]) -> set[str]:
+    return set().union(*(NEEDS[METRICS[name].needs].inputs for name in names))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -115,19 +138,27 @@ class _Job:
     example: Example  # with this answer
 
 
-def _jobs(splits: dict, needs: set[str]) -> list[_Job]:
-    """All answers to score. Paraphrased and wrong answers follow the original question, as in TOFU's code."""
-    jobs = []
+def _jobs(splits: dict, wanted: dict, notes: dict) -> tuple[list[_Job], dict[str, int]]:
+    """(all answers to score, {set: rows with made wrong answers}); adds the notes on made answers.
+
+    Paraphrased and wrong answers follow the original question, as in TOFU's code.
+    """
+    jobs, made = [], {}
     for split, rows in splits.items():
-        for number, example in enumerate(rows):
+        inputs, options = _inputs(wanted[split]), rows
+        if "wrong" in inputs:
+            options, note = completed(rows, rows)
+            made[split] = sum(a.perturbed_answer != b.perturbed_answer for a, b in zip(options, rows))
+            notes.update({f"{split}.options": note} if note else {})
+        for number, example in enumerate(rows if inputs else ()):
             jobs.append(_Job(split, number, "answer", example))
             others: list[tuple[str | int, str]] = []
-            if needs & {"paraphrase", "options"} and example.paraphrased_answer:
+            if "paraphrase" in inputs and example.paraphrased_answer:
                 others.append(("paraphrase", example.paraphrased_answer))
-            if needs & {"options", "wrong"}:
-                others += enumerate(example.perturbed_answer)
+            if "wrong" in inputs:
+                others += enumerate(options[number].perturbed_answer)
             jobs += [_Job(split, number, kind, dataclasses.replace(example, answer=text)) for kind, text in others]
-    return jobs
+    return jobs, made
 
 
 def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=None) -> list:
@@ -139,42 +170,39 @@ def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=No
     return teacher_forced(model, rows, batches, detailed, tokenizer.pad_token_id or 0, progress)
 
 
-def _measured(tokenizer, splits, jobs, rows, statistics, max_new_tokens, reduction) -> tuple[dict, dict]:
-    """({split: [Measured, or None for an example without tokens]}, {(split, number): the example's first row})."""
+def _fill_in(measured: dict, tokenizer, jobs, rows, statistics, max_new_tokens, reduction) -> dict[tuple, int]:
+    """Fills {split: [Measured, or None for an example without tokens]}; returns {(split, number): its first row}."""
     ends = set(end_of_turn(tokenizer))
-    measured: dict[str, list] = {split: [None] * len(examples) for split, examples in splits.items()}
     starts: dict[tuple, int] = {}
-    wrong: dict[tuple, dict] = {}
+    others: dict[tuple, dict] = {}  # losses of paraphrased and wrong answers; a long raw text has several rows
     for index, place in enumerate(rows.example_index.tolist()):
         job, piece = jobs[place], statistics[index]
-        key, before = (job.split, job.number), measured[job.split][job.number]
-        if job.kind == "answer":
-            starts.setdefault(key, index)
-            labels = rows.ids_of(index)[rows.answer_starts[index] :]
-            found = _scored_row(tokenizer, job.example, piece, labels, ends, max_new_tokens, reduction)
-            measured[job.split][job.number] = found if before is None else _joined(before, found)
-        elif job.kind == "paraphrase":
-            if before is not None:
-                before.paraphrased_loss = float(piece[0].mean())
-        else:
-            wrong.setdefault(key, {})[job.kind] = float(piece[0].mean())
-    for (split, number), losses in wrong.items():
-        row = measured[split][number]
-        if row is not None:
-            row.wrong_losses = np.array(list(losses.values()))
-            if row.paraphrased_loss is None and split in OPTION_SETS:
-                row.paraphrased_loss = float(row.nll.mean())  # as in TOFU, a short answer is its own paraphrase
-    return measured, starts
+        key = (job.split, job.number)
+        if job.kind != "answer":
+            others.setdefault(key, {}).setdefault(job.kind, []).append(piece[0])
+            continue
+        starts.setdefault(key, index)
+        labels, before = rows.ids_of(index)[rows.answer_starts[index] :], measured[job.split][job.number]
+        found = _scored_row(tokenizer, job.example, piece, labels, ends, max_new_tokens, reduction)
+        measured[job.split][job.number] = found if before is None else _joined(before, found)
+    for (split, number), pieces in others.items():
+        if (row := measured[split][number]) is not None:
+            losses = {kind: float(np.concatenate(found).mean()) for kind, found in pieces.items()}
+            row.paraphrased_loss = losses.pop("paraphrase", None)
+            row.wrong_losses = np.array(list(losses.values())) if losses else None
+    return starts
 
 
 def _scored_row(tokenizer, example, piece, labels, ends, max_new_tokens, reduction) -> Measured:
     nll, predicted, means, stds = piece
-    gold, content = example.answer, len(labels)
+    gold, asked, content = example.answer, question_of(example), len(labels)
     if example.prompt is None:
-        gold = decoded(tokenizer, labels[_half(labels) :][:max_new_tokens])
+        half = _half(labels)
+        gold, asked = decoded(tokenizer, labels[half:][:max_new_tokens]), decoded(tokenizer, labels[:half])
     elif len(labels) > 1 and int(labels[-1]) in ends:
         content -= 1
-    return Measured(example, nll, predicted.astype(np.int64), labels, content, means, stds, gold, reduction=reduction)
+    predicted = predicted.astype(np.int64)
+    return Measured(example, nll, predicted, labels, content, means, stds, gold, asked, reduction=reduction)
 
 
 def _joined(first: Measured, second: Measured) -> Measured:
@@ -239,10 +267,21 @@ def _drafts(measured: dict, starts: dict, rows, max_new_tokens: int) -> dict[tup
     return drafts
 
 
-def _finished(model, tokenizer, drafts: list[generation.Draft], progress) -> list[str]:
+def _finished(model, tokenizer, drafts: list[generation.Draft], progress) -> list[tuple[str, bool]]:
+    """(text, whether it ended before its limit) of each draft's answer."""
     with evaluating(model):
-        said = generation.finish(model, drafts, stop_ids(model, tokenizer), progress)
-    return [decoded(tokenizer, ids) for ids in said]
+        said, ended = generation.finish(model, drafts, stop_ids(model, tokenizer), progress)
+    return list(zip((decoded(tokenizer, ids) for ids in said), ended))
+
+
+def _add_words(sets):
+    """Adds to each row which words are frequent in its set's true answers, see `models.scores.facts`."""
+    for found in sets:
+        golds = [m.gold for m in found if m]
+        common, counts = common_words(golds), word_counts(golds)
+        for m in found:
+            if m:
+                m.common, m.counts = common, counts
 
 
 def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKENS, max_length: int = 512) -> list[str]:
@@ -257,16 +296,18 @@ def generate_answers(model, tokenizer, examples, max_new_tokens: int = NEW_TOKEN
         predicted = statistics[index][1].astype(np.int64)
         drafts.setdefault(number, _draft(examples[number], rows, index, predicted, max_new_tokens))
     said = dict(zip(drafts, _finished(model, tokenizer, list(drafts.values()), None)))
-    return [said.get(number, "") for number in range(len(examples))]
+    return [said.get(number, ("",))[0] for number in range(len(examples))]
 
 
 def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, max_length: int = 512) -> None:
     """Adds `generation_perplexity` per set: exp(mean loss of the generated answers under `judge`).
 
     The judge is the base or target model; nonsense has a high perplexity. Empty answers are left out and counted in the
-    notes. A set with no other answers gets None.
+    notes. A set with no other answers gets None, a set of `SET_INPUTS` no number.
     """
     for split, texts in evaluation.generations.items():
+        if split in SET_INPUTS:
+            continue
         rows = [dataclasses.replace(e, answer=text) for e, text in zip(splits[split], texts) if text and e.prompt]
         losses = []
         if rows:

@@ -5,9 +5,10 @@ A new metric is one row here. Evaluation, notes, intervals, help, reports, page 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.scores.array_scores import (
@@ -21,8 +22,10 @@ from models.scores.array_scores import (
     truth_ratio,
     truth_ratio_forget,
     truth_ratio_utility,
+    verbatim_probability,
     zlib_ratio,
 )
+from models.scores.facts import content_words, fact_recall, rare_recall, secret_recall, secrets
 from models.scores.text_scores import distinct_n, fluency, is_refusal, repetition_rate, rouge_l, token_overlap
 
 # Means over the wrong answers' probabilities in the truth ratio.
@@ -41,32 +44,59 @@ class Measured:
     means: Any  # (L,) mean and standard deviation of log p over the vocabulary
     stds: Any
     gold: str  # the text that a generated answer is compared with
+    asked: str = ""  # the text before it, without the information of `data.wrong_answers.in_context`
     paraphrased_loss: float | None = None
     wrong_losses: Any = None  # (k,)
     generated: str | None = None
+    ended: bool | None = None  # whether the generated answer ended before its limit; None: a text without an end
+    common: Collection[str] = frozenset()  # function words and
+    counts: Mapping[str, int] = field(default_factory=dict)  # document frequencies of the set, see `facts`
     reduction: str = "geometric"  # a key of `REDUCTIONS`
+
+    @property
+    def right_loss(self) -> float:
+        """The true option's mean loss: the paraphrase's, in whose wording the wrong answers are, else the answer's."""
+        return self.paraphrased_loss if self.example.paraphrased_answer else float(self.nll.mean())
+
+    @property
+    def fact(self) -> Any:
+        """The example with `asked` and `gold` as question and answer, for `secrets`."""
+        return dataclasses.replace(self.example, prompt=self.asked, answer=self.gold, history=())
 
 
 @dataclass(frozen=True)
 class Need:
-    """An input of metrics: whether an example has it, and the note for examples without."""
+    """What metrics need of an example: whether it is given, the note if not, and what it is computed from.
+
+    inputs: "answer", "paraphrase", "wrong" (answers to score) and "generation".
+    """
 
     given: Callable[[Measured], bool]
     missing: str
+    inputs: frozenset[str]
 
 
+def _need(given: Callable[[Measured], bool], missing: str, *inputs: str) -> Need:
+    return Need(given, missing, frozenset(inputs))
+
+
+_NOT_FINITE = "or the model's value is not finite"
 NEEDS = {
-    "answer": Need(lambda m: True, "no answer token was left after encoding, or the model's value is not finite"),
-    "paraphrase": Need(
-        lambda m: m.paraphrased_loss is not None, "no paraphrased_answer, or the model's value is not finite"
-    ),
-    "options": Need(
-        lambda m: m.paraphrased_loss is not None and m.wrong_losses is not None,
-        "no paraphrased_answer or no perturbed_answer, or the model's value is not finite",
-    ),
-    "wrong": Need(lambda m: m.wrong_losses is not None, "no perturbed_answer, or the model's value is not finite"),
-    "generation": Need(lambda m: m.generated is not None, "no answer was generated"),
-}
+    "answer": _need(lambda m: True, f"no answer token was left after encoding, {_NOT_FINITE}", "answer"),
+    "paraphrase": _need(lambda m: m.paraphrased_loss is not None, f"no paraphrased_answer, {_NOT_FINITE}",
+                        "paraphrase"),
+    "options": _need(lambda m: m.wrong_losses is not None and m.right_loss is not None,
+                     f"no perturbed_answer, and none could be made, {_NOT_FINITE}", "paraphrase", "wrong"),
+    "generation": _need(lambda m: m.generated is not None, "no answer was generated", "generation"),
+    "end": _need(lambda m: m.ended is not None, "no answer was generated, or the row is a raw text without an end",
+                 "generation"),
+    "fact": _need(lambda m: m.generated is not None and bool(content_words(m.asked, m.gold, m.common)),
+                  "no answer was generated, or the question says every word of the true one that carries a fact",
+                  "generation"),
+    "secret": _need(lambda m: m.generated is not None and bool(secrets(m.fact)),
+                    "no answer was generated, or no word of the true one is a number, a name or missing in the wrong "
+                    "answers", "generation"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,19 +119,20 @@ class Metric:
     @property
     def direction(self) -> dict[str, str]:
         """Which way is better per set; on the forget set only as far as the retrained model's value."""
+        unseen = {"holdout": "none", "judging": "none"}
         if self.folded:
-            return {"forget": "higher", "retain": "higher", "holdout": "none", "general": "higher"}
-        other = {"higher": "lower", "lower": "higher"}[self.knowing]
-        return {"forget": other, "retain": self.knowing, "holdout": "none", "general": self.knowing}
+            return {"forget": "higher", "retain": "higher", "general": "higher", "in_context": "higher", **unseen}
+        forget, kept = {"higher": "lower", "lower": "higher"}[self.knowing], self.knowing
+        return {"forget": forget, "retain": kept, "general": kept, "in_context": kept, **unseen}
 
 
 def _options(function):
     """A statistic over (n,) and (n, k) losses for one example."""
-    return lambda m: float(function([m.paraphrased_loss], [m.wrong_losses])[0])
+    return lambda m: float(function([m.right_loss], [m.wrong_losses])[0])
 
 
 def _truth_ratio(m: Measured) -> float:
-    return float(truth_ratio([m.paraphrased_loss], [m.wrong_losses], m.reduction)[0])
+    return float(truth_ratio([m.right_loss], [m.wrong_losses], m.reduction)[0])
 
 
 # fmt: off
@@ -143,6 +174,22 @@ _METRICS = [
            lambda m: extraction_strength(m.predicted[:m.content], m.labels[:m.content]), "answer", "higher",
            "Share of the answer that the model completes without a mistake, given the part before.",
            "One wrong token near the end makes it small, even if the fact came before."),
+    Metric("fact_recall", "fact recall", lambda m: fact_recall(m.asked, m.gold, m.generated, m.common),
+           "fact", "higher",
+           "Share of the true answer's content words that the model's own answer says; words of the question and "
+           "function words do not count.",
+           "Synonyms: the right fact in other words scores low, and some words are easy to guess."),
+    Metric("rare_recall", "recall of rare words", lambda m: rare_recall(m.asked, m.gold, m.generated, m.counts),
+           "fact", "higher",
+           "As fact recall, for the two words of the answer that are rarest in the set's answers.",
+           "As fact recall; two words are few.", minor=True),
+    Metric("secret_recall", "recall of secrets", lambda m: secret_recall(m.fact, m.generated), "secret", "higher",
+           "As fact recall, for numbers, names and the words in which the wrong answers differ from the true one.",
+           "A secret told in other words; languages without capitals show names only by wrong answers.", minor=True),
+    Metric("verbatim_probability", "verbatim probability", lambda m: verbatim_probability(m.nll), "answer", "higher",
+           "Probability that one sample at temperature 1 is the true answer word for word; k samples include it with "
+           "probability 1 - (1 - p)^k.",
+           "Any other wording, which may tell as much; small for long answers.", minor=True),
     Metric("paraphrase_probability", "paraphrase probability",
            lambda m: float(answer_probability(m.paraphrased_loss)), "paraphrase", "higher",
            "Answer probability of a reworded true answer: does forgetting reach beyond the trained wording?",
@@ -160,24 +207,27 @@ _METRICS = [
            "Share of questions where the reworded true answer is more likely than every wrong one.",
            "Chance is not 1/(k+1): some wrong answers are odd in themselves. A retrained model gets about .4 (TOFU).",
            share=True),
-    Metric("option_probability", "option probability",
-           lambda m: float(option_probability([m.nll.mean()], [m.wrong_losses])[0]), "wrong", "higher",
-           "Probability of the true answer among the given options.",
+    Metric("option_probability", "option probability", _options(option_probability), "options", "higher",
+           "Probability of the reworded true answer among the given options, all in one wording.",
            "Only these options compete.", minor=True),
     Metric("refusal_rate", "refusal rate", lambda m: float(is_refusal(m.generated)), "generation", "lower",
            "Share of answers that decline or say \"I don't know\".",
            "Detected by English wording; a refusal hides knowledge as often as it shows that there is none.",
            share=True),
-    Metric("min_k", "min-k surprise", lambda m: min_k(-m.nll), "answer", "lower",
-           "Mean surprise at the least likely 40 % of the answer's tokens: a membership score, high for unseen rows.",
+    Metric("min_k", "min-k surprise", lambda m: min_k(-m.nll[:m.content]), "answer", "lower",
+           "Mean surprise at the least likely 40 % of the answer's tokens, end-of-turn excluded: a membership score, "
+           "high for unseen rows.",
            "Means something only beside the holdout set's value.", bounded=False, minor=True),
-    Metric("min_k_plus_plus", "min-k++ surprise", lambda m: min_k_plus_plus(-m.nll, m.means, m.stds),
-           "answer", "lower",
+    Metric("min_k_plus_plus", "min-k++ surprise",
+           lambda m: min_k_plus_plus(-m.nll[:m.content], m.means[:m.content], m.stds[:m.content]), "answer", "lower",
            "As min-k, in standard deviations of what else the model could have said.",
            "As min-k.", bounded=False, minor=True),
     Metric("zlib_ratio", "zlib ratio", lambda m: zlib_ratio(m.nll.mean(), m.example.answer), "answer", "lower",
            "Loss over the bytes of the compressed answer: allows for answers that are easy in themselves.",
            "As min-k.", bounded=False, minor=True),
+    Metric("run_on", "answers without an end", lambda m: float(not m.ended), "end", "lower",
+           "Share of answers that reach the limit of tokens without an end: a sign of damage.",
+           "What the answers say; a limit that long answers need to pass.", share=True),
     Metric("distinct_2", "distinct word pairs", lambda m: distinct_n(m.generated, 2), "generation", "higher",
            "Share of different word pairs in the model's answer; near 0 for a loop.",
            "Whether the answer makes sense.", minor=True),
@@ -188,84 +238,6 @@ _METRICS = [
            "1 - repetition rate, and 0 for an empty answer.",
            "A stand-in for a gibberish classifier: sees loops and silence, not nonsense.", minor=True),
 ]
-# Numbers in "comparison" of evaluation.json: (label, what it shows, what it does not show), the most important first.
-_AS_AUC = "As membership AUC."
-_WEIGHED = "One number hides its parts: read the weakest part and the table of metrics."
-COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
-    "score": ("score",
-        "Harmonic mean of forgetting, privacy and utility; 1 is best.",
-        f"Robustness. {_WEIGHED}"),
-    "robust_score": ("score under attack",
-        "The same with robustness; 1 is best.",
-        _WEIGHED),
-    "forgetting": ("forgetting",
-        "Closeness to the retrained model on the forget set, harmonic mean over extraction strength, exact "
-        "memorisation, paraphrase probability, truth ratio and ROUGE-L; 1 is best.",
-        "A mean over rows: single rows may have stayed; see the rows that resisted."),
-    "privacy": ("privacy",
-        "Closeness of the membership tests' AUCs to the retrained model's; 1 is best.",
-        "Four simple tests on few rows; stronger tests train models of their own."),
-    "utility": ("utility",
-        "Share of the target's utility that is left, fluency included; 1 is best.",
-        "Anything that the retain and general sets do not ask for."),
-    "robustness": ("robustness",
-        "Closeness to the retrained model under the worst of the attacks; 1 is best.",
-        "Other attacks, or a larger budget, may do more."),
-    "forget_quality": ("forget quality",
-        "p-value of a KS test between the truth ratios of this model and of the retrained model; above .05 they cannot "
-        "be told apart.",
-        "Proves little with few rows: finding no difference does not prove equality."),
-    "forget_quality_statistic": ("distance D of that test",
-        "0: the same distribution, 1: fully apart.",
-        "On which side the difference lies."),
-    "forget_quality_n": ("rows in that test",
-        "How sensitive the test is: 40 rows reveal only distances above .325.",
-        "Rows of one subject are dependent, so they count for less than their number."),
-    "model_utility": ("model utility",
-        "Harmonic mean of probability, ROUGE-L recall and truth ratio on the retain and general sets.",
-        "Means little alone: compare with the target's."),
-    "membership_auc": ("membership AUC",
-        "How well the loss tells forget rows from unseen rows. .5: not at all, 1: always; the goal is the retrained "
-        "model's AUC.",
-        "Forget and holdout rows may differ in themselves."),
-    "privacy_leakage": ("privacy leakage",
-        "Distance of the AUC from the retrained model's, in percent. 0: like that model; negative: rows still look "
-        "trained on; positive: they stand out as too unlikely.",
-        _AS_AUC),
-    "membership_auc_min_k": ("membership AUC of min-k", "The same from the least likely tokens.", _AS_AUC),
-    "membership_auc_min_k_plus_plus": ("membership AUC of min-k++", "The same from min-k++.", _AS_AUC),
-    "membership_auc_zlib_ratio": ("membership AUC of the zlib ratio", "The same from loss over zlib bytes.", _AS_AUC),
-    "membership_tpr_at_1_percent_fpr": ("members found at 1 % false alarms",
-        "Share of forget rows detected when one in a hundred unseen rows is a false alarm.",
-        "Needs 100 holdout rows; coarse with few rows."),
-    "membership_accuracy": ("membership: accuracy",
-        "Balanced accuracy of a classifier that detects members by the four scores; .5 is guessing, the goal is the "
-        "retrained model's accuracy.",
-        "Five folds of few rows, so it varies."),
-    "membership_precision": ("membership: precision",
-        "Share of true members among the rows that the classifier calls members.",
-        "As its accuracy; grows with the forget set's share of the rows."),
-    "membership_recall": ("membership: recall", "Share of the members that the classifier finds.", "As its accuracy."),
-    "membership_f1": ("membership: F1", "Harmonic mean of precision and recall.", "As its accuracy."),
-    "refusal_accuracy": ("refusal: accuracy",
-        "Balanced accuracy of refusing: right on forget, wrong on retain; .5 for a model that never or always refuses.",
-        "Whether a refusal hides knowledge; a retrained model may guess instead."),
-    "refusal_precision": ("refusal: precision",
-        "Share of the refusals that fall on the forget set; low: over-refusal. No value without refusals.",
-        "Refusals are detected by English wording."),
-    "refusal_recall": ("refusal: recall",
-        "Share of the forget set that the model refuses.",
-        "No goal in itself: the goal is the retrained model's share."),
-    "refusal_f1": ("refusal: F1", "Harmonic mean of precision and recall.", "As its precision and recall."),
-    "leaking_rows": ("leaking rows",
-        "Forget rows that stayed more than half of the way from the retrained model to the target, on answer "
-        "probability, extraction strength or paraphrase probability. One is enough for INCOMPLETE.",
-        "Rows on which target and retrained model hardly differ."),
-    "worst_person": ("best known person",
-        "Mean position of the rows of the person known best: 0 at the retrained model, 1 at the target. Above .2 the "
-        "person is still known, and the verdict INCOMPLETE.",
-        "Single rows: see the leaking rows."),
-}
 # fmt: on
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 PERPLEXITY = Metric(
@@ -275,11 +247,6 @@ PERPLEXITY = Metric(
     bounded=False, minor=True,
 )  # fmt: skip
 REPORTED: dict[str, Metric] = {**METRICS, PERPLEXITY.name: PERPLEXITY}  # all numbers of one model on one set
-
-
-def comparison_key(name: str) -> str:
-    """The key in `COMPARISON_DOCS` of a number: without the suffixes for other models and for an interval's ends."""
-    return name.removesuffix("_target").removesuffix("_retrained").removesuffix("_low").removesuffix("_high")
 
 
 def metric_names(names: Sequence[str] | None) -> list[str]:
