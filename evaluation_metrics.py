@@ -233,7 +233,7 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
         print(f"{name}: {text}", flush=True)
 
     model, tokenizer = load_model(source, dtype=args.dtype, progress=say)
-    own = muse_scores(model, tokenizer, parts, args.max_length) if parts else {}
+    own = muse_scores(model, tokenizer, parts) if parts else {}
     if not sets:
         return None, {}, own
     found = evaluate_model(

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.benchmarks import TOFU_NAMES
 from data.columns import Example
+from data.preparation import encode_examples
 from models.forward import generation
 from models.forward.answers import evaluating
 from models.scores.array_scores import membership_auc, model_utility, privacy_leakage
@@ -22,23 +23,32 @@ VERBMEM_TOKENS, KNOWMEM_TOKENS = 128, 32
 
 
 def tofu_scores(evaluation: ModelEvaluation, retrained: ModelEvaluation | None = None) -> dict[str, float | None]:
-    """TOFU's table of one model, with TOFU's names. Forget Quality needs the retrained model's evaluation."""
+    """TOFU's table of one model, with TOFU's names. Forget Quality needs the retrained model's evaluation.
+
+    None for a number that rests on made wrong answers: it would not be TOFU's.
+    """
     table: dict[str, float | None] = {}
+    made = {split for split, found in evaluation.measured_on.items() if found.get("made")}
     for split, name in TOFU_NAMES.items():
-        found = evaluation.metrics.get(split, {})
+        found = dict(evaluation.metrics.get(split, {}))
+        if split in made:
+            found.update(truth_ratio=None, option_probability=None)
         probability = "option_probability" if split in OPTION_SETS else "answer_probability"
         table[f"ROUGE {name}"] = found.get("rouge_l_recall")
         table[f"Prob. {name}"] = found.get(probability)
         table[f"Truth Ratio {name}"] = found.get("truth_ratio")
     numbers = [value for key, value in table.items() if not key.endswith("Forget")]
     table["Model Utility"] = None if None in numbers else model_utility(numbers)
-    return {**table, "Forget Quality": compare(None, evaluation, retrained)[0]["forget_quality"]}
+    quality = None if "forget" in made else compare(None, evaluation, retrained)[0]["forget_quality"]
+    return {**table, "Forget Quality": quality}
 
 
-def muse_scores(model, tokenizer, parts: dict, max_length: int = 512) -> dict[str, float]:
+def muse_scores(model, tokenizer, parts: dict) -> dict[str, float]:
     """MUSE's verbmem_f, knowmem_f, knowmem_r, and min_k_auc, from which privleak follows. Leaves out missing parts.
 
-    parts: from `data.benchmarks.read_muse`. min_k_auc: AUC of Min-40% on forget against holdout texts.
+    parts: from `data.benchmarks.read_muse`. min_k_auc: AUC of Min-40% on forget against holdout texts, each scored
+    whole in one pass, as in MUSE; cut_texts: the number of texts that are longer than the model's positions, which were
+    scored in several parts; left out if there are none.
     """
     found = {}
     with evaluating(model):
@@ -50,8 +60,12 @@ def muse_scores(model, tokenizer, parts: dict, max_length: int = 512) -> dict[st
     texts = {side: parts.get(f"privleak_{side}") for side in ("forget", "holdout")}
     if all(texts.values()):
         rows = {side: [Example(answer=text) for text in found_texts] for side, found_texts in texts.items()}
-        scored = evaluate_model(model, tokenizer, rows, metrics=["min_k"], max_length=max_length).per_example
+        most = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 20
+        scored = evaluate_model(model, tokenizer, rows, metrics=["min_k"], max_length=most).per_example
         found["min_k_auc"] = membership_auc(*([v for v in scored[side]["min_k"] if v is not None] for side in rows))
+        ids = encode_examples(tokenizer, [row for side in rows.values() for row in side], most)[0].example_index
+        if cut := int((np.unique(ids, return_counts=True)[1] > 1).sum()):
+            found["cut_texts"] = cut
     return found
 
 
@@ -92,12 +106,15 @@ def tofu_table(evaluations: dict[str, ModelEvaluation], reduction: str) -> tuple
 
 
 def add_privleak(own: dict[str, dict]) -> str | None:
-    """Adds privleak to each model's `muse_scores`. Returns a note if there is no retrained model's AUC below 1."""
+    """Adds privleak to each model's `muse_scores`. Returns a note on a missing reference and on cut texts, if any."""
     reference = own.get("retrained", {}).get("min_k_auc")
     measured = [found for found in own.values() if "min_k_auc" in found]
     usable = reference is not None and reference < 1
     for found in measured:
         found["privleak"] = privacy_leakage(found["min_k_auc"], reference) if usable else None
-    if usable or not measured:
-        return None
-    return "needs a retrained model with an AUC below 1; no other reference can replace it"
+    notes = []
+    if measured and not usable:
+        notes.append("needs a retrained model with an AUC below 1; no other reference can replace it")
+    if cut := max((found.get("cut_texts", 0) for found in measured), default=0):
+        notes.append(f"{cut} texts were longer than the model's positions and scored in parts; MUSE scores them whole")
+    return "; ".join(notes) or None
