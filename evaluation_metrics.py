@@ -43,7 +43,7 @@ from models.scores.intervals import jackknife_interval, mean_interval, share_int
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
 from models.store import folders, paths
-from models.verdict import null_models
+from models.training import null_models
 from models.verdict.evaluation_files import MODELS, evaluation_json, print_report, write_examples
 from models.verdict.null import null_positions, null_report  # noqa: F401
 from models.verdict.references import (  # noqa: F401

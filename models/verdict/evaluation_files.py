@@ -9,6 +9,7 @@ from typing import Any
 from models.attacks.table import ATTACKS
 from models.scores.evaluating import ModelEvaluation
 from models.scores.metric_table import REPORTED
+from models.verdict.null import null_lines
 from models.verdict.numbers import COMPARISON_DOCS, comparison_key
 from models.verdict.verdict import Verdict, judge, recoveries
 
@@ -89,13 +90,16 @@ def print_report(report: dict) -> None:
         for name in report["models"][models[0]][split]:
             print(f"  {name:<26}" + _cells([report["models"][model][split][name] for model in models], 4))
     print("\n".join(_attack_lines(report)))
+    for line in null_lines(report.get("null", {})):
+        print(line)
     for key, value in report["comparison"].items():
         shown = "-" if value is None else f"{value:.4g}" if isinstance(value, float) else value
         print(f"comparison.{key}: {shown}")
     for model, table in report.get("benchmark", {}).get("models", {}).items():
         numbers = (f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in table.items())
         print(f"{report['benchmark']['name']}, {model}: " + ", ".join(numbers))
-    for key in ("benchmark", "privleak", "forget_quality"):
+    nulls = [key for key in report["notes"] if key.split("_")[0] == "null"]
+    for key in ("benchmark", "privleak", "forget_quality", *nulls):
         if key in report["notes"]:
             print(report["notes"][key])
     for part in report["evidence"].values():
