@@ -233,17 +233,16 @@ def evaluated(
     max_length: int = 512,
     dtype: str = "float32",
     truth_ratio_reduction: str = "geometric",
-    splits: Sequence[str] = SPLITS,
+    splits: Sequence[str] | None = None,
     say=print,
 ) -> list[ModelEvaluation]:
     """The evaluation of each null model, kept for later calls; one model is in memory at a time.
 
-    Measures the named `splits` of `sets`; the holdout set only without judging rows. Raises UnfitReference for a model
-    that knows the forget set as the target does, or whose losses are not finite.
+    Measures the named `splits` of `sets`; without names `SPLITS`, but holdout only without judging rows. Raises
+    UnfitReference for a model that knows the forget set as the target does, or whose losses are not finite.
     """
-    wanted = {split: sets[split] for split in splits if sets.get(split)}
-    if "judging" in wanted:
-        wanted.pop("holdout", None)
+    needed = [split for split in SPLITS if split != "holdout" or not sets.get("judging")]
+    wanted = {split: sets[split] for split in splits or needed if sets.get(split)}
     hashes = {split: data_hash(rows) for split, rows in wanted.items()}
     settings = [sorted(metrics) if metrics else None, max_length, dtype, truth_ratio_reduction]
     found = []

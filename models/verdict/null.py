@@ -15,11 +15,11 @@ import numpy as np
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, share_interval
 from models.scores.metric_table import METRICS
+from models.verdict.membership import PLAIN
 
 SMALLEST_LOSS = 2.0**-24  # float32 does not tell a smaller loss from 0
 OWN_SPREAD = 64  # null models from which each row's own spread is used, as Carlini et al. 2022 advise for LiRA
 FEW = 8  # with fewer null models, read RMIA rather than U-LiRA
-MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Statistics
@@ -170,7 +170,7 @@ def _numbers(evaluation: ModelEvaluation) -> dict[str, float | None]:
     """The means of every set, and the AUCs of the membership scores."""
     numbers = {f"{split}.{name}": value for split, table in evaluation.metrics.items() for name, value in table.items()}
     split = others_of(evaluation)
-    for name in MEMBERSHIP if split else ():
+    for name in PLAIN if split else ():
         sides = [_column(evaluation, side, name) for side in ("forget", split)]
         sides = [values[np.isfinite(values)] for values in sides]
         if all(map(len, sides)):
