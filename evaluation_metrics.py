@@ -39,6 +39,17 @@ from models.scores.evaluating import (  # noqa: F401
     generate_answers,
     scores,
 )
+from models.scores.facts import (  # noqa: F401
+    common_words,
+    content_words,
+    fact_recall,
+    rare_recall,
+    rare_words,
+    secret_recall,
+    secrets,
+    word_counts,
+    words_said,
+)
 from models.scores.intervals import jackknife_interval, mean_interval, share_interval, standard_error  # noqa: F401
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
@@ -262,7 +273,10 @@ def _null_report(args, folders: list[Path], sets: dict, found: dict) -> tuple[di
         folders, sets, found.get("target"), metrics=_named(args.metrics), max_length=args.max_length, dtype=args.dtype,
         truth_ratio_reduction=args.truth_ratio_reduction,
     )  # fmt: skip
-    return null_report(evaluations, found["unlearned"])
+    report, notes = null_report(evaluations, found["unlearned"])
+    if "target" not in found:
+        notes["null_unchecked"] = "without --target_model, nothing shows that the null models do not know the forget set"
+    return report, notes
 
 
 def _add_perplexities(args, evaluations: dict, sets: dict):
