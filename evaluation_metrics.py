@@ -275,7 +275,7 @@ def _null_report(args, folders: list[Path], sets: dict, found: dict) -> tuple[di
     )  # fmt: skip
     report, notes = null_report(evaluations, found["unlearned"])
     if "target" not in found:
-        notes["null_unchecked"] = "without --target_model, nothing shows that the null models do not know the forget set"
+        notes["null_unchecked"] = "without --target_model, nothing shows that null models do not know the forget set"
     return report, notes
 
 
