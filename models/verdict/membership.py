@@ -7,22 +7,26 @@ model's on the same rows.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.scores.array_scores import membership_auc
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval
-from models.verdict.gates import FAILED, NOT_MEASURED, UNDECIDED, Gate, column, inside, names_of, shown
+from models.verdict.gates import FAILED, NOT_MEASURED, OVER, PASSED, UNDECIDED, Gate, column, inside, names_of, shown
 
 NON_MEMBERS = "judging"
 MARGIN, LEVEL = 0.1, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
 LEAST_PERSONS = 4  # on the side of the non-members
-PERMUTATIONS = 200
+PERMUTATIONS = 99
 PLAIN = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
 DERIVED = {"loss_minus_retrained": "loss minus the retrained model's", "unusual_loss": "distance from the usual loss"}
 COMBINED = "combined"
+# Tests with so much noise between two retrained models that they can show a trace, and never that there is none.
+DETECTORS = ("loss_minus_retrained", "unusual_loss", COMBINED)
+EITHER_SIDE = ("unusual_loss", COMBINED)  # high for rows that are too likely and for rows that are too unlikely
+WIDEST = 0.25  # the widest margin that a null may make
 
 
 @dataclass
@@ -48,6 +52,8 @@ def sides_of(model: ModelEvaluation, retrained: ModelEvaluation | None) -> Sides
         if len(theirs := column(retrained, split, "loss")) == len(found["loss"]) and retrained is not model:
             found["loss_minus_retrained"] = found["loss"] - theirs
     names = [n for n in (*PLAIN, *DERIVED) if all(len(f.get(n, ())) and np.isfinite(f[n]).any() for f in raw.values())]
+    if not names:
+        return None
     kept, groups = {}, []
     for split, found in raw.items():
         table = np.stack([found[name] for name in names], 1)
@@ -56,6 +62,11 @@ def sides_of(model: ModelEvaluation, retrained: ModelEvaluation | None) -> Sides
     if not all(there.any() for there in kept.values()):
         return None
     return Sides({n: tuple(raw[split][n][kept[split]] for split in kept) for n in names}, tuple(groups))
+
+
+def auc(members: np.ndarray, others: np.ndarray) -> float:
+    """`array_scores.membership_auc` without its checks: jackknife and permutations call it thousands of times."""
+    return float((others[None] > members[:, None]).mean() + 0.5 * (others[None] == members[:, None]).mean())
 
 
 def combined_auc(members: np.ndarray, others: np.ndarray, groups: tuple) -> float:
@@ -70,7 +81,7 @@ def combined_auc(members: np.ndarray, others: np.ndarray, groups: tuple) -> floa
         out = left % folds == fold, right % folds == fold
         fitted = _logistic(members[~out[0]], others[~out[1]])
         if fitted is not None:
-            found.append(membership_auc(fitted(members[out[0]]), fitted(others[out[1]])))
+            found.append(auc(fitted(members[out[0]]), fitted(others[out[1]])))
     return float(np.mean(found)) if found else float("nan")
 
 
@@ -113,7 +124,7 @@ def auc_of(sides: Sides, name: str, left: np.ndarray, right: np.ndarray) -> floa
         members, others = sides.table()
         return combined_auc(members[left], others[right], (sides.groups[0][left], sides.groups[1][right]))
     members, others = sides.scores[name]
-    return membership_auc(members[left], others[right])
+    return auc(members[left], others[right])
 
 
 def gaps(unlearned: Sides, retrained: Sides) -> dict[str, dict]:
@@ -139,35 +150,82 @@ def gaps(unlearned: Sides, retrained: Sides) -> dict[str, dict]:
     return found
 
 
-def membership_gate(unlearned: ModelEvaluation, retrained: ModelEvaluation) -> tuple[Gate, dict]:
-    """(gate, {score: AUCs and gap}): whether any score tells more than it does for the retrained model."""
+def _unseen(model: ModelEvaluation) -> ModelEvaluation:
+    """The evaluation with its holdout rows in place of the forget rows."""
+    per_example = {**model.per_example, "forget": model.per_example.get("holdout", {})}
+    subjects = {**model.subjects, "forget": model.subjects.get("holdout", [])}
+    return dataclasses.replace(model, per_example=per_example, subjects=subjects)
+
+
+def null_gaps(target: ModelEvaluation | None, retrained: ModelEvaluation) -> dict[str, tuple[float, float]]:
+    """{score: (low, high)}: the gap between the target and the retrained model for holdout rows, which neither saw."""
+    if target is None:
+        return {}
+    theirs = _unseen(retrained)
+    sides = sides_of(_unseen(target), theirs), sides_of(theirs, theirs)
+    if None in sides or [len(g) for g in sides[0].groups] != [len(g) for g in sides[1].groups]:
+        return {}
+    return {n: (row["low"], row["high"]) for n, row in gaps(*sides).items() if row["low"] is not None}
+
+
+def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
+    """(gate, {score: AUCs, gap and word}): whether any score tells more than it does for the retrained model.
+
+    Each gap A_u - A_r must lie within the margin with its interval: .1, or where two models that never saw the rows
+    may differ by more (`null_gaps`), as much as that, at most .25. `DETECTORS` only fail.
+    """
     label = "membership"
     ours, theirs = sides_of(unlearned, retrained), sides_of(retrained, retrained)
     if ours is None or theirs is None or [len(g) for g in ours.groups] != [len(g) for g in theirs.groups]:
         why = "there are no judging rows (rows that nothing was steered by) to compare the forget rows with"
         return Gate("membership", label, NOT_MEASURED, why), {}
-    found = gaps(ours, theirs)
-    for name, row in found.items():
-        if row["unlearned"] >= 1 and row["retrained"] < 1:
-            why = f"the score {name.replace('_', ' ')} tells every forget row from rows it never saw (AUC 1)"
-            return Gate("membership", label, FAILED, why, row["gap"], row["low"], row["high"], -MARGIN, MARGIN), found
+    found, nulls = gaps(ours, theirs), null_gaps(target, retrained)
     persons = [len(np.unique(groups)) for groups in ours.groups]
-    if persons[1] < LEAST_PERSONS or None in (row["low"] for row in found.values()):
+    few = min(persons) < 2 or persons[1] < LEAST_PERSONS or None in (row["low"] for row in found.values())
+    for name, row in found.items():
+        row["null"] = nulls.get(name)
+        row["margin"] = min(WIDEST, max([MARGIN, *map(abs, nulls.get(name, ()))]))
+        row["word"] = _word(name, row, few, found["loss"]["gap"] < 0)
+    worst = _worst(found)
+    if few and found[worst]["word"] != FAILED:
         why = f"{persons[0]} forget and {persons[1]} judging persons; at least 2 and {LEAST_PERSONS} decide"
         return Gate("membership", label, UNDECIDED, why), found
-    return _judged(label, found), found
-
-
-def _judged(label: str, found: dict) -> Gate:
-    """The gate of the score that is furthest from passing."""
-    order = {"failed": 0, "over": 1, "undecided": 2, "passed": 3}
-    words = {name: inside(row["low"], row["high"], -MARGIN, MARGIN) for name, row in found.items()}
-    worst = min(found, key=lambda name: (order[words[name]], -abs(found[name]["gap"])))
     row = found[worst]
-    why = (
-        f"by {worst.replace('_', ' ')}, forget rows are told from unseen ones with AUC {row['unlearned']:.2f}, the "
-        f"retrained model's with {row['retrained']:.2f}; difference {shown(row['gap'], MARGIN, -MARGIN)} "
-        f"(90 % interval {shown(row['low'], MARGIN, -MARGIN)} to {shown(row['high'], MARGIN, -MARGIN)}; within "
-        f"±{MARGIN} is asked for)"
-    )
-    return Gate("membership", label, words[worst], why, row["gap"], row["low"], row["high"], -MARGIN, MARGIN)
+    return Gate("membership", label, row["word"], _why(worst, row), row["gap"], row["low"], row["high"],
+                -row["margin"], row["margin"], row["null"]), found  # fmt: skip
+
+
+def _word(name: str, row: dict, few: bool, unlikely: bool) -> str:
+    """The word of one score; `unlikely`: the loss is higher on the forget rows than the retrained model's."""
+    found = UNDECIDED
+    if row["unlearned"] >= 1 and row["retrained"] < 1:
+        found = FAILED
+    elif not few:
+        found = inside(row["low"], row["high"], -row["margin"], row["margin"])
+    if found == FAILED and name in EITHER_SIDE and unlikely:
+        return OVER
+    return PASSED if found == UNDECIDED and name in DETECTORS and not few else found
+
+
+def _worst(found: dict) -> str:
+    """The score that is furthest from passing; detectors that found nothing come last."""
+    order = (FAILED, OVER, UNDECIDED, PASSED)
+
+    def place(name):
+        row = found[name]
+        silent = name in DETECTORS and row["word"] == PASSED
+        return order.index(row["word"]), silent, -abs(row["gap"]) / row["margin"]
+
+    return min(found, key=place)
+
+
+def _why(name: str, row: dict) -> str:
+    margin = row["margin"]
+    text = f"by {name.replace('_', ' ')}, a test tells forget rows from unseen ones with AUC {row['unlearned']:.2f}"
+    if row["unlearned"] >= 1:
+        return f"{text}, every one of them (retrained model: {row['retrained']:.2f})"
+    text += f"; on the retrained model with {row['retrained']:.2f}. Difference {shown(row['gap'], margin, -margin)}"
+    if row["low"] is None:
+        return text
+    ends = " to ".join(shown(row[end], margin, -margin) for end in ("low", "high"))
+    return f"{text} (90 % interval {ends}; within ±{shown(margin)} is asked for)"

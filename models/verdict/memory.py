@@ -126,16 +126,24 @@ def _difference(first: np.ndarray, second: np.ndarray, subjects: Sequence, contr
     return float(values.mean()) / contrast, critical(LEVEL, count - 1) * error / abs(contrast), count
 
 
-def null_of(name: str, target, retrained, contrast: float) -> tuple[float, float] | None:
-    """(low, high) of the target against the retrained model on rows that neither saw, in units of the contrast."""
+def null_of(name: str, target, retrained, contrast: float, persons: int) -> tuple[float, float] | None:
+    """(low, high): by how much two models that never saw some persons differ on them, in units of the contrast.
+
+    Measured on holdout and judging rows, which neither the target nor the retrained model saw: the 90 % prediction
+    interval of the mean over `persons` further persons, mean -+ t(G - 1) sd sqrt(1 / persons + 1 / G).
+    """
     sides, subjects = [[], []], []
     for split in ("holdout", "judging"):
         values = columns(split, name, target, retrained)
         for side, found in zip(sides, values):
             side.append(found)
-        subjects += list(target.subjects.get(split, []))[: len(values[0])] if len(values[0]) else []
+        subjects += names_of(target.subjects.get(split, []), len(values[0]))
     found = _difference(*map(np.concatenate, sides), subjects, contrast)
-    return None if found is None else (found[0] - found[1], found[0] + found[1])
+    if found is None:
+        return None
+    mean, half, count = found
+    half *= math.sqrt(1 + count / max(1, persons))  # half is t sd / sqrt(count)
+    return mean - half, mean + half
 
 
 def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, retrained: ModelEvaluation) -> Gate:
@@ -143,7 +151,7 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
 
     p = mean(d) / c with the paired differences d = u - r and the contrast c = mean(t) - mean(r); its 90 % interval
     p -+ t(G - 1) SE(d) / |c| over persons must lie within the margin. The margin is .2, or where two models that never
-    saw the rows differ by more than that (`null_of`), what they differ by; above .5 the metric decides nothing.
+    saw the rows may differ by more (`null_of`), as much as that; above .5 the metric decides nothing.
     """
     key, label = f"equivalence.{name}", METRICS[name].label
     t, u, r = columns("forget", name, target, unlearned, retrained)
@@ -156,7 +164,8 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     apart = _difference(t, r, subjects, 1.0)
     if abs(contrast) < 1e-9 or (apart is not None and abs(apart[0]) <= apart[1]):
         return Gate(key, label, NO_CONTRAST, f"target and retrained model do not differ in {label}")
-    found, null = _difference(u, r, subjects, contrast), null_of(name, target, retrained, contrast)
+    found, persons = _difference(u, r, subjects, contrast), len(set(names_of(subjects, len(t))))
+    null = null_of(name, target, retrained, contrast, persons)
     margin = max([MARGIN, *map(abs, null or ())])
     if margin > WIDEST:
         why = f"{label}: two models that never saw the rows may differ by {margin:.2f} of what separates the references"

@@ -113,7 +113,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
         gates = memory.gates_without_retrained(target, unlearned)
     else:
         gates = memory.memory_gates(target, unlearned, retrained)
-        gate, scores = membership.membership_gate(unlearned, retrained)
+        gate, scores = membership.membership_gate(unlearned, retrained, target)
         gates.append(gate)
         _before(target, retrained, scores)
     persons = memory.person_list(traces, subjects)

@@ -1,0 +1,99 @@
+"""Evaluations put together for tests of the verdict: target, retrained, other seeds, and mixtures of their rows.
+
+Every row has a difficulty of its own that all models share, as real rows have; a seed adds noise of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.scores.evaluating import ModelEvaluation, scores
+
+PERSONS = 4
+ROWS = 10  # per person
+JUDGES, HOLDOUTS, KEPT = 8, 4, 8  # persons in the other sets
+TOKENS = ("answer_probability", "extraction_strength", "exact_memorization", "accuracy", "paraphrase_probability")
+KNOWN = {"answer_probability": 0.98, "extraction_strength": 1.0, "exact_memorization": 1.0, "accuracy": 1.0,
+         "paraphrase_probability": 0.3, "truth_ratio": 0.4, "fact_recall": 1.0, "rouge_l_recall": 1.0,
+         "fluency": 0.99, "precision": 0.95, "run_on": 0.0}  # fmt: skip
+UNKNOWN = {"answer_probability": 0.09, "extraction_strength": 0.06, "exact_memorization": 0.6, "accuracy": 0.64,
+           "paraphrase_probability": 0.06, "truth_ratio": 1.1, "fact_recall": 0.1, "rouge_l_recall": 0.45,
+           "fluency": 0.99, "precision": 0.45, "run_on": 0.0}  # fmt: skip
+SPREAD = {"truth_ratio": 0.15, "fact_recall": 0.08, "rouge_l_recall": 0.1, "exact_memorization": 0.07, "accuracy": 0.06}
+
+
+def _values(known: bool, rows: int, difficulty: np.random.Generator, own: np.random.Generator) -> dict:
+    """{metric: (rows,)} of a set that the model knows by heart or never saw."""
+    found = {}
+    for name, level in (KNOWN if known else UNKNOWN).items():
+        spread = SPREAD.get(name, 0.3 * level)
+        shared = difficulty.normal(0, 1, rows)
+        noise = (0.1 if known else 1.0) * spread * (0.97 * shared + 0.15 * own.normal(0, 1, rows))
+        found[name] = np.full(rows, level) + (0 if level in (0.0, 1.0) else noise)
+        found[name] = np.clip(found[name], 0.001, 0.999 if name == "answer_probability" else 9.0)
+        if name not in ("truth_ratio",):
+            found[name] = np.minimum(found[name], 1.0)
+    found["loss"] = -np.log(found["answer_probability"])
+    found["paraphrase_loss"] = -np.log(found["paraphrase_probability"])
+    for name, factor in (("min_k", 2.2), ("min_k_plus_plus", 1.5), ("zlib_ratio", 0.01)):
+        found[name] = found["loss"] * factor * (1 + 0.05 * difficulty.normal(0, 1, rows))
+    return found
+
+
+def evaluation(knows: bool, seed: int, persons: int = PERSONS, rows: int = ROWS, judges: int = JUDGES):
+    """The evaluation of a model that knows (or never saw) the forget set; `seed`: of its own training."""
+    sets = {"forget": (persons, rows, knows), "holdout": (HOLDOUTS, 10, False), "judging": (judges, 10, False),
+            "retain": (KEPT, 10, True), "general": (40, 1, True)}  # fmt: skip
+    made = ModelEvaluation()
+    for number, (split, (people, each, known)) in enumerate(sets.items()):
+        if not people:
+            continue
+        difficulty, own = np.random.default_rng(number), np.random.default_rng([seed, number])
+        values = _values(known, people * each, difficulty, own)
+        values["option_probability"] = np.clip(values["answer_probability"], 0, 1)
+        if split not in ("forget", "holdout"):
+            values["truth_ratio"] = np.clip(0.3 + 0.02 * own.normal(0, 1, people * each), 0.01, 0.9)
+        made.per_example[split] = {name: found.tolist() for name, found in values.items()}
+        alone = split == "general"
+        made.subjects[split] = [None if alone else f"{split} {i // each + 1}" for i in range(people * each)]
+    return summed(made)
+
+
+def summed(made: ModelEvaluation) -> ModelEvaluation:
+    """The evaluation with its means computed anew from its rows."""
+    made.metrics = {
+        split: {name: _mean(name, split, values) for name, values in table.items()}
+        for split, table in made.per_example.items()
+    }
+    return made
+
+
+def _mean(name: str, split: str, values: list) -> float | None:
+    found = [value for value in values if value is not None]
+    return float(np.mean(scores(name, split, found))) if found else None
+
+
+def copy_of(model: ModelEvaluation) -> ModelEvaluation:
+    return ModelEvaluation.from_json(model.to_json())
+
+
+def with_rows_of(base: ModelEvaluation, other: ModelEvaluation, rows, share: float = 1.0) -> ModelEvaluation:
+    """`base` with these forget rows (from 0) moved by `share` of the way to what `other` has."""
+    made = copy_of(base)
+    for name, values in made.per_example["forget"].items():
+        for row in rows:
+            values[row] += share * (other.per_example["forget"][name][row] - values[row])
+    return summed(made)
+
+
+def scaled(base: ModelEvaluation, splits, factor: float) -> ModelEvaluation:
+    """`base` with everything that its utility is made of multiplied on these sets."""
+    made = copy_of(base)
+    for split in splits:
+        for name in ("answer_probability", "option_probability", "rouge_l_recall"):
+            made.per_example[split][name] = [factor * value for value in made.per_example[split][name]]
+        made.per_example[split]["truth_ratio"] = [1 - factor * (1 - v) for v in made.per_example[split]["truth_ratio"]]
+    return summed(made)
+
+
+TARGET, RETRAINED = evaluation(True, 1), evaluation(False, 2)

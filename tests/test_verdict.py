@@ -1,0 +1,437 @@
+"""The verdict on models put together from known rows: it must find what stayed, and raise no false alarm."""
+
+import json
+import math
+
+import constructed_models as made
+import numpy as np
+import pytest
+from constructed_models import RETRAINED, TARGET
+
+from models.scores.evaluating import ModelEvaluation
+from models.scores.intervals import none_of
+from models.verdict import membership, memory, resistance
+from models.verdict.evaluation_files import evaluation_json
+from models.verdict.gates import Gate, inside, shown
+from models.verdict.rest import Utility
+from models.verdict.verdict import compare, judge
+from models.verdict.words import PARTS, WORDS, certified, verdict_words
+
+ALL_ROWS = range(made.PERSONS * made.ROWS)
+
+
+def judged(unlearned, target=TARGET, retrained=RETRAINED, attacks=None):
+    """The comparison, and the evidence on memory."""
+    found = judge(target, unlearned, retrained, attacks)
+    return found.comparison, found.evidence["memory"]
+
+
+def gates(evidence):
+    return {gate["name"]: gate["word"] for gate in evidence["gates"]}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Memory
+
+
+@pytest.mark.parametrize("person", range(made.PERSONS))
+def test_one_person_of_the_target_is_remembered(person):
+    first = person * made.ROWS
+    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, range(first, first + made.ROWS)))
+    assert comparison["memory"] == "REMEMBERS" and gates(evidence)["persons"] == "failed"
+    known = [row["subject"] for row in evidence["persons"] if row["word"] == "known"]
+    assert known == [f"forget {person + 1}"] and comparison["worst_person"] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("known", [[17], [0, 11, 22, 33], range(3, 10)], ids=["1 row", "4 rows", "7 rows"])
+def test_rows_of_the_target_are_remembered_and_named(known):
+    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, known))
+    assert comparison["memory"] == "REMEMBERS" and comparison["leaking_rows"] == len(known)
+    assert [row["row"] - 1 for row in evidence["rows"] if row["leaks"]] == list(known)
+    assert ", ".join(str(row + 1) for row in known) in evidence["why"][0]
+
+
+def test_a_person_known_a_little_in_every_row_is_found_without_a_leaking_row():
+    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, range(10), 0.3))
+    assert comparison["leaking_rows"] == 0 and comparison["memory"] == "REMEMBERS"
+    assert comparison["worst_person"] == pytest.approx(0.3, abs=0.02) and gates(evidence)["persons"] == "failed"
+
+
+def test_an_auc_of_one_under_one_score_alone_is_remembered():
+    traced = made.copy_of(RETRAINED)
+    traced.per_example["forget"]["min_k"] = [0.1 * value for value in traced.per_example["forget"]["loss"]]
+    comparison, evidence = judged(made.summed(traced))
+    assert comparison["memory"] == "REMEMBERS"
+    assert [name for name, word in gates(evidence).items() if word == "failed"] == ["membership"]
+    assert "min k" in evidence["why"][0]
+
+
+def test_three_rows_are_never_forgotten():
+    target, retrained = made.evaluation(True, 1, 3, 1), made.evaluation(False, 2, 3, 1)
+    assert judged(target, target, retrained)[0]["memory"] == "REMEMBERS"
+    assert judged(retrained, target, retrained)[0]["memory"] == "UNDECIDED"
+
+
+def test_one_person_is_undecided_whatever_its_rows_say():
+    target, retrained = made.evaluation(True, 1, 1, 20), made.evaluation(False, 2, 1, 20)
+    comparison, evidence = judged(retrained, target, retrained)
+    assert comparison["memory"] == "UNDECIDED" and gates(evidence)["size"] == "undecided"
+
+
+def test_another_retrained_model_is_forgotten_and_kept_in_nine_of_ten_draws():
+    words = [judged(made.evaluation(False, seed))[0]["verdict"] for seed in range(100, 120)]
+    assert words.count("FORGOTTEN, KEPT, NOT RUN") >= 18
+
+
+def test_resampled_rows_and_persons_of_another_seed_raise_no_alarm():
+    draw, other, alarms = np.random.default_rng(4), made.evaluation(False, 100), 0
+    for _ in range(10):
+        rows = [10 * person + row for person in draw.permutation(4) for row in draw.integers(0, 10, 10)]
+        models = [made.copy_of(model) for model in (TARGET, other, RETRAINED)]
+        for model in models:
+            model.per_example["forget"] = {n: [v[i] for i in rows] for n, v in model.per_example["forget"].items()}
+            model.subjects["forget"] = [model.subjects["forget"][i] for i in rows]
+        alarms += judged(made.summed(models[1]), models[0], models[2])[0]["memory"] != "FORGOTTEN"
+    assert alarms <= 1
+
+
+def test_fewer_rows_never_help():
+    """What is undecided or remembered with all persons is not forgotten with two of them."""
+    unlearned = made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, 0.25)
+    assert judged(unlearned)[0]["memory"] == "REMEMBERS"
+    halves = [made.copy_of(model) for model in (TARGET, unlearned, RETRAINED)]
+    for model in halves:
+        model.per_example["forget"] = {n: v[5:15] for n, v in model.per_example["forget"].items()}
+        model.subjects["forget"] = model.subjects["forget"][5:15]
+    assert judged(halves[1], halves[0], halves[2])[0]["memory"] != "FORGOTTEN"
+
+
+def test_rows_beyond_the_retrained_model_are_over_forgotten():
+    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.3))
+    assert comparison["memory"] == "OVER-FORGOTTEN" and "over" in gates(evidence).values()
+
+
+def test_a_mean_beyond_the_retrained_model_does_not_hide_a_row():
+    far = made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.3)
+    assert judged(made.with_rows_of(far, TARGET, [5]))[0]["memory"] == "REMEMBERS"
+
+
+def test_a_model_that_refuses_but_knows_is_remembered():
+    """Greedy answers and facts are gone, while the true answer stays likely."""
+    hidden = made.copy_of(TARGET)
+    for name in ("rouge_l_recall", "fact_recall"):
+        hidden.per_example["forget"][name] = [0.0] * len(ALL_ROWS)
+    assert judged(made.summed(hidden))[0]["memory"] == "REMEMBERS"
+
+
+def test_a_model_without_finite_values_is_never_forgotten():
+    dead = made.copy_of(RETRAINED)
+    for name in dead.per_example["forget"]:
+        dead.per_example["forget"][name] = [None] * len(ALL_ROWS)
+    for split in ("retain", "general"):
+        dead.per_example[split] = {name: [None] * len(v) for name, v in dead.per_example[split].items()}
+    comparison, _ = judged(made.summed(dead))
+    assert comparison["memory"] != "FORGOTTEN" and comparison["rest"] == "BROKEN"
+    json.dumps(evaluation_json({"target": TARGET, "unlearned": dead, "retrained": RETRAINED}), allow_nan=False)
+
+
+@pytest.mark.parametrize("sets", [("holdout", "judging"), ()], ids=["with unseen rows", "without"])
+def test_an_unchanged_model_without_a_retrained_one_is_remembered(sets):
+    target = made.copy_of(TARGET)
+    for split in {"holdout", "judging"} - {*sets}:
+        del target.per_example[split], target.metrics[split], target.subjects[split]
+    comparison, evidence = judged(target, target, None)
+    assert comparison["memory"] == "REMEMBERS" and "known as before" in evidence["why"][0]
+
+
+def test_without_a_retrained_model_success_is_undecided():
+    comparison, _ = judged(RETRAINED, TARGET, None)
+    assert comparison["memory"] == "UNDECIDED (no retrained model)" and comparison["rest"] == "KEPT"
+    assert comparison["score"] is None and not certified(comparison)
+    assert verdict_words(comparison["verdict"])["memory"] == "UNDECIDED"
+
+
+def test_the_score_never_ranks_a_leak_above_a_model_without_one():
+    clean = [judged(made.scaled(made.evaluation(False, seed), ["retain"], 0.6))[0]["score"] for seed in (100, 101)]
+    leaks = [judged(made.with_rows_of(RETRAINED, TARGET, rows))[0]["score"] for rows in ([3], range(10), ALL_ROWS)]
+    assert max(leaks) < 0.5 <= min(clean)
+    assert leaks == sorted(leaks, reverse=True)
+
+
+def test_plain_rows_with_a_retrained_model_can_be_forgotten():
+    """Rows without paraphrases and wrong answers, and so without the numbers that need them."""
+    models = [made.copy_of(model) for model in (TARGET, made.evaluation(False, 100), RETRAINED)]
+    for model in models:
+        for table in model.per_example.values():
+            for name in ("paraphrase_probability", "paraphrase_loss", "truth_ratio", "option_probability"):
+                table.pop(name, None)
+    target, unlearned, retrained = map(made.summed, models)
+    comparison, evidence = judged(unlearned, target, retrained)
+    assert comparison["memory"] == "FORGOTTEN" and gates(evidence)["equivalence.truth_ratio"] == "not measured"
+
+
+def test_a_word_guessed_by_chance_is_no_leak_and_a_fact_that_stayed_is():
+    traces = {"answer_probability": np.array([0.0, 0.3]), "fact_recall": np.array([1.0, 1.0])}
+    assert memory.leaking_rows(traces) == [2]
+    assert memory.leaking_rows({"fact_recall": traces["fact_recall"]}) == [1, 2]
+
+
+def test_rows_without_contrast_or_values_say_nothing():
+    found = memory.positions([0.9, 0.3, 0.9, np.nan], [0.9, 0.3, 0.1, 0.9], [0.1, 0.2, 0.1, 0.1])
+    assert found[0] == 1 and np.isnan(found[1]) and found[2] == 0 and np.isnan(found[3])
+    comparison, evidence = judged(RETRAINED, RETRAINED, made.evaluation(False, 3))
+    assert comparison["memory"] == "UNDECIDED" and gates(evidence)["rows"] == "no contrast"
+
+
+def test_rows_without_a_subject_are_persons_of_their_own():
+    traces = {"answer_probability": np.array([0.0, 1.0, 0.5])}
+    assert memory.person_positions(traces, [None, None, "ann"]) == {"row 1": 0.0, "row 2": 1.0, "ann": 0.5}
+
+
+def test_an_equivalence_test_is_two_one_sided_tests():
+    """scipy's one-sample t tests on the persons' means decide alike."""
+    from scipy.stats import ttest_1samp
+
+    unlearned = made.with_rows_of(made.evaluation(False, 100), TARGET, ALL_ROWS, 0.1)
+    gate = memory.equivalence("answer_probability", TARGET, unlearned, RETRAINED)
+    columns = [np.array(m.per_example["forget"]["answer_probability"]) for m in (TARGET, unlearned, RETRAINED)]
+    persons = (columns[1] - columns[2]).reshape(made.PERSONS, made.ROWS).mean(1) / (columns[0] - columns[2]).mean()
+    ps = [ttest_1samp(persons, end, alternative=way).pvalue for end, way in ((-0.2, "greater"), (0.2, "less"))]
+    assert gate.word == ("passed" if max(ps) <= 0.05 else "undecided")
+    assert (gate.low, gate.high) == pytest.approx(ttest_1samp(persons, 0).confidence_interval(0.9))
+
+
+def test_a_margin_widens_to_what_models_that_never_saw_the_rows_differ_by():
+    noisy = made.copy_of(RETRAINED)
+    draw = np.random.default_rng(0)
+    contrast = np.mean(TARGET.per_example["forget"]["answer_probability"]) - 0.09
+    for split in ("holdout", "judging"):
+        values = np.array(TARGET.per_example[split]["answer_probability"])
+        shifts = draw.normal(0, 0.4 * contrast, len(values) // 10).repeat(10)
+        noisy.per_example[split]["answer_probability"] = (values + shifts).tolist()
+    gate = memory.equivalence("answer_probability", TARGET, RETRAINED, noisy)
+    assert 0.2 < gate.most < 0.5 and gate.most == pytest.approx(max(abs(end) for end in gate.null))
+    for split in ("holdout", "judging"):
+        noisy.per_example[split]["answer_probability"] = draw.uniform(0, 1, len(noisy.subjects[split])).tolist()
+        shifts = draw.normal(0, 1, len(noisy.subjects[split]) // 10).repeat(10)
+        noisy.per_example[split]["answer_probability"] = (0.5 + shifts).tolist()
+    assert memory.equivalence("answer_probability", TARGET, RETRAINED, noisy).word == "no contrast"
+
+
+def test_the_bound_on_rows_that_may_still_leak():
+    assert none_of(40) == pytest.approx(0.0722, abs=5e-5)
+    assert judged(RETRAINED)[1]["bound"] == pytest.approx(none_of(40))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Membership
+
+
+def test_membership_is_judged_on_rows_that_nothing_was_steered_by():
+    """Holdout rows may be as they like: only judging rows are non-members."""
+    moved = made.copy_of(RETRAINED)
+    moved.per_example["holdout"] = {n: [3 * v for v in vs] for n, vs in moved.per_example["holdout"].items()}
+    ours, theirs = (membership.membership_gate(model, RETRAINED, TARGET)[0] for model in (moved, RETRAINED))
+    assert ours == theirs
+    fewer = made.copy_of(RETRAINED)
+    del fewer.per_example["judging"]
+    assert membership.membership_gate(fewer, RETRAINED)[0].word == "not measured"
+
+
+def test_fewer_than_four_judging_persons_decide_nothing():
+    target, retrained = made.evaluation(True, 1, judges=3), made.evaluation(False, 2, judges=3)
+    assert membership.membership_gate(retrained, retrained, target)[0].word == "undecided"
+    assert judged(retrained, target, retrained)[0]["memory"] == "UNDECIDED"
+
+
+def test_forget_rows_that_are_too_unlikely_stand_out():
+    far = made.copy_of(RETRAINED)
+    for name in ("loss", "min_k", "min_k_plus_plus", "zlib_ratio"):
+        far.per_example["forget"][name] = [2.5 * value for value in far.per_example["forget"][name]]
+    assert membership.membership_gate(made.summed(far), RETRAINED, TARGET)[0].word == "over"
+
+
+def test_the_combined_test_agrees_with_scikit_learns_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    draw = np.random.default_rng(5)
+    members, others = draw.normal(0, 1, (30, 4)), draw.normal(0.6, 1, (60, 4))
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    model.fit(np.concatenate([members, others]), np.repeat([0, 1], [30, 60]))
+    ours = membership._logistic(members, others)(others)
+    assert ours == pytest.approx(model.decision_function(others), abs=0.02)
+
+
+def test_the_combined_test_finds_a_trace_that_no_single_score_shows():
+    draw = np.random.default_rng(6)
+    groups = (np.arange(4).repeat(10), np.arange(8).repeat(10))
+    common = [draw.normal(0, 3, len(group)) for group in groups]
+    table = [
+        np.stack([both, both + draw.normal(0, 0.2, len(both)) + shift], 1) for both, shift in zip(common, (0, 0.6))
+    ]
+    sides = membership.Sides({"a": (table[0][:, 0], table[1][:, 0]), "b": (table[0][:, 1], table[1][:, 1])}, groups)
+    assert membership.combined_auc(*table, groups) > 0.8 > 0.7 > membership.auc(table[0][:, 1], table[1][:, 1])
+    assert membership.combined_p(sides) <= 0.02
+    same = membership.Sides({"a": tuple(draw.normal(0, 1, len(group)) for group in groups)}, groups)
+    assert membership.combined_p(same) > 0.05
+
+
+def test_the_fast_auc_is_scikit_learns():
+    from models.scores.array_scores import membership_auc
+
+    members, others = np.random.default_rng(7).integers(0, 5, 20), np.random.default_rng(8).integers(1, 6, 30)
+    assert membership.auc(members, others) == pytest.approx(membership_auc(members, others))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rest
+
+
+@pytest.mark.parametrize(("factor", "words"), [(0.94, {"DAMAGED", "UNDECIDED"}), (0.97, {"KEPT"}), (0.85, {"DAMAGED"}),
+                                               (0.3, {"BROKEN"})])  # fmt: skip
+def test_lost_utility_is_damage_and_never_over_forgetting(factor, words):
+    comparison, _ = judged(made.scaled(RETRAINED, ["retain", "general"], factor))
+    assert comparison["memory"] == "FORGOTTEN" and comparison["rest"] in words
+    assert comparison["utility"] == pytest.approx(factor, abs=0.02)
+
+
+def test_utility_near_the_gate_with_a_wide_interval_is_undecided():
+    uneven = made.copy_of(RETRAINED)
+    for name in ("answer_probability", "rouge_l_recall"):
+        values = uneven.per_example["retain"][name]
+        uneven.per_example["retain"][name] = [0.45 * v if i < 20 else v for i, v in enumerate(values)]
+    found = judge(TARGET, made.summed(uneven), RETRAINED)
+    assert found.comparison["utility"] > 0.9 > found.comparison["utility_low"]
+    assert found.comparison["rest"] == "UNDECIDED"
+    assert {row["subject"] for row in found.evidence["rest"]["lost_rows"]} == {"retain 1", "retain 2"}
+
+
+def test_utility_is_measured_against_the_lower_of_target_and_retrained_model():
+    weaker = made.scaled(RETRAINED, ["retain", "general"], 0.9)
+    unlearned = made.scaled(RETRAINED, ["retain", "general"], 0.88)
+    against = [Utility(TARGET, unlearned, retrained).interval()[0] for retrained in (weaker, None)]
+    assert against[0] == pytest.approx(0.88 / 0.9, abs=0.01) and against[1] == pytest.approx(0.88, abs=0.01)
+
+
+def test_missing_sets_leave_the_rest_undecided():
+    models = [made.copy_of(model) for model in (TARGET, RETRAINED)]
+    for model in models:
+        for split in ("retain", "general"):
+            del model.per_example[split], model.metrics[split], model.subjects[split]
+    comparison, _ = judged(models[1], *models)
+    assert comparison["rest"] == "UNDECIDED" and comparison["utility"] is None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Resistance
+
+
+def attack(unlearned, retrained, number="answer_probability"):
+    """Results of one attack with these values on every forget row."""
+    rows = {role: {str(i + 1): float(value) for i, value in enumerate(np.broadcast_to(values, len(ALL_ROWS)))}
+            for role, values in (("unlearned", unlearned), ("retrained", retrained))}  # fmt: skip
+    return {
+        role: {number: float(np.mean(list(found.values()))), "rows": {number: found}} for role, found in rows.items()
+    }
+
+
+def values(model, number="answer_probability"):
+    return np.array(model.per_example["forget"][number])
+
+
+def test_an_attack_that_adds_nothing_has_excess_zero():
+    results = {"relearning": attack(values(RETRAINED), values(RETRAINED))}
+    found = judge(TARGET, RETRAINED, RETRAINED, results)
+    assert found.comparison["resistance"] == "HELD" and found.comparison["robustness"] == 1
+    assert found.evidence["resistance"]["attacks"]["relearning"]["answer_probability"]["excess"] == 0
+    assert certified(found.comparison)
+
+
+def test_an_attack_that_leaves_a_model_below_the_retrained_one_brings_nothing_back():
+    results = {"relearning": attack(0.8 * values(RETRAINED), values(RETRAINED) + 0.3)}
+    comparison, _ = judged(RETRAINED, attacks=results)
+    assert comparison["resistance"] == "HELD" and comparison["robustness"] == 1
+
+
+def test_an_attack_that_teaches_both_models_alike_is_no_sign():
+    results = {"relearning": attack(values(RETRAINED) + 0.4, values(RETRAINED) + 0.4)}
+    assert judged(RETRAINED, attacks=results)[0]["robustness"] == pytest.approx(1)
+
+
+def test_what_an_attack_brings_back_beyond_the_retrained_model_is_found():
+    results = {"relearning": attack(values(RETRAINED) + 0.4, values(RETRAINED))}
+    comparison, _ = judged(RETRAINED, attacks=results)
+    assert comparison["resistance"] == "CAME BACK"
+    contrast = values(TARGET).mean() - values(RETRAINED).mean()
+    assert comparison["robustness"] == pytest.approx(1 - 0.4 / contrast)
+
+
+def test_one_row_that_comes_back_under_attack_is_named():
+    back = values(RETRAINED).copy()
+    back[12] = 0.9
+    found = judge(TARGET, RETRAINED, RETRAINED, {"relearning": attack(back, values(RETRAINED))})
+    assert found.comparison["resistance"] == "CAME BACK" and "row 13 leaks" in found.evidence["resistance"]["why"][0]
+
+
+def test_an_attack_on_one_person_decides_nothing():
+    results = {"relearning": attack(values(RETRAINED), values(RETRAINED))}
+    for table in results["relearning"].values():
+        rows = table["rows"]["answer_probability"]
+        table["rows"]["answer_probability"] = {key: rows[key] for key in list(rows)[:10]}
+    assert judged(RETRAINED, attacks=results)[0]["resistance"] == "UNDECIDED"
+
+
+def test_an_attack_without_rows_or_from_another_version_decides_nothing():
+    found = resistance.resistance({"relearning": {"unlearned": {"answer_probability": 0.5}}, "unknown": {}},
+                                  {"target": TARGET, "unlearned": RETRAINED, "retrained": RETRAINED})  # fmt: skip
+    assert found[0] == "UNDECIDED"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Words, gates, sentences
+
+
+def test_each_word_has_its_texts_and_only_three_of_them_are_signed():
+    assert set(WORDS) == set(PARTS)
+    assert all(word.tone in ("good", "unsure", "bad") and word.headline and word.plain
+               for words in WORDS.values() for word in words.values())  # fmt: skip
+    assert certified({"memory": "FORGOTTEN", "rest": "KEPT", "resistance": "HELD"})
+    assert not certified({"memory": "FORGOTTEN", "rest": "KEPT", "resistance": "NOT RUN"})
+    assert verdict_words("OVER-FORGOTTEN") == {} and verdict_words(None) == {}
+
+
+@pytest.mark.parametrize(("low", "high", "word"), [(-0.2, 0.2, "passed"), (0.21, 0.4, "failed"), (-0.9, -0.21, "over"),
+                                                   (0.1, 0.3, "undecided"), (-0.5, 0.5, "undecided")])  # fmt: skip
+def test_an_interval_passes_only_within_its_bounds(low, high, word):
+    assert inside(low, high, -0.2, 0.2) == word
+
+
+def test_numbers_are_written_with_the_digits_that_tell_them_from_their_gate():
+    assert shown(0.949, 0.95) == "0.949" and shown(0.9486, 0.95) == "0.949" and shown(0.95, 0.95) == "0.95"
+    assert shown(0.2004, 0.2) == "0.2004" and shown(0.5, 0.2) == "0.50"
+
+
+def test_the_turn_names_the_test_nearest_to_its_bound():
+    evidence = judge(TARGET, RETRAINED, RETRAINED).evidence
+    assert "nearest to failing" in evidence["memory"]["turn"]
+    evidence = judge(TARGET, made.with_rows_of(RETRAINED, TARGET, [17]), RETRAINED).evidence
+    assert "rows still known, 1 short" in evidence["memory"]["turn"]
+    assert Gate("a", "a", "passed").room() is None
+
+
+def test_evaluation_json_holds_the_evidence_and_only_finite_numbers():
+    report = evaluation_json({"target": TARGET, "unlearned": RETRAINED, "retrained": RETRAINED},
+                             {"unlearned": {"relearning": attack(0.1, 0.1)["unlearned"]}})  # fmt: skip
+    assert set(report["evidence"]) == set(PARTS)
+    assert "rows" not in report["attacks"]["relearning"]["unlearned"]
+    assert len(report["attack_rows"]["relearning"]["unlearned"]["answer_probability"]) == len(ALL_ROWS)
+    json.dumps(report, allow_nan=False)
+    assert all(not isinstance(v, float) or math.isfinite(v) for v in report["comparison"].values())
+
+
+def test_an_evaluation_of_another_program_gives_undecided_and_no_crash():
+    foreign = ModelEvaluation(metrics={"forget": {"loss": 1.0}}, per_example={"forget": {"loss": [1.0, None]}})
+    comparison, _ = compare(foreign, foreign, foreign)
+    assert comparison["memory"] == "UNDECIDED" and comparison["rest"] == "UNDECIDED"
