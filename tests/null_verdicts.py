@@ -96,7 +96,8 @@ def measured_models(args, sets: dict) -> dict[str, ModelEvaluation]:
         path = Path(folder) if Path(folder).is_dir() else ROOT / folder
         print(f"{name}: {path}", flush=True)
         target = found.get("target")
-        found[name] = null_models.evaluated([path], sets, target, max_length=args.max_length, splits=SPLITS)[0]
+        found[name] = null_models.evaluated([path], sets, target, max_length=args.max_length, splits=SPLITS,
+                                            say=lambda _: print("  measuring", flush=True))[0]  # fmt: skip
     return found
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import null_verdicts
 import numpy as np
 import pytest
 import tiny_models
@@ -438,3 +439,19 @@ def test_a_null_model_without_finite_losses_is_refused(places):
     broken = ModelEvaluation(per_example={"forget": {"loss": [None, None]}})
     with pytest.raises(UnfitReference, match="no forget row has a finite loss"):
         null_models._check(broken, None, places)
+
+
+@pytest.mark.parametrize("kind", null_verdicts.KINDS)
+def test_draws_are_the_same_for_every_model_and_a_person_drawn_twice_counts_twice(kind):
+    first, second = (evaluation_of(np.arange(FORGET + JUDGING) + shift) for shift in (0.0, 0.5))
+    for seed in range(5):
+        ours, theirs = (null_verdicts.drawn(model, kind, seed) for model in (first, second))
+        for split in ("forget", "judging"):
+            mine, other = (np.array(model.per_example[split]["loss"]) for model in (ours, theirs))
+            assert (other - mine == 0.5).all() and len(mine) == len(first.subjects[split])
+            assert ours.metrics[split]["loss"] == pytest.approx(mine.mean())
+            assert len(set(ours.subjects[split])) == len(set(first.subjects[split]))
+            start = first.per_example[split]["loss"][0]
+            persons = {(name, int(value - start) // 10) for name, value in zip(ours.subjects[split], mine)}
+            assert len(persons) == len(set(ours.subjects[split])), "the rows of a name are one person's"
+            assert kind == "persons" or sorted(set(mine)) != sorted(first.per_example[split]["loss"])
