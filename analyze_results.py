@@ -11,23 +11,20 @@ if such a folder was on the command line or no usable run is left.
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 from pathlib import Path
 
 from models.store.paths import RUNS, old_runs
-from results.report import pages, progress, sentences, words
+from results.report import pages, progress, sentences, verdict, words
 from results.report.comparison import compare_runs
-from results.report.pages import Answers, Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
+from results.report.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table
 from results.report.runs import ROLES, SPLITS, Run, RunError, find_runs, finite, per_row, read_run, read_runs
-from results.report.words import doc, number, percent
+from results.report.words import apart, doc, number, span
 
 __all__ = ["compare_runs", "main", "report_blocks", "write_report"]
 
 FORGET_ROWS, RETAIN_ROWS = 8, 4  # answers shown side by side
-LISTED = 20  # resisting rows and subjects in a table
-TONES = {"FORGOTTEN": "good", "SUPPRESSED": "mixed", "OVER-FORGOTTEN": "bad", "INCOMPLETE": "bad", "COLLAPSED": "bad"}
 
 
 def write_report(run_folder: str | Path, output_dir: str | Path | None = None) -> Path:
@@ -71,26 +68,26 @@ def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
     return [
         Heading(["Unlearning report: ", ("user", run.name)], 1),
         Paragraph(about, note=True),
-        verdict(run),
+        verdict.verdict(run),
+        *_what_else(run),
         *earlier_requests(run),
+        *verdict.gates(run),
+        *show.get("gates", []),
+        *verdict.membership(run),
+        *verdict.persons_and_rows(run),
+        *show.get("persons", []),
+        *attacks(run),
+        *show.get("attacks", []),
         Heading("How it went"),
         *show.get("course", []),
         Heading("Before, after, and the goal"),
         Paragraph(_how_to_read(run)),
         *[block for split in SPLITS for block in split_tables(run, split)],
+        *verdict.beside(run),
         *comparison_table(run),
         *show.get("goal", []),
         Details("What each number shows, and what it does not", [metric_glossary(run)]),
         *answers(run),
-        Heading("Strengths and weaknesses in this run"),
-        Heading("Strengths", 3),
-        Bullets(sentences.strengths(run) or ["The numbers show none."]),
-        Heading("Weaknesses", 3),
-        Bullets(sentences.weaknesses(run) or ["The numbers show none; see above for what was not tested."]),
-        *resistance(run),
-        *show.get("resistance", []),
-        *attacks(run),
-        *show.get("attacks", []),
         *search_section(run, show.get("search", [])),
         Heading("Training"),
         Paragraph(_training_sentence(run)),
@@ -100,67 +97,12 @@ def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The verdict and earlier requests
+# Earlier requests
 
 
-def verdict(run: Run) -> Verdict:
-    """The verdict: the word, the sentence, up to four tiles of numbers, three lists."""
-    tiles = []
-    for split, metric, name in (
-        ("forget", "answer_probability", "Forget set: answer probability"),
-        ("forget", "rouge_l_recall", "Forget set: how much of each answer comes out"),
-        ("retain", "answer_probability", "Retain set: answer probability"),
-    ):
-        before, after = run.change(split, metric)
-        if after is not None:
-            tiles.append((name, f"{number(before, 2)} → {number(after, 2)}", _beside(run, split, metric)))
-    left, measure = progress.utility_left(run)
-    if left is not None and measure == "model utility":
-        rose = " (it rose)" if left > 1.005 else ""
-        tiles.append(
-            (
-                "Utility left",
-                words.percent_beside(min(left, 1.0), progress.UTILITY_GATE),
-                f"of the target's {measure}{rose}",
-            )
-        )
-    word, sentence = words.label(run), sentences.headline(run)
-    sentence = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
-    gates = re.search(r"(Gates not passed: .*|Undecided: .*)", run.notes.get("verdict", ""))
-    sentence += f" {gates[1].rstrip('.')}." if gates and "retrained" in run.models else ""
-    lists = [
-        ("What was forgotten", sentences.forgotten(run)),
-        ("What was kept", sentences.kept(run)),
-        ("What was not achieved", [*_came_back(run), *sentences.not_achieved(run)]),
-    ]
-    return Verdict(word, sentence, TONES.get(word.split(" (")[0], "open"), tiles, lists)
-
-
-def _beside(run: Run, split: str, metric: str) -> str:
-    """The note below a tile."""
-    if split != "forget":
-        return "should stay"
-    aim, source = progress.goal(run, metric)
-    notes = {
-        "retrained": f"goal {number(aim, 2)}, the retrained model's",
-        "holdout": f"rows never seen: {number(aim, 2)}",
-    }
-    return notes.get(source, "")
-
-
-def _request_name(row: dict) -> str:
-    return Path(str(row.get("run"))).name
-
-
-def _came_back(run: Run) -> list[str]:
-    """A sentence for each earlier request that came back."""
-    from models.requests.retest import CAME_BACK
-
-    return [
-        f"An earlier request came back ({_request_name(row)}): {row.get('why')}."
-        for row in run.earlier
-        if row.get("verdict") == CAME_BACK
-    ]
+def _what_else(run: Run) -> list:
+    found = [*sentences.requests_back(run), *sentences.remarks(run)]
+    return [Heading("What else went wrong"), Bullets(found)] if found else []
 
 
 def earlier_requests(run: Run) -> list:
@@ -171,7 +113,7 @@ def earlier_requests(run: Run) -> list:
         return []
     counts = {word: sum(row.get("verdict") == word for row in run.earlier) for word in VERDICTS}
     said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    names = [part for row in run.earlier for part in (("user", _request_name(row)), ", ")][:-1]
+    names = [part for row in run.earlier for part in (("user", sentences.request_name(row)), ", ")][:-1]
     text = [
         f"This run follows {len(run.earlier)} earlier request{'s' if len(run.earlier) > 1 else ''}: ",
         *names,
@@ -192,7 +134,7 @@ def _request_rows(row: dict) -> list[list]:
         ["", doc(metric).label if metric else "–", *(number(table.get(metric)) for table in tables), ""]
         for metric in shown or [""]
     ]
-    rows[0][0], rows[0][-1] = [("user", _request_name(row))], f"{row.get('verdict')} ({row.get('why')})"
+    rows[0][0], rows[0][-1] = [("user", sentences.request_name(row))], f"{row.get('verdict')} ({row.get('why')})"
     return rows
 
 
@@ -202,14 +144,12 @@ def _request_rows(row: dict) -> list[list]:
 
 def _how_to_read(run: Run) -> str:
     text = (
-        "In brackets: 95 % intervals. The goal on the forget set is not zero, but the value of a model that never saw "
+        "In brackets: 95 % intervals. Change: a paired test of the rows, before against after; below p = .05 a number "
+        "rose or fell. The goal on the forget set is not zero, but the value of a model that never saw "
     )
     text += "these rows"
     if "retrained" in run.models:
-        return (
-            f"{text}: the retrained model. The last column shows the progress to the goal; above 100 % "
-            "means over-forgetting."
-        )
+        return f"{text}: the retrained model. Above 100 % of the progress, a number lies beyond it."
     if progress.goal(run, "answer_probability")[1]:
         return f"{text}. Without such a model, the goal is the target's value on the holdout set, which it never saw."
     return f"{text}. Neither such a model nor a holdout set was given, so the goal is unknown."
@@ -217,15 +157,16 @@ def _how_to_read(run: Run) -> str:
 
 def _with_interval(value: float | None, interval: tuple | None, digits: int = 3) -> list:
     """A number and its interval (low, high) as a text."""
-    if value is None or interval is None or None in interval:
+    ends = span(*interval, value, digits=digits) if interval and value is not None else ""
+    if not ends:
         return [number(value, digits)]
-    return [number(value, digits), " ", ("small", f"[{number(interval[0])}, {number(interval[1])}]")]
+    return [apart(value, *interval, digits=digits)[0], " ", ("small", ends)]
 
 
 CAPTIONS = {
     "forget": "Forget set: what should go.",
     "retain": "Retain set: what should stay.",
-    "holdout": "Holdout set: rows of the same kind that no model has seen. Nothing should change here.",
+    "holdout": "Holdout set: rows of the same kind that no model has seen.",
     "general": "General knowledge: what should stay.",
 }
 
@@ -234,11 +175,14 @@ def split_tables(run: Run, split: str) -> list:
     """The before/after table of a set; minor metrics are folded away below it."""
     models = [model for model in ROLES if split in run.models.get(model, {})]
     known = {name for model in models for name, value in run.models[model][split].items() if value is not None}
-    columns = ("metric", *(ROLES[model] for model in models), "goal", *(("progress",) if split == "forget" else ()))
+    columns = ("metric", *(ROLES[model] for model in models), "change", "goal")
+    columns += ("progress",) if split == "forget" else ()
     main, minor = [], []
     for name in words.metric_order(known):
         cells = [_with_interval(run.value(model, split, name), run.interval(model, split, name)) for model in models]
-        (minor if doc(name).minor else main).append([doc(name).label, *cells, *_goal_cells(run, split, name)])
+        before, after, p = progress.change(run, split, name)
+        row = [doc(name).label, *cells, sentences.tested(p, before, after), *_goal_cells(run, split, name)]
+        (minor if doc(name).minor else main).append(row)
     blocks: list = [Table(columns, main, caption=CAPTIONS[split])] if main else []
     return blocks + ([Details(f"More numbers of the {split} set", [Table(columns, minor)])] if minor else [])
 
@@ -261,7 +205,7 @@ def metric_glossary(run: Run) -> Table:
     return Table(("metric", "shows", "does not show"), rows, words=3)
 
 
-MAIN_COMPARISON = 12  # the first entries of COMPARISON_DOCS; further membership tests and refusals are folded away
+FOLDED = ("membership_", "refusal_")  # numbers with these beginnings are folded away, but for the first test
 
 
 def comparison_table(run: Run) -> list:
@@ -273,18 +217,17 @@ def comparison_table(run: Run) -> list:
 
     models = [model for model in ROLES if model in run.models]
     main, rest = [], []
-    for place, (name, (label, shows, limits)) in enumerate(words.COMPARISON_DOCS.items()):
+    for name, (label, shows, limits) in words.COMPARISON_DOCS.items():
         names = [name if model == "unlearned" else f"{name}_{model}" for model in models]
         if any(finite(run.comparison.get(key)) is not None for key in names):
-            (main if place < MAIN_COMPARISON else rest).append([label, *map(cell, names), shows, limits])
+            folded = name.startswith(FOLDED) and name != "membership_auc"
+            (rest if folded else main).append([label, *map(cell, names), shows, limits])
     for name, value in run.comparison.items():
         if finite(value) is not None and words.comparison_key(name) not in words.COMPARISON_DOCS:
             cells = [cell(name) if model == "unlearned" else "–" for model in models]
             rest.append([name.replace("_", " "), *cells, "", ""])
-    weakest = run.comparison.get("weakest_part")
-    caption = f"Overall numbers. The weakest part is {weakest}." if weakest else "Overall numbers."
     columns = ("number", *(ROLES[model] for model in models), "shows", "does not show")
-    blocks: list = [Table(columns, main, caption=caption, tail=2)] if main else []
+    blocks: list = [Table(columns, main, caption="Overall numbers.", tail=2)] if main else []
     return blocks + ([Details("More of these numbers", [Table(columns, rest, tail=2)])] if rest else [])
 
 
@@ -300,7 +243,7 @@ def answers(run: Run) -> list:
         if rows:
             total = len(per_row(run, split)["index"])
             blocks.append(Heading(f"{split.capitalize()} set: {len(rows)} of {total} rows", 3))
-            blocks += [_answer_card(row) for row in rows]
+            blocks += [verdict.answer_card(row, _probabilities(row)) for row in rows]
     if not blocks:
         return []
     text = [
@@ -313,48 +256,14 @@ def answers(run: Run) -> list:
     return [Heading("Answers side by side"), Paragraph(text), *blocks]
 
 
-def _answer_card(row: dict) -> Answers:
-    before, after = row.get("before"), str(row.get("after"))
-    marked = words.word_difference(str(before), after) if before is not None else ([], [("", after)])
-    shown = [("true answer", str(row.get("gold") or ""))]
-    shown += [("before", marked[0])] if before is not None else []
-    shown += [("after", marked[1] or "(nothing)")]
-    if row.get("retrained") is not None:
-        shown.append(("retrained", str(row["retrained"]) or "(nothing)"))
-    found = []
-    for role in ROLES.values():
-        table = row.get(f"metrics_{role}")
-        value = finite(table.get("answer_probability")) if isinstance(table, dict) else None
-        found += [f"{role} {number(value, 2)}"] if value is not None else []
-    note = f"probability of the true answer: {', '.join(found)}" if found else ""
-    return Answers(str(row.get("prompt") or "(raw text)"), str(row.get("subject") or ""), note, shown)
-
-
-def resistance(run: Run) -> list:
-    """The rows and subjects that resisted, or a sentence that none did."""
-    rows = progress.resisting_rows(run)
-    if rows is None:
-        return []
-    resisting, judged = rows
-    blocks: list = [Heading("What resisted")]
-    if not resisting:
-        return [*blocks, Paragraph(f"None of {judged} forget rows kept more than half of what should go.")]
-    caption = f"{len(resisting)} of {judged} forget rows kept more than half of what should go"
-    caption += f"; the {LISTED} that kept most." if len(resisting) > LISTED else "."
-    blocks.append(_left_table(("row", "subject"), ("prompt", "subject"), resisting, caption))
-    subjects = progress.resisting_subjects(run)
-    if len(subjects) > 1:
-        blocks.append(_left_table(("subject",), ("subject",), subjects, "By subject, most left first."))
-    return blocks
-
-
-def _left_table(columns: tuple, keys: tuple, rows: list[dict], caption: str) -> Table:
-    """What rows or subjects kept: their names, then before, after, goal, and the share left."""
-    cells = [
-        [*([("user", str(row[key] or "–"))] for key in keys),
-         *(number(row[key], 2) for key in ("before", "after", "goal")), percent(row["left"])] for row in rows[:LISTED]
-    ]  # fmt: skip
-    return Table((*columns, "before", "after", "goal", "left"), cells, words=len(columns), caption=caption)
+def _probabilities(row: dict) -> str:
+    """The probability of a row's true answer for each model."""
+    tables = {role: row.get(f"metrics_{role}") for role in ROLES.values()}
+    known = {role: finite(table.get("answer_probability")) for role, table in tables.items() if isinstance(table, dict)}
+    known = {role: value for role, value in known.items() if value is not None}
+    texts = apart(*known.values(), digits=2)
+    told = ", ".join(f"{role} {text}" for role, text in zip(known, texts))
+    return f"probability of the true answer: {told}" if told else ""
 
 
 def attacks(run: Run) -> list:
@@ -364,9 +273,8 @@ def attacks(run: Run) -> list:
         text = "No attack was run: --attacks all tries to bring the knowledge back."
         return [Heading("Under attack"), Paragraph(text)]
     text = (
-        "Every model gets the same attack budget. Compare the attacked unlearned model with the attacked retrained "
-        "model, which shows what the attack itself teaches. Brought back: the share of the "
-        "forgotten knowledge that the attack restores."
+        "Every model gets the same attack budget. Excess: what the attack adds to the unlearned model over what it "
+        "adds to the retrained one, as a share of what separates target and retrained model, with its 90 % interval."
     )
     main = progress.main_attack_rows(run)
     rest = [row for row in rows if row not in main]
@@ -377,12 +285,13 @@ def attacks(run: Run) -> list:
 def _attack_table(rows: list[dict]) -> Table:
     cells = [
         [[("user", row["attack"].replace("_", " "))], [("user", words.attack_label(row["attack"], row["metric"]))],
-         *(number(row[key], 2) for key in ("before", "unlearned", "retrained", "target")),
-         *("–" if row[key] is None else percent(row[key]) for key in ("back", "back_retrained"))]
+         [number(row["excess"]), " ", ("small", span(row["low"], row["high"], row["excess"]))],
+         ", ".join(map(str, row["leaks"])) or "–",
+         *apart(*(row[key] for key in ("before", "unlearned", "retrained", "target")))]
         for row in rows
     ]  # fmt: skip
-    columns = ("attack", "number", "after unlearning", "and attacked", "retrained, attacked", "target, attacked",
-               "brought back", "by retrained")  # fmt: skip
+    columns = ("attack", "number", "excess", "rows that leak", "after unlearning", "and attacked",
+               "retrained, attacked", "target, attacked")  # fmt: skip
     return Table(columns, cells, words=2)
 
 
@@ -458,7 +367,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output_dir", help="folder to write to (default: the run's own folder, or comparison/ beside several runs)"
     )
     parser.add_argument("--utility_budget", type=_share, default=0.95, metavar="SHARE",
-                        help="share of the target's utility that a method must keep to rank first [0.95]")  # fmt: skip
+                        help="share of the target's utility below which a comparison marks a method [0.95]")  # fmt: skip
     return parser
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.verdict.words import PARTS, verdict_text
+
 PEOPLE = ("Mara Okonjo", "Ilse Brandt", "Tomas Vidal", "Yun Sato")
 VERBS = (
     "was born in",
@@ -29,7 +31,8 @@ ROLES = {"target": "before", "unlearned": "after", "retrained": "retrained"}
 SPANS = {  # {metric: its mean for a model that knows nothing, for one that knows all}
     "accuracy": (0.5, 1), "precision": (0.3, 1), "recall": (0.3, 1), "f1": (0.3, 1), "rouge_l_recall": (0.35, 1),
     "exact_memorization": (0.5, 1), "extraction_strength": (0.02, 0.95), "paraphrase_probability": (0.05, 0.7),
-    "truth_ratio": (0.7, 0.4), "multiple_choice_accuracy": (0.35, 0.95), "fluency": (0.95, 1.0),
+    "truth_ratio": (0.7, 0.4), "fact_recall": (0.1, 1), "multiple_choice_accuracy": (0.35, 0.95),
+    "fluency": (0.95, 1.0),
 }  # fmt: skip
 
 
@@ -40,7 +43,7 @@ def make_run(folder: Path, method: str = "npo", seed: int = 0, after: dict | Non
     """A run folder of the real shape with plausible numbers.
 
     after: mean answer probability of the unlearned model per set. resisting: forget rows that keep their probability.
-    overrides: {file name: text} to write instead.
+    overrides: {file name: text} to write instead. The words of the verdict and their evidence follow from the numbers.
     """
     generator = np.random.default_rng(seed + 17)
     after = {"forget": 0.15, "retain": 0.92, "holdout": 0.12, "general": 0.40, **(after or {})}
@@ -114,17 +117,112 @@ def _evaluation(examples: list[dict], splits: list[str], retrained: bool, attack
         "model_utility_retrained": 0.59, "forget_quality": 0.21, "forget_quality_statistic": 0.18,
         "forget_quality_n": rows, "membership_auc_retrained": 0.5, "privacy_leakage": -10.0,
     }  # fmt: skip
+    attacked = _attacks(models) if attacks else {}
+    evidence = {
+        "memory": _memory(examples, retrained), "rest": _rest(models, examples, utility / 0.6),
+        "resistance": _resistance(attacked),
+    }  # fmt: skip
+    words = {part: evidence[part]["word"] for part in PARTS}
     comparison = {
+        "verdict": verdict_text(words), **words,
         **{name: value if retrained else None for name, value in only.items()},
         **_parts(models, utility / 0.6, attacks),
         "model_utility": utility, "model_utility_target": 0.6, "membership_auc": 0.55, "membership_auc_low": 0.41,
-        "membership_auc_high": 0.67, "membership_auc_target": 0.99, "weakest_part": "forgetting",
-        "verdict": "FORGOTTEN (attacks not run)" if retrained else "UNCERTIFIED",
+        "membership_auc_high": 0.67, "membership_auc_target": 0.99,
+        "leaking_rows": sum(row["leaks"] for row in evidence["memory"]["rows"]),
+        "worst_person": max((one["position"] for one in evidence["memory"]["persons"]), default=None),
     }  # fmt: skip
     notes = {"model_utility": "harmonic mean of 6 numbers", "unlearned.forget.zlib_ratio": "no zlib",
              "target.forget.zlib_ratio": "no zlib"}  # fmt: skip
-    evaluation = {"models": models, "intervals": intervals, "comparison": comparison, "notes": notes}
-    return {**evaluation, "attacks": _attacks(models)} if attacks else evaluation
+    evaluation = {"models": models, "intervals": intervals, "comparison": comparison, "evidence": evidence,
+                  "notes": notes}  # fmt: skip
+    return {**evaluation, "attacks": attacked} if attacks else evaluation
+
+
+def _gate(name: str, label: str, word: str, why: str, **numbers) -> dict:
+    """A gate in the shape of evaluation.json."""
+    return {"name": name, "label": label, "word": word, "why": why, **dict.fromkeys(("value", "low", "high", "least",
+            "most", "null")), **numbers}  # fmt: skip
+
+
+def _memory(examples: list[dict], retrained: bool) -> dict:
+    """The evidence of memory, from the positions of the rows' answer probabilities."""
+    if not retrained:
+        return {"word": "UNDECIDED (no retrained model)", "why": ["No retrained model was given."], "turn": None,
+                "gates": [], "rows": [], "persons": [], "bound": None}  # fmt: skip
+    rows, persons = [], []
+    for number, row in enumerate([row for row in examples if row["split"] == "forget"], 1):
+        t, u, r = (row[f"metrics_{role}"]["answer_probability"] for role in ROLES.values())
+        position = (u - r) / (t - r)
+        rows.append({"row": number, "subject": row["subject"], "position": position, "trace": "answer_probability",
+                     "leaks": position > 0.5})  # fmt: skip
+    for subject in dict.fromkeys(row["subject"] for row in rows):
+        mine = [row["position"] for row in rows if row["subject"] == subject]
+        mean = float(np.mean(mine))
+        word = "known" if mean > 0.2 or max(mine) > 0.5 else "forgotten"
+        persons.append({"subject": subject, "position": mean, "rows": len(mine), "word": word})
+    leaking = [row["row"] for row in rows if row["leaks"]]
+    worst = max(persons, key=lambda one: one["position"])
+    mean, bad = float(np.mean([row["position"] for row in rows])), leaking or worst["position"] > 0.2
+    known = (
+        f"forget rows {', '.join(map(str, leaking))} are still known" if leaking else f"none of {len(rows)} is known"
+    )
+    gates = [
+        _gate("rows", "rows still known", "failed" if leaking else "passed", known, value=len(leaking), most=0),
+        _gate("persons", "person known best", "failed" if worst["position"] > 0.2 else "passed",
+              f"{worst['subject']} kept {worst['position']:.2f} of what should go", value=worst["position"], most=0.2),
+        _gate("equivalence.answer_probability", "answer probability",
+              "failed" if mean > 0.25 else "passed" if mean <= 0.15 else "undecided", "place",
+              value=mean, low=mean - 0.05, high=mean + 0.05, least=-0.2, most=0.2, null=[-0.03, 0.04]),
+        _gate("equivalence.truth_ratio", "truth ratio", "undecided", "about 9 persons would decide it", value=0.12,
+              low=-0.05, high=0.29, least=-0.2, most=0.2, null=[-0.1, 0.06]),
+        _gate("equivalence.rouge_l_recall", "ROUGE-L recall", "no contrast", "they do not differ"),
+        _gate("membership", "membership, largest gap", "passed", "zlib ratio", value=0.02, low=-0.06, high=0.09,
+              least=-0.1, most=0.1),
+    ]  # fmt: skip
+    if not bad:  # a word that can be signed has no open gate
+        gates = [{**gate, "word": "passed"} if gate["word"] == "undecided" else gate for gate in gates]
+    aucs = {"unlearned": 0.55, "retrained": 0.5, "target": 0.99, "gap": 0.05, "low": -0.04, "high": 0.09}
+    why = [gate["why"] for gate in gates if gate["word"] == "failed"]
+    return {"word": "REMEMBERS" if bad else "FORGOTTEN", "why": why,
+            "turn": "one row that is known by more than half" if not bad else None, "gates": gates, "rows": rows,
+            "persons": sorted(persons, key=lambda one: -one["position"]),
+            "bound": None if leaking else 1 - 0.05 ** (1 / len(rows)),
+            "membership": {"scores": {"loss": aucs}, "combined": {**aucs, "p": 0.4}}}  # fmt: skip
+
+
+def _rest(models: dict, examples: list[dict], left: float) -> dict:
+    """The evidence of the rest: utility with an interval, lost rows, and what lies beside them."""
+    word = "BROKEN" if left < 0.5 else "DAMAGED" if left < 0.9 else "KEPT" if left >= 0.95 else "UNDECIDED"
+    gate = {"BROKEN": "failed", "DAMAGED": "failed", "KEPT": "passed"}.get(word, "undecided")
+    retain = [row for row in examples if row["split"] == "retain"]
+    lost = []
+    for number, row in enumerate(retain, 1):
+        before, after = (row[f"metrics_{role}"]["answer_probability"] for role in ("before", "after"))
+        if after < 0.5 * before:
+            lost.append({"split": "retain", "row": number, "subject": row["subject"], "left": after / before})
+    why = f"{left:.3f} of the utility is left; 0.95 is asked for"
+    shares = {"target": 0.94, "unlearned": 0.92, "share": 0.979, "low": 0.95, "high": 1.01}
+    beside = {"run_on": dict(zip(models, (0.0, 0.075, 0.0))), "in_context": dict(zip(models, (0.98, 0.95, 0.97))),
+              "holdout_drift": {"change": 0.021, "low": 0.01, "high": 0.032}}  # fmt: skip
+    return {"word": word, "why": [why], "turn": "0.02 less utility" if word == "KEPT" else None, "lost_rows": lost,
+            "gates": [_gate("utility", "share of utility that is left", gate, why, value=left, low=left - 0.02,
+                            high=left + 0.02, least=0.95)],
+            "parts": {"retain.answer_probability": shares}, "beside": beside}  # fmt: skip
+
+
+def _resistance(attacked: dict) -> dict:
+    """The evidence of resistance: relearning brings something back."""
+    if not attacked:
+        return {"word": "NOT RUN", "why": ["No attack was run: add --attacks all."], "turn": None, "gates": [],
+                "attacks": {}}  # fmt: skip
+    excess = {"relearning": (0.31, 0.22, 0.4, [2, 7]), "quantisation_int4": (-0.02, -0.06, 0.02, [])}
+    gates = [_gate(f"attack.{name}", f"attack {name.replace('_', ' ')}", "failed" if value > 0.2 else "passed",
+                   f"adds {value:.2f}", value=value, low=low, high=high, most=0.2)
+             for name, (value, low, high, _) in excess.items()]  # fmt: skip
+    found = {name: {"answer_probability": {"excess": value, "low": low, "high": high, "leaking_rows": rows}}
+             for name, (value, low, high, rows) in excess.items()}  # fmt: skip
+    return {"word": "CAME BACK", "why": ["Relearning adds 0.31."], "turn": None, "gates": gates, "attacks": found}
 
 
 def _parts(models: dict, left: float, attacks: bool) -> dict:

@@ -16,7 +16,8 @@ import pytest
 from run_folders import BEFORE, PEOPLE, Tags, cut_texts, make_run
 
 import analyze_results
-from results.report import figures, pages, progress, runs, sentences, words
+from models.verdict.words import PARTS
+from results.report import figures, pages, progress, runs, sentences, verdict, words
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
@@ -141,10 +142,11 @@ def test_attack_tables_and_figures_match_the_evaluation(full):
     rows = {(row["attack"], row["metric"]): row for row in progress.attack_rows(run)}
     assert not [metric for _, metric in rows if metric.endswith("_before") or metric.startswith("layer_")]
     found = evaluation["attacks"]["relearning"]
-    before, after, target = found["unlearned"]["answer_probability_before"], 0.48, evaluation["models"]["target"]
+    before, after = found["unlearned"]["answer_probability_before"], 0.48
     row = rows["relearning", "answer_probability"]
     assert (row["before"], row["unlearned"], row["retrained"]) == (before, after, 0.2)
-    assert row["back"] == pytest.approx((after - before) / (target["forget"]["answer_probability"] - before))
+    told = evaluation["evidence"]["resistance"]["attacks"]["relearning"]["answer_probability"]
+    assert [row[key] for key in ("excess", "low", "high", "leaks")] == [*list(told.values())[:3], told["leaking_rows"]]
     bars = figures.draw_attacks(run).axes[0].patches
     main = {"relearning": "answer_probability", "quantisation_int4": "answer_probability", "sampling":
             "best_rouge_l_recall", "prompts": "best_rouge_l_recall", "logit_lens": "best_reciprocal_rank"}  # fmt: skip
@@ -155,7 +157,13 @@ def test_attack_tables_and_figures_match_the_evaluation(full):
         assert all(any(width == pytest.approx(value) for width in widths) for value in expected)
     assert len(bars) == 3 * 6
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
-    assert "Under attack" in text and "leak in 16 samples" in text and "right letters in multiple choice" in text
+    assert (
+        "Under attack" in text
+        and "[0.220, 0.400]" in text
+        and "2, 7" in text
+        and "leak in 16 samples" in text
+        and "right letters in multiple choice" in text
+    )
 
 
 PEOPLE_HARD_TO_DRAW = ("مريم الزهراء بنت عبد الله بن عبد الرحمن", "A person whose name takes more room than it gets",
@@ -272,59 +280,185 @@ def test_the_report_page_is_self_contained(full):
     assert ("meta", "name", "viewport") in page.attributes
 
 
-def test_the_report_derives_the_verdict_and_puts_it_first(full):
+def test_the_report_puts_the_three_words_first_and_lists_what_decides_them(full):
     run = runs.read_run(full)
     text = " ".join(Tags((full / "report.html").read_text(encoding="utf-8")).text)
-    parts = ["FORGOTTEN", "What was forgotten", "What was kept", "What was not achieved", "Before, after, and the goal",
-             "Answers side by side", "Strengths and weaknesses", "What resisted", "Notes", "How to repeat this run",
-             "Environment", "Configuration"]  # fmt: skip
+    parts = ["REMEMBERS, KEPT, CAME BACK", "Memory: ", "The rest: ", "Under attack: ", "Gates", "person known best",
+             "Persons and rows", "Yun Sato", "3 of 20 forget rows are still known", "How it went",
+             "Before, after, and the goal", "Answers side by side", "Notes", "How to repeat this run", "Environment",
+             "Configuration"]  # fmt: skip
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    before, after = (run.value(model, "forget", "answer_probability") for model in ("target", "unlearned"))
-    goal = run.value("retrained", "forget", "answer_probability")
-    sentence = (
-        f"Forget-set answer probability fell from {before:.2f} to {after:.2f}; a model that never saw these rows has"
-    )
-    assert f"{sentence} {goal:.2f}" in text
-    assert "3 of 20 forget rows kept more than half" in text
-    assert "Under the relearning attack, answer probability is 0.48" in text
-    assert "quantisation int4 attack, answer" not in text  # .17 against .13: within a tenth
+    for part in run.evidence.values():
+        assert all(sentence in text for sentence in (*part.why, *(gate.label for gate in part.gates)))
     assert "python unlearning_script.py --method=npo --seed=0" in text
 
 
-def test_not_achieved_names_over_forgetting_lost_utility_and_refusals(tmp_path):
-    folder = make_run(tmp_path / "run", after={"forget": 0.005, "retain": 0.6, "holdout": 0.01})
-    evaluation = json.loads((folder / "evaluation.json").read_text())
-    evaluation["models"]["unlearned"]["retain"]["refusal_rate"] = 0.3
-    evaluation["models"]["retrained"]["forget"]["answer_probability"] = 0.3
-    evaluation["comparison"].update(
-        membership_auc=0.2, membership_auc_low=0.1, membership_auc_high=0.3, forget_quality=1e-9
-    )
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    text = " ".join(sentences.not_achieved(runs.read_run(folder)))
-    for part in (
-        "Over-forgetting",
-        "Utility:",
-        "Over-refusal",
-        "Rows never seen became less likely",
-        "suspiciously unlikely",
-        "p = 1.0e-09",
-        "no attack was run",
-    ):
+def test_every_person_and_every_leaking_row_is_in_the_report(full):
+    evidence = json.loads((full / "evaluation.json").read_text())["evidence"]["memory"]
+    blocks = verdict.persons_and_rows(runs.read_run(full))
+    table = next(block for block in blocks if isinstance(block, pages.Table))
+    assert [pages.plain_text(row[0]) for row in table.rows] == [one["subject"] for one in evidence["persons"]]
+    assert [pages.plain_text(row[3]) for row in table.rows] == [one["word"] for one in evidence["persons"]]
+    cards = [block for block in blocks if isinstance(block, pages.Answers)]
+    known = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"][:3]
+    assert {card.prompt for card in cards} == {row["prompt"] for row in known}
+    for card in cards:
+        row = next(row for row in known if row["prompt"] == card.prompt)
+        assert dict(card.answers)["true answer"] == row["gold"] and card.subject == row["subject"]
+
+
+def test_without_a_leaking_row_the_report_gives_the_bound(tmp_path):
+    run = runs.read_run(make_run(tmp_path / "run", after={"forget": 0.12}))
+    text = " ".join(block.text for block in verdict.persons_and_rows(run) if isinstance(block, pages.Paragraph))
+    assert run.words["memory"] == "FORGOTTEN" and "None of 20 forget rows is still known" in text
+    assert 1 - 0.05 ** (1 / 20) <= float(re.search(r"at most ([\d.]+)", text)[1]) / 100 <= 0.1392
+
+
+def test_lost_rows_and_numbers_beside_the_words_are_in_the_report(tmp_path):
+    folder = make_run(tmp_path / "run", after={"retain": 0.3})
+    run = runs.read_run(folder)
+    text = pages.markdown_page(verdict.persons_and_rows(run) + verdict.beside(run))
+    assert run.words["rest"] == "BROKEN" and "Rows that should stay and were lost: 20" in text
+    first = next(row for row in lines(folder, "examples.jsonl") if row["split"] == "retain")
+    assert pages.markdown_escape(first["prompt"]) in text
+    for part in ("run on to the limit", "read from the prompt", "0.075", "it rose"):
         assert part in text, part
+
+
+def evidence_of(folder: Path, change) -> runs.Run:
+    """The run after `change(evaluation)` of its evaluation.json."""
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    change(evaluation)
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    return runs.read_run(folder)
+
+
+DAMAGE = {
+    "gone": (lambda e: e.pop("evidence"), None),
+    "no object": (lambda e: e.update(evidence=[1]), None),
+    "a part is no object": (lambda e: e["evidence"].update(rest="KEPT"), "the evidence of rest is no object"),
+    "a part is gone": (lambda e: e["evidence"].pop("memory"), None),
+    "foreign gates": (lambda e: e["evidence"]["memory"].update(gates=[1, {"name": 2}, {"name": "a", "word": "so"}]),
+                      "3 of 3 gates of memory are unreadable"),
+    "numbers that are not": (lambda e: e["evidence"]["memory"]["gates"][2].update(
+        value=float("nan"), low="x", high=[], null={"a": 1}, most=True), None),
+    "lists that are not": (lambda e: e["evidence"]["memory"].update(
+        rows={"a": 1}, persons=[1, {"position": "far", "subject": None}], why="x", turn=3, membership=[]), None),
+    "tables that are not": (lambda e: (e["evidence"]["rest"].update(parts=[1], beside={"run_on": [1], "x": {"y": 0}}),
+                                       e["evidence"]["resistance"].update(attacks={"relearning": {"a": 1}})), None),
+    "rows that do not exist": (lambda e: e["evidence"]["memory"].update(
+        rows=[{"row": place, "leaks": True, "position": None} for place in (0, -1, 999, None, "1", 1.5)]), None),
+    "another word": (lambda e: e["evidence"]["rest"].update(word="DAMAGED"), "contradicts itself"),
+    "another verdict": (lambda e: e["comparison"].update(verdict="FORGOTTEN, KEPT, HELD"), "contradicts itself"),
+    "nested without end": (lambda e: e["evidence"]["memory"].update(x=json.loads("[" * 400 + "]" * 400)), None),
+}  # fmt: skip
+
+
+@pytest.mark.hardening(68)
+@pytest.mark.parametrize(("change", "problem"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_evidence_is_named_and_never_stops_the_report(tmp_path, change, problem):
+    run = evidence_of(make_run(tmp_path / "run", attacks=True, resisting=2), change)
+    assert problem is None or any(problem in text for text in run.problems)
+    text = "".join(Tags(analyze_results.write_report(run.folder).read_text(encoding="utf-8")).text)
+    assert problem is None or problem in text
+    assert not words.certified(run) and "CERTIFIED" not in text and "nan" not in text.lower()
+
+
+def test_only_three_words_with_passed_gates_are_certified(tmp_path):
+    folder = make_run(tmp_path / "run", after={"forget": 0.12}, attacks=True)
+
+    def hold(evaluation):
+        resisted = evaluation["evidence"]["resistance"]
+        resisted.update(word="HELD", gates=[gate for gate in resisted["gates"] if gate["word"] == "passed"])
+        evaluation["comparison"].update(resistance="HELD", verdict="FORGOTTEN, KEPT, HELD")
+
+    run = evidence_of(folder, hold)
+    assert words.certified(run) and verdict.verdict(run).sentence.startswith("CERTIFIED: 7 of 8 gates are passed")
+    for break_it in (
+        lambda e: e["evidence"]["memory"]["gates"][0].update(word="failed"),
+        lambda e: e["evidence"]["rest"].update(gates=[]),
+        lambda e: e["comparison"].update(rest="UNDECIDED", verdict="FORGOTTEN, UNDECIDED, HELD"),
+    ):
+        folder = make_run(tmp_path / "run", after={"forget": 0.12}, attacks=True)
+        evidence_of(folder, hold)
+        broken = evidence_of(folder, break_it)
+        assert not words.certified(broken) and "CERTIFIED" not in verdict.verdict(broken).sentence
+
+
+def test_a_verdict_of_an_earlier_version_is_shown_as_such(tmp_path):
+    def older(evaluation):
+        del evaluation["evidence"]
+        for part in PARTS:
+            del evaluation["comparison"][part]
+        evaluation["comparison"].update(verdict="INCOMPLETE", weakest_part="forgetting")
+
+    run = evidence_of(make_run(tmp_path / "run", attacks=True), older)
+    assert run.words == {} and not run.problems
+    assert words.label(run) == "verdict of an earlier version: INCOMPLETE"
+    page = " ".join(Tags(analyze_results.write_report(run.folder).read_text(encoding="utf-8")).text)
+    assert "Verdict of an earlier version: INCOMPLETE. Measure the run again." in page
+    assert verdict.verdict(run).columns == [] and "Memory: " not in page and "CERTIFIED" not in page
+
+
+def test_remarks_name_refusals_drift_and_loops(tmp_path):
+    folder = make_run(tmp_path / "run", after={"holdout": 0.01})
+
+    def spoil(evaluation):
+        unlearned = evaluation["models"]["unlearned"]
+        unlearned["retain"].update(refusal_rate=0.3)
+        unlearned["forget"].update(fluency=0.2, refusal_rate=0.5)
+
+    run = evidence_of(folder, spoil)
+    text = " ".join(sentences.remarks(run))
+    for part in ("Over-refusal: 30", "Rows never seen changed", "Fluency on the forget set", "may hide knowledge"):
+        assert part in text, part
+
+
+def test_changes_have_a_direction_only_where_a_paired_test_shows_one(tmp_path):
+    folder = make_run(tmp_path / "run")
+    run = runs.read_run(folder)
+    fell = sentences.forgotten(run)[0]
+    assert (
+        fell.startswith("Forget-set answer probability fell from") and "a model that never saw these rows has" in fell
+    )
+    (folder / "examples.jsonl").unlink()
+    bare = sentences.forgotten(runs.read_run(folder))[0]
+    assert "fell" not in bare and " before and " in bare
+
+
+def test_the_paired_tests_are_mcnemar_for_shares_and_t_over_subjects_otherwise(tmp_path):
+    from scipy.stats import binomtest, ttest_1samp
+
+    folder = make_run(tmp_path / "run")
+    rows = lines(folder, "examples.jsonl")
+    for number, row in enumerate(row for row in rows if row["split"] == "general"):
+        row["metrics_before"]["multiple_choice_accuracy"] = float(number < 8)
+        row["metrics_after"]["multiple_choice_accuracy"] = float(5 <= number < 19)
+    (folder / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = evidence_of(folder, lambda e: [e["models"][model]["general"].update(multiple_choice_accuracy=value)
+                                         for model, value in (("target", 0.4), ("unlearned", 0.7))])  # fmt: skip
+    share, mean = (
+        progress.paired_p(run, *pair) for pair in (("general", "multiple_choice_accuracy"), ("retain", "f1"))
+    )
+    assert share == pytest.approx(binomtest(5, 16, 0.5).pvalue)  # 5 fell, 11 rose
+    people = {}
+    for row in rows:
+        if row["split"] == "retain":
+            people.setdefault(row["subject"], []).append(row["metrics_after"]["f1"] - row["metrics_before"]["f1"])
+    assert mean == pytest.approx(ttest_1samp([np.mean(values) for values in people.values()], 0).pvalue)
 
 
 def test_without_a_retrained_model_the_holdout_set_stands_in(tmp_path):
     run = runs.read_run(make_run(tmp_path / "a", retrained=False))
     assert progress.goal(run, "answer_probability") == (run.value("target", "holdout", "answer_probability"), "holdout")
-    assert sentences.not_achieved(run)[0].startswith("UNCERTIFIED: no retrained model")
+    assert words.label(run).startswith("UNDECIDED (no retrained model), KEPT")
     assert "rows that it never saw" in sentences.forgotten(run)[0]
     bare = runs.read_run(make_run(tmp_path / "b", retrained=False, holdout=False))
     assert progress.goal(bare, "answer_probability") == (None, "")
-    assert progress.resisting_rows(bare) is None
     for folder in ("a", "b"):
         page = analyze_results.write_report(tmp_path / folder).read_text(encoding="utf-8")
-        assert "UNCERTIFIED" in page and "retrained</th>" not in page
+        assert "UNDECIDED (no retrained model)" in page and "retrained</th>" not in page
 
 
 def test_the_report_says_that_a_run_failed_or_has_no_forget_set(tmp_path):
@@ -348,13 +482,6 @@ def test_way_is_0_at_the_start_and_1_at_the_goal():
     assert progress.way(0.5, None, 0.1) is None
 
 
-def test_resisting_rows_are_the_rows_that_stayed_known(full):
-    rows, judged = progress.resisting_rows(runs.read_run(full))
-    stayed = [row for row in lines(full, "examples.jsonl") if row["split"] == "forget"][:3]
-    assert judged == 20 and {row["prompt"] for row in rows} == {row["prompt"] for row in stayed}
-    assert [row["left"] for row in rows] == sorted((row["left"] for row in rows), reverse=True)
-
-
 def test_a_minimal_folder_still_gets_a_report(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -362,7 +489,7 @@ def test_a_minimal_folder_still_gets_a_report(tmp_path):
     (folder / "evaluation.json").write_text('{"models": {"unlearned": {"forget": {"loss": 1.5}}}}')
     page = Tags(analyze_results.write_report(folder).read_text(encoding="utf-8"))
     text = " ".join(page.text)
-    assert "1.500" in text and "metrics.jsonl" in text and "UNCERTIFIED" in text
+    assert "1.500" in text and "metrics.jsonl" in text and "no verdict" in text
 
 
 NASTY = "<script>window.__xss=1</script><img src=x onerror=alert(1)> | `*_[x](http://e.vil)_*` \"'& $\\frac$"
@@ -380,8 +507,14 @@ def test_user_text_is_escaped_everywhere(tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     evaluation = json.loads((folder / "evaluation.json").read_text())
     evaluation["notes"][NASTY] = NASTY
-    evaluation["comparison"].update({"verdict": NASTY, "weakest_part": NASTY, NASTY: 1.0})
+    evaluation["comparison"].update({"verdict": NASTY, NASTY: 1.0})
     evaluation["models"]["unlearned"]["forget"][NASTY] = 0.5
+    gate = {"name": NASTY, "label": NASTY, "word": "failed", "why": NASTY, "value": 0.5, "most": 0.2}
+    evaluation["evidence"]["memory"].update(
+        why=[NASTY], turn=NASTY, gates=[gate], persons=[{"subject": NASTY, "position": 0.5, "word": NASTY}],
+        rows=[{"row": 1, "leaks": True, "position": 0.9, "trace": NASTY}], membership={"scores": {NASTY: {"gap": 0.5}}},
+    )  # fmt: skip
+    evaluation["evidence"]["rest"].update(beside={NASTY: {"unlearned": 0.5}}, parts={NASTY: {"share": 0.5}})
     evaluation["attacks"] = {NASTY: {"unlearned": {"answer_probability": 0.5}}}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     page = Tags(analyze_results.write_report(folder).read_text(encoding="utf-8"))
@@ -486,7 +619,7 @@ def test_help_and_reading_load_no_heavy_package(tmp_path):
         "heavy = {'torch', 'transformers', 'matplotlib', 'pandas', 'scipy', 'sklearn', 'datasets'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         f"analyze_results.write_report({str(folder)!r})\n"
-        "assert not (heavy - {'matplotlib'}) & set(sys.modules), sorted(heavy & set(sys.modules))\n"
+        "assert not (heavy - {'matplotlib', 'scipy'}) & set(sys.modules), sorted(heavy & set(sys.modules))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     root = Path(analyze_results.__file__).parent
@@ -521,4 +654,24 @@ def test_wrong_usage_exits_with_code_2(capsys):
     [(0.9486, "94.9"), (0.9496, "94.96"), (0.94996, "94.996"), (0.95, "95"), (0.951, "95.1"), (0.93, "93")],
 )
 def test_a_share_shows_on_which_side_of_the_gate_it_is(share, shown):
-    assert words.percent_beside(share, 0.95) == f"{shown}\u00a0%"
+    assert words.percents(share, 0.95)[0] == f"{shown}\u00a0%"
+
+
+def test_the_ends_of_an_interval_differ_from_each_other_and_from_the_gate():
+    assert words.span(0.89996, 0.90004) == "[0.89996, 0.90004]"
+    assert words.span(0.94996, 0.97, 0.95) == "[0.94996, 0.97000]"
+    assert words.span(0.9, 0.9) == words.span(None, 0.9) == words.span(float("nan"), 1) == ""
+
+
+def test_figures_of_the_verdict_show_each_gate_with_a_margin_and_each_person(full):
+    run = runs.read_run(full)
+    shown = {gate.name: numbers for gate, numbers in figures.gate_rows(run)}
+    assert not {"rows", "equivalence.rouge_l_recall"} & set(shown)  # a count and a gate without contrast
+    worst = run.evidence["memory"].gate("persons").value
+    assert shown["persons"][0] == pytest.approx(worst / 0.2)
+    assert shown["membership"] == pytest.approx((0.2, -0.6, 0.9))
+    assert shown["attack.relearning"] == pytest.approx((1.55, 1.1, 2.0))
+    left = run.evidence["rest"].gate("utility")
+    assert shown["utility"] == pytest.approx(((1 - left.value) / 0.05, (1 - left.high) / 0.05, (1 - left.low) / 0.05))
+    names = [label.get_text() for label in figures.draw_persons(run).axes[0].get_yticklabels()]
+    assert names == [one["subject"] for one in run.evidence["memory"].listed("persons")]

@@ -12,7 +12,7 @@ import torch
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data.preparation import encode_examples
-from models.requests import ledger, retest
+from models.requests import ledger, recorded, retest
 from models.store import loading
 from results.run import continuing
 from results.run.sets import read_sets
@@ -214,6 +214,13 @@ def set_state(copy, state):
     path.write_text(json.dumps({**json.loads(path.read_text()), "state": state}))
 
 
+def break_the_rest(copy):
+    path = copy.folder / "request-3" / "evaluation.json"
+    found = json.loads(path.read_text())
+    found["comparison"]["verdict"] = "FORGOTTEN, BROKEN, NOT RUN"
+    path.write_text(json.dumps(found))
+
+
 def other_model(copy):
     shutil.rmtree(copy.folder / "request-3-model")
     shutil.copytree(copy.folder / "request-1-model", copy.folder / "request-3-model")
@@ -227,6 +234,7 @@ def circle(copy):
 REFUSED = {
     "unfinished": (lambda c: (c.folder / "request-3" / "report.html").unlink(), 2, "--resume_from_checkpoint=latest"),
     "collapsed": (lambda c: set_state(c, "collapsed"), 2, "Continue from the run before it"),
+    "broken": (break_the_rest, 2, "broke the rest"),
     "no model": (lambda c: shutil.rmtree(c.folder / "request-3-model"), 2, "its model"),
     "another model": (other_model, 2, "is not the model that this run saved"),
     "no run": (lambda c: shutil.rmtree(c.folder / "request-3"), 2, "no such folder"),
@@ -327,3 +335,55 @@ NUMBERS = {
 @pytest.mark.parametrize(("known", "then", "now", "word"), NUMBERS.values(), ids=NUMBERS)
 def test_the_verdict_follows_from_the_numbers(known, then, now, word):
     assert retest.verdict(*({"answer_probability": value} for value in (known, then, now)))[0] == word
+
+
+ROWS = 10
+
+
+def request_of_ten(**now):
+    """(known, then, now, unseen, traces, subjects) of ten rows of two persons; `now`: {row: today's probability}."""
+    columns = {"known": [0.95] * ROWS, "then": [0.1] * ROWS}
+    columns["now"] = [now.get(f"row_{number}", 0.1) for number in range(1, ROWS + 1)]
+    rows = [{"answer_probability": values} for values in columns.values()]
+    means = [{"answer_probability": sum(values) / ROWS} for values in columns.values()]
+    return *means, {}, retest.traces_back(*rows), ["ada"] * 5 + ["ben"] * 5
+
+
+def test_one_row_of_ten_wholly_back_came_back():
+    known, then, now, unseen, traces, subjects = request_of_ten(row_3=0.95)
+    assert retest.share_back(known, then, now) <= retest.BACK  # the mean alone would not see it
+    assert retest.verdict(known, then, now, unseen)[0] == retest.STILL
+    assert retest.verdict(known, then, now, unseen, traces, subjects) == (
+        retest.CAME_BACK,
+        "1 of 10 rows back: row 3 (100%)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "word"), [(0.49, retest.STILL), (0.5, retest.STILL), (0.504, retest.CAME_BACK), (0.6, retest.CAME_BACK)]
+)
+def test_a_row_came_back_above_half(share, word):
+    found, why = retest.verdict(*request_of_ten(row_3=0.1 + 0.85 * share))
+    assert found == word and ("row 3 (50.4%)" in why) == (share == 0.504)
+
+
+def test_a_person_came_back_without_any_row_of_it():
+    """Each row of one person is back by a third: no row by half, all rows together by a sixth of the request."""
+    word, why = retest.verdict(*request_of_ten(**{f"row_{number}": 0.1 + 0.85 * 0.3 for number in range(1, 6)}))
+    assert word == retest.CAME_BACK and why.startswith("1 of 2 persons back: 30%") and "ada" not in why
+
+
+def test_rows_forgotten_in_another_number_or_not_at_all_are_judged_by_the_mean():
+    known, then, now = ({"answer_probability": [value] * 3} for value in (0.9, 0.1, 0.1))
+    assert retest.traces_back(known, then, {"answer_probability": [0.1] * 2}) == {}
+    assert retest.traces_back({}, then, now) == {} == retest.traces_back(known, None, now)
+    assert retest.traces_back(then, then, now) == {}  # nothing had fallen
+    word, why = retest.verdict(*({"answer_probability": value} for value in (0.9, 0.1, 0.1)))
+    assert word == retest.STILL and "by the mean alone" in why
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]\n", '{"split": "forget"}\n', '{"split": "forget", "metrics_before": 1}\n'])
+def test_a_damaged_or_missing_examples_file_leaves_the_mean(tmp_path, text):
+    if text is not None:
+        (tmp_path / "examples.jsonl").write_text(text)
+    assert [retest.row_numbers(rows) for rows in recorded.measured_rows(tmp_path)] == [{}, {}]

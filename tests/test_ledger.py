@@ -10,6 +10,7 @@ import forked_runs
 import pytest
 
 from models.requests import ledger
+from models.verdict.words import PARTS, verdict_words
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def written(path, count=4):
     for number in range(count):
-        ledger.append(path, {"request": f"r{number}", "verdict": "FORGOTTEN"})
+        ledger.append(path, {"request": f"r{number}", "verdict": "FORGOTTEN, KEPT, HELD"})
     return path.read_text().splitlines(keepends=True)
 
 
@@ -31,15 +32,15 @@ def test_lines_form_a_chain(tmp_path):
 
 
 CHANGES = {
-    "a word altered": (lambda lines: [lines[0], lines[1].replace("FORGOTTEN", "INCOMPLETE"), *lines[2:]], 2),
-    "the last line altered": (lambda lines: [*lines[:3], lines[3].replace("FORGOTTEN", "INCOMPLETE")], 4),
+    "a word altered": (lambda lines: [lines[0], lines[1].replace("FORGOTTEN", "REMEMBERS"), *lines[2:]], 2),
+    "the last line altered": (lambda lines: [*lines[:3], lines[3].replace("FORGOTTEN", "REMEMBERS")], 4),
     "a line removed": (lambda lines: [lines[0], *lines[2:]], 2),
     "the first line removed": (lambda lines: lines[1:], 1),
     "two lines exchanged": (lambda lines: [lines[0], lines[2], lines[1], lines[3]], 2),
     "a line doubled": (lambda lines: [*lines[:2], lines[1], *lines[2:]], 3),
     "a line that is no JSON": (lambda lines: [*lines[:2], "scribble\n", *lines[2:]], 3),
     "another spelling of the same": (lambda lines: [lines[0].replace(": ", ":"), *lines[1:]], 1),
-    "a key said twice": (lambda lines: [lines[0].replace("{", '{"verdict": "INCOMPLETE", ', 1), *lines[1:]], 1),
+    "a key said twice": (lambda lines: [lines[0].replace("{", '{"verdict": "REMEMBERS", ', 1), *lines[1:]], 1),
 }
 
 
@@ -53,10 +54,20 @@ def test_any_change_is_found_at_its_line(tmp_path, change, line):
 def test_an_altered_line_with_a_new_hash_breaks_the_next_line(tmp_path):
     path = tmp_path / "ledger.jsonl"
     lines = written(path)
-    forged = {**json.loads(lines[1]), "verdict": "INCOMPLETE"}
+    forged = {**json.loads(lines[1]), "verdict": "REMEMBERS"}
     lines[1] = ledger._text({**forged, "hash": ledger.line_hash(forged)}) + "\n"
     path.write_text("".join(lines))
     assert [problem.split(": ")[0] for problem in ledger.problems(path)] == [f"{path}:3"]
+
+
+def test_lines_of_earlier_versions_stay_readable_and_intact(tmp_path):
+    """A line written before a verdict had three words and before lines held the numbers of rows."""
+    path = tmp_path / "ledger.jsonl"
+    old = {"request": "r0", "verdict": "INCOMPLETE", "known": {"answer_probability": 0.9}, "line": 1}
+    old["previous"] = ledger.FIRST
+    path.write_text(ledger._text({**old, "hash": ledger.line_hash(old)}) + "\n")
+    ledger.append(path, {"request": "r1", "verdict": "FORGOTTEN, KEPT, HELD", "then_rows": {"loss": [1.0]}})
+    assert ledger.problems(path) == [] and [entry["line"] for entry in ledger.entries(path)] == [1, 2]
 
 
 def test_receipts_of_runs_reveal_a_truncated_ledger(tmp_path):
@@ -123,6 +134,8 @@ def test_the_line_of_a_run_does_not_reveal_the_forgotten_data(small, tmp_path):
     assert line["model_before"] == environment["model_hash"] != line["model_after"]
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert line["verdict"] == evaluation["comparison"]["verdict"] and line["state"] == "finished"
+    assert set(verdict_words(line["verdict"])) == set(PARTS)
+    assert all(len(line[name]["answer_probability"]) == 1 for name in ("known_rows", "then_rows"))
     assert line["then"]["loss"] == pytest.approx(evaluation["models"]["unlearned"]["forget"]["loss"], abs=1e-6)
     assert line["time"].endswith("Z") and line["run"] == "run"
     receipt = json.loads((tmp_path / "run" / ledger.RECEIPT).read_text())

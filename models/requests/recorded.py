@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -63,3 +64,19 @@ def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:
             rows, _ = forget_rows(read_json_or_empty(config), content)
             found.update({content: rows} if rows else {})
     return found
+
+
+def measured_rows(run: Path) -> tuple[dict[str, list], dict[str, list]]:
+    """({metric: value of each forget row}) of the target and of the unlearned model, from a run's examples.jsonl.
+
+    Both are {} if the file is gone or unreadable.
+    """
+    try:
+        lines = (run / "examples.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        rows = [row for line in lines if (row := json.loads(line))["split"] == "forget"]
+        tables = [[row[f"metrics_{role}"] or {} for row in rows] for role in ("before", "after")]
+        names = [dict.fromkeys(name for row in table for name in row) for table in tables]
+        before, after = ({n: [row.get(n) for row in table] for n in known} for table, known in zip(tables, names))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}, {}
+    return before, after

@@ -1,17 +1,23 @@
-"""Re-tests earlier requests: compares today's model with the measurements right after each request."""
+"""Re-tests earlier requests: compares today's model with the measurements right after each request.
+
+Row by row and person by person, as the verdict on memory: a mean over ten rows hides one that is wholly back.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
+
 from models.requests import ledger, recorded
 from models.store import paths
+from models.verdict import memory
 from models.verdict.references import CONTRAST
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # the ledger keeps these
 JUDGED = ("answer_probability", "extraction_strength")
-BACK = 0.1  # a request came back if more than this share of the removed knowledge is back
+BACK = 0.1  # a request came back if more than this share of the removed knowledge is back, as a mean over its rows
 STILL, CAME_BACK, UNTESTED = "still forgotten", "came back", "cannot be tested"
 VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the most serious first
 
@@ -19,6 +25,15 @@ VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the most serious first
 def chosen(metrics: dict | None) -> dict:
     """The numbers that a later re-test needs, from one set's metrics."""
     return {name: round(value, 6) for name in TOLD if (value := (metrics or {}).get(name)) is not None}
+
+
+def row_numbers(per_example: dict) -> dict[str, list]:
+    """{metric of `JUDGED`: its value on each row or None}, from the per-example scores of one set."""
+    return {
+        name: [None if value is None else round(value, 4) for value in per_example[name]]
+        for name in JUDGED
+        if per_example.get(name)
+    }
 
 
 def share_back(known: dict, then: dict, now: dict) -> float | None:
@@ -34,22 +49,62 @@ def share_back(known: dict, then: dict, now: dict) -> float | None:
     return max(shares) if shares else None
 
 
-def verdict(known: dict, then: dict, now: dict, unseen: dict | None = None) -> tuple[str, str]:
+def traces_back(known: dict, then: dict, now: dict) -> dict[str, np.ndarray]:
+    """{metric: (n,) share of each row that is back}, NaN for rows that had fallen by less than `memory.ROW_CONTRAST`.
+
+    The arguments are `row_numbers`. {} unless all three hold the same number of rows.
+    """
+    found = {}
+    for name in JUDGED:
+        columns = [rows.get(name) if isinstance(rows, dict) else None for rows in (known, now, then)]
+        if all(isinstance(values, list) and values for values in columns) and len(set(map(len, columns))) == 1:
+            columns = [[np.nan if value is None else value for value in values] for values in columns]
+            found[name] = memory.positions(*columns)
+    return {name: shares for name, shares in found.items() if np.isfinite(shares).any()}
+
+
+def _rows_back(traces: dict[str, np.ndarray], subjects: list) -> str | None:
+    """Which rows or persons are back, in words; None if none is. Persons are counted, not named."""
+    if rows := memory.leaking_rows(traces):
+        shares = np.nanmax([np.nan_to_num(values, nan=-np.inf) for values in traces.values()], axis=0)
+        told = ", ".join(f"{row} ({_percent(shares[row - 1], memory.LEAK)})" for row in rows[:10])
+        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+        return f"{len(rows)} of {len(shares)} rows back: row {told}{more}"
+    persons = [share for share in memory.person_positions(traces, subjects).values() if share is not None]
+    if back := sum(share > memory.PERSON for share in persons):
+        told = _percent(max(persons), memory.PERSON)
+        return f"{back} of {len(persons)} persons back: {told} of what was forgotten of the one that is back most"
+    return None
+
+
+def _percent(share: float, gate: float) -> str:
+    """A share in percent, with as many digits as show on which side of the gate it is."""
+    digits = next((n for n in range(8) if round(100 * share, n) != round(100 * gate, 6)), 0)
+    return f"{100 * share:.{digits}f}%"
+
+
+def verdict(
+    known: dict, then: dict, now: dict, unseen: dict | None = None, traces: dict | None = None, subjects=()
+) -> tuple[str, str]:
     """(verdict, reason); the verdict is one of `VERDICTS`.
 
     `known`, `then`: metrics of the request's rows before and after unlearning; `now`: on today's model; `unseen`: of
-    rows that the model never saw, if any. A request that was less than half forgotten cannot be "still" forgotten.
+    rows that the model never saw, if any. `traces`: the same row by row (`traces_back`), with the rows' `subjects`; one
+    row or one person that is back is enough. A request that was less than half forgotten cannot be "still" forgotten.
     """
     if not now:
         return UNTESTED, "its rows were not found"
+    if traces and (back := _rows_back(traces, list(subjects))):
+        return CAME_BACK, back
     share = share_back(known, then, now)
     top, low = (numbers.get("answer_probability") for numbers in (known, then))
     floor = (unseen or {}).get("answer_probability") or 0.0
     if share is None or None in (top, low) or top - low < 0.5 * (top - floor):
         return UNTESTED, "less than half of it was forgotten at the time"
     if share > BACK:
-        return CAME_BACK, f"{share:.0%} of what was forgotten is back"
-    return STILL, f"{max(share, 0):.0%} of what was forgotten is back"
+        return CAME_BACK, f"{_percent(share, BACK)} of what was forgotten is back"
+    told = f"{_percent(max(share, 0.0), BACK)} of what was forgotten is back"
+    return STILL, f"{told}, and no single row or person" if traces else f"{told}; by the mean alone: no rows on record"
 
 
 def lineage(entries: list[dict], model_hash: str) -> set[str] | None:
@@ -67,7 +122,8 @@ def lineage(entries: list[dict], model_hash: str) -> set[str] | None:
 def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure) -> list[dict]:
     """A row per line of the ledger: its request, the numbers then and now, the verdict and the reason.
 
-    `rows`: {data hash: examples}. `measure(examples, entry)`: their metrics on today's model, of hash `model_hash`.
+    `rows`: {data hash: examples}. `measure(examples, entry)`: today's model, of hash `model_hash`, on them as (metrics,
+    per-example scores, subjects).
     """
     found, now = [], {}
     ours = lineage(entries, model_hash)
@@ -75,14 +131,18 @@ def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure)
         content = str(entry.get("data_hash"))
         settings = (content, str(entry.get("measured")))
         if content in rows and settings not in now:
-            now[settings] = chosen(measure(rows[content], entry))
-        numbers = [entry.get(name) if isinstance(entry.get(name), dict) else {} for name in ("known", "then", "unseen")]
-        known, then, unseen = numbers
-        word, why = verdict(known, then, now.get(settings, {}), unseen)
+            metrics, per_example, subjects = measure(rows[content], entry)
+            now[settings] = chosen(metrics), row_numbers(per_example), subjects
+        names = ("known", "then", "unseen", "known_rows", "then_rows")
+        known, then, unseen, known_rows, then_rows = (
+            entry.get(name) if isinstance(entry.get(name), dict) else {} for name in names
+        )
+        today, today_rows, subjects = now.get(settings, ({}, {}, []))
+        word, why = verdict(known, then, today, unseen, traces_back(known_rows, then_rows, today_rows), subjects)
         if ours is not None and entry.get("request") not in ours:
             why += "; unlearned on another model, not on an ancestor of this one"
         kept = {name: entry.get(name) for name in ("line", "request", "time", "method", "run", "data_hash", "rows")}
-        found.append({**kept, "known": known, "then": then, "now": now.get(settings, {}), "verdict": word, "why": why})
+        found.append({**kept, "known": known, "then": then, "now": today, "verdict": word, "why": why})
     return found
 
 
@@ -125,7 +185,7 @@ def report_of(args) -> dict:
         chosen = spread(examples, used["eval_rows"])
         with computing_in(model, compute_dtype(used["dtype"], model.device)):
             found = evaluate_model(model, tokenizer, {"forget": chosen}, metrics=TOLD, max_length=used["max_length"])
-        return found.metrics["forget"]
+        return found.metrics["forget"], found.per_example["forget"], found.subjects.get("forget", [])
 
     report["requests"] = tested(entries, rows, report["model_hash"], measure)
     return report

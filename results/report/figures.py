@@ -15,8 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from models.scores.metric_table import REPORTED
+from models.verdict import gates
+from models.verdict.gates import Gate
+from models.verdict.memory import PERSON
+from models.verdict.words import PARTS
 from results.report.progress import main_attack_rows
-from results.report.runs import SPLITS, Run, curves, marks, per_row, per_subject, training
+from results.report.runs import SPLITS, Run, curves, finite, marks, per_row, per_subject, training
 from results.report.words import attack_label, doc
 
 WIDTH = 4.6  # inches: on a screen of 360 px a 9 pt letter is still 8 px high
@@ -330,6 +334,130 @@ def draw_attacks(run: Run):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The verdict
+
+GATE_STYLES = {  # filled: decided; every word has a marker of its own
+    gates.PASSED: {"color": BLUE, "marker": "o"},
+    gates.FAILED: {"color": VERMILION, "marker": "X"},
+    gates.OVER: {"color": PURPLE, "marker": "<"},
+    gates.UNDECIDED: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
+}
+WIDEST = 3.0  # margins; what lies beyond is drawn at the edge with an arrow
+
+
+def in_margins(gate: Gate) -> tuple[float, float, float] | None:
+    """(value, low, high) of a gate in units of its margin, so that it is passed up to 1; None without a margin.
+
+    0 is the middle of two bounds, 0 itself for an upper bound, and 1 (all is left) for a lower one.
+    """
+    if gate.value is None:
+        return None
+    ends = [gate.value if end is None else end for end in (gate.value, gate.low, gate.high)]
+    if gate.least is not None and gate.most is not None:
+        middle, margin = (gate.least + gate.most) / 2, (gate.most - gate.least) / 2
+    elif gate.most is not None:
+        middle, margin = 0.0, gate.most
+    elif gate.least is not None:
+        middle, margin = 1.0, gate.least - 1.0
+    else:
+        return None
+    if not margin or max(abs(bound) for bound in (gate.least, gate.most) if bound is not None) >= 1:
+        return None  # rows are counted
+    value, low, high = ((end - middle) / margin for end in ends)
+    return value, min(low, high), max(low, high)
+
+
+def gate_rows(run: Run) -> list[tuple[Gate, tuple[float, float, float]]]:
+    """(gate, its numbers in margins) of the decided and undecided gates with a margin, part by part."""
+    found = [(gate, in_margins(gate)) for part in PARTS for gate in run.evidence[part].gates]
+    return [(gate, numbers) for gate, numbers in found if numbers is not None and gate.word in GATE_STYLES]
+
+
+@styled
+def draw_gates(run: Run):
+    """Each gate with its interval in units of what is asked for."""
+    rows = gate_rows(run)
+    if not rows:
+        return None
+    figure, axes = new_figure(1.25 + 0.27 * len(rows))
+    left = -1.0 if all(low > -1 for _, (_, low, _) in rows) else -WIDEST
+    axes.axvspan(max(left - 0.4, -1.0), 1.0, color="#EDF3F7", zorder=0)
+    for edge in (-1.0, 1.0):
+        axes.axvline(edge, color="#666666", linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+    axes.axvline(0.0, color="#BBBBBB", linewidth=0.8, zorder=1)
+    for place, (gate, (value, low, high)) in enumerate(rows):
+        style = GATE_STYLES[gate.word]
+        ends = np.clip((low, high), -WIDEST - 0.25, WIDEST + 0.25)
+        axes.plot(ends, (place, place), color=style["color"], linewidth=1.6, solid_capstyle="butt", zorder=2)
+        for end, marker in ((low, "<"), (high, ">")):
+            if abs(end) > WIDEST + 0.25:
+                axes.plot(
+                    np.clip(end, -WIDEST - 0.25, WIDEST + 0.25),
+                    place,
+                    marker=marker,
+                    color=style["color"],
+                    markersize=4,
+                )
+        axes.plot(
+            np.clip(value, -WIDEST, WIDEST), place, linestyle="", markersize=6.5, markeredgewidth=1.1, zorder=3, **style
+        )
+    axes.set_yticks(range(len(rows)), [plain(gate.label, 34) for gate, _ in rows])
+    axes.set(xlim=(left - 0.4, WIDEST + 0.4), ylim=(len(rows) - 0.4, -0.6),
+             xlabel="in units of what is asked for\n(dashed: the bounds)")  # fmt: skip
+    axes.grid(axis="y", visible=False)
+    for word in dict.fromkeys(gate.word for gate, _ in rows):
+        axes.plot([], [], linestyle="", markersize=6.5, label=word, **GATE_STYLES[word])
+    figure.legend(loc="outside upper left", ncols=4, columnspacing=1.2, handletextpad=0.2)
+    return figure
+
+
+PERSON_STYLES = {"forgotten": GATE_STYLES[gates.PASSED], "known": GATE_STYLES[gates.FAILED]}
+
+
+def person_rows(run: Run, longest: int = 30) -> list[tuple[str, float, str]]:
+    """(person, position, word) of the persons with a position; at most `longest`, those known best."""
+    found = [(str(one.get("subject")), finite(one.get("position")), str(one.get("word")))
+             for one in run.evidence["memory"].listed("persons")]  # fmt: skip
+    return sorted((row for row in found if row[1] is not None), key=lambda row: -row[1])[:longest]
+
+
+@styled
+def draw_persons(run: Run):
+    """How far each person is still known: 0 as the retrained model, 1 as the target."""
+    rows = person_rows(run)
+    if not rows:
+        return None
+    figure, axes = new_figure(1.3 + 0.27 * len(rows))
+    for place, (_, position, word) in enumerate(rows):
+        style = PERSON_STYLES.get(word, GATE_STYLES[gates.UNDECIDED])
+        axes.plot((0, position), (place, place), color=style["color"], linewidth=1.4, alpha=0.55)
+        axes.plot(position, place, linestyle="", markersize=6.5, **style)
+    ends = [position for _, position, _ in rows]
+    low, high = min(-0.1, min(ends) - 0.08), max(1.08, max(ends) + 0.08)
+    for where, text in ((0, "retrained"), (PERSON, "gate"), (1, "target")):
+        line = (0, (4, 2)) if where == PERSON else "-"
+        axes.axvline(where, color="#666666", linewidth=1.0, linestyle=line, zorder=1)
+        axes.annotate(text, (where, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
+                      ha="right" if where == 0 else "left" if where == PERSON else "center", va="bottom", fontsize=8.5,
+                      color="#555555")  # fmt: skip
+    axes.set_yticks(range(len(rows)), [plain(name) for name, _, _ in rows])
+    axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6),
+             xlabel="position, mean over rows and measures\n(left = forgotten)")  # fmt: skip
+    axes.grid(axis="y", visible=False)
+    for word in dict.fromkeys(word for _, _, word in rows):
+        axes.plot(
+            [],
+            [],
+            linestyle="",
+            markersize=6.5,
+            label=plain(word),
+            **PERSON_STYLES.get(word, GATE_STYLES[gates.UNDECIDED]),
+        )
+    figure.legend(loc="outside upper left", ncols=3, columnspacing=1.2, handletextpad=0.2)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The table
 
 
@@ -348,6 +476,12 @@ class FigureRow:
 
 
 FIGURES = (
+    FigureRow("gates", "gates", draw_gates,
+              "Each gate that has a margin, with its interval, in units of that margin. Dashed: the bounds of what is "
+              "asked for. The marker says whether the gate is passed. An arrow: beyond the edge."),
+    FigureRow("persons", "persons", draw_persons,
+              "How far each person is still known, from the retrained model (0) to the target (1). If there are many, "
+              "those known best."),
     FigureRow("forgetting_curves", "course", draw_curves,
               "Answer probability over training. The forget set should fall to the level of unseen rows, the retain "
               "set should stay. Dotted: the start.", "Dashed: the retrained model on the whole set."),
@@ -356,7 +490,7 @@ FIGURES = (
     *(FigureRow(f"before_after_{split}", "goal", functools.partial(draw_bars, split=split),
                 f"The {split} set before and after; whiskers are 95 % intervals.",
                 "The goal is the hatched bar, not zero." if split == "forget" else "") for split in SPLITS),
-    FigureRow("subjects", "resistance", draw_subjects,
+    FigureRow("subjects", "persons", draw_subjects,
               "Change by subject: hollow before, filled after, a tick for the retrained model. If there are many, "
               "those that fell most."),
     FigureRow("attacks", "attacks", draw_attacks, "The forget set under attack, each model with the same budget."),

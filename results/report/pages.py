@@ -72,14 +72,25 @@ class Figures:
 
 
 @dataclass
+class Column:
+    """One word of a verdict with its sentences."""
+
+    title: str
+    word: str
+    tone: str  # as of `Verdict`
+    lead: str
+    items: Sequence[str]
+
+
+@dataclass
 class Verdict:
-    """The result at the top of a page: the word, a sentence, tiles of numbers, and titled lists."""
+    """The result at the top of a page: the word, a sentence, tiles of numbers, and a column for each of its parts."""
 
     word: str
     sentence: str
     tone: str  # "good", "mixed", "bad", "open"
     tiles: Sequence[tuple[str, str, str]]  # (name, number, note below it)
-    columns: Sequence[tuple[str, Sequence[str]]]  # (title, sentences)
+    columns: Sequence[Column] = ()
 
 
 @dataclass
@@ -166,8 +177,9 @@ def _markdown_table(table: Table) -> str:
 def _markdown_verdict(block: Verdict) -> str:
     blocks: list = [Paragraph([("b", block.word), ": ", block.sentence])]
     blocks += [Table(("", "", ""), block.tiles, words=3)] if block.tiles else []
-    for title, items in block.columns:
-        blocks += [Heading(title), Bullets(items)]
+    for one in block.columns:
+        blocks += [Heading(f"{one.title}: {one.word}"), Paragraph(one.lead)]
+        blocks += [Bullets(one.items)] if one.items else []
     return "\n\n".join(map(markdown_block, blocks))
 
 

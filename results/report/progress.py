@@ -1,4 +1,4 @@
-"""How far a run came: numbers against their goals, rows that resisted, and what attacks brought back."""
+"""How far a run came: numbers against their goals, paired tests of changes, and what attacks found."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import re
 
 import numpy as np
 
-from models.verdict.references import CONTRAST
-from results.report.runs import Run, per_row, per_subject
-from results.report.words import metric_order
+from models.scores.intervals import group_numbers, standard_error
+from results.report.runs import Run, finite, per_row
+from results.report.words import doc, metric_order
 
-UTILITY_GATE = 0.95  # share of the target's utility that counts as kept
-REACHED = 0.9  # share of the way to the goal that counts as forgotten
 HARDLY = 0.1  # below this mean probability per token, the model hardly knew a text
-LEFT = 0.5  # a row resisted if it kept more than this share of its way to the goal
+LEFT = 0.5  # visibly known without a proof: more than this share of the probability is left
+SHOWN = 0.05  # a paired test below this p shows that a number rose or fell
 MAIN_ATTACK_METRICS = ("answer_probability", "best_rouge_l_recall", "best_reciprocal_rank")
 
 
@@ -67,40 +66,50 @@ def utility_left(run: Run) -> tuple[float | None, str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Rows
+# Changes
 
 
-def resisting_rows(run: Run) -> tuple[list[dict], int] | None:
-    """(forget rows that kept more than half of their way, worst first; number of judged rows), or None.
+def paired_p(run: Run, split: str, metric: str) -> float | None:
+    """p of the hypothesis that a metric did not change between the target and the unlearned model; None without rows.
 
-    A row's goal is the retrained model's answer probability on it, else the target's mean on the holdout set.
+    Metrics that are 0 or 1 on each row: McNemar's exact test (Psychometrika 1947). Others: t test of the rows' paired
+    differences with the standard error over subjects.
     """
-    values = per_row(run, "forget")
-    stand_in = goal(run, "answer_probability")[0]
-    found, judged = [], 0
-    for index, before, after, aim in zip(values["index"], values["before"], values["after"], values["retrained"]):
-        aim = stand_in if math.isnan(aim) else float(aim)
-        share = None if math.isnan(before) or math.isnan(after) else way(float(before), float(after), aim)
-        if share is None:
-            continue
-        judged += 1
-        if share < LEFT:
-            row = run.examples[index]
-            found.append({"prompt": row.get("prompt") or row.get("gold"), "subject": row.get("subject"),
-                          "before": float(before), "after": float(after), "goal": aim, "left": 1 - share})  # fmt: skip
-    return (sorted(found, key=lambda row: -row["left"]), judged) if judged else None
+    from scipy.stats import binomtest, t
+
+    values = per_row(run, split, metric)
+    kept = np.isfinite(values["before"]) & np.isfinite(values["after"])
+    if not kept.any():
+        return None
+    before, after = (values[role][kept] for role in ("before", "after"))
+    row = doc(metric)
+    if row.folded:
+        before, after = (row.folded[split not in ("forget", "holdout")](side) for side in (before, after))
+    differences = after - before
+    if not differences.any():
+        return 1.0
+    means = run.change(split, metric)
+    if None in means or (means[1] - means[0]) * differences.mean() <= 0:
+        return None  # other rows than those of the means
+    if row.share:
+        rose = int((differences > 0).sum())
+        return float(binomtest(rose, int((differences != 0).sum()), 0.5).pvalue)
+    subjects = [run.examples[index].get("subject") for index in values["index"][kept]]
+    error = standard_error(differences, subjects)
+    if not error:
+        return None
+    freedom = len(set(group_numbers(subjects, len(differences)).tolist())) - 1
+    return float(2 * t.sf(abs(differences.mean()) / error, freedom))
 
 
-def resisting_subjects(run: Run) -> list[dict]:
-    """Subjects of the forget set, worst first, with "left": the share of their way that remains."""
-    stand_in = goal(run, "answer_probability")[0]
-    found = []
-    for row in per_subject(run, "forget"):
-        aim = stand_in if row["retrained"] is None else row["retrained"]
-        share = way(row["before"], row["after"], aim)
-        if share is not None:
-            found.append({**row, "goal": aim, "left": 1 - share})
-    return sorted(found, key=lambda row: -row["left"])
+def change(run: Run, split: str, metric: str) -> tuple[float | None, float | None, float | None]:
+    """(before, after, p) of a metric; p is None where no paired test of its rows exists."""
+    before, after = run.change(split, metric)
+    return before, after, None if None in (before, after) else paired_p(run, split, metric)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rows
 
 
 def shown_rows(run: Run, split: str, count: int) -> list[dict]:
@@ -121,25 +130,25 @@ def shown_rows(run: Run, split: str, count: int) -> list[dict]:
 
 
 def attack_rows(run: Run) -> list[dict]:
-    """One {"attack", "metric", "target", "unlearned", "retrained", "before", "back", "back_retrained"} per number.
+    """One {"attack", "metric", "target", "unlearned", "retrained", "before", "excess", "low", "high"} per number.
 
-    "before" is the unlearned model's number without the attack. "back" is the share of the forgotten that the attack
-    brought back, (after - before) / (target's before - before); "back_retrained" the same for the retrained model.
-    Single layers of the logit lens stay in evaluation.json.
+    "before" is the unlearned model's number without the attack. "excess" is what the attack adds over what it adds to
+    the retrained model, as a share of what separates target and retrained model, with its interval. "leaks": the forget
+    rows that leak under it. Single layers of the logit lens stay in evaluation.json.
     """
-    found = []
+    found, judged = [], run.evidence["resistance"].table("attacks")
     for attack, models in run.attacks.items():
         metrics = {name for table in models.values() for name, value in table.items() if value is not None}
         shown = {name for name in metrics if not name.endswith("_before") and not re.match(r"layer_\d", name)}
         for metric in metric_order(shown):
             row = {"attack": attack, "metric": metric}
             row.update({name: models.get(name, {}).get(metric) for name in ("target", "unlearned", "retrained")})
-            base = {name: table.get(f"{metric}_before") for name, table in models.items()}
-            row["before"] = base.get("unlearned")
-            for key, model in (("back", "unlearned"), ("back_retrained", "retrained")):
-                three = row[model], base.get(model), base.get("target")
-                known = None not in three and abs(three[2] - three[1]) >= CONTRAST
-                row[key] = (three[0] - three[1]) / (three[2] - three[1]) if known else None
+            row["before"] = models.get("unlearned", {}).get(f"{metric}_before")
+            told = judged.get(attack, {}).get(metric)
+            told = told if isinstance(told, dict) else {}
+            row.update({name: finite(told.get(name)) for name in ("excess", "low", "high")})
+            rows = told.get("leaking_rows")
+            row["leaks"] = [int(n) for n in rows if finite(n) is not None] if isinstance(rows, list) else []
             found.append(row)
     return found
 

@@ -13,6 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from models.attacks.subject import budget_flags
+from models.verdict import gates
+from models.verdict.gates import Gate
+from models.verdict.words import PARTS, SIGNED, WORDS, verdict_text, verdict_words, word_of
+
 SPLITS = ("forget", "retain", "holdout", "general")
 ROLES = {"target": "before", "unlearned": "after", "retrained": "retrained"}
 CURVE_METRICS = ("answer_probability", "loss", "accuracy")
@@ -20,7 +25,7 @@ CURVE_METRICS = ("answer_probability", "loss", "accuracy")
 NOT_A_SETTING = {
     "seed", "run_name", "command", "output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint",
     "save_steps", "save_total_limit", "logging_steps", "live_answers", "debug", "metrics", "attacks", "merge_adapter",
-    "ledger",
+    "ledger", *budget_flags(),
 }  # fmt: skip
 
 
@@ -28,6 +33,30 @@ class RunError(ValueError):
     """The folder holds no usable run. The message names the file and what to do."""
 
     exit_code = 3
+
+
+@dataclass
+class Part:
+    """One part of the verdict and what decides it: the evidence of evaluation.json, as far as it can be read."""
+
+    word: str = ""  # with its reason in brackets
+    why: list[str] = field(default_factory=list)
+    turn: str | None = None  # the least change that would turn the word
+    gates: list[Gate] = field(default_factory=list)
+    more: dict = field(default_factory=dict)  # the lists and tables behind them; numbers are finite or None
+
+    def listed(self, name: str) -> list[dict]:
+        """The objects of a list, such as "rows" or "persons"."""
+        found = self.more.get(name)
+        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+    def table(self, name: str) -> dict[str, dict]:
+        """The objects of an object, such as "attacks"."""
+        return {key: value for key, value in _mapping(self.more.get(name)).items() if isinstance(value, dict)}
+
+    def gate(self, name: str) -> Gate | None:
+        """The gate of this name."""
+        return next((gate for gate in self.gates if gate.name == name), None)
 
 
 @dataclass
@@ -41,7 +70,8 @@ class Run:
     comparison: dict
     notes: dict
     attacks: dict
-    evidence: dict[str, dict] = field(default_factory=dict)  # per part of the verdict; {} for an earlier version
+    evidence: dict[str, Part] = field(default_factory=lambda: {part: Part() for part in PARTS})
+    words: dict[str, str] = field(default_factory=dict)  # of the verdict, by part; {} without one of three words
     earlier: list[dict] = field(default_factory=list)  # requests before this one, in order
     status: dict = field(default_factory=dict)
     timing: dict = field(default_factory=dict)
@@ -88,6 +118,7 @@ def read_run(folder: str | Path) -> Run:
     models = _tables(evaluation.get("models"), finite)
     if not models.get("unlearned"):
         raise RunError(f'{folder / "evaluation.json"}: has no numbers of an unlearned model ("models", "unlearned")')
+    words, evidence = judged(evaluation, problems)
     log, told = _json_lines(folder / "metrics.jsonl", problems), evaluation.get("earlier")
     comparison = _mapping(evaluation.get("comparison"))
     return Run(
@@ -100,7 +131,8 @@ def read_run(folder: str | Path) -> Run:
         },
         notes={str(key): str(value) for key, value in _mapping(evaluation.get("notes")).items()},
         attacks=_tables(evaluation.get("attacks"), finite),
-        evidence={key: below for key, below in _mapping(evaluation.get("evidence")).items() if isinstance(below, dict)},
+        evidence=evidence,
+        words=words,
         earlier=[row for row in told if isinstance(row, dict)] if isinstance(told, list) else [],
         status=_optional(folder, "status.json", problems),
         timing=_optional(folder, "timing.json", problems),
@@ -167,6 +199,79 @@ def _tables(value, cell, depth: int = 3) -> dict:
         return {str(key): cell(below) for key, below in value.items() if not isinstance(below, dict)}
     tables = {str(key): _tables(below, cell, depth - 1) for key, below in value.items()}
     return {key: below for key, below in tables.items() if below}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The verdict's words and their evidence
+
+GATE_WORDS = (gates.PASSED, gates.FAILED, gates.OVER, gates.UNDECIDED, gates.NO_CONTRAST, gates.NOT_MEASURED)
+
+
+def judged(evaluation: dict, problems: list[str]) -> tuple[dict[str, str], dict[str, Part]]:
+    """(the words, the evidence) of an evaluation.json by part. What cannot be read or used is named in `problems`."""
+    evidence = {part: _part(_mapping(evaluation.get("evidence")).get(part), part, problems) for part in PARTS}
+    return _words(_mapping(evaluation.get("comparison")), evidence, problems), evidence
+
+
+def _words(comparison: dict, evidence: dict[str, Part], problems: list[str]) -> dict[str, str]:
+    """The three words of the verdict; {} for an earlier version's verdict and for one that its evidence contradicts."""
+    words = {part: str(comparison.get(part)) for part in PARTS}
+    if not verdict_words(comparison.get("verdict")):
+        return {}
+    wrong = [] if comparison.get("verdict") == verdict_text(words) else [f"verdict is {comparison['verdict']}"]
+    for part, word in words.items():
+        found = evidence[part]
+        if word_of(word) not in WORDS[part] or (found.word and found.word != word):
+            wrong.append(f"{part} is {word}, its evidence {found.word or 'missing'}")
+        elif word == SIGNED[part] and any(gate.word in (gates.FAILED, gates.OVER) for gate in found.gates):
+            wrong.append(f"{part} is {word}, but a gate of it is not passed")
+    if wrong:
+        problems.append(f"evaluation.json contradicts itself: {'; '.join(wrong)}. Measure the run again")
+    return {} if wrong else words
+
+
+def _part(value, name: str, problems: list[str]) -> Part:
+    """The evidence of one part. What cannot be read is left out and named in `problems`."""
+    if value is None:
+        return Part()
+    if not isinstance(value, dict):
+        problems.append(f"evaluation.json: the evidence of {name} is no object")
+        return Part()
+    told = value.get("gates")
+    told = told if isinstance(told, list) else []
+    found = [gate for gate in map(_gate, told) if gate is not None]
+    if len(found) < len(told):
+        problems.append(f"evaluation.json: {len(told) - len(found)} of {len(told)} gates of {name} are unreadable")
+    why, turn = value.get("why"), value.get("turn")
+    return Part(
+        word=str(value["word"]) if isinstance(value.get("word"), str) else "",
+        why=[text for text in why if isinstance(text, str)] if isinstance(why, list) else [],
+        turn=turn if isinstance(turn, str) and turn else None,
+        gates=found,
+        more={str(key): _cleaned(below) for key, below in value.items() if key not in ("word", "why", "turn", "gates")},
+    )
+
+
+def _gate(value) -> Gate | None:
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or value.get("word") not in GATE_WORDS:
+        return None
+    null = value.get("null")
+    numbers = {name: finite(value.get(name)) for name in ("value", "low", "high", "least", "most")}
+    label, why = (value.get(key) if isinstance(value.get(key), str) else "" for key in ("label", "why"))
+    alone = finite(null)
+    return Gate(value["name"], label or value["name"], value["word"], why, **numbers,
+                null=_pair(null) if alone is None else (alone, alone))  # fmt: skip
+
+
+def _cleaned(value, depth: int = 6):
+    """JSON with finite numbers; None for the others and for what lies deeper than any evidence."""
+    if isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, dict) and depth:
+        return {str(key): _cleaned(below, depth - 1) for key, below in value.items()}
+    if isinstance(value, list) and depth:
+        return [_cleaned(below, depth - 1) for below in value]
+    return finite(value)
 
 
 def _required(folder: Path, name: str) -> dict:

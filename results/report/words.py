@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
+from collections.abc import Callable, Sequence
 
-from models.scores import metric_table
 from models.scores.metric_table import REPORTED, Metric
+from models.verdict import numbers
+from models.verdict.words import certified as verdict_certified
+from models.verdict.words import verdict_words
 from results.report.runs import Run, finite
 
-COMPARISON_DOCS, comparison_key = metric_table.COMPARISON_DOCS, metric_table.comparison_key
-LABELS = {  # the verdict's words
-    "FORGOTTEN": "in every test that ran, the model behaves as if it had never seen these rows",
-    "SUPPRESSED": "the answers are gone, but attacks bring knowledge back",
-    "OVER-FORGOTTEN": "the model lost more than the forget set",
-    "INCOMPLETE": "the model still knows part of the forget set",
-    "COLLAPSED": "the model lost its general ability",
-    "UNCERTIFIED": "the run lacks the comparisons that a verdict needs",
-}
+COMPARISON_DOCS, comparison_key = numbers.COMPARISON_DOCS, numbers.comparison_key
 
 
 def label(run: Run) -> str:
-    """The verdict's word from evaluation.json, else UNCERTIFIED."""
-    return str(run.comparison.get("verdict") or "UNCERTIFIED")
+    """The verdict in a few words: the three words, or that there is none or only one of an earlier version."""
+    if run.words:
+        return ", ".join(run.words.values())
+    told = run.comparison.get("verdict")
+    if told is None or verdict_words(told):
+        return "no verdict"
+    return f"verdict of an earlier version: {told}"
+
+
+def certified(run: Run) -> bool:
+    """Whether the run's verdict can be signed, and the gates that say so are there."""
+    return verdict_certified(run.words) and all(part.gates for part in run.evidence.values())
 
 
 def doc(metric: str) -> Metric:
@@ -53,24 +59,56 @@ def number(value: float | None, digits: int = 3) -> str:
         return "–"
     size = abs(value)
     if size >= 1000:
-        return f"{value:,.0f}"
+        return f"{value:,.{max(0, digits - 3)}f}"
     if size and size < 0.5 * 10**-digits:
         return f"{value:.1e}"
-    return f"{value:.{digits if size < 10 else min(1, digits)}f}"
+    return f"{value + 0.0:.{digits if size < 10 else max(min(1, digits), digits - 2)}f}"
+
+
+SAME = 1e-9  # numbers that differ by less are equal
+
+
+def _tell_apart(values: Sequence, write: Callable, digits: int) -> list[str]:
+    """write(value, digits) of each value, with as many digits as give different numbers different texts."""
+    known = [finite(value) for value in values]
+    texts: list[str] = []
+    for more in range(digits, 12):
+        texts = [write(value, more) for value in known]
+        pairs = itertools.combinations([pair for pair in zip(known, texts) if pair[0] is not None], 2)
+        if all(one[1] != two[1] or abs(one[0] - two[0]) < SAME for one, two in pairs):
+            break
+    return texts
+
+
+def apart(*values: float | None, digits: int = 3) -> list[str]:
+    """`number` of each value, with as many more digits as show which of them differ: a value and its gate."""
+    return _tell_apart(values, number, digits)
+
+
+def percents(*values: float | None) -> list[str]:
+    """Shares in percent, with as many digits as show which of them differ: 94.9 for .9486 beside 95."""
+
+    def write(value, digits):
+        if value is None:
+            return "–"
+        text = f"{100 * value:.{digits}f}"
+        return f"{text.rstrip('0').rstrip('.') if '.' in text else text}\u00a0%"
+
+    return _tell_apart(values, write, 0)
 
 
 def percent(value: float) -> str:
-    """A share as whole percent, with one more digit near 0 and 1."""
-    digits = 1 if 0 < abs(value) < 0.01 or 0.99 < value < 1 else 0
-    return f"{100 * value:.{digits}f}\u00a0%"
+    """A share as whole percent, with more digits beside 0 and 1: 99.6 for .996."""
+    return percents(value, 0.0, 1.0)[0]
 
 
-def percent_beside(value: float, gate: float) -> str:
-    """A share in percent with as many digits, up to three, as show on which side of the gate it is: 94.9 for .9486."""
-    if round(100 * value) != round(100 * gate):
-        return percent(value)
-    digits = next((n for n in range(4) if value == gate or round(100 * value, n) != round(100 * gate, 6)), 3)
-    return f"{100 * value:.{digits}f}\u00a0%"
+def span(low: float | None, high: float | None, *beside: float | None, digits: int = 3) -> str:
+    """An interval as [low, high], told apart from the numbers beside it; "" if there is none or it has no width."""
+    low, high = finite(low), finite(high)
+    if low is None or high is None or high - low < SAME:
+        return ""
+    first, last = apart(low, high, *beside, digits=digits)[:2]
+    return f"[{first}, {last}]"
 
 
 def duration(seconds: float | None) -> str:

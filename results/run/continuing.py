@@ -23,6 +23,7 @@ from data.columns import DataError
 from models.requests import ledger, recorded, retest
 from models.store import loading, paths
 from models.store.folders import read_json_or_empty
+from models.verdict.words import verdict_words
 from results.run.run_folder import UsageError
 
 INHERITED = (
@@ -53,9 +54,10 @@ def why_not(run: Path) -> str | None:
     if not run.is_dir() or not read_json_or_empty(run / "config.json"):
         return f"{run}: {'not the folder of a run' if run.exists() else 'no such folder'}; give a finished run's folder"
     state = read_json_or_empty(run / "status.json").get("state")
-    verdict = read_json_or_empty(run / "evaluation.json").get("comparison", {}).get("verdict")
-    if state == "collapsed" or verdict == "COLLAPSED":
-        return f"{run} collapsed: its model is no longer useful. Continue from the run before it, with gentler settings"
+    words = verdict_words(read_json_or_empty(run / "evaluation.json").get("comparison", {}).get("verdict"))
+    if state == "collapsed" or words.get("rest") == "BROKEN":
+        why = "collapsed" if state == "collapsed" else "broke the rest"
+        return f"{run} {why}: its model is no longer useful. Continue from the run before it, with gentler settings"
     if not (run / "report.html").exists() or not (run / "evaluation.json").exists():
         again = f"finish it (--output_dir={run} --resume_from_checkpoint=latest) or name a finished one"
         return f"{run} is not finished{f' ({state})' if state else ''}: {again}"
@@ -144,6 +146,8 @@ class Request:
     known: dict  # forget metrics before it was unlearned
     then: dict  # and right after
     unseen: dict  # of rows never seen
+    known_rows: dict = field(default_factory=dict)  # both row by row: {metric: values}
+    then_rows: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -163,12 +167,18 @@ class Earlier:
         return {f"earlier_{number}": sampling.spread(request.examples, count)
                 for number, request in enumerate(self.requests, 1) if request.examples}  # fmt: skip
 
-    def retested(self, report: dict) -> list[dict]:
-        """A row per request for evaluation.json: its numbers then, before and after this run, and the verdict."""
+    def retested(self, report: dict, evaluation) -> list[dict]:
+        """A row per request for evaluation.json: its numbers then, before and after this run, and the verdict.
+
+        `evaluation`: the unlearned model's, with the scores of each row.
+        """
         rows = []
         for number, request in enumerate(self.requests, 1):
             before, after = (report["models"][role].get(f"earlier_{number}", {}) for role in ("target", "unlearned"))
-            verdict, why = retest.verdict(request.known, request.then, after, request.unseen)
+            now = retest.row_numbers(evaluation.per_example.get(f"earlier_{number}", {}))
+            traces = retest.traces_back(request.known_rows, request.then_rows, now)
+            subjects = evaluation.subjects.get(f"earlier_{number}", [])
+            verdict, why = retest.verdict(request.known, request.then, after, request.unseen, traces, subjects)
             rows.append({"set": f"earlier_{number}", "run": str(request.run), "method": request.method,
                          "data_hash": request.data_hash, "rows": len(request.examples or ()),
                          "known": request.known, "then": request.then, "before": before, "after": after,
@@ -200,7 +210,8 @@ def read(config: dict) -> Earlier:
         models = read_json_or_empty(run / "evaluation.json").get("models", {})
         known, then = (models.get(role, {}).get("forget", {}) for role in ("target", "unlearned"))
         unseen = models.get("target", {}).get("holdout", {})
-        found.requests.append(Request(run, str(before.get("method")), wanted, rows, known, then, unseen))
+        method, by_row = str(before.get("method")), recorded.measured_rows(run)
+        found.requests.append(Request(run, method, wanted, rows, known, then, unseen, *by_row))
     if problems and not optional:
         cure = "Restore it, give its new place with --earlier_data, or continue without it by --earlier_data none: "
         raise DataError("\n".join([*problems, cure + "the run then neither keeps these rows forgotten nor tests them"]))
@@ -257,6 +268,7 @@ def record(run, saved: Path, report: dict, state: str):
         return
     before = found(config["continue_from"]) if config.get("continue_from") else None
     target, unlearned = report["models"]["target"], report["models"]["unlearned"]
+    known_rows, then_rows = map(retest.row_numbers, recorded.measured_rows(folder.path))
     line = ledger.append(path, {
         **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
         "state": state, "verdict": str(report["comparison"].get("verdict")),
@@ -264,7 +276,7 @@ def record(run, saved: Path, report: dict, state: str):
         "follows": read_json_or_empty(before / ledger.RECEIPT).get("request") if before else None,
         "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
         "known": retest.chosen(target.get("forget")), "then": retest.chosen(unlearned.get("forget")),
-        "unseen": retest.chosen(target.get("holdout")),
+        "unseen": retest.chosen(target.get("holdout")), "known_rows": known_rows, "then_rows": then_rows,
         "command": command_without_data(config["command"], hashes),
     })  # fmt: skip
     folder.write_json(ledger.RECEIPT, {**receipt, "ledger": path.name, "line": line["line"], "hash": line["hash"]})

@@ -12,10 +12,13 @@ import shlex
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from models.store.paths import PROJECT
+from models.verdict.gates import PASSED
+from models.verdict.words import WORDS, word_of
 from results.report import sentences, words
-from results.report.pages import markdown_escape
+from results.report.pages import markdown_escape, markdown_text
 from results.report.runs import ROLES, SPLITS, Run, read_run
-from results.report.words import number
+from results.report.verdict import gate_row
+from results.report.words import apart, number, span
 
 CARD_METRICS = (
     "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "rouge_l_recall", "precision",
@@ -150,9 +153,21 @@ def _what_was_done(run: Run, method, data_hashes: dict, base: str | None) -> str
 
 
 def _verdict(run: Run) -> str:
-    sentence = sentences.headline(run)
-    lines = [f"**{markdown_escape(words.label(run))}**: {sentence}." if sentence else f"**{words.label(run)}**."]
-    for title, found in (("What was forgotten", sentences.forgotten(run)), ("What was kept", sentences.kept(run))):
+    """The three words and the gates behind them. Sentences that may name a person of the forget set stay out."""
+    if not run.words:
+        return f"**No verdict.** {markdown_escape(sentences.headline(run))}"
+    lines = [f"**{markdown_escape(words.label(run))}**"]
+    if words.certified(run):
+        gates = [gate for part in run.evidence.values() for gate in part.gates]
+        lines.append(f"**{sentences.signed(sum(gate.word == PASSED for gate in gates), len(gates))}**")
+    told = (WORDS[part][word_of(word)] for part, word in run.words.items())
+    lines.append("\n".join(f"- {word.headline}: {word.plain}" for word in told))
+    rows = [row for part in run.evidence.values() for row in map(gate_row, part.gates)]
+    if rows:
+        head = ["| gate | value | interval | asked for | models that never saw it | word |", "|---" * 6 + "|"]
+        lines.append("\n".join([*head, *("| " + " | ".join(map(markdown_text, row)) + " |" for row in rows)]))
+    for title, found in (("Of what was to be forgotten", sentences.forgotten(run)),
+                         ("Of what was to be kept", sentences.kept(run))):  # fmt: skip
         lines.append(f"{title}:\n\n" + "\n".join(f"- {markdown_escape(text)}" for text in found))
     return "\n\n".join(lines)
 
@@ -168,8 +183,8 @@ def _table(run: Run) -> str:
             cells = []
             for name in models:
                 value, interval = run.value(name, split, metric), run.interval(name, split, metric)
-                spread = f" [{number(interval[0])}, {number(interval[1])}]" if interval and value is not None else ""
-                cells.append(number(value) + spread)
+                ends = span(*interval, value) if interval and value is not None else ""
+                cells.append(f"{apart(value, *interval)[0]} {ends}" if ends else number(value))
             if any(run.value(name, split, metric) is not None for name in models):
                 lines.append(f"| {split} | {metric} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n\nIn brackets: 95 % intervals."
@@ -187,7 +202,10 @@ def _put_together(run: Run) -> str:
 
 
 def _limits(run: Run, method) -> str:
-    found = [text.replace(" (listed below)", "") for text in sentences.not_achieved(run)]
+    found = sentences.remarks(run)
+    if "retrained" not in run.models:
+        found.append("No retrained model was given. Only a model trained without the forget set shows what "
+                     '"never seen" looks like, so nothing is certified.')  # fmt: skip
     found.append(f"A known failure of this method: {method.known_failure}.")
     found.append("A model that answers as if it had never seen the rows may still hold them in its weights; no test "
                  "proves absence.")  # fmt: skip
