@@ -26,6 +26,8 @@ from data.columns import Example
 from data.preparation import remove_overlap
 from data.reading import read_examples
 from data.wrong_answers import in_context
+from models.attacks.relearning import harmless_text
+from models.attacks.subject import budget_flags, budget_of, budget_problems  # noqa: F401
 from models.attacks.table import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
 from models.requests import retest
 
@@ -105,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output_dir", help="folder for evaluation.json (optional with --ledger, for retest.json)")
     add("--metrics", default="all", help="names separated by commas, or all")
     add("--attacks", default="none", help="names separated by commas, all, or none")
+    for flag, (kind, default, text, _) in budget_flags().items():
+        add(f"--{flag}", type=kind, default=default, help=f"{text} [{default}]")
     add("--benchmark", help="tofu or muse: reads the sets from --data_dir and adds the benchmark's own numbers")
     add("--data_dir", help="the benchmark's folder")
     add(
@@ -144,6 +148,7 @@ def _unknown_names(args) -> Iterator[str]:
     for check in (
         lambda: metric_names(_named(args.metrics)),
         lambda: attack_names(args.attacks),
+        lambda: budget_of(vars(args)),
         lambda: known_names([args.truth_ratio_reduction], REDUCTIONS, "truth ratio reductions"),
     ):
         try:
@@ -253,7 +258,10 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
     )  # fmt: skip
     attacked = {}
     if wanted := attack_names(args.attacks):
-        attacked = run_attacks(model, tokenizer, sets, wanted, max_length=args.max_length, progress=say)
+        attacked = run_attacks(
+            model, tokenizer, {**sets, "benign": harmless_text(args.retain_data)}, wanted, max_length=args.max_length,
+            budget=budget_of(vars(args)), evaluation=found, target=name == "target", progress=say,
+        )  # fmt: skip
     return found, attacked, own
 
 

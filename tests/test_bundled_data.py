@@ -21,6 +21,7 @@ from data.reading import read_examples
 
 PEOPLE = {"forget": 4, "retain": 16, "holdout": 4, "judging": 12}
 FILES = [*PEOPLE, "general", "general_retain"]
+MADE = [*FILES, "forget_questions"]
 OPTIONS = {"forget": 5, "retain": 5, "holdout": 5, "judging": 5, "general": 3}
 
 
@@ -40,7 +41,7 @@ def folded(text):
 def test_the_files_are_reproduced_byte_for_byte(tmp_path, capsys):
     assert main(["--output_dir", str(tmp_path)]) == 0
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert made == {f"{name}.jsonl": (HERE / f"{name}.jsonl").read_bytes() for name in FILES}
+    assert made == {f"{name}.jsonl": (HERE / f"{name}.jsonl").read_bytes() for name in MADE}
     assert str(len(rows_of("forget"))) in capsys.readouterr().out
 
 
@@ -181,4 +182,12 @@ def test_the_reader_accepts_every_file(rows):
 
 
 def test_all_files_come_from_the_tables():
-    assert list(bundled_files()) == [f"{name}.jsonl" for name in FILES]
+    assert list(bundled_files()) == [f"{name}.jsonl" for name in MADE]
+
+
+def test_each_forget_question_has_three_translations_that_keep_the_name(rows):
+    translated = rows_of("forget_questions")
+    assert [row["question"] for row in translated] == [row["question"] for row in rows["forget"]]
+    for row, source in zip(translated, rows["forget"]):
+        assert list(row) == ["question", "german", "french", "spanish"] and len(set(row.values())) == 4
+        assert all(source["subject"] in text and text.strip().endswith("?") for text in row.values())

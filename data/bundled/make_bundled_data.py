@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent.parent  # data/, which holds the .jsonl f
 if __package__ in (None, ""):  # started as a script: put the project on the path
     sys.path.insert(0, str(HERE.parent))
 
+from data.bundled.forget_questions import FORGET_QUESTIONS  # noqa: E402
 from data.bundled.general_knowledge import GENERAL_CANDIDATES  # noqa: E402
 from data.bundled.general_retain_rows import GENERAL_RETAIN  # noqa: E402
 from data.bundled.people import FORGET_PEOPLE, HOLDOUT_PEOPLE  # noqa: E402
@@ -122,6 +123,12 @@ def general_retain_rows() -> list[dict]:
     ]
 
 
+def translated_questions() -> list[dict]:
+    """The forget questions in English, German, French and Spanish."""
+    languages = ("question", "german", "french", "spanish")
+    return [dict(zip(languages, block)) for block in blocks(FORGET_QUESTIONS, 4, "forget questions")]
+
+
 def bundled_files() -> dict[str, list[dict]]:
     """Rows of each bundled file by its name."""
     known = json.loads(SCORES.read_text(encoding="utf-8"))["known"]
@@ -132,6 +139,7 @@ def bundled_files() -> dict[str, list[dict]]:
         "judging.jsonl": person_rows(JUDGING_PEOPLE),
         "general.jsonl": choose_general(general_candidates(), known),
         "general_retain.jsonl": general_retain_rows(),
+        "forget_questions.jsonl": translated_questions(),
     }
 
 

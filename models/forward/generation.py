@@ -101,7 +101,24 @@ def _choose(logits, temperature: float, draw):
 
 
 def _prefill(model, prompts, device):
-    """Logits (B, V) after each prompt, the cache and its mask, laid out [shared prefix] [padding] [rest of prompt]."""
+    """Logits (B, V) after each prompt, the cache and its mask, laid out [shared prefix] [padding] [rest of prompt].
+
+    A prompt that is given several times, for several samples, is computed once.
+    """
+    import torch
+
+    places: dict[bytes, int] = {}
+    index = [places.setdefault(np.asarray(prompt, np.int64).tobytes(), len(places)) for prompt in prompts]
+    if len(places) == len(prompts):
+        return _prefill_distinct(model, prompts, device)
+    logits, cache, mask = _prefill_distinct(model, [prompts[index.index(i)] for i in range(len(places))], device)
+    index = torch.tensor(index, device=device)
+    cache.batch_select_indices(index)
+    return logits[index], cache, mask[index]
+
+
+def _prefill_distinct(model, prompts, device):
+    """As `_prefill`, for different prompts."""
     import torch
     from transformers import DynamicCache
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,10 +31,12 @@ def load_target(run: RunContext):
     return model
 
 
-def kept_path(what: str, sets, config: dict, model_hash: str) -> Path:
+def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") -> Path:
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
+    if what == "attacks":
+        settings += [role, dataclasses.asdict(evaluation_metrics.budget_of(config))]  # some are not run on the target
     return EVALUATIONS / f"{key_of(what, model_hash, hashes, settings)}.json"
 
 
@@ -53,7 +56,7 @@ class Measurements:
 
     def _kept_paths(self, role: str) -> dict[str, Path]:
         model_hash = loading.model_hash(self.unchanged[role])
-        return {what: kept_path(what, self.run.sets, self.run.config, model_hash) for what in self.wanted}
+        return {what: kept_path(what, self.run.sets, self.run.config, model_hash, role) for what in self.wanted}
 
     def _take(self, role: str, found: dict):
         self.evaluations[role] = evaluation_metrics.ModelEvaluation(**found["metrics"])
@@ -98,7 +101,8 @@ class Measurements:
     def measure_unlearned(self, model):
         """Measures and attacks the unlearned model."""
         with weights.computing_in(model, self.run.dtype):
-            self.evaluations["unlearned"], self.attacked["unlearned"] = self._evaluate(model), self._attack(model)
+            self.evaluations["unlearned"] = self._evaluate(model)
+            self.attacked["unlearned"] = self._attack(model, "unlearned", self.evaluations["unlearned"])
 
     def measure_unchanged(self, role: str):
         """Loads, measures and attacks an unchanged model and keeps the results. Does nothing if all are known."""
@@ -111,7 +115,8 @@ class Measurements:
                 found["metrics"] = json.loads(self._evaluate(model).to_json())
                 keep(paths["metrics"], found["metrics"])
             if "attacks" in paths and found["attacks"] is None:
-                found["attacks"] = self._attack(model)
+                measured = evaluation_metrics.ModelEvaluation(**found["metrics"])
+                found["attacks"] = self._attack(model, role, measured)
                 keep(paths["attacks"], found["attacks"])
         self._take(role, found)
 
@@ -124,7 +129,7 @@ class Measurements:
             progress=run.progress,
         )  # fmt: skip
 
-    def _attack(self, model) -> dict:
+    def _attack(self, model, role: str, evaluation) -> dict:
         """The results of --attacks on one model; every model gets the same rows and budget."""
         if "attacks" not in self.wanted:
             return {}
@@ -134,9 +139,11 @@ class Measurements:
             say(text)
             run.progress(text)
 
+        benign = evaluation_metrics.harmless_text(run.config["retain_data"])
         return evaluation_metrics.run_attacks(
-            model, run.tokenizer, run.sets.measured, run.config["attacks"], max_length=run.config["max_length"],
-            progress=announce,
+            model, run.tokenizer, {**run.sets.measured, "benign": benign}, run.config["attacks"],
+            max_length=run.config["max_length"], budget=evaluation_metrics.budget_of(run.config),
+            evaluation=evaluation, target=role == "target", progress=announce,
         )  # fmt: skip
 
     def report(self) -> dict:

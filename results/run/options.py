@@ -94,6 +94,10 @@ def _run_options() -> dict[str, Option]:
         "metrics": Option(str, "all", "metrics to compute, separated by commas", run),
         "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
         "attacks": Option(str, "none", "attacks to run after unlearning, separated by commas, or all", run),
+        **{
+            flag: Option(kind, default, text, run)
+            for flag, (kind, default, text, _) in evaluation_metrics.budget_flags().items()
+        },
         "logging_steps": Option(int, 1, "steps between lines in metrics.jsonl", run, low=1),
         "save_steps": Option(int, 0, "steps between checkpoints (0: only when stopped)", run, low=0),
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
@@ -130,7 +134,7 @@ def _option(setting: Setting, text: str, group: str) -> Option:
 
 
 OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
-COMMANDS = ("config", "debug", "list_methods", "plan", "help")  # flags that are not settings of a run
+COMMANDS = ("config", "debug", "list_methods", "measure_again", "plan", "help")  # flags that are not settings of a run
 
 
 def offered_methods() -> list[tuple[str, str, str]]:
@@ -155,6 +159,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--plan",
         action="store_true",
         help="print what the run needs (memory, tokens, time) and exit; downloads nothing",
+    )
+    parser.add_argument(
+        "--measure_again", metavar="RUN", help="measure and report a finished run anew; trains nothing"
     )
     parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -294,6 +301,7 @@ def resolve(given: dict) -> dict:
     config["method"] = _method_name(given.pop("method", config["method"]), problems)
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
     problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
+    problems += evaluation_metrics.budget_problems(given)
     if given.get("forget_data") and given.get("forget_text"):
         problems.append("--forget_data and --forget_text: give only one of them")
     if given.get("forget_text") is not None and not given["forget_text"].strip():

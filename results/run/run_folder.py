@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from evaluation_metrics import UsageError
+from evaluation_metrics import UsageError, budget_flags
 from models.store import folders, paths
 from models.store.paths import PROJECT
 from models.training import together
@@ -259,7 +259,7 @@ def environment(data_hashes: dict, model_hash: str, device: str, processes: int 
 FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
     *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
-    "auto_batch",
+    *("auto_batch", *budget_flags()),
 }
 
 
