@@ -4,6 +4,7 @@
     python unlearning_script.py --method npo,simnpo               # several methods: one run each, one comparison
     python unlearning_script.py --model_name_or_path M --forget_data F --retain_data R --method npo
     python unlearning_script.py --forget_text "some text to forget"
+    python unlearning_script.py --measure_again results/runs/x    # measures a finished run anew, trains nothing
     python unlearning_script.py --method auto --time_budget 30m   # searches method and settings first (needs optuna)
 
 A value on the command line wins over one in --config FILE.yaml, which wins over the method's default.
@@ -25,7 +26,7 @@ import unlearning_algorithm as algorithm
 from models.store import adapters, folders, saving
 from models.store.on_first_use import torch, weights
 from models.training import together
-from results.run import continuing, measuring, model_card, processes, run_folder
+from results.run import again, continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
 from results.run.options import AUTO, OPTIONS, command_line, offered_methods, parse, read_config_file, resolve
 from results.run.run_folder import RunFolder, UsageError, say
@@ -234,6 +235,9 @@ def _command(argv: list[str]):
     flags.pop("debug", None)
     if flags.pop("list_methods", False):
         say(list_methods())
+        return
+    if folder := flags.pop("measure_again", None):
+        again.measure_again(folder, {name: value for name, value in flags.items() if value is not None})
         return
     config_file, plan = flags.pop("config", None), flags.pop("plan", False)
     runs = _runs({**(read_config_file(config_file) if config_file else {}), **flags})

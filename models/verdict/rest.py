@@ -49,7 +49,7 @@ class Utility:
 
     def __init__(self, target: ModelEvaluation, unlearned: ModelEvaluation, retrained: ModelEvaluation | None):
         models = [target, unlearned, *([retrained] if retrained is not None else [])]
-        self.keys = [key for key, value in utility_numbers(target).items() if value is not None]
+        self.keys = [key for key, value in utility_numbers(target).items() if value]  # what is 0 cannot fall
         self.fluent = [f"{split}.fluency" for split in FLUENT if len(column(target, split, "fluency"))]
         self.values = {key: _rows(models, key) for key in (*self.keys, *self.fluent)}
         self.splits = list(dict.fromkeys(key.split(".")[0] for key in self.values))
@@ -68,7 +68,7 @@ class Utility:
         for place in range(len(next(iter(means.values())))):
             parts = [means[key][place] for key in self.keys]
             utilities.append(harmonic_mean([value if math.isfinite(value) else 0.0 for value in parts]))
-        reference = min(value for place, value in enumerate(utilities) if place != 1 and value > 0)
+        reference = min((value for place, value in enumerate(utilities) if place != 1 and value > 0), default=math.nan)
         shares = [utilities[1] / reference]
         shares += [means[key][1] / means[key][0] for key in self.fluent if means[key][0] > 0]
         return min(share if math.isfinite(share) else 0.0 for share in shares)
