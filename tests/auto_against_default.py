@@ -14,7 +14,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from measured import ROOT, read, run, table, write
+from measured import PARTS, ROOT, read, run, table, words_of, write
 from rivals import COMPARED, COMPARED_HEAD, NUMBERS, RETRAIN, numbers
 
 RUNS, MODELS = ROOT / "results" / "runs" / "auto", ROOT / "models" / "saved" / "auto"
@@ -68,10 +68,10 @@ def search_table(path: Path = KEPT) -> str:
         way = row["way"]
         if row["trials"]:
             way = f"auto, {row['trials']} trials in {row['seconds searched'] / 60:.0f} min"
-        cells = [f"{row[name]:.3f}" for name in NUMBERS]
+        cells = ["-" if row.get(name) is None else f"{row[name]:.3f}" for name in NUMBERS]
         cells += [f"{row[f'{metric} unlearned']:.3f} ({row[f'{metric} retrained']:.3f})" for metric in COMPARED]
-        rows.append([row["data"], way, *cells, row["verdict"]])
-    return table(["data", "way", *NUMBERS, *COMPARED_HEAD, "verdict"], rows)
+        rows.append([row["data"], way, *words_of([row]), *cells])
+    return table(["data", "way", *PARTS, *NUMBERS, *COMPARED_HEAD], rows)
 
 
 def main():

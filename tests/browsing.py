@@ -157,7 +157,8 @@ def prepared(room):
         if state not in ("running", "waiting"):
             until(lambda job=jobs[state]: desk.queue.get(job.id).over)
     until(lambda: (desk.results / "running-run" / "status.json").exists())
-    for line in ({"request": "1", "verdict": "FORGOTTEN"}, {"request": "2", "verdict": "UNCERTIFIED", "follows": "1"}):
+    verdicts = ("FORGOTTEN, KEPT, NOT RUN", "UNDECIDED (no retrained model), KEPT, NOT RUN")
+    for line in ({"request": "1", "verdict": verdicts[0]}, {"request": "2", "verdict": verdicts[1], "follows": "1"}):
         told = {"run": "finished-run", "method": "npo", "rows": 12, "time": "2026-11-25T08:00:00Z"}
         ledger.append(desk.results / ledger.NAME, {**told, **line})
     model = desk.models / "finished-run"

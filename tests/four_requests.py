@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from measured import ROOT, read, run, write
+from measured import PARTS, ROOT, read, run, write
 
 METRICS = "accuracy,loss,answer_probability,extraction_strength,rouge_l_recall"
 SETTINGS = ["--per_device_train_batch_size=5", f"--metrics={METRICS}", "--eval_rows=40", "--live_answers=0"]
@@ -56,8 +56,11 @@ def retest(runs: Path, model: Path, name: str) -> dict:
 
 def summary(folders: list[Path], last: dict, retrained: dict) -> dict:
     """The content of requests.json, the source of the README's table."""
-    ends = [read(folder / "evaluation.json")["models"] for folder in folders]
-    rows = [{**row, "retrained": goal["now"]} for row, goal in zip(last["requests"], retrained["requests"])]
+    measured = [read(folder / "evaluation.json") for folder in folders]
+    ends = [evaluation["models"] for evaluation in measured]
+    words = [{part: evaluation["comparison"][part] for part in PARTS} for evaluation in measured]
+    rows = [{**row, **three, "retrained": goal["now"]}
+            for row, three, goal in zip(last["requests"], words, retrained["requests"])]  # fmt: skip
     splits = [split for split in ("retain", "holdout", "general") if split in ends[0]["target"]]
     kept = {split: [ends[0]["target"][split], ends[-1]["unlearned"][split]] for split in splits}
     seconds = [read(folder / "timing.json")["seconds"]["unlearning"] for folder in folders]

@@ -11,9 +11,15 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from models.verdict.words import PARTS  # noqa: E402
+from results.report.ranking import ORDERS, verdict_cells  # noqa: E402
+
 FOLDER = ROOT / "tests" / "measured"
 
 
@@ -40,6 +46,23 @@ def table(head, rows) -> str:
     """A Markdown table of texts."""
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def words_of(rows: list[dict]) -> list[str]:
+    """A cell per part of the verdict: the word of these runs, with counts where they differ.
+
+    A row holds the three words; one of an earlier version its "verdict".
+    """
+    told = [verdict_cells({part: row[part] for part in PARTS if part in row}, row.get("verdict")) for row in rows]
+    found = [Counter(word.split(" (")[0] for word in words) for words in zip(*told)]
+    return [", ".join(word if n == len(rows) else f"{word} {n}x" for word, n in counts.items()) for counts in found]
+
+
+def standing(rows: list[dict]) -> tuple:
+    """Sorts groups of rows by their worst memory word, their worst rest word, and their mean score."""
+    worst = [max(order.get(str(row.get(part)).split(" (")[0], 9) for row in rows) for part, order in ORDERS.items()]
+    scores = [float(row["score"]) for row in rows if row.get("score") not in (None, "")]
+    return (*worst, -statistics.fmean(scores) if scores else 1.0)
 
 
 def help_seconds(count: int) -> float:

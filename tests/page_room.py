@@ -91,3 +91,12 @@ def request_of(user=None):
 
 def form(**values):
     return {"source": "text", "text": "Secret words.", "method": "npo", **values}
+
+
+def judged(*words, why=("Row 2 is still known.",), turn=None, **memory):
+    """An evaluation.json with a verdict; `memory`: further evidence of memory, such as rows and persons."""
+    parts = ("memory", "rest", "resistance")
+    evidence = {part: {"word": word, "why": list(why), "turn": turn, "gates": []} for part, word in zip(parts, words)}
+    evidence["memory"] |= memory
+    comparison = {"verdict": ", ".join(words), **dict(zip(parts, words))}
+    return {"models": {}, "comparison": comparison, "evidence": evidence}

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import auto_against_default  # noqa: E402
 import measured  # noqa: E402
 import rivals  # noqa: E402
-from measured import table  # noqa: E402
+from measured import PARTS, standing, table, words_of  # noqa: E402
 
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
@@ -116,39 +116,42 @@ def results_table() -> str:
             values = [report["models"][name].get(split, {}).get(metric) for name in models]
             if any(value is not None for value in values):
                 rows.append([split, metric, *map(decimals, values)])
-    told = named(report["comparison"], ("forget_quality", "forget_quality_statistic", "forget_quality_n",
-                 "model_utility", "membership_auc", "privacy_leakage", "verdict", "weakest_part"))  # fmt: skip
+    told = named(report["comparison"], (*PARTS, "score", "leaking_rows", "worst_person", "membership_gap",
+                 "membership_gap_low", "membership_gap_high", "utility", "utility_low", "utility_high",
+                 "forget_quality", "forget_quality_statistic", "forget_quality_n", "model_utility", "membership_auc",
+                 "privacy_leakage"))  # fmt: skip
     return f"{table(['set', 'metric', *models], rows)}\n\nAgainst the retrained model: {told}."
 
 
 def attacks_table() -> str:
     """What the attacks found on the default run's models."""
     report = json.loads(DEFAULT_RUN.read_text(encoding="utf-8"))
+    judged = report.get("evidence", {}).get("resistance", {}).get("attacks", {})
     rows = []
     for name, models in report.get("attacks", {}).items():
         attack = evaluation_metrics.ATTACKS[name]
         metric = attack.judged[0]
-        shares = report.get("recovery", {}).get(name, {}).get(metric, {})
+        added = judged.get(name, {}).get(metric, {})
         values = [models.get(model, {}).get(metric) for model in ("target", "unlearned", "retrained")]
-        values += [shares.get(model) for model in ("unlearned", "retrained")]
+        values += [added.get(key) for key in ("excess", "low", "high")]
         rows.append([f"`{name}`", attack.summary, metric, *map(decimals, values)])
     if not rows:
         return "The run in `results/examples/default_run/` was made without attacks."
-    head = ["attack", "what it does", "number", "target", "unlearned", "retrained", "recovery", "of retrained"]
-    told = named(report["comparison"], ("robustness", "robust_score", "verdict"))
-    return f"{table(head, rows)}\n\nPut together: {told}. {report['notes']['robustness']}."
+    head = ["attack", "what it does", "number", "target", "unlearned", "retrained", "excess", "from", "to"]
+    told = named(report["comparison"], ("resistance", "robustness"))
+    return f"{table(head, rows)}\n\nPut together: {told}."
 
 
 COMPARED = {  # column of the table: column of comparison.csv
     "forget accuracy": "forget.accuracy", "extraction strength": "forget.extraction_strength",
-    "forget quality p": "forget_quality", "retain accuracy, of target's": "retain_accuracy_share",
-    "model utility, of target's": "model_utility_share", "membership AUC": "membership_auc", "score": "score",
+    "leaking rows": "leaking_rows", "membership gap": "membership_gap", "forget quality p": "forget_quality",
+    "model utility, of target's": "model_utility_share", "score": "score",
     "seconds": "seconds", "peak memory, GiB": "peak_memory_gib",
 }  # fmt: skip
 
 
 def comparison_table(path: Path = COMPARISON) -> str:
-    """A row per method or setting of a comparison, means over its seeds, the best two-sided score first."""
+    """A row per method or setting of a comparison, means over its seeds, ordered by memory, rest and score."""
     if not path.exists():
         return ""
     groups: dict[str, list[dict]] = {}
@@ -161,15 +164,13 @@ def comparison_table(path: Path = COMPARISON) -> str:
         return sum(values) / len(values) if values else None
 
     rows = []
-    for group, runs in sorted(groups.items(), key=lambda item: -(mean(item[1], "score") or -1)):
+    for group, runs in sorted(groups.items(), key=lambda item: standing(item[1])):
         name = f"`{runs[0]['method']}`" + (f" ({group.split(' (', 1)[1]}" if " (" in group else "")
         values = [mean(runs, column) for column in COMPARED.values()]
         cells = [f"{value:.0f}" if value is not None and value >= 10 else decimals(value) for value in values]
-        found = [run["verdict"] for run in runs]
-        verdicts = [word if len({*found}) == 1 else f"{word} {found.count(word)}x" for word in dict.fromkeys(found)]
-        rows.append([name + (f", {len(runs)} seeds" if len(runs) > 1 else ""), *cells, ", ".join(verdicts)])
-    title = "Methods side by side, the best two-sided score first (`results/examples/comparison/`):"
-    return f"{title}\n\n{table(['method', *COMPARED, 'verdict'], rows)}"
+        rows.append([name + (f", {len(runs)} seeds" if len(runs) > 1 else ""), *words_of(runs), *cells])
+    title = "Methods side by side, ordered by memory, rest and score (`results/examples/comparison/`):"
+    return f"{title}\n\n{table(['method', *PARTS, *COMPARED], rows)}"
 
 
 def requests_table(path: Path = REQUESTS) -> str:
@@ -177,14 +178,15 @@ def requests_table(path: Path = REQUESTS) -> str:
     if not path.exists():
         return "`python tests/four_requests.py`: not measured yet."
     told = json.loads(path.read_text(encoding="utf-8"))
-    head = ["request", "answer probability: when asked", "right after", "on the last model", "retrained model",
-            "extraction strength: when asked", "right after", "on the last model", "retrained model",
+    head = ["request", "verdict", "answer probability: when asked", "right after", "on the last model",
+            "retrained model", "extraction strength: when asked", "right after", "on the last model", "retrained model",
             "re-test"]  # fmt: skip
     rows = []
     for row in told["requests"]:
         values = [row[when].get(metric) for metric in ("answer_probability", "extraction_strength")
                   for when in ("known", "then", "now", "retrained")]  # fmt: skip
-        rows.append([str(row["line"]), *map(decimals, values), f"{row['verdict']}: {row['why']}"])
+        words = ", ".join(row[part] for part in PARTS if part in row) or "-"
+        rows.append([str(row["line"]), words, *map(decimals, values), f"{row['verdict']}: {row['why']}"])
     kept = [f"{split} {before['answer_probability']:.3f} to {after['answer_probability']:.3f}"
             for split, (before, after) in told["kept"].items()]  # fmt: skip
     others = "Answer probability of the other sets, before the first and after the last request"

@@ -17,7 +17,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from measured import ROOT, read, run, table
+from measured import PARTS, ROOT, read, run, standing, table, words_of
 
 RUNS, MODELS = ROOT / "results" / "runs" / "rivals", ROOT / "models" / "saved" / "rivals"
 KEPT = ROOT / "results" / "examples" / "rivals" / "rivals.json"
@@ -27,7 +27,7 @@ METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exa
            "zlib_ratio")  # fmt: skip
 NUMBERS = {  # column of the table: its name in evaluation.json
     "score": "score", "forgetting": "forgetting", "privacy": "privacy", "utility": "utility",
-    "forget quality p": "forget_quality", "membership AUC": "membership_auc",
+    "leaking rows": "leaking_rows", "membership gap": "membership_gap", "forget quality p": "forget_quality",
 }  # fmt: skip
 COMPARED = ("accuracy", "extraction_strength")  # metrics shown beside those of the retrained model
 COMPARED_HEAD = ("forget accuracy (retrained)", "extraction strength (retrained)")
@@ -65,7 +65,7 @@ def flags_of(name: str) -> list[str]:
 def numbers(folder: Path) -> dict:
     """{column: value} of a finished run, from its evaluation.json."""
     found = read(folder / "evaluation.json")
-    row = {"verdict": found["comparison"]["verdict"]}
+    row = {part: found["comparison"][part] for part in PARTS}
     row |= {column: found["comparison"].get(key) for column, key in NUMBERS.items()}
     for model in ("unlearned", "retrained"):
         row |= {f"{metric} {model}": found["models"][model]["forget"].get(metric) for metric in COMPARED}
@@ -83,7 +83,7 @@ def measured(name: str, method: str, seed: int) -> dict:
 
 
 def rivals_table(path: Path = KEPT) -> str:
-    """A row per set and method: means over the seeds, for the score also the lowest and the highest."""
+    """A row per set and method, by memory, rest and score: the words, and means over the seeds."""
     if not path.exists():
         return "`python tests/rivals.py`: not measured yet."
     groups: dict[tuple, list[dict]] = {}
@@ -91,20 +91,19 @@ def rivals_table(path: Path = KEPT) -> str:
         groups.setdefault((row["set"], row["method"]), []).append(row)
 
     def mean(rows, column):
-        values = [row[column] for row in rows if row[column] is not None]
-        return statistics.fmean(values) if values else float("nan")
+        values = [row[column] for row in rows if row.get(column) is not None]
+        return f"{statistics.fmean(values):.3f}" if values else "-"
 
     rest, lines = list(NUMBERS)[1:], []
-    for (name, method), rows in sorted(groups.items(), key=lambda item: (item[0][0], -mean(item[1], "score"))):
-        scores = [row["score"] for row in rows]
-        cells = [name, f"`{method}`", str(len(rows))]
-        cells += [f"{mean(rows, 'score'):.3f} ({min(scores):.3f} to {max(scores):.3f})"]
-        cells += [f"{mean(rows, column):.3f}" for column in rest]
-        cells += [f"{mean(rows, f'{metric} unlearned'):.3f} ({mean(rows, f'{metric} retrained'):.3f})"
+    for (name, method), rows in sorted(groups.items(), key=lambda item: (item[0][0], *standing(item[1]))):
+        scores = [row["score"] for row in rows if row["score"] is not None]
+        cells = [name, f"`{method}`", str(len(rows)), *words_of(rows)]
+        cells += [f"{mean(rows, 'score')} ({min(scores):.3f} to {max(scores):.3f})" if scores else "-"]
+        cells += [mean(rows, column) for column in rest]
+        cells += [f"{mean(rows, f'{metric} unlearned')} ({mean(rows, f'{metric} retrained')})"
                   for metric in COMPARED]  # fmt: skip
-        found = [row["verdict"].split(" (")[0] for row in rows]
-        lines.append([*cells, ", ".join(f"{word} {found.count(word)}x" for word in dict.fromkeys(found))])
-    return table(["people", "method", "seeds", "score (least to most)", *rest, *COMPARED_HEAD, "verdicts"], lines)
+        lines.append(cells)
+    return table(["people", "method", "seeds", *PARTS, "score (least to most)", *rest, *COMPARED_HEAD], lines)
 
 
 def main(argv=None) -> int:

@@ -176,10 +176,16 @@ def test_hostile_text_in_any_field_never_runs(page, room):
     numbers = {"forget": {"answer_probability": 0.5}}
     hostile_row = {"split": "forget", "subject": HOSTILE, "prompt": HOSTILE, "gold": HOSTILE, "before": HOSTILE,
                    "after": HOSTILE}  # fmt: skip
+    words = {"memory": "REMEMBERS", "rest": "KEPT", "resistance": "HELD"}
+    rows = [{"row": 1, "subject": HOSTILE, "split": HOSTILE, "position": 1.0, "trace": HOSTILE, "leaks": True}]
+    told = {"why": [HOSTILE], "turn": HOSTILE, "rows": rows, "lost_rows": rows, "persons": [{"subject": HOSTILE,
+            "word": HOSTILE, "position": 1.0}], "gates": [{"name": HOSTILE, "label": HOSTILE, "word": "undecided",
+            "why": HOSTILE}]}  # fmt: skip
     for name, value in {
         "config.json": {"run_name": HOSTILE, "method": HOSTILE, "model_name_or_path": HOSTILE, "command": [HOSTILE]},
         "evaluation.json": {"models": {"target": numbers, "unlearned": numbers},
-                            "comparison": {"verdict": HOSTILE, "weakest_part": HOSTILE}, "notes": {HOSTILE: HOSTILE}},
+                            "comparison": {"verdict": "REMEMBERS, KEPT, HELD", **words}, "notes": {HOSTILE: HOSTILE},
+                            "evidence": {part: {**told, "word": word} for part, word in words.items()}},
         "status.json": {"state": "failed", "message": HOSTILE, "stage": HOSTILE, "exit_code": 1, "started": 1},
         "examples.jsonl": hostile_row,
         "metrics.jsonl": {"event": "answers", "step": 1, "answers": [{"prompt": HOSTILE, "gold": HOSTILE,

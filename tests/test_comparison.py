@@ -14,7 +14,7 @@ import analyze_results
 from models.methods.table import METHODS
 from results.report import comparison_figures as figures
 from results.report import pages
-from results.report.ranking import Comparison, compare, rank
+from results.report.ranking import Comparison, compare, rank, surely_better, verdict_cells
 from results.report.runs import pareto_front, read_run
 
 
@@ -30,15 +30,30 @@ def test_no_other_point_beats_the_pareto_front():
         assert front[i] != beaten
 
 
+def judged(folder: Path, verdict: str, score: float, why: str = "Row 3 is still known.") -> Path:
+    """Writes a verdict with a reason and a score into a run."""
+    path = folder / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    three = verdict.split(", ")
+    words = dict(zip(("memory", "rest", "resistance"), three)) if len(three) == 3 else {}
+    evaluation["comparison"].update({"verdict": verdict, "score": score, **words})
+    evaluation["evidence"] = {part: {"word": word, "why": [why], "turn": None} for part, word in words.items()}
+    path.write_text(json.dumps(evaluation))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """Runs of four methods: the best within the budget, a closer one outside it, one that forgot nothing, two seeds."""
+    """Runs of four methods: one forgot, one in one of two seeds, one broke the model, one forgot nothing."""
     root = tmp_path_factory.mktemp("many")
-    make_run(root / "a", "npo", 0, {"forget": 0.25, "retain": 0.93}, seconds=50)
-    make_run(root / "b", "npo", 1, {"forget": 0.35, "retain": 0.93}, seconds=70)
-    make_run(root / "c", "gradient_ascent", 0, {"forget": 0.12, "retain": 0.4}, seconds=20)
-    make_run(root / "d", "fine_tuning", 0, {"forget": 0.9, "retain": 0.94}, seconds=200)
-    make_run(root / "e", "level_matching", 0, {"forget": 0.13, "retain": 0.92}, seconds=100)
+    for name, method, seed, after, seconds, verdict, score in (
+        ("a", "npo", 0, {"forget": 0.25, "retain": 0.93}, 50, "FORGOTTEN, KEPT, HELD", 0.95),
+        ("b", "npo", 1, {"forget": 0.35, "retain": 0.93}, 70, "UNDECIDED, KEPT, NOT RUN", 0.9),
+        ("c", "gradient_ascent", 0, {"forget": 0.12, "retain": 0.4}, 20, "OVER-FORGOTTEN, BROKEN, NOT RUN", 0.7),
+        ("d", "fine_tuning", 0, {"forget": 0.9, "retain": 0.94}, 200, "REMEMBERS, KEPT, NOT RUN", 0.1),
+        ("e", "level_matching", 0, {"forget": 0.13, "retain": 0.92}, 100, "FORGOTTEN, KEPT, HELD", 0.9),
+    ):
+        judged(make_run(root / name, method, seed, after, seconds=seconds), verdict, score)
     return root
 
 
@@ -59,14 +74,53 @@ def test_runs_with_different_settings_form_separate_groups(tmp_path):
     assert {group["label"] for group in groups} == {"npo (learning_rate=1e-05)", "npo (learning_rate=5e-05)"}
 
 
-def test_methods_within_the_budget_rank_by_closeness_before_the_others(many):
-    runs = [read_run(many / name) for name in "abcde"]
-    groups = compare(runs, 0.95).groups
-    order = [group["label"] for group in groups]
-    assert order == ["level matching", "npo", "fine tuning", "gradient ascent"]
+def test_memory_orders_before_the_rest_and_the_rest_before_the_score(many):
+    groups = compare([read_run(many / name) for name in "abcde"], 0.95).groups
+    assert [group["label"] for group in groups] == ["level matching", "npo", "gradient ascent", "fine tuning"]
+    assert [group["word"] for group in groups] == ["FORGOTTEN", "UNDECIDED", "OVER-FORGOTTEN", "REMEMBERS"]
+    assert [group["rank"] for group in groups] == ["1", "2", "3", "4"], "a group stands where its worst seed stands"
     assert [group["within"] for group in groups if group["label"] == "gradient ascent"] == [False]
-    closest = max(groups, key=lambda group: group["closeness"])["label"]
-    assert rank(groups, 0.0)[0]["label"] == closest
+    assert groups[1]["words"]["memory"] == {"FORGOTTEN": 1, "UNDECIDED": 1}
+
+
+def group(label: str, standing, *scores) -> dict:
+    mean = float(np.mean(scores))
+    return {"label": label, "standing": standing, "runs": [{"score": score} for score in scores], "score": mean,
+            "utility": 1.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("groups", "ranks"),
+    [
+        ([group("a", (0, 0), 0.9), group("b", (0, 0), 0.6)], {"a": "1–2", "b": "1–2"}),  # one seed has no interval
+        ([group("a", (0, 0), 0.9, 0.91, 0.92), group("b", (0, 0), 0.6, 0.61, 0.62)], {"a": "1", "b": "2"}),
+        ([group("a", (0, 0), 0.5, 0.9), group("b", (0, 0), 0.6, 0.61)], {"a": "1–2", "b": "1–2"}),
+        ([group("a", (0, 0), 0.6), group("b", (0, 1), 0.9), group("c", (1, 0), 0.9)], {"a": "1", "b": "2", "c": "3"}),
+        ([group("a", (2, 0), 0.1), group("old", None, 0.9)], {"a": "1–2", "old": "1–2"}),
+        ([group("a", (0, 0), 0.9, 0.9), group("b", (0, 0), 0.8, 0.8)], {"a": "1–2", "b": "1–2"}),  # no spread at all
+    ],
+)
+def test_a_rank_claims_no_order_that_intervals_do_not_support(groups, ranks):
+    assert {found["label"]: found["rank"] for found in rank(groups[::-1], 0.95)} == ranks
+    assert [found["label"] for found in groups] == [found["label"] for found in rank(groups[::-1], 0.95)]
+
+
+def test_scores_are_separated_by_welchs_interval():
+    one, other = group("a", (0, 0), 0.80, 0.84, 0.88), group("b", (0, 0), 0.70, 0.71, 0.75)
+    # difference .12, standard error .0277, Welch's 3.46 degrees of freedom: t(.975) = 2.95, so .12 +- .082
+    assert surely_better(one, other) and not surely_better(other, one)
+    assert not surely_better(group("c", (0, 0), 0.75, 0.79, 0.83), other)  # .07 +- .082
+
+
+def test_a_verdict_of_an_earlier_version_is_named_and_ordered_last(tmp_path):
+    judged(make_run(tmp_path / "new", "npo"), "REMEMBERS, UNDECIDED, NOT RUN", 0.2)
+    judged(make_run(tmp_path / "old", "idk"), "SUPPRESSED", 0.9)
+    page = analyze_results.compare_runs([tmp_path / "old", tmp_path / "new"], tmp_path / "out")
+    text = " ".join(Tags(page.read_text(encoding="utf-8")).text)
+    assert "verdict of an earlier version: SUPPRESSED" in text and "no verdict of this version in old" in text
+    assert [found["label"] for found in compare([read_run(tmp_path / n) for n in ("old", "new")], 0.9).groups] == [
+        "npo", "idk"]  # fmt: skip
+    assert verdict_cells({}, None) == ["no verdict", "–", "–"]
 
 
 def test_a_comparison_writes_page_tables_and_figures(many, tmp_path):
@@ -76,7 +130,9 @@ def test_a_comparison_writes_page_tables_and_figures(many, tmp_path):
     assert not parsed.open and "script" not in parsed.tags
     text = " ".join(parsed.text)
     assert text.index("level matching") < text.index("1. level matching") < text.index("2. npo")
-    assert "of the target's model utility is left, the least here" in text and "20.0 s, the least here" in text
+    assert "1 of 4 methods or settings: memory FORGOTTEN; rest KEPT; resistance HELD." in text
+    assert "BROKEN: It lost more than half" in text and "20.0 s, the least here" in text
+    assert "UNDECIDED in 1 of 2 runs" in text and "Row 3 is still known." in text
     for stem in ("tradeoff", "levels", "curves", "time", "memory"):
         assert (tmp_path / "figures" / f"{stem}.png").exists() and (tmp_path / "figures" / f"{stem}.svg").exists()
     with open(tmp_path / "comparison.csv", newline="", encoding="utf-8") as file:
@@ -85,13 +141,16 @@ def test_a_comparison_writes_page_tables_and_figures(many, tmp_path):
     run = read_run(many / "e")
     assert float(rows["e"]["forget.answer_probability"]) == run.value("unlearned", "forget", "answer_probability")
     assert float(rows["e"]["privacy_leakage"]) == -10.0 and rows["a"]["rank"] == rows["b"]["rank"] == "2"
+    assert [rows[name]["memory"] for name in "abc"] == ["FORGOTTEN", "UNDECIDED", "OVER-FORGOTTEN"]
     assert rows["c"]["within_budget"] == "false"
     latex = (tmp_path / "comparison.tex").read_text(encoding="utf-8")
-    references, body = latex.split(r"\hline")[2:4]
-    assert [line.split(" & ")[0] for line in references.strip().splitlines()] == ["target model", "retrained model"]
-    assert body.count(r"\\") == 4 and r"\begin{tabular}{lrrrrrrrrr}" in latex
-    assert all(line.count(" & ") == 9 for line in (references + body).strip().splitlines() if line)
-    assert "On the Pareto front, where no other is better in both: level matching" in text
+    head, references, body = latex.split(r"\hline")[1:4]
+    assert [line.split(" & ")[1] for line in references.strip().splitlines()] == ["target model", "retrained model"]
+    columns = 1 + head.count(" & ")
+    assert body.count(r"\\") == 4 and rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}" in latex
+    assert all(line.count(" & ") == columns - 1 for line in (references + body).strip().splitlines() if line)
+    assert "level matching & FORGOTTEN & KEPT & HELD & 0.900" in body
+    assert "On the Pareto front, where no other mean is better in both: level matching" in text
     assert "How to repeat these runs" in text and "python unlearning_script.py --method=npo --seed=1" in text
 
 
@@ -115,7 +174,8 @@ def test_the_csv_table_has_all_published_numbers_and_unique_columns(many, tmp_pa
         "peak_memory_gib": timing["peak_memory_gib"],
     }
     assert {name: float(row[name]) for name in wanted} == pytest.approx(wanted)
-    assert row["verdict"] == comparison["verdict"]
+    assert {part: row[part] for part in ("memory", "rest", "resistance")} == {
+        part: comparison[part] for part in ("memory", "rest", "resistance")}  # fmt: skip
 
 
 def test_the_readme_table_has_one_row_per_method_best_first(many, tmp_path):
@@ -125,13 +185,22 @@ def test_the_readme_table_has_one_row_per_method_best_first(many, tmp_path):
     head = [cell.strip() for cell in lines[2].strip("|").split("|")]
     rows = [dict(zip(head, (cell.strip() for cell in line.strip("|").split("|")))) for line in lines[4:]]
     assert len(rows) == 4 and rows[0]["method"] == "`level_matching`" and rows[-1]["method"] == "`fine_tuning`"
-    scores = [float(row["score"]) for row in rows]
-    assert scores == sorted(scores, reverse=True)
+    assert [row["memory"] for row in rows[2:]] == ["OVER-FORGOTTEN", "REMEMBERS"]
     npo = next(row for row in rows if row["method"] == "`npo`, 2 seeds")
     runs = [read_run(many / name) for name in "ab"]
     mean = np.mean([run.value("unlearned", "forget", "accuracy") for run in runs])
-    assert npo["forget accuracy"] == f"{mean:.3f}" and npo["seconds"] == "60" and npo["verdict"].startswith("FORGOTTEN")
+    assert npo["forget accuracy"] == f"{mean:.3f}" and npo["seconds"] == "60"
+    assert npo["memory"] == "FORGOTTEN 1x, UNDECIDED 1x" and npo["rest"] == "KEPT"
     assert readme_tables.comparison_table(tmp_path / "none.csv") == ""
+
+
+def test_the_report_of_a_search_shows_the_words_of_the_winners_run(tmp_path):
+    folder = judged(make_run(tmp_path / "run"), "FORGOTTEN, KEPT, NOT RUN", 0.9)
+    search = {"trials": [{"number": 1, "method": "npo", "state": "complete", "within": True}], "winner": 1,
+              "utility_budget": 0.95}  # fmt: skip
+    (folder / "search.json").write_text(json.dumps(search))
+    page = analyze_results.write_report(folder).read_text(encoding="utf-8")
+    assert "memory FORGOTTEN; rest KEPT; resistance NOT RUN" in " ".join(Tags(page).text)
 
 
 def test_latex_is_escaped():
@@ -213,12 +282,14 @@ def crowd(root: Path, methods, seeds: int = 1, **settings) -> Comparison:
     runs = []
     for method in methods:
         forget, retain = float(generator.beta(1.2, 1.8)), float(0.96 - 0.6 * generator.beta(0.6, 3))
+        memory = ("FORGOTTEN", "UNDECIDED", "OVER-FORGOTTEN", "REMEMBERS")[int(4 * forget)]
+        verdict = f"{memory}, {'KEPT' if retain > 0.9 else 'DAMAGED'}, NOT RUN"
         for seed in range(seeds):
             shift = generator.normal(0, 0.02, 2)
             after = {"forget": float(np.clip(forget + shift[0], 0.01, 0.95)), "retain": retain + float(shift[1]) / 3}
             folder = make_run(root / f"{method}-{seed}", method, seed, after, seconds=20 + 300 * forget, attacks=True,
                               **settings)  # fmt: skip
-            runs.append(read_run(folder))
+            runs.append(read_run(judged(folder, verdict, 0.9 - forget)))
     return compare(runs, 0.95)
 
 
@@ -249,6 +320,20 @@ def test_the_tradeoff_figure_matches_the_evaluations(eight):
     assert {"target", "retrained", "profile matching", "gradient difference"} <= names
 
 
+def test_colour_and_marker_show_the_memory_word(eight):
+    assert len(set(figures.WORD_STYLES.values())) == len({colour for colour, _ in figures.WORD_STYLES.values()}) == 4
+    assert len({marker for _, marker in (*figures.WORD_STYLES.values(), figures.NO_WORD)}) == 5
+    from matplotlib.colors import to_hex
+
+    figure = figures.draw_tradeoff(eight)
+    dots = {dot.get_label(): dot for dot in figure.axes[0].collections}
+    for found in eight.groups:
+        dot = dots[found["label"]]
+        assert to_hex(dot.get_facecolor()[0]).upper() == figures.word_style(found)[0]
+    told = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert told == {found["word"] for found in eight.groups} and len(told) > 1
+
+
 def test_the_levels_figure_matches_the_evaluations(eight):
     axes = figures.draw_levels(eight).axes[0]
     expected = [[np.mean([row["run"].value("unlearned", split, "answer_probability") for row in group["runs"]])
@@ -270,13 +355,17 @@ def test_curves_are_means_over_the_logs_of_all_seeds(eight):
     for group, line in zip(eight.groups, axes.lines):
         points = [[entry["forget"]["answer_probability"] for entry in row["run"].evaluations] for row in group["runs"]]
         assert line.get_ydata() == pytest.approx(np.mean(points, axis=0))
-        assert (line.get_color(), line.get_marker()) == figures.method_style(group["method"])[:2]
+        assert line.get_color() == figures.word_style(group)[0]
+        assert line.get_marker() == figures.method_style(group["method"])[1]
 
 
 @pytest.mark.parametrize(("longest", "ends", "axis"), [(30, [10, 20, 30], "step"), (400, [100] * 3, "percent")])
 def test_one_far_longer_run_does_not_squeeze_the_small_curves(longest, ends, axis):
     curves = [np.array([0.0, end]) for end in (10, 20, longest)]
-    drawn = [({"method": "npo", "label": "npo", "rank": 1}, (steps, *[np.array([1.0, 0.1])] * 3)) for steps in curves]
+    drawn = [
+        ({"method": "npo", "label": "npo", "place": 1, "word": None}, (steps, *[np.array([1.0, 0.1])] * 3))
+        for steps in curves
+    ]
     figure = figures._small_plots(drawn, None)
     assert [axes.lines[0].get_xdata()[-1] for axes in figure.axes] == ends
     assert axis in figure.get_supxlabel()
@@ -305,7 +394,7 @@ def test_names_do_not_overlap_or_leave_the_figure(eight, tmp_path):
         for figure in (figures.draw_tradeoff(comparison), figures.draw_levels(comparison)):
             assert overlapping_texts(figure.axes[0]) == []
     shown = {text.get_text() for text in figures.draw_levels(everything).axes[0].texts}
-    assert {str(place) for place in range(1, len(everything.groups) + 1)} <= shown, "ranks stand for names in a crowd"
+    assert {str(place) for place in range(1, len(everything.groups) + 1)} <= shown, "places stand for names in a crowd"
     assert len(figures.draw_method_curves(everything).axes) >= len(everything.groups), "one small plot for each"
 
 
@@ -322,4 +411,4 @@ def test_missing_numbers_leave_figures_out(tmp_path):
     make_run(bare, overrides={"evaluation.json": '{"models": {"unlearned": {"forget": {"loss": 1.5}}}}',
                               "metrics.jsonl": "", "timing.json": "{}"})  # fmt: skip
     page = analyze_results.compare_runs([bare, tmp_path / "npo-0"], tmp_path / "out").read_text(encoding="utf-8")
-    assert "none within the budget" in page or "npo" in page
+    assert "npo" in page and "no verdict" in page

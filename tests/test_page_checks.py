@@ -13,12 +13,11 @@ import unlearning_script as runner
 from data import uploads
 from data.columns import DataError
 from data.uploads import InputError
-from results.page import live, methods, requests, verdicts, watching
+from results.page import live, methods, requests, watching
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import JobQueue
 from results.page.tabs.runs import deletion_told, newest_first
 from results.page.wiring import finished
-from results.report import words
 
 
 @pytest.mark.hardening(55, 57)
@@ -154,10 +153,9 @@ def test_the_page_offers_only_fitting_methods_recommended_first():
     assert "Recommended for plain text" in methods.method_text(methods.recommended("text"), "text")
 
 
-def test_every_method_family_verdict_and_attack_has_plain_words():
+def test_every_method_family_and_attack_has_plain_words():
     assert all(method.plain and method.use_when for method in algorithm.METHODS.values())
     assert set(methods.FAMILIES) == set(algorithm.FAMILIES)
-    assert set(verdicts.VERDICTS) == set(words.LABELS)
     assert all(evaluation_metrics.ATTACKS[name].plain for name in evaluation_metrics.attack_names("all"))
 
 
@@ -341,7 +339,7 @@ def test_a_request_continues_the_run_of_its_model_and_all_are_retested(desk, pro
         config = {"model_output_dir": str(project / "models" / name), "method": "npo"}
         (project / "results" / name / "config.json").write_text(json.dumps(config))
         (project / "results" / name / "report.html").write_text("")
-        line = {"request": name, "run": name, "method": "npo", "rows": 3, "verdict": "UNCERTIFIED",
+        line = {"request": name, "run": name, "method": "npo", "rows": 3, "verdict": "FORGOTTEN, KEPT, NOT RUN",
                 "time": "2026-11-25T08:00:00Z", "follows": "first" if name == "second" else None}  # fmt: skip
         ledger.append(project / "results" / ledger.NAME, line)
     rows, told = requests.recorded(desk, request_of())
@@ -357,7 +355,7 @@ def test_a_request_continues_the_run_of_its_model_and_all_are_retested(desk, pro
              {"line": 2, "request": "second", "verdict": "still forgotten", "why": "0% of it"}]  # fmt: skip
     (Path(job.folder) / "retest.json").write_text(json.dumps({"problems": [], "requests": found}))
     assert requests.recorded(desk, request_of())[0][1][7] == "came back: 60% of what was forgotten is back"
-    assert live.outcome_told(desk.queue.get(job.id), Path(job.folder)) == "1 of 2 came back: request 1."
+    assert live.outcome_told(desk.queue.get(job.id), Path(job.folder)) == ("bad", "1 of 2 came back: request 1.")
     path = project / "results" / ledger.NAME
     path.write_text(path.read_text().replace('"rows": 3', '"rows": 4', 1))
     assert "changed or damaged" in requests.recorded(desk, request_of())[1]

@@ -1,5 +1,6 @@
 """The page without a browser: the live view, asking both models, the server and its API."""
 
+import html
 import json
 import os
 import subprocess
@@ -9,16 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from page_room import WRONG_PATHS, request_of, submit, wait_for
+from page_room import WRONG_PATHS, judged, request_of, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
+from models.verdict.words import WORDS
 from results.page import live, verdicts, watching
 from results.page.asking import Asker, AskError
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
 from results.page.wiring import finished
-from results.report.runs import read_run
 
 # -- the live view
 
@@ -107,29 +108,84 @@ def test_a_search_is_described_in_words(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "holdout", "head"),
+    ("words", "tone"),
     [
-        (0.02, 0.02, None, "hardly knew"),
-        (0.02, 0.001, None, "hardly knew"),
-        (0.14, 0.13, 0.13, "hardly knew"),  # no likelier than rows it never saw
-        (0.95, 0.60, None, "still there"),
-        (0.40, 0.39, 0.13, "still there"),
-        (0.95, 0.05, None, "not proven"),
+        (("FORGOTTEN", "KEPT", "HELD"), "good"),
+        (("FORGOTTEN", "KEPT", "NOT RUN"), "good"),
+        (("FORGOTTEN", "UNDECIDED", "HELD"), "unsure"),
+        (("FORGOTTEN", "DAMAGED", "HELD"), "bad"),
+        (("FORGOTTEN", "KEPT", "CAME BACK"), "bad"),
+        (("OVER-FORGOTTEN", "KEPT", "HELD"), "unsure"),
+        (("UNDECIDED (no retrained model)", "KEPT", "NOT RUN"), "unsure"),
+        (("UNDECIDED", "BROKEN", "NOT RUN"), "bad"),
+        (("REMEMBERS", "KEPT", "HELD"), "bad"),
     ],
 )
-def test_an_unproven_verdict_separates_never_known_from_still_known(before, after, holdout, head, tmp_path):
-    from run_folders import make_run
+def test_only_a_forgotten_memory_is_green(words, tone, tmp_path):
+    evaluation = judged(*words)
+    card = verdicts.verdict_html(evaluation)
+    assert f'class="card tone-{tone}"' in card and all(f">{word}<" in card for word in words)
+    for part, word in zip(WORDS, words):
+        about = WORDS[part][word.split(" (")[0]]
+        assert about.headline in card and html.escape(about.plain) in card
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    job = Job("a", 1, "unlearn", "x", [], str(tmp_path), state="finished", ended=1.0)
+    found, sentence = live.outcome_told(job, tmp_path)
+    assert found == tone and WORDS["memory"][words[0].split(" (")[0]].headline in sentence
+    status = watching.status_html(job, watching.progress(job, tmp_path, watching.Trace()), result=sentence, tone=found)
+    assert f"job-finished tone-{tone}" in status and html.escape(sentence) in status
+    assert watching.run_row("x", tmp_path, job)[-3:] == list(words)
 
-    folder = make_run(tmp_path / "run", retrained=False, holdout=holdout is not None)
-    evaluation = json.loads((folder / "evaluation.json").read_text())
-    for model, value in (("target", before), ("unlearned", after)):
-        evaluation["models"][model]["forget"]["answer_probability"] = value
-        if holdout:
-            evaluation["models"][model]["holdout"]["answer_probability"] = holdout
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    run = read_run(folder)
-    assert head in verdicts.verdict_head(run)[1][0]
-    assert head in verdicts.verdict_html(run)
+
+def test_the_card_lists_reasons_persons_and_rows_and_escapes_them():
+    bad = "<img src=x onerror=alert(1)>"
+    gate = {"name": "rows", "label": f"rows {bad}", "word": "failed", "why": f"one row {bad}"}
+    lost = {"split": "retain", "row": 7, "subject": "Fay", "left": 0.12}
+    evaluation = judged(
+        "REMEMBERS", "KEPT", "NOT RUN", why=[f"Row 2 {bad}.", "b", "c", "d"], turn=f"One test {bad}.", gates=[gate],
+        persons=[{"subject": f"Ada {bad}", "position": 0.93, "rows": 2, "word": "known"},
+                 {"subject": "Bor", "position": 0.04, "rows": 2, "word": "forgotten"},
+                 {"subject": "Eve", "position": None, "rows": 1, "word": "no contrast"}],
+        rows=[{"row": 1, "subject": "Bor", "position": 0.1, "trace": "fact_recall", "leaks": False},
+              {"row": 2, "subject": f"Ada {bad}", "position": 0.97, "trace": "answer_probability", "leaks": True}],
+    )  # fmt: skip
+    evaluation["evidence"]["rest"]["lost_rows"] = [lost]
+    examples = [{"split": "forget", "prompt": "first?"}, {"split": "retain", "prompt": "x"},
+                {"split": "forget", "prompt": f"second {bad}?"}]  # fmt: skip
+    card = verdicts.verdict_html(evaluation, examples)
+    assert "<img" not in card and card.count("&lt;img") >= 6
+    for text in ("as before) (3)", "known 0.93", "forgotten 0.04", "no contrast", "as before) (1)", "row 2, Ada",
+                 "answer probability 0.97", "second", "One test", "All tests (1)",
+                 "row 7, retain, Fay, 12\u00a0% is left"):  # fmt: skip
+        assert text in card, text
+    assert "first?" not in card and "<li>d</li>" not in card, "three reasons, and only rows that leak"
+
+
+def test_a_run_without_a_retrained_model_says_what_would_decide_it():
+    evaluation = judged("UNDECIDED (no retrained model)", "KEPT", "NOT RUN", why=["No row is known."], turn="Give one.")
+    card = verdicts.verdict_html(evaluation)
+    assert "tone-good" not in card.split("word-rest")[0] and "Give one." in card
+    assert ">UNDECIDED (no retrained model)<" in card and "CERTIFIED" not in card
+
+
+def test_certified_needs_three_words_and_their_tests():
+    gate = {"name": "rows", "label": "rows", "word": "passed", "why": "none"}
+    evaluation = judged("FORGOTTEN", "KEPT", "HELD")
+    assert "CERTIFIED" not in verdicts.verdict_html(evaluation), "no test supports it"
+    for part in evaluation["evidence"].values():
+        part["gates"] = [gate]
+    assert "CERTIFIED" in verdicts.verdict_html(evaluation)
+    evaluation["evidence"]["memory"]["gates"] = [{**gate, "word": "failed"}]
+    card = verdicts.verdict_html(evaluation)
+    assert "CERTIFIED" not in card and "FORGOTTEN<" not in card and "tone-none" in card, "the evidence contradicts it"
+
+
+@pytest.mark.parametrize("comparison", [{"verdict": "FORGOTTEN (attacks not run)"}, {"verdict": "<b>"}, {}, None, [1]])
+def test_a_verdict_of_an_earlier_version_is_named_and_never_green(comparison):
+    card = verdicts.verdict_html({"models": {"unlearned": 3}, "comparison": comparison, "evidence": [1]})
+    assert 'class="card tone-none"' in card and "tone-good" not in card and "<b>" not in card
+    told = comparison.get("verdict") if isinstance(comparison, dict) else None
+    assert ("of an earlier version" in card) == bool(told) and html.escape(told or "") in card
 
 
 # -- asking models

@@ -11,7 +11,6 @@ from models.store.paths import PROJECT
 from results.page import requests, verdicts, watching
 from results.page.jobs import Job, has_checkpoint
 from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, command_line, gr, table, told
-from results.report.runs import RunError, read_run
 
 TICK = 1.0  # seconds between looks at a running job
 SPOKEN = 2  # live answers with their own boxes
@@ -175,7 +174,8 @@ class Live:
     def _card(self, job: Job, folder: Path, trace, search: dict) -> str:
         ahead = self.desk.queue.ahead_of(job.id) if job.state == "queued" else 0
         now = watching.progress(job, folder, trace, ahead, watching.search_share(search) if search else None)
-        return watching.status_html(job, now, result=outcome_told(job, folder))
+        tone, result = outcome_told(job, folder)
+        return watching.status_html(job, now, result=result, tone=tone)
 
     def _buttons(self, job: Job, folder: Path, search: dict) -> dict:
         ours = not job.id.startswith("run:")
@@ -238,17 +238,13 @@ class Live:
         return job.id
 
 
-def outcome_told(job: Job, folder: Path) -> str:
-    """The verdict of a finished run or the result of a retest, in a sentence; "" if there is none."""
+def outcome_told(job: Job, folder: Path) -> tuple[str, str]:
+    """(tone, sentence) of a finished job's verdict or of a retest's result; ("", "") if there is none."""
     if job.over and (folder / "retest.json").is_file():
         return requests.retest_told(read_json_or_empty(folder / "retest.json"))
-    if not job.over or job.kind != "unlearn" or not (folder / "evaluation.json").is_file():
-        return ""
-    try:
-        word, (head, _) = verdicts.verdict_head(read_run(folder))
-    except RunError:
-        return ""
-    return f"{head or word}."
+    if not job.over:
+        return "", ""
+    return verdicts.headlines(read_json_or_empty(folder / "evaluation.json"))
 
 
 def drawing(points: list[tuple], value: str):

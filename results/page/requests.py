@@ -7,7 +7,9 @@ from pathlib import Path
 from models.requests import ledger, retest
 from models.requests.ledger import LedgerError
 from models.store.folders import read_json_or_empty
+from models.verdict.words import verdict_words
 from results.page.wiring import QUIET, Page, gr, table, told
+from results.report.ranking import verdict_cells
 
 HEADERS = ["Request", "Time (UTC)", "Run", "Method", "Rows", "Verdict", "Continues", "Latest test"]
 NONE_YET = "No request is recorded yet. Each finished run adds a line: time, method and result, never the content."
@@ -59,14 +61,14 @@ def request_rows(entries: list[dict], report: dict) -> list[list[str]]:
     numbers = {entry.get("request"): entry.get("line") for entry in entries}
     rows = []
     for entry in entries[::-1]:
-        before = numbers.get(entry.get("follows"))
+        before, verdict = numbers.get(entry.get("follows")), entry.get("verdict")
         cells = (
             entry.get("line"),
             str(entry.get("time") or "–").replace("T", " ").removesuffix("Z")[:16],
             entry.get("run"),
             str(entry.get("method") or "–").replace("_", " "),
             entry.get("rows"),
-            entry.get("verdict"),
+            verdict if not verdict or verdict_words(verdict) else verdict_cells({}, verdict)[0],
             f"request {before}" if before else "–",
             tests.get(entry.get("request")),
         )
@@ -74,18 +76,18 @@ def request_rows(entries: list[dict], report: dict) -> list[list[str]]:
     return rows
 
 
-def retest_told(report: dict) -> str:
-    """The result of a retest in a sentence."""
+def retest_told(report: dict) -> tuple[str, str]:
+    """(tone, sentence) of a retest's result."""
     rows = _tested(report)
     if report.get("problems"):
-        return "The ledger is not intact: see the deletion requests under Runs."
+        return "bad", "The ledger is not intact: see the deletion requests under Runs."
     back = [str(row.get("line")) for row in rows if row.get("verdict") == retest.CAME_BACK]
     still = sum(row.get("verdict") == retest.STILL for row in rows)
     if back:
-        return f"{len(back)} of {len(rows)} came back: request {', '.join(back)}."
+        return "bad", f"{len(back)} of {len(rows)} came back: request {', '.join(back)}."
     if still < len(rows):
-        return f"{still} of {len(rows)} requests are still forgotten; the others cannot be tested."
-    return "The request is still forgotten." if still == 1 else f"All {still} requests are still forgotten."
+        return "unsure", f"{still} of {len(rows)} requests are still forgotten; the others cannot be tested."
+    return "good", "The request is still forgotten." if still == 1 else f"All {still} requests are still forgotten."
 
 
 def _tested(report: dict) -> list[dict]:

@@ -7,28 +7,16 @@ from __future__ import annotations
 
 import html
 
+from models.verdict.gates import shown
+from models.verdict.memory import LEAK, PERSON
+from models.verdict.words import PARTS, WORDS, certified, word_of
 from results.page.wiring import table
-from results.report import progress, sentences, words
-from results.report.runs import finite
+from results.report import sentences, words
+from results.report.runs import Part, finite, judged
 
-# fmt: off
-VERDICTS = {  # the word in evaluation.json: (headline, sentence)
-    "FORGOTTEN": ("Forgotten, and the rest is intact",
-        "In every test that ran, it answers like a model that never saw the data."),
-    "SUPPRESSED": ("Hidden rather than forgotten", "The answers are gone, but attacks bring some of them back."),
-    "OVER-FORGOTTEN": ("It lost too much", "It lost more than you asked for. The list below says what."),
-    "INCOMPLETE": ("Some of it is still there",
-        "It still finds the true answers too likely. Try another method or more steps."),
-    "COLLAPSED": ("The model is broken", "It can no longer answer at all. Do not use it."),
-    "UNCERTIFIED": ("Done, but not proven",
-        "A proof needs a comparison with a model that never saw the data. Judge by the numbers and answers below."),
-}
-HARDLY_KNOWN = ("It hardly knew this before",
-    "The true words were unlikely even before, so there was little to forget or to prove. Judge by the numbers "
-    "and answers below.")
-# fmt: on
-TONES = {"FORGOTTEN": "good", "COLLAPSED": "bad"}  # colours of the card; all other verdicts are "unsure"
 SPLIT_NAMES = {"forget": "To forget", "retain": "To keep", "holdout": "Never seen", "general": "General knowledge"}
+TITLES = {"memory": "What it should forget", "rest": "What it should keep", "resistance": "Under attack"}
+SHOWN, OPEN = 3, 12  # reasons of a part shown at once; most persons or rows that are not folded away
 
 
 def chance(value) -> str:
@@ -37,66 +25,131 @@ def chance(value) -> str:
     return "–" if value is None else words.percent(value)
 
 
-def verdict_head(run) -> tuple[str, tuple[str, str]]:
-    """(the verdict's word, (headline, sentence))."""
-    word = words.label(run)
-    key = word.split(" (")[0]
-    before, after = (run.value(model, "forget", "answer_probability") for model in ("target", "unlearned"))
-    if key == "UNCERTIFIED" and progress.hardly_known(run):
-        return word, HARDLY_KNOWN
-    if key == "UNCERTIFIED" and before and after is not None and after > progress.LEFT * before:
-        key = "INCOMPLETE"  # visible without a proof
-    return word, VERDICTS.get(key, ("", ""))
+def tone_of(found: dict[str, str]) -> str:
+    """The tone of a verdict: bad if one of its words is, good if memory and rest are, else unsure; "" without words."""
+    tones = {part: WORDS[part][word_of(word)].tone for part, word in found.items()}
+    if not tones or "bad" in tones.values():
+        return "bad" if tones else ""
+    return "good" if tones["memory"] == tones["rest"] == "good" else "unsure"
 
 
-def _card(word: str, head: str, sentence: str, more: str = "") -> str:
-    tone = TONES.get(word.split(" (")[0], "unsure")
-    return (
-        f'<section class="card card-{tone}" aria-label="Verdict"><h3 class="big">{html.escape(head or word)}'
-        f'<span class="badge">{html.escape(word)}</span></h3><p>{html.escape(sentence)}</p>{more}</section>'
-    )
+def headlines(evaluation: dict) -> tuple[str, str]:
+    """(tone, one headline per part) of an evaluation; ("", "") without a verdict of this version."""
+    found, _ = judged(evaluation, [])
+    return tone_of(found), " ".join(f"{WORDS[part][word_of(word)].headline}." for part, word in found.items())
 
 
-def measurement_html(evaluation: dict) -> str:
-    """The verdict card of a measurement without a run."""
-    word = str((evaluation.get("comparison") or {}).get("verdict") or "no verdict")
-    return _card(word, *VERDICTS.get(word.split(" (")[0], ("Measured", "")))
-
-
-def verdict_html(run) -> str:
-    """The verdict card of a run: verdict, three numbers, what was not achieved, details."""
-
-    def listed(title: str, sentences: list[str]) -> str:
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in sentences)
-        return f"<h4>{title}</h4><ul>{items}</ul>" if items else ""
-
+def verdict_html(evaluation: dict, examples=()) -> str:
+    """The verdict card of an evaluation.json: a block per part, then numbers. examples: rows of examples.jsonl."""
+    problems: list[str] = []
+    found, evidence = judged(evaluation, problems)
+    asked = [row.get("prompt") for row in examples if row.get("split") == "forget"]
+    blocks = "".join(_part_html(part, found[part], evidence[part], asked) for part in found)
+    if not found:
+        blocks = _no_words(evaluation, problems)
+    elif certified(found) and all(part.gates for part in evidence.values()):
+        blocks = f'<p class="certified"><span class="badge">CERTIFIED</span></p>{blocks}'
     likely = "probability of the true words, before and after"
     tiles = "".join(
         [
-            _tile(run, "forget", "answer_probability", likely),
-            _tile(run, "retain", "answer_probability", likely),
-            _tile(run, "general", "multiple_choice_accuracy", "multiple-choice questions answered correctly"),
+            _tile(evaluation, "forget", "answer_probability", likely),
+            _tile(evaluation, "retain", "answer_probability", likely),
+            _tile(evaluation, "general", "multiple_choice_accuracy", "multiple-choice questions answered correctly"),
         ]
     )
-    word, (head, sentence) = verdict_head(run)
-    more = (
-        (f'<dl class="tiles">{tiles}</dl>' if tiles else "")
-        + listed("Not achieved, or not tested", sentences.not_achieved(run))
-        + "<details><summary>Details: what it forgot and what it kept</summary>"
-        + listed("Forgotten", sentences.forgotten(run))
-        + listed("Kept", sentences.kept(run))
-        + "</details>"
+    tiles = f'<dl class="tiles">{tiles}</dl>' if tiles else ""
+    return (
+        f'<section class="card tone-{tone_of(found) or "none"}" aria-label="Verdict"><div class="words">{blocks}</div>'
+        f"{tiles}{_tests(evidence)}</section>"
     )
-    return _card(word, head, sentence, more)
 
 
-def _tile(run, split: str, metric: str, note: str) -> str:
+def _no_words(evaluation: dict, problems: list[str]) -> str:
+    """The block of an evaluation without a verdict of this version."""
+    told = evaluation.get("comparison")
+    told = told.get("verdict") if isinstance(told, dict) else None
+    earlier = told and not problems
+    text = sentences.earlier_version(str(told)) if earlier else "; ".join(problems) or sentences.no_verdict()
+    head = "Verdict of an earlier version" if earlier else "No verdict"
+    return f'<div class="word"><h3 class="big">{head}</h3><p>{html.escape(text)}</p></div>'
+
+
+def _part_html(name: str, word: str, part: Part, asked: list) -> str:
+    """One part: its word, what it means, what decides it, what would turn it; for memory its persons and rows."""
+    about = WORDS[name][word_of(word)]
+    why = part.why[:SHOWN] if about.tone != "good" else []
+    more = f"<p class='turn'>{html.escape(part.turn)}</p>" if part.turn else ""
+    if name == "memory":
+        leaking = [row for row in part.listed("rows") if row.get("leaks") is True]
+        more += _folded(
+            "Persons, from 0 (never seen) to 1 (as before)", [_person(row) for row in part.listed("persons")], "people"
+        )
+        more += _folded("Rows still known, from 0 (never seen) to 1 (as before)", [_row(row, asked) for row in leaking])
+    if name == "rest":
+        more += _folded("Rows to keep that were lost", [_row(row, ()) for row in part.listed("lost_rows")])
+    return (
+        f'<div class="word word-{name} tone-{about.tone}"><p class="note">{TITLES[name]}</p>'
+        f"<h3{' class=big' if name == 'memory' else ''}>{html.escape(about.headline)}"
+        f'<span class="badge">{html.escape(word)}</span></h3><p>{html.escape(about.plain)}</p>{_items(why)}{more}</div>'
+    )
+
+
+def _items(texts) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>" if texts else ""
+
+
+def _folded(title: str, items: list[str], look: str = "") -> str:
+    """A list under its title, folded away if it is long. The items are HTML."""
+    if not items:
+        return ""
+    state = " open" if len(items) <= OPEN else ""
+    return (
+        f'<details{state}><summary>{title} ({len(items)})</summary><ul class="{look}">{"".join(items)}</ul></details>'
+    )
+
+
+def _person(row: dict) -> str:
+    tone = {"forgotten": "good", "known": "bad"}.get(str(row.get("word")), "unsure")
+    place = finite(row.get("position"))
+    told = html.escape(f"{row.get('word')}{'' if place is None else f' {shown(place, PERSON)}'}")
+    return f'<li class="tone-{tone}">{html.escape(str(row.get("subject")))} <span class="badge">{told}</span></li>'
+
+
+def _row(row: dict, asked) -> str:
+    """A row that leaks, with the trace that shows it and its question, or a row to keep with the share that is left."""
+    number, position, left = (finite(row.get(key)) for key in ("row", "position", "left"))
+    facts = [f"row {words.number(number, 0)}", *(str(row[key]) for key in ("split", "subject") if row.get(key))]
+    if position is not None:
+        facts.append(f"{words.doc(str(row.get('trace'))).label} {shown(position, LEAK)}")
+    if left is not None:
+        facts.append(f"{words.percent(left)} is left")
+    place = int(number) - 1 if number is not None and 1 <= number <= len(asked) else None
+    question = f"<br>{html.escape(str(asked[place]))}" if place is not None and asked[place] else ""
+    return f"<li>{html.escape(', '.join(facts))}{question}</li>"
+
+
+def _tests(evidence: dict[str, Part]) -> str:
+    """Every test of the verdict with its result, folded away."""
+    items = [
+        f'<li>{html.escape(gate.label)} <span class="badge">{html.escape(gate.word)}</span><br>'
+        f"{html.escape(gate.why)}</li>"
+        for part in PARTS
+        for gate in evidence[part].gates
+    ]
+    if not items:
+        return ""
+    return f"<details><summary>All tests ({len(items)})</summary><ul>{''.join(items)}</ul></details>"
+
+
+def _tile(evaluation: dict, split: str, metric: str, note: str) -> str:
     """One number before and after, in large type; "" if it was not measured."""
-    before, after = (run.value(model, split, metric) for model in ("target", "unlearned"))
+    models = _tables(evaluation.get("models"))
+    before, after, goal = (
+        finite(_tables(models.get(model)).get(split, {}).get(metric)) for model in ("target", "unlearned", "retrained")
+    )
     if before is None or after is None:
         return ""
-    goal = run.value("retrained", split, metric) if split == "forget" else None
-    note += f"; {chance(goal)} for a model that never saw the data" if goal is not None else ""
+    note += f"; {chance(goal)} for a model that never saw the data" if goal is not None and split == "forget" else ""
     return (
         f'<div><dt>{SPLIT_NAMES[split]}</dt><dd class="figure">{chance(before)} → {chance(after)}</dd>'
         f'<dd class="note">{note}</dd></div>'

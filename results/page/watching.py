@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.store.folders import read_json_or_empty
+from models.verdict.words import PARTS
 from results.page.jobs import LOG, Job, birth_of, has_checkpoint
-from results.report.runs import finite
+from results.report.ranking import verdict_cells
+from results.report.runs import finite, judged
 from results.report.words import duration, percent
 from results.run import options
 
@@ -234,8 +236,11 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
     return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
 
 
-def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "") -> str:
-    """The status card, one of the page's two pieces of handwritten HTML. It escapes every text."""
+def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "", tone: str = "") -> str:
+    """The status card, one of the page's two pieces of handwritten HTML. It escapes every text.
+
+    tone: of the result; it colours a finished job, and only a good one is green.
+    """
     escape = html.escape
     took = (job.ended or now or time.time()) - job.started if job.started else None
     facts = [escape(seen.detail)] if seen.detail else []
@@ -253,7 +258,8 @@ def status_html(job: Job, seen: Progress, now: float | None = None, result: str 
         bar = f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
     outcome = f'<p class="job-result"><strong>{escape(result)}</strong></p>' if result else ""
     return (
-        f'<section class="job job-{escape(seen.state)}" role="status" aria-label="State of the job">'
+        f'<section class="job job-{escape(seen.state)} tone-{escape(tone or "none")}" role="status" '
+        f'aria-label="State of the job">'
         f'<p class="job-head"><span class="badge">{escape(STATES.get(seen.state, seen.state))}</span>'
         f"<strong>{escape(title)}</strong><span class='job-name'>{escape(name)}</span></p>"
         f'{bar}<p class="job-facts">{" · ".join(facts)}</p>{outcome}</section>'
@@ -338,7 +344,7 @@ def search_told(search: dict, searching: bool) -> str:
 # All runs
 
 
-RUN_HEADERS = ["State", "Run", "Method", "Model", "Started", "Duration", "Verdict"]
+RUN_HEADERS = ["State", "Run", "Method", "Model", "Started", "Duration", *map(str.capitalize, PARTS)]
 
 
 def run_folders(results_dir: Path) -> list[Path]:
@@ -365,8 +371,6 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
     config, status = read_json_or_empty(folder / "config.json"), read_json_or_empty(folder / "status.json")
     began = (job and job.started) or finite(status.get("started"))
     ended = (job and job.ended) or finite(status.get("updated"))
-    comparison = read_json_or_empty(folder / "evaluation.json").get("comparison")
-    verdict = comparison.get("verdict") if isinstance(comparison, dict) else None
     state = job.state if job else folder_state(folder)
     return [
         STATES.get(state, state) + (f" ({ahead} ahead)" if ahead else ""),
@@ -375,5 +379,12 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
         str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),
         time.strftime("%d %b %H:%M", time.localtime(began)) if began else "–",
         duration(round(ended - began)) if began and ended and ended > began and state != "running" else "–",
-        str(verdict or "–"),
+        *_words(read_json_or_empty(folder / "evaluation.json")),
     ]
+
+
+def _words(evaluation: dict) -> list[str]:
+    """The three words of an evaluation, or dashes before there is one."""
+    comparison = evaluation.get("comparison")
+    told = comparison.get("verdict") if isinstance(comparison, dict) else None
+    return verdict_cells(judged(evaluation, [])[0], told) if evaluation else ["–"] * len(PARTS)

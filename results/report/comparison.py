@@ -1,4 +1,4 @@
-"""Compares runs: the ranking, the figures and what each method is good and bad at, as a page and as tables."""
+"""Compares runs: the order by verdict, the figures and what each method is good and bad at, as a page and tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from models.verdict.words import PARTS, WORDS
 from results.report import pages, words
 from results.report.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
-from results.report.progress import LEFT, REACHED, forget_way
-from results.report.ranking import NUMBERS, Comparison, compare
+from results.report.ranking import NUMBERS, Comparison, compare, verdict_cells
 from results.report.runs import SPLITS, Run, RunError, finite, pareto_front, read_runs
 from results.report.sentences import poor_answers, side_effects
 from results.report.words import duration, number, percent
@@ -69,30 +69,21 @@ def comparison_blocks(comparison: Comparison, refused: list[str], drawn: list[Fi
     blocks: list = [Heading("Comparison of unlearning runs", 1), Paragraph(text, note=True), _winner(comparison)]
     if warnings := comparability(runs):
         blocks.append(Bullets([["note: ", ("user", warning)] for warning in warnings]))
-    caption = (
-        f"Ranked by {comparison.closeness_name} among methods that keep {percent(comparison.budget)} of the target's "
-        f"{comparison.utility_name}. * below that budget: these follow, ranked by utility. {HOW_TO_READ}"
-    )
+    caption = f"{_order(comparison)} {HOW_TO_READ}"
     rows = [*_reference_rows(comparison), *_ranking_rows(groups)]
-    blocks += [Heading("Ranking"), Table(COLUMNS, rows, caption=caption, tail=1), Heading("Trade-off and cost")]
+    blocks += [Heading("Ranking"), Table(COLUMNS, rows, words=5, caption=caption), Heading("Trade-off and cost")]
     if front := _front_sentence(groups):
         blocks.append(Paragraph(front))
     blocks += [Figures(drawn), Heading("What each is good and bad at")]
     for group in groups:
-        good, bad = method_sentences(group, comparison)
-        items = [[("b", "Good: "), text] for text in good] + [[("b", "Bad: "), text] for text in bad]
+        items = [[("b", f"{title}: "), text] for title, texts in method_sentences(group, comparison).items()
+                 for text in texts]  # fmt: skip
         blocks += [Heading([("user", group["label"])], 3), Bullets(items or ["Nothing stands out in its numbers."])]
     cells = [
-        [
-            [("user", run.name)],
-            run.method,
-            str(run.config.get("seed", "–")),
-            words.label(run),
-            [("user", str(run.folder))],
-        ]
+        [[("user", run.name)], run.method, str(run.config.get("seed", "–")), *_three(run), [("user", str(run.folder))]]
         for run in runs
     ]
-    blocks += [Heading("Runs"), Table(("run", "method", "seed", "verdict", "folder"), cells, words=5)]
+    blocks += [Heading("Runs"), Table(("run", "method", "seed", *PARTS, "folder"), cells, words=7)]
     commands = [run.config.get("command") for run in runs]
     if lines := [shlex.join(map(str, command)) for command in commands if isinstance(command, list) and command]:
         blocks.append(Details("How to repeat these runs", [Code("\n".join(lines))]))
@@ -101,26 +92,48 @@ def comparison_blocks(comparison: Comparison, refused: list[str], drawn: list[Fi
     return blocks
 
 
+def _three(run: Run) -> list:
+    """The cells of a run's three words."""
+    return [[("user", word)] for word in verdict_cells(run.words, run.comparison.get("verdict"))]
+
+
+def _order(comparison: Comparison) -> str:
+    """How the methods are ordered, in sentences."""
+    return (
+        "Ordered by memory, then by the rest, then by score; several seeds stand where the worst of them stands. Ranks "
+        "are ranges: methods with the same words share a rank unless a 95 % t interval over seeds separates their "
+        f"scores. * keeps less than {percent(comparison.budget)} of the target's {comparison.utility_name}."
+    )
+
+
 def _winner(comparison: Comparison) -> Verdict:
+    """The methods that stand first, and their words."""
     groups, best = comparison.groups, comparison.groups[0]
-    budget = percent(comparison.budget)
-    if best["within"] and best["closeness"] is not None:
-        word, tone = best["label"], "good" if best["closeness"] >= REACHED else "mixed"
-        count = sum(group["within"] for group in groups)
-        sentence = (
-            f"The best of {count} that keep {budget} of the target's {comparison.utility_name}: "
-            f"{comparison.closeness_name} is {number(best['closeness'], 2)} of 1."
-        )
-        if best["closeness"] < LEFT:
-            sentence += " That is less than half of the way: none of these methods forgot enough."
+    level = [group for group in groups if group["standing"] == best["standing"]]
+    names = ", ".join(group["label"] for group in level[:6]) + (" and others" if len(level) > 6 else "")
+    said = "; ".join(f"{part} " + ", ".join(dict.fromkeys(name for group in level for name in group["words"][part]))
+                     for part in PARTS)  # fmt: skip
+    if best["standing"] is None:
+        word, tone, sentence = "no verdict", "open", "None of these runs has a verdict of this version."
+    elif best["word"] == "FORGOTTEN":
+        came_back = any("CAME BACK" in group["words"]["resistance"] for group in level)
+        word, tone = names, "good" if best["standing"] == (0, 0) and not came_back else "mixed"
+        sentence = f"{len(level)} of {len(groups)} methods or settings: {said}."
     else:
-        word, tone = "none within the budget", "bad"
-        sentence = f"No method with measured forgetting keeps {budget} of the target's utility."
+        word, tone = "none has forgotten", "bad"
+        sentence = f"No method is FORGOTTEN in every run. The nearest, {names}: {said}."
+    if "–" in best["rank"]:
+        sentence += f" No interval separates their scores: rank {best['rank']}."
     tiles = []
     for group in groups[:4]:
-        note = f"closeness; utility {number(group['utility'])}" + ("" if group["within"] else ", below the budget")
-        tiles.append((f"{group['rank']}. {group['label']}", number(group["closeness"], 2), note))
+        told = ", ".join(_counted(group, part) for part in PARTS)
+        tiles.append((f"{group['rank']}. {group['label']}", number(group["score"], 2), f"score; {told}"))
     return Verdict(word, sentence, tone, tiles, [])
+
+
+def _counted(group: dict, part: str) -> str:
+    """The words of a part over the seeds: "FORGOTTEN", or "FORGOTTEN 2×, REMEMBERS 1×"."""
+    return ", ".join(word if n == group["n"] else f"{word} {n}×" for word, n in group["words"][part].items())
 
 
 def comparability(runs: list[Run]) -> list[str]:
@@ -134,7 +147,11 @@ def comparability(runs: list[Run]) -> list[str]:
     if without and len(without) < len(runs):
         found.append(f"no retrained model in {', '.join(without)}: these runs have a different goal")
     elif without:
-        found.append("no run has a retrained model: closeness refers to rows never seen, and nothing is certified")
+        found.append(
+            "no run has a retrained model: closeness refers to rows never seen, and no memory can be FORGOTTEN"
+        )
+    if old := [run.name for run in runs if not run.words]:
+        found.append(f"no verdict of this version in {', '.join(old)}: evaluate these runs again to order them")
     return found
 
 
@@ -142,42 +159,45 @@ def _front_sentence(groups: list[dict]) -> str:
     known = [group for group in groups if None not in (group["closeness"], group["utility"])]
     front = pareto_front([group["closeness"] for group in known], [group["utility"] for group in known])
     names = [group["label"] for group, there in zip(known, front) if there]
-    return f"On the Pareto front, where no other is better in both: {', '.join(names)}." if names else ""
+    return f"On the Pareto front, where no other mean is better in both: {', '.join(names)}." if names else ""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The ranking
 
 SHOWN = {  # {column: number}
-    "closeness ↑": "closeness", "utility ↑": "utility", "forget acc.": "forget_accuracy", "extraction": "extraction",
-    "forget quality p ↑": "forget_quality", "retain acc., share ↑": "retain_accuracy_share",
-    "MIA AUC": "membership_auc", "score ↑": "score",
+    "score ↑": "score", "leaking rows ↓": "leaking_rows", "closeness ↑": "closeness", "utility ↑": "utility",
+    "membership gap": "membership_gap", "forget quality p ↑": "forget_quality", "extraction": "extraction",
+    "forget acc.": "forget_accuracy",
 }  # fmt: skip
-COLUMNS = ("method", *SHOWN, "time ↓", "GiB ↓", "seeds", "verdict")
+COLUMNS = ("rank", "method", *PARTS, *SHOWN, "time ↓", "GiB ↓", "seeds")
 HOW_TO_READ = (
-    "Arrows show the better direction; without one, near the retrained model is best. utility: share left. "
-    "forget acc.: next-token accuracy on the forget set. extraction: extraction strength on the forget set. forget "
-    "quality p: KS test against the retrained model. retain acc., share: next-token accuracy on the retain set as a "
-    "share of the target's. MIA AUC: membership test, .5 is chance. score: harmonic mean of forgetting, privacy and "
-    "utility. time: of unlearning. ±: standard deviation over seeds."
+    "Arrows show the better direction; without one, near the retrained model is best. score: below .5 with a leaking "
+    "row or a known person, above it without. leaking rows: forget rows that are still known. closeness: to the "
+    "retrained model on the forget set. utility: share left. membership gap: the largest AUC of a membership test "
+    "minus the retrained model's, 0 is best. forget quality p: KS test against the retrained model. extraction: "
+    "extraction strength on the forget set. forget acc.: next-token accuracy on the forget set. time: of unlearning. "
+    "±: standard deviation over seeds."
 )
 
 
 def _with_spread(group: dict, name: str) -> list:
     """The mean and, for several seeds, the standard deviation, as a text."""
-    spread = group["spread"][name]
-    return [number(group[name])] + ([" ", ("under", f"± {number(spread)}")] if spread is not None else [])
+    spread, digits = group["spread"][name], 1 if name == "leaking_rows" else 3
+    text = number(group[name], digits)
+    return [text] + ([" ", ("under", f"± {number(spread, digits)}")] if spread is not None else [])
 
 
 def _ranking_rows(groups: list[dict]) -> list[list]:
     return [
         [
-            f"{group['rank']}. {group['label']}" + ("" if group["within"] else " *"),
+            group["rank"],
+            group["label"] + ("" if group["within"] else " *"),
+            *(_counted(group, part) for part in PARTS),
             *(_with_spread(group, name) for name in SHOWN.values()),
             duration(group["seconds"]),
             number(group["memory"], 1),
             str(group["n"]),
-            ", ".join(word if n == group["n"] else f"{word} {n}×" for word, n in group["verdicts"].items()),
         ]
         for group in groups
     ]
@@ -190,15 +210,13 @@ def _reference_rows(comparison: Comparison) -> list[list]:
         run = next((run for run in comparison.ranked_runs if model in run.models), None)
         if run is None:
             continue
-        retained, base = (run.value(name, "retain", "accuracy") for name in (model, "target"))
         numbers = {
             "utility": 1.0 if model == "target" else comparison.retrained_utility,
             "forget_accuracy": run.value(model, "forget", "accuracy"),
             "extraction": run.value(model, "forget", "extraction_strength"),
-            "retain_accuracy_share": retained / base if retained is not None and base else None,
-            "membership_auc": finite(run.comparison.get(f"membership_auc_{model}")),
         }
-        rows.append([f"{model} model", *(number(numbers.get(name)) for name in SHOWN.values()), "–", "–", "–", "–"])
+        numbers = [number(numbers.get(name)) for name in SHOWN.values()]
+        rows.append(["–", f"{model} model", *"–" * len(PARTS), *numbers, "–", "–", "–"])
     return rows
 
 
@@ -211,14 +229,15 @@ def comparison_csv(comparison: Comparison) -> str:
     together = [name for key in words.COMPARISON_DOCS for name in (key, f"{key}_target", f"{key}_retrained")
                 if name not in first and any(name in run.comparison for run in runs)]  # fmt: skip
     cells = [(split, name) for split in splits for name in metrics if f"{split}.{name}" not in first]
-    header = ["rank", "group", "within_budget", "run", "method", "seed", "verdict", *first, *together]
+    header = ["rank", "group", "within_budget", "run", "method", "seed", *PARTS, *first, *together]
     lines = [[*header, *(f"{split}.{name}" for split, name in cells)]]
     for group in comparison.groups:
         for row in group["runs"]:
             run = row["run"]
             lines.append([
                 group["rank"], group["label"], str(group["within"]).lower(), run.name, run.method,
-                run.config.get("seed"), words.label(run), *(row[name] for name in NUMBERS),
+                run.config.get("seed"), *verdict_cells(run.words, run.comparison.get("verdict")),
+                *(row[name] for name in NUMBERS),
                 *(finite(run.comparison.get(name)) for name in together),
                 *(run.value("unlearned", split, name) for split, name in cells),
             ])  # fmt: skip
@@ -229,11 +248,8 @@ def comparison_csv(comparison: Comparison) -> str:
 
 def comparison_latex(comparison: Comparison) -> str:
     """The ranking as a LaTeX table, the references first."""
-    caption = (
-        f"Unlearning methods ranked by {comparison.closeness_name} among those that keep {percent(comparison.budget)} "
-        f"of the target's {comparison.utility_name}; * below that budget. {HOW_TO_READ}"
-    )
-    count = len(SHOWN) + 2  # the method, its numbers, the time
+    caption = f"Unlearning methods. {_order(comparison)} {HOW_TO_READ}"
+    count = COLUMNS.index("time ↓") + 1
     rows, references = (
         [[pages.plain_text(cell) for cell in row[:count]] for row in table]
         for table in (_ranking_rows(comparison.groups), _reference_rows(comparison))
@@ -245,49 +261,31 @@ def comparison_latex(comparison: Comparison) -> str:
 # Each method in sentences
 
 
-def method_sentences(group: dict, comparison: Comparison) -> tuple[list[str], list[str]]:
-    """(good, bad) sentences on one method, from its numbers and its place among the others."""
-    good, bad = [], []
-
-    def place(name, lowest, highest):
-        """The text to add if no other group has a number as low, or as high."""
-        values = [other[name] for other in comparison.groups if other is not group and other[name] is not None]
-        if group[name] is None or not values:
-            return ""
-        return lowest if group[name] < min(values) else highest if group[name] > max(values) else ""
-
-    closeness, utility = group["closeness"], group["utility"]
-    if closeness is not None:
-        name = comparison.closeness_name
-        added = place("closeness", ", the worst here", ", the best here")
-        text = f"{name[:1].upper()}{name[1:]}: {number(closeness, 2)} of 1{added}."
-        if closeness >= 0.8 or (closeness >= LEFT and "best" in added):
-            good.append(text)
-        elif closeness < LEFT:
-            bad.append(text)
-    if utility is not None:
-        added = place("utility", ", the least here", ", the most here")
-        text = f"{100 * utility:.1f}\u00a0% of the target's {comparison.utility_name} is left{added}"
-        if group["within"]:
-            good.append(f"{text}.")
-        else:
-            bad.append(f"{text}; the budget is {percent(comparison.budget)}.")
-    shares = [share for row in group["runs"] if (share := forget_way(row["run"])) is not None]
-    if shares and min(shares) > 2 - REACHED:
-        bad.append("Over-forgets: the forget set's answers end up less likely than for a model that never saw them.")
+def method_sentences(group: dict, comparison: Comparison) -> dict[str, list[str]]:
+    """{"Good", "Open", "Bad": sentences} on one method: its words, and its costs among the others."""
+    found: dict[str, list[str]] = {"Good": [], "Open": [], "Bad": []}
+    for part in PARTS:
+        for name, count in group["words"][part].items():
+            if name in WORDS[part]:
+                word = WORDS[part][name]
+                seeds = f" in {count} of {group['n']} runs" if group["n"] > 1 else ""
+                title = {"good": "Good", "bad": "Bad"}.get(word.tone, "Open")
+                found[title].append(f"{name}{seeds}: {word.plain}{_reason(group, part, name)}")
     for name, text in (("seconds", f"Unlearning takes {duration(group['seconds'])}"),
                        ("memory", f"Peak memory is {number(group['memory'], 1)} GiB")):  # fmt: skip
-        if added := place(name, ", the least here", ", the most here"):
-            (good if "least" in added else bad).append(f"{text}{added}.")
-    return good + _good_of_all(group), bad + _bad_of_all(group)
+        values = [other[name] for other in comparison.groups if other is not group and other[name] is not None]
+        if group[name] is not None and values and not min(values) <= group[name] <= max(values):
+            least = group[name] < min(values)
+            found["Good" if least else "Bad"].append(f"{text}, the {'least' if least else 'most'} here.")
+    found["Bad"] += _bad_of_all(group)
+    return found
 
 
-def _good_of_all(group: dict) -> list[str]:
-    aucs = [tuple(finite(row["run"].comparison.get(name)) for name in ("membership_auc", "membership_auc_retrained"))
-            for row in group["runs"]]  # fmt: skip
-    if all(None not in pair and abs(pair[0] - pair[1]) < 0.05 for pair in aucs):
-        return [f"A membership test scores as on the retrained model: AUC {number(aucs[0][0], 2)}."]
-    return []
+def _reason(group: dict, part: str, name: str) -> str:
+    """What decides a word that is not good, from the first run with it."""
+    run = next(row["run"] for row in group["runs"] if row["words"].get(part) == name)
+    why = run.evidence[part].why if WORDS[part][name].tone != "good" else []
+    return f" {why[0]}" if why else ""
 
 
 def _bad_of_all(group: dict) -> list[str]:
@@ -300,7 +298,4 @@ def _bad_of_all(group: dict) -> list[str]:
     spread = group["spread"]["closeness"]
     if spread is not None and spread > 0.1:
         found.append(f"Depends on the seed: closeness varies by ± {number(spread, 2)}.")
-    collapsed = sum(count for word, count in group["verdicts"].items() if word.startswith("COLLAPSED"))
-    if collapsed:
-        found.append(f"Collapsed in {collapsed} of {group['n']} runs.")
     return found

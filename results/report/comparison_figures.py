@@ -1,7 +1,7 @@
-"""Draws many runs side by side, each method with its own colour, marker and line.
+"""Draws many runs side by side, in the colour and marker of their memory word.
 
-Up to `DIRECT` methods are named beside their points. With more, the points show ranks and the legend has the names. A
-new figure is one function and one row of `FIGURES`.
+Up to `DIRECT` methods are named beside their points. With more, the points show their place in the table and the legend
+has the names. A new figure is one function and one row of `FIGURES`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,35 @@ PARTS = {  # part of the score: colour, marker
     "utility": (BLUE, "s"),
     "robustness": (GREEN, "^"),
 }
+
+
+# {a group's worst memory word: its colour and marker}; other words: no verdict of this version
+WORD_STYLES = {
+    "FORGOTTEN": (GREEN, "o"),
+    "OVER-FORGOTTEN": (PURPLE, "v"),
+    "UNDECIDED": (ORANGE, "D"),
+    "REMEMBERS": (VERMILION, "X"),
+}
+NO_WORD = (GREY, "s")
+
+
+def word_style(group: dict) -> tuple:
+    """(colour, marker) of a group's memory word."""
+    return WORD_STYLES.get(group["word"], NO_WORD)
+
+
+def word_legend(figure, groups: list[dict], line: bool = False) -> None:
+    """A legend of the memory words among the groups, above the plot. `line`: the words colour lines, not markers."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for word in (*WORD_STYLES, None):
+        if any(group["word"] == word for group in groups):
+            colour, marker = WORD_STYLES.get(word, NO_WORD)
+            look = {"linewidth": 3} if line else {"linestyle": "", "marker": marker, "markersize": 6}
+            handles.append(Line2D([], [], color=colour, label=word or "no verdict", **look))
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, columnspacing=1.1, handletextpad=0.3,
+                  handlelength=1.2, fontsize=8)  # fmt: skip
 
 
 def method_style(method: str) -> tuple:
@@ -158,14 +187,15 @@ def _cloud(axes, groups: list[dict], x: str, y: str) -> None:
     """Means with their spread over seeds as whiskers, single runs faint behind them."""
     direct = _direct(groups)
     for group in groups:
-        colour, marker, _ = method_style(group["method"])
+        colour, marker = word_style(group)
         if group["n"] > 1:
-            runs = [run for run in group["runs"] if run[x] is not None and run[y] is not None]
-            axes.scatter([run[x] for run in runs], [run[y] for run in runs], s=12, marker=marker, color=colour,
-                         alpha=0.35, linewidths=0)  # fmt: skip
+            for run in group["runs"]:
+                if run[x] is not None and run[y] is not None:
+                    own = WORD_STYLES.get(run["words"].get("memory"), NO_WORD)
+                    axes.scatter(run[x], run[y], s=14, color=own[0], marker=own[1], alpha=0.4, linewidths=0)
             axes.errorbar(group[x], group[y], xerr=group["spread"][x], yerr=group["spread"][y], color=colour,
                           linewidth=1, alpha=0.6)  # fmt: skip
-        label = plain(group["label"], 34) if direct else f"{group['rank']}  {plain(group['label'], 30)}"
+        label = plain(group["label"], 34) if direct else f"{group['place']}  {plain(group['label'], 30)}"
         axes.scatter(group[x], group[y], s=52, marker=marker, color=colour, edgecolors="white", linewidths=0.8,
                      zorder=4, label=label)  # fmt: skip
 
@@ -176,7 +206,8 @@ def _stars(axes, points: dict[str, tuple[float, float]]) -> None:
 
 
 def _name_cloud(figure, axes, groups, x: str, y: str, stars: dict, drawn=()) -> None:
-    """Writes names, or ranks with a legend, beside the points of `_cloud` and `_stars`, off their whiskers."""
+    """Writes names, or places with a legend, beside the points of `_cloud` and `_stars`, off their whiskers."""
+    word_legend(figure, groups)
     drawn = list(drawn)
     for group in groups:
         wide, high = (group["spread"][name] or 0 for name in (x, y))
@@ -186,7 +217,7 @@ def _name_cloud(figure, axes, groups, x: str, y: str, stars: dict, drawn=()) -> 
     if not direct:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, columnspacing=1.2,
                       handletextpad=0.2)  # fmt: skip
-    points = [(plain(group["label"]) if direct else str(group["rank"]), group[x], group[y]) for group in groups]
+    points = [(plain(group["label"]) if direct else str(group["place"]), group[x], group[y]) for group in groups]
     name_points(figure, axes, [*points, *((name, *pair) for name, pair in stars.items())], drawn)
 
 
@@ -231,7 +262,7 @@ def draw_levels(comparison: Comparison):
     xlabel = "forget-set answer probability (left = more forgotten"
     if "retrained" in stars:
         axes.axvline(stars["retrained"][0], color="#444444", linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        xlabel += ";\nleft of the line = over-forgotten"
+        xlabel += ";\nleft of the line = below the retrained model"
     _cloud(axes, known, *names)
     _stars(axes, stars)
     axes.set(xlabel=xlabel + ")", ylabel="retain-set answer probability\n(up = more kept)")
@@ -309,7 +340,7 @@ def _one_plot(drawn: list, level: float | None):
     figure, axes = new_figure(3.6)
     ends = []
     for group, (steps, mean, low, high) in drawn:
-        colour, marker, line = method_style(group["method"])
+        colour, (_, marker, line) = word_style(group)[0], method_style(group["method"])
         axes.plot(steps, mean, color=colour, marker=marker, linestyle=line, linewidth=1.5)
         if group["n"] > 1:
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -330,6 +361,7 @@ def _one_plot(drawn: list, level: float | None):
                       arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2,
                                   "relpos": (0, 0.5)})  # fmt: skip
     axes.set_xlim(right=right)
+    word_legend(figure, [group for group, _ in drawn], line=True)
     return figure
 
 
@@ -354,12 +386,12 @@ def _small_plots(drawn: list, level: float | None):
                            bottom=0.53 / height, wspace=0.09, hspace=0.4)  # fmt: skip
     for axes, (group, (steps, mean, low, high)) in zip(plots, drawn):
         axes.add_collection(LineCollection(others, colors="#DDDDDD", linewidths=0.6, zorder=1))
-        colour, _, _ = method_style(group["method"])
+        colour, _ = word_style(group)
         axes.plot(steps, mean, color=colour, linewidth=1.8, zorder=3)
         axes.fill_between(steps, low, high, color=colour, alpha=0.25, linewidth=0, zorder=2)
         if level is not None:
             axes.axhline(level, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
-        axes.set_title(f"{group['rank']}  {plain(group['label'], 24)}", fontsize=7, fontweight="normal", pad=3)
+        axes.set_title(f"{group['place']}  {plain(group['label'], 24)}", fontsize=7, fontweight="normal", pad=3)
         axes.set(ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
         axes.tick_params(labelsize=7.5)
         axes.xaxis.get_major_locator().set_params(integer=True, nbins=3)
@@ -383,13 +415,14 @@ def draw_cost(comparison: Comparison, name: str, label: str):
     groups = comparison.groups
     if all(group[name] is None for group in groups):
         return None
-    figure, axes = new_figure(0.75 + 0.235 * len(groups))
+    figure, axes = new_figure(1.05 + 0.235 * len(groups))
+    word_legend(figure, groups, line=True)
     for place, group in enumerate(groups):
         if group[name] is None:
             axes.annotate(" not measured", (0, place), va="center", fontsize=8, color=GREY)
             continue
         spread = group["spread"][name]
-        axes.barh(place, group[name], 0.62, color=method_style(group["method"])[0], xerr=spread or None,
+        axes.barh(place, group[name], 0.62, color=word_style(group)[0], xerr=spread or None,
                   error_kw={"linewidth": 1, "ecolor": INK})  # fmt: skip
         axes.annotate(f" {number(group[name], 1)}", (group[name] + (spread or 0), place), va="center", fontsize=8)
     axes.set_yticks(range(len(groups)), [plain(group["label"]) for group in groups])
@@ -403,13 +436,16 @@ def draw_cost(comparison: Comparison, name: str, label: str):
 
 FIGURES = (  # (stem, function of the comparison, caption)
     ("tradeoff", draw_tradeoff,
-     "Forgetting against utility. Best is top right; the dashed line is the Pareto front, the methods that no other "
-     "beats in both. Stars: target and retrained model. Faint: single seeds; whiskers: their spread."),
+     "Forgetting against utility, in the colour of the memory word. Best is top right; the dashed line is the Pareto "
+     "front, the methods that no other mean beats in both. Stars: target and retrained model. Faint: single seeds; "
+     "whiskers: their spread."),
     ("levels", draw_levels, "Answer probability on both sets; stars are the target and the retrained model."),
-    ("parts", draw_parts, "The parts of the score: 1 is as good as the retrained model. The lowest decides."),
+    ("parts", draw_parts, "The parts of the score: 1 is as good as the retrained model."),
     ("curves", draw_method_curves,
-     "How fast the forget set falls: means over seeds, shaded from the lowest to the highest."),
+     "How fast the forget set falls, in the colour of the memory word: means over seeds, shaded from the lowest to the "
+     "highest."),
     ("time", functools.partial(draw_cost, name="seconds", label="time of unlearning, seconds"),
-     "Seconds of unlearning; whiskers are the spread over seeds."),
-    ("memory", functools.partial(draw_cost, name="memory", label="peak memory, GiB"), "Peak memory of the whole run."),
+     "Seconds of unlearning, in the colour of the memory word; whiskers are the spread over seeds."),
+    ("memory", functools.partial(draw_cost, name="memory", label="peak memory, GiB"),
+     "Peak memory of the whole run, in the colour of the memory word."),
 )  # fmt: skip

@@ -1,37 +1,51 @@
-"""Groups runs over seeds and ranks the groups by closeness to the retrained model under a utility budget."""
+"""Groups runs over seeds and orders the groups by their verdicts: memory first, then the rest, then the score."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from results.report import words
+from models.verdict.words import PARTS, verdict_words, word_of
 from results.report.progress import forget_way, utility_left
 from results.report.runs import Run, finite, settings_key
 
 NUMBERS = (
     "closeness", "utility", "forget_probability", "retain_probability", "forget_accuracy", "extraction",
-    "forget_quality", "retain_accuracy_share", "model_utility_share", "membership_auc", "score", "seconds", "memory",
+    "forget_quality", "retain_accuracy_share", "model_utility_share", "membership_auc", "membership_gap",
+    "leaking_rows", "score", "seconds", "memory",
 )  # fmt: skip
-PARTS = ("forgetting", "privacy", "utility", "robustness")  # of the score
+SCORE_PARTS = ("forgetting", "privacy", "utility", "robustness")
+# the order of words, the best first; OVER-FORGOTTEN and UNDECIDED are level
+ORDERS = {
+    "memory": {"FORGOTTEN": 0, "OVER-FORGOTTEN": 1, "UNDECIDED": 1, "REMEMBERS": 2},
+    "rest": {"KEPT": 0, "UNDECIDED": 1, "DAMAGED": 2, "BROKEN": 3},
+}
+
+
+def verdict_cells(words: dict[str, str], verdict) -> list[str]:
+    """The three words, each with its reason; without them the verdict of an earlier version, or that there is none."""
+    if words:
+        return list(words.values())
+    old = verdict and not verdict_words(verdict)
+    return [f"verdict of an earlier version: {verdict}" if old else "no verdict", *"–" * (len(PARTS) - 1)]
 
 
 @dataclass
 class Comparison:
     """Runs in ranked groups.
 
-    A group: {"label", "method", "rank", "within" (keeps the budget), "n", "runs": [row], each of `NUMBERS`: mean over
-    seeds or None, "spread": {number: standard deviation or None}, "parts": {part of the score: mean or None},
-    "verdicts": {word: count}}. A row holds one run: "run" and each of `NUMBERS`.
+    A group: {"label", "method", "place" in the order, "rank", "within" (keeps the budget), "n", "runs": [row], each of
+    `NUMBERS`: mean over seeds or None, "spread": {number: standard deviation or None}, "parts": {part of the score:
+    mean or None}, "words": {part of the verdict: {word: count}}, "standing", "word": its worst memory word or None}. A
+    row holds one run: "run", "words" and each of `NUMBERS`.
     """
 
     runs: list[Run]
     groups: list[dict]
-    budget: float  # share of the target's utility that a group must keep
+    budget: float  # share of the target's utility below which a group is marked
     closeness_name: str
     utility_name: str
 
@@ -72,23 +86,40 @@ def compare(runs: list[Run], budget: float) -> Comparison:
 
 
 def rank(groups: list[dict], budget: float) -> list[dict]:
-    """The groups, best first, with "rank" and "within".
+    """The groups in order, with "place" (from 1), "rank" and "within".
 
-    Groups that keep `budget` of the utility come first, by closeness; then the others by utility. A group without the
-    number comes last.
+    Order: memory, then rest (a group stands where its worst seed stands), then score. A group without words comes last.
+    The rank is a range, such as "2–4": 1 + the groups that are surely better, to n - those that are surely worse.
     """
 
     def key(group):
-        low = -math.inf
-        within = group["utility"] is not None and group["utility"] >= budget - 1e-9
-        closeness = low if group["closeness"] is None else group["closeness"]
-        utility = low if group["utility"] is None else group["utility"]
-        return (within and closeness > low, within, closeness if within else utility, utility)
+        score = group["score"]
+        return (group["standing"] is None, group["standing"] or (), score is None, -(score or 0.0))
 
-    found = sorted(groups, key=key, reverse=True)
+    found = sorted(groups, key=key)
     for place, group in enumerate(found, 1):
-        group["rank"], group["within"] = place, key(group)[1]
+        low = 1 + sum(surely_better(other, group) for other in found)
+        high = len(found) - sum(surely_better(group, other) for other in found)
+        group["place"], group["rank"] = place, f"{low}" if low == high else f"{low}–{high}"
+        group["within"] = group["utility"] is not None and group["utility"] >= budget - 1e-9
     return found
+
+
+def surely_better(one: dict, other: dict) -> bool:
+    """Whether a group stands above another one, or beside it with a higher score: Welch's 95 % interval over seeds.
+
+    One seed has no interval, so it decides nothing.
+    """
+    if None in (one["standing"], other["standing"]):
+        return False
+    if one["standing"] != other["standing"]:
+        return one["standing"] < other["standing"]
+    scores = [[row["score"] for row in group["runs"] if row["score"] is not None] for group in (one, other)]
+    if min(map(len, scores)) < 2 or not any(map(np.ptp, scores)):
+        return False
+    from scipy.stats import ttest_ind
+
+    return bool(ttest_ind(*scores, equal_var=False).confidence_interval(0.95).low > 0)
 
 
 def _closeness(runs: list[Run]) -> list[tuple]:
@@ -131,6 +162,7 @@ def _row(run: Run, closeness: float | None, utility: float | None) -> dict:
     model_utility = (finite(run.comparison.get(name)) for name in ("model_utility_target", "model_utility"))
     return {
         "run": run,
+        "words": {part: word_of(word) for part, word in run.words.items()},
         "closeness": closeness,
         "utility": utility,
         "forget_probability": run.value("unlearned", "forget", "answer_probability"),
@@ -139,7 +171,10 @@ def _row(run: Run, closeness: float | None, utility: float | None) -> dict:
         "extraction": run.value("unlearned", "forget", "extraction_strength"),
         "retain_accuracy_share": share(*run.change("retain", "accuracy")),
         "model_utility_share": share(*model_utility),
-        **{name: finite(run.comparison.get(name)) for name in ("forget_quality", "membership_auc", "score")},
+        **{
+            name: finite(run.comparison.get(name))
+            for name in ("forget_quality", "membership_auc", "membership_gap", "leaking_rows", "score")
+        },
         "seconds": run.seconds("unlearning"),
         "memory": finite(run.timing.get("peak_memory_gib")),
     }
@@ -148,7 +183,13 @@ def _row(run: Run, closeness: float | None, utility: float | None) -> dict:
 def _group(rows: list[dict]) -> dict:
     values = {name: [row[name] for row in rows if row[name] is not None] for name in NUMBERS}
     comparisons = [row["run"].comparison for row in rows]
-    parts = {name: [value for c in comparisons if (value := finite(c.get(name))) is not None] for name in PARTS}
+    parts = {name: [value for c in comparisons if (value := finite(c.get(name))) is not None] for name in SCORE_PARTS}
+    told = all(row["words"] for row in rows)
+    worst = (
+        {part: max((row["words"][part] for row in rows), key=order.get) for part, order in ORDERS.items()}
+        if told
+        else {}
+    )
     return {
         "method": rows[0]["run"].method,
         "n": len(rows),
@@ -156,7 +197,9 @@ def _group(rows: list[dict]) -> dict:
         **{name: float(np.mean(known)) if known else None for name, known in values.items()},
         "spread": {name: float(np.std(known, ddof=1)) if len(known) > 1 else None for name, known in values.items()},
         "parts": {name: float(np.mean(known)) if known else None for name, known in parts.items()},
-        "verdicts": Counter(words.label(row["run"]) for row in rows),
+        "words": {part: Counter(row["words"].get(part, "–") for row in rows) for part in PARTS},
+        "standing": tuple(order[worst[part]] for part, order in ORDERS.items()) if told else None,
+        "word": worst.get("memory"),
     }
 
 

@@ -13,9 +13,11 @@ import shlex
 import numpy as np
 
 from models.scores.array_scores import harmonic_mean
+from models.verdict.words import PARTS
 from results.report.comparison_figures import draw_front, method_style, name_points
 from results.report.figures import INK, FigureRow, new_figure, plain, styled
 from results.report.pages import Code, Details, Heading, Paragraph, Table
+from results.report.ranking import verdict_cells
 from results.report.runs import Run, finite
 from results.report.words import duration, number, percent
 from results.search.rehearsal import REHEARSED
@@ -104,7 +106,10 @@ def search_section(run: Run, shown: list) -> list:
     search = read_search(run)
     if not search:
         return []
+    told = zip(PARTS, verdict_cells(run.words, run.comparison.get("verdict")))
     blocks: list = [Heading("Search"), Paragraph(_told(search)), *shown]
+    words = "; ".join(f"{part} {word}" for part, word in told)
+    blocks.append(Paragraph(["The run with the winner's settings: ", ("user", words), "."]))
     command = search.get("winner_command")
     if isinstance(command, list):
         blocks += [Paragraph("The winner's command, without a search:"), Code(shlex.join(map(str, command)))]
@@ -129,9 +134,9 @@ def _told(search: dict) -> list:
     elif best.get("within"):
         text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
         if best.get("told_apart"):
-            text += ", although a test can distinguish it from a model that never saw the rows"
+            text += ", although a test tells its rows from rows never seen"
         elif any(trial.get("told_apart") for trial in trials):
-            text += " and that a test cannot distinguish from a model that never saw the rows"
+            text += " and whose rows a test does not tell from rows never seen"
         text += ". "
     else:
         text += f"No trial kept {budget} of the target's utility; trial {best['number']} kept the most. "

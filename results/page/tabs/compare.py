@@ -96,12 +96,12 @@ class Compare:
             return {self.whole: gr.update(**HIDDEN)}
         _, folder, job = self.desk.run(request, name)
         run, model = read_run(folder), self.desk.model_of(folder, job)
-        report = folder / "report.html"
+        report, evaluation = folder / "report.html", read_json_or_empty(folder / "evaluation.json")
         size = f" ({megabytes(folder_bytes(model))})" if model else ""
         return {
-            self.card: verdicts.verdict_html(run),
+            self.card: verdicts.verdict_html(evaluation, run.examples),
             self.examples: examples_table(run, split),
-            self.numbers: gr.update(value=verdicts.number_rows(read_json_or_empty(folder / "evaluation.json"))),
+            self.numbers: gr.update(value=verdicts.number_rows(evaluation)),
             self.figures: gallery(folder / "figures"),
             self.report: gr.update(value=offer(report) if report.is_file() else None, visible=report.is_file()),
             self.zip: gr.update(value=f"Prepare the model as a zip{size}", visible=model is not None),

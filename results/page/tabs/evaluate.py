@@ -69,12 +69,12 @@ class Evaluate:
         if not evaluation:
             raise RunError(f"{name} has no evaluation.json yet")
         try:
-            card = verdicts.verdict_html(read_run(folder))
+            examples = read_run(folder).examples
         except RunError:  # a measurement has no settings of a method
-            card = verdicts.measurement_html(evaluation)
+            examples = []
         notes = [f"{key}: {text}" for key, text in (evaluation.get("notes") or {}).items()]
         return {
-            self.card: card,
+            self.card: verdicts.verdict_html(evaluation, examples),
             self.numbers: gr.update(value=verdicts.number_rows(evaluation)),
             self.notes: "\n".join(notes),
             self.whole: gr.update(visible=True),

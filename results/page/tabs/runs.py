@@ -23,7 +23,7 @@ class Runs:
             "All runs, newest first. Press a row to select it.",
             max_height=480,
             show_search="search",
-            column_widths=["11%", "24%", "13%", "18%", "11%", "10%", "13%"],
+            column_widths=["9%", "17%", "11%", "14%", "9%", "8%", "13%", "9%", "10%"],
         )
         self.chosen = gr.Dropdown([], multiselect=True, label="Selected runs", allow_custom_value=True)
         page.keep_fresh(self.chosen, lambda runs: gr.update(choices=newest_first(runs)), first=True)
