@@ -19,6 +19,7 @@ from data.columns import Example
 
 WORD = re.compile(r"\w+(?:[.,:-]\w+)*")  # "2,400" and "well-known" are one word; "Ada's" gives "Ada"
 RARE = 40  # a rare word occurs in a single answer, or in at most one answer out of this many
+FEW = 4  # the same for rows without a rare word, where every row needs wrong answers
 EXCHANGED = 2  # words exchanged per answer
 WRONG = 3  # wrong answers per row
 LONGEST = 2_000  # characters of a raw text that gets wrong answers: two words change little in a longer one
@@ -32,14 +33,17 @@ class _Word(NamedTuple):
     before: str  # the word before it
 
 
-def wrong_answers(rows: Sequence, known: Sequence, count: int = WRONG, seed: int = 0) -> list[tuple[str, ...]]:
+def wrong_answers(
+    rows: Sequence, known: Sequence, count: int = WRONG, seed: int = 0, rare_in: int = RARE
+) -> list[tuple[str, ...]]:
     """Up to `count` wrong answers per row (or none): its answer with the `EXCHANGED` rarest words replaced.
 
     Rare words occur in few answers of `known` and not in the row's question; numbers and names come first. Their
     replacements are rare words of rows about other subjects: a number for a number, a name for a name. Other words are
     replaced by words that follow the same word, which keeps the sentence grammatical. The seed draws the candidates.
+    rare_in: see `RARE`.
     """
-    rare, draw = _rare(rows, known), random.Random(seed)
+    rare, draw = _rare(rows, known, rare_in), random.Random(seed)
     found = []
     for row, own in zip(rows, rare):
         there = _lower(row.answer) | _lower(row.prompt)
@@ -75,7 +79,10 @@ def completed(examples: Sequence[Example], known: Sequence[Example]) -> tuple[li
     worded = {n: dataclasses.replace(e, answer=e.paraphrased_answer or e.answer) for n, e in enumerate(examples)}
     short = [n for n, row in worded.items() if row.prompt is not None or len(row.answer) <= LONGEST]
     both = [dataclasses.replace(e, answer=f"{e.answer} {e.paraphrased_answer or ''}") for e in known]
-    made = dict(zip(short, wrong_answers([worded[n] for n in short], both))) if bare else {}
+    made: dict[int, tuple[str, ...]] = {}
+    for rare_in in (RARE, FEW) if bare else ():
+        for n, wrong in zip(short, wrong_answers([worded[n] for n in short], both, rare_in=rare_in)):
+            made[n] = made.get(n) or wrong
     found = [
         dataclasses.replace(e, perturbed_answer=made.get(n, ())) if n in bare else e for n, e in enumerate(examples)
     ]
@@ -108,10 +115,10 @@ def question_of(example: Example) -> str:
     return " ".join([*(text for _, text in example.history), asked])
 
 
-def _rare(rows: Sequence, known: Sequence) -> list[list[_Word]]:
+def _rare(rows: Sequence, known: Sequence, rare_in: int = RARE) -> list[list[_Word]]:
     counts = collections.Counter(word for row in known for word in _lower(row.answer))
     lower = {word for row in known for word in WORD.findall(row.answer) if not word[0].isupper()}
-    return [_rare_words(row, counts, lower, max(1, len(known) // RARE)) for row in rows]
+    return [_rare_words(row, counts, lower, max(1, len(known) // rare_in)) for row in rows]
 
 
 def _lower(text: str | None) -> set[str]:

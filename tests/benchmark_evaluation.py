@@ -109,7 +109,7 @@ def one_at_a_time(model, tokenizer, splits) -> dict:
         "answer_probability": lambda examples: [np.exp(-values.mean()) for values in losses(examples)],
         "truth_ratio": truth_ratio,
         "rouge_l_recall": rouge,
-        "min_k": lambda examples: [array_scores.min_k(-values) for values in losses(examples)],
+        "min_k": lambda examples: [array_scores.min_k(-values[:-1]) for values in losses(examples)],  # no end-of-turn
         "extraction_strength": strength,
     }
     return {split: {name: np.mean(metric(examples)) for name, metric in metrics.items()}

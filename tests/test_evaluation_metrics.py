@@ -17,11 +17,12 @@ from tiny_models import PEOPLE, facts, make_tiny, train_tiny
 
 import evaluation_metrics as em
 from data.columns import Example
-from data.preparation import encode_examples
+from data.preparation import data_hash, encode_examples
+from data.wrong_answers import completed, in_context
 from evaluation_metrics import ModelEvaluation
 from models.forward import generation, packing
 from models.forward import teacher_forced as passes
-from models.scores import metric_table
+from models.scores import benchmarks, metric_table
 
 PROJECT = Path(__file__).resolve().parents[1]
 SYLLABLES = ("na", "li", "do", "vi", "ro", "be", "pa", "gu")
@@ -79,11 +80,11 @@ def ascend(model, tokenizer, steps: int = 60):
 # -- the passes against a plain computation
 
 
-def plain_losses(model, tokenizer, example, answer):
+def plain_losses(model, tokenizer, example, answer, most=128):
     """Token losses and logits of one answer by the model's own forward, alone."""
     import torch
 
-    rows, _ = encode_examples(tokenizer, [dataclasses.replace(example, answer=answer)], 128)
+    rows, _ = encode_examples(tokenizer, [dataclasses.replace(example, answer=answer)], most)
     ids, start = torch.tensor(rows.ids_of(0).astype(np.int64)), int(rows.answer_starts[0])
     with torch.no_grad():
         log_p = model(ids[None]).logits[0].log_softmax(-1)
@@ -114,12 +115,14 @@ def test_batched_values_equal_those_of_single_answers():
         p = log_p.exp()
         mean = (p * log_p).sum(-1)
         std = (p * (log_p - mean[:, None]) ** 2).sum(-1).sqrt()
-        assert values["min_k_plus_plus"] == pytest.approx(em.min_k_plus_plus(-nll, mean, std), rel=1e-3)
+        assert values["min_k"] == pytest.approx(em.min_k(-nll[:-1]), rel=1e-4)  # end-of-turn excluded
+        assert values["min_k_plus_plus"] == pytest.approx(em.min_k_plus_plus(-nll[:-1], mean[:-1], std[:-1]), rel=1e-3)
+        assert values["verbatim_probability"] == pytest.approx(np.exp(-nll.sum()), rel=1e-3)
         paraphrase = plain_losses(model, tokenizer, example, example.paraphrased_answer)[0].mean()
         wrong = [plain_losses(model, tokenizer, example, answer)[0].mean() for answer in example.perturbed_answer]
         assert values["truth_ratio"] == pytest.approx(em.truth_ratio([paraphrase], [wrong])[0], rel=1e-3)
         assert values["multiple_choice_accuracy"] == float(paraphrase < min(wrong))
-        assert values["option_probability"] == pytest.approx(em.option_probability([nll.mean()], [wrong])[0], rel=1e-3)
+        assert values["option_probability"] == pytest.approx(em.option_probability([paraphrase], [wrong])[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("epochs", [0, 4, 20])
@@ -222,15 +225,53 @@ def test_values_do_not_depend_on_the_batches(memorised):
 
 
 def test_raw_text_is_continued_from_its_middle(memorised):
-    model, tokenizer, examples = memorised
+    model, tokenizer, examples = copy.deepcopy(memorised)
     texts = [Example(answer=e.answer + " . " + f.answer) for e, f in zip(examples[:6], examples[6:12])]
     train_tiny(model, tokenizer, [dataclasses.replace(t, paraphrased_answer=None) for t in texts], epochs=30)
     found = em.evaluate_model(model, tokenizer, {"forget": texts})
     ids = tokenizer(texts[0].answer)["input_ids"]
     assert found.generations["forget"][0] == tokenizer.decode(ids[len(ids) // 2 :], skip_special_tokens=True)
     assert found.metrics["forget"]["rouge_l_recall"] > 0.95
-    assert found.metrics["forget"]["truth_ratio"] is None
-    assert "no paraphrased_answer" in found.notes["forget.truth_ratio"]
+    assert found.metrics["forget"]["fact_recall"] > 0.95  # of words that the first half does not say
+    assert None not in found.per_example["forget"]["truth_ratio"]
+    assert found.metrics["forget"]["run_on"] is None and "raw text" in found.notes["forget.run_on"]
+
+
+def test_a_long_raw_text_has_the_loss_of_all_its_rows(memorised):
+    model, tokenizer, examples = memorised
+    text = Example(answer=" ".join(e.answer for e in examples[:8]), paraphrased_answer=" ".join(
+        e.paraphrased_answer for e in examples[:8]))  # fmt: skip
+    found = em.evaluate_model(model, tokenizer, {"forget": [text]}, metrics=["loss", "paraphrase_loss"], max_length=20)
+    for name, answer in (("loss", text.answer), ("paraphrase_loss", text.paraphrased_answer)):
+        rows, _ = encode_examples(tokenizer, [Example(answer=answer)], 20)
+        parts = [passes.teacher_forced(model, rows, [[i]], np.ones(len(rows), bool), 0)[i][0] for i in range(len(rows))]
+        assert len(parts) > 1
+        assert found.metrics["forget"][name] == pytest.approx(np.concatenate(parts).mean(), rel=1e-3)
+
+
+def test_muse_texts_are_scored_whole_or_counted(memorised, monkeypatch):
+    """MUSE scores a text in one pass; parts of 512 tokens would each start without what came before."""
+    model, tokenizer, examples = copy.deepcopy(memorised)
+    model.config.max_position_embeddings = 1024
+    answers = [example.answer for example in examples] * 3
+    texts = {"forget": [" ".join(answers[i : i + 90]) for i in (0, 7, 11)],
+             "holdout": [" ".join(reversed(" ".join(answers[i : i + 90]).split())) for i in (3, 5)]}  # fmt: skip
+    parts = {f"privleak_{side}": found for side, found in texts.items()}
+    expected = {}
+    for side, found in texts.items():
+        whole = [plain_losses(model, tokenizer, Example(answer=text), text, 1024)[0] for text in found]
+        assert min(map(len, whole)) > 512
+        expected[side] = [em.min_k(-nll) for nll in whole]
+    found = em.muse_scores(model, tokenizer, parts)
+    assert found == {"min_k_auc": em.membership_auc(expected["forget"], expected["holdout"])}
+    seen = {}
+    monkeypatch.setattr(benchmarks, "membership_auc", lambda *sides: seen.update(zip(texts, sides)) or 0.5)
+    em.muse_scores(model, tokenizer, parts)
+    assert all(seen[side] == pytest.approx(values, rel=1e-3) for side, values in expected.items())
+    model.config.max_position_embeddings = 256
+    cut = em.muse_scores(model, tokenizer, parts)
+    assert cut["cut_texts"] == 5
+    assert "5 texts were longer" in em.add_privleak({"unlearned": cut, "retrained": dict(cut)})
 
 
 # -- missing values, selected metrics
@@ -238,22 +279,159 @@ def test_raw_text_is_continued_from_its_middle(memorised):
 
 def test_missing_columns_give_none_and_a_note(memorised):
     model, tokenizer, examples = memorised
-    bare = [dataclasses.replace(e, paraphrased_answer=None, perturbed_answer=()) for e in examples[:3]]
+    bare = [dataclasses.replace(e, paraphrased_answer=None, perturbed_answer=()) for e in examples[:1] * 3]
     found = em.evaluate_model(model, tokenizer, {"retain": [*bare[:2], examples[3]], "holdout": bare})
-    assert found.metrics["holdout"]["truth_ratio"] is None
+    assert found.metrics["holdout"]["truth_ratio"] is None  # three rows alike have no words of others
     assert found.intervals["holdout"]["truth_ratio"] is None
     assert found.notes["holdout.option_probability"].startswith("missing for 3 of 3 rows: no perturbed_answer")
-    assert found.per_example["retain"]["truth_ratio"][:2] == [None, None]
-    assert found.metrics["retain"]["truth_ratio"] is not None
-    assert "2 of 3" in found.notes["retain.truth_ratio"]
+    assert "for 0 of 3 rows" in found.notes["holdout.options"]
+    assert found.per_example["retain"]["paraphrase_probability"][:2] == [None, None]
+    assert found.metrics["retain"]["paraphrase_probability"] is not None
+    assert "2 of 3" in found.notes["retain.paraphrase_probability"]
 
 
-def test_only_option_sets_use_the_answer_as_its_own_paraphrase(memorised):
+def plain(examples):
+    return [dataclasses.replace(e, paraphrased_answer=None, perturbed_answer=()) for e in examples]
+
+
+def test_plain_rows_get_wrong_answers_that_are_kept_apart(memorised):
     model, tokenizer, examples = memorised
-    rows = [dataclasses.replace(e, paraphrased_answer=None) for e in examples[:4]]
-    found = em.evaluate_model(model, tokenizer, {"general": rows, "forget": rows}, metrics=["truth_ratio"])
-    assert found.metrics["forget"]["truth_ratio"] is None
-    assert None not in found.per_example["general"]["truth_ratio"]
+    bare = plain(examples)
+    found = em.evaluate_model(model, tokenizer, {"forget": bare, "retain": examples}, metrics=["truth_ratio", "loss"])
+    assert None not in found.per_example["forget"]["truth_ratio"]
+    assert found.notes["forget.options"].startswith("wrong answers were made from other rows' words for 36 of 36 rows")
+    assert found.measured_on["forget"]["made"] == 36 and found.measured_on["retain"]["made"] == 0
+    assert found.measured_on["forget"]["content"] == data_hash(bare)
+    assert "retain.options" not in found.notes
+    for number in (0, 20):
+        loss = plain_losses(model, tokenizer, bare[number], bare[number].answer)[0].mean()
+        wrong = completed(bare, bare)[0][number].perturbed_answer
+        wrong = [plain_losses(model, tokenizer, bare[number], text)[0].mean() for text in wrong]
+        expected = em.truth_ratio([loss], [wrong])[0]
+        assert found.per_example["forget"]["truth_ratio"][number] == pytest.approx(expected, rel=1e-3)
+    alone = em.evaluate_model(model, tokenizer, {"forget": bare}, metrics=["truth_ratio"])
+    assert alone.per_example["forget"]["truth_ratio"] == pytest.approx(found.per_example["forget"]["truth_ratio"], 1e-3)
+
+
+def test_options_are_in_one_wording(memorised):
+    """The paraphrase competes with its own variants; without a paraphrase, as in TOFU's facts, the answer does."""
+    model, tokenizer, examples = memorised
+    short = [dataclasses.replace(e, paraphrased_answer=None) for e in examples[:4]]
+    metrics = ["truth_ratio", "option_probability", "multiple_choice_accuracy"]
+    found = em.evaluate_model(model, tokenizer, {"general": examples[:4], "world_facts": short}, metrics=metrics)
+    for number, example in enumerate(examples[:4]):
+        wrong = [plain_losses(model, tokenizer, example, text)[0].mean() for text in example.perturbed_answer]
+        for split, answer in (("general", example.paraphrased_answer), ("world_facts", example.answer)):
+            right = [plain_losses(model, tokenizer, example, answer)[0].mean()]
+            values = {name: found.per_example[split][name][number] for name in metrics}
+            assert values == pytest.approx({
+                "truth_ratio": em.truth_ratio(right, [wrong])[0],
+                "option_probability": em.option_probability(right, [wrong])[0],
+                "multiple_choice_accuracy": em.multiple_choice_accuracy(right, [wrong])[0],
+            }, rel=1e-3)  # fmt: skip
+    assert "stands in for a paraphrase in 4 of 4 rows" in found.notes["world_facts.options"]
+
+
+def test_tofu_numbers_do_not_rest_on_made_answers(memorised):
+    model, tokenizer, examples = memorised
+    sets = {"forget": plain(examples[:12]), "retain": examples[12:24], "world_facts": plain(examples[24:])}
+    table = em.tofu_scores(em.evaluate_model(model, tokenizer, sets))
+    assert table["Truth Ratio Retain"] is not None and table["ROUGE Forget"] is not None
+    for name in ("Truth Ratio Forget", "Prob. Real World", "Truth Ratio Real World", "Forget Quality", "Model Utility"):
+        assert table[name] is None, name
+
+
+# -- sets that are measured for one purpose
+
+
+def test_judging_rows_are_scored_and_not_asked(memorised, monkeypatch):
+    model, tokenizer, examples = memorised
+    asked = counted(monkeypatch, model, tokenizer, {"judging": examples[:6]}, None)
+    assert asked[0] == 6 * 2 and asked[2] == 0  # the answer and its paraphrase, no wrong answer, no generation
+    found = em.evaluate_model(model, tokenizer, {"judging": plain(examples[:6])})
+    assert {"loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy"} <= set(found.metrics["judging"])
+    assert not {"truth_ratio", "rouge_l_recall", "fact_recall", "option_probability"} & set(found.metrics["judging"])
+    assert found.generations["judging"] == [None] * 6 and found.measured_on["judging"]["made"] == 0
+
+
+def test_in_context_rows_are_asked_and_not_scored(memorised):
+    model, tokenizer, examples = memorised
+    sets = {"forget": examples[:6], "in_context": in_context(examples[:6])}
+    found = em.evaluate_model(model, tokenizer, sets)
+    assert {"fact_recall", "rouge_l_recall", "run_on"} <= set(found.metrics["in_context"])
+    assert not {"loss", "answer_probability", "truth_ratio", "min_k"} & set(found.metrics["in_context"])
+    assert None not in found.per_example["in_context"]["fact_recall"]  # the fact in the prompt is not the question
+    limit = max(24, int(1.5 * max(len(e.answer.split()) + 1 for e in examples[:6])) + 8)
+    assert found.generations["in_context"] == [plain_answer(model, tokenizer, e, limit) for e in sets["in_context"]]
+    em.add_perplexity(found, model, tokenizer, sets)
+    assert "generation_perplexity" in found.metrics["forget"]
+    assert "generation_perplexity" not in found.metrics["in_context"]
+    assert em.evaluate_model(model, tokenizer, {"in_context": sets["in_context"]}, metrics=["loss"]).metrics == {
+        "in_context": {}
+    }
+    json.loads(found.to_json())
+
+
+@pytest.mark.parametrize("split", ["forget", "retain", "holdout", "judging", "in_context", "general"])
+def test_every_metric_has_a_direction_on_every_set(split):
+    assert all(metric.direction[split] in ("higher", "lower", "none") for metric in em.METRICS.values())
+
+
+# -- facts and ends
+
+
+def test_fact_recall_sees_through_words_of_the_question(memorised):
+    model, tokenizer, examples = memorised
+    random, _, _ = make_tiny(epochs=0, seed=3)
+    known, unknown = (em.evaluate_model(m, tokenizer, {"forget": examples}) for m in (model, random))
+    for name in ("fact_recall", "rare_recall", "secret_recall"):
+        assert known.metrics["forget"][name] == 1
+        assert unknown.metrics["forget"][name] < 0.15
+    for number, example in enumerate(examples):
+        said = unknown.generations["forget"][number]
+        assert unknown.per_example["forget"]["fact_recall"][number] == em.fact_recall(
+            example.prompt, example.answer, said
+        )
+        assert unknown.per_example["forget"]["secret_recall"][number] == em.secret_recall(example, said)
+
+
+def test_a_row_whose_question_says_it_all_has_no_fact(memorised):
+    model, tokenizer, examples = memorised
+    rows = [dataclasses.replace(examples[0], prompt=f"is it so : {examples[0].answer}"), examples[1]]
+    found = em.evaluate_model(model, tokenizer, {"forget": rows})
+    assert found.per_example["forget"]["fact_recall"][0] is None
+    assert found.notes["forget.fact_recall"].startswith("missing for 1 of 2 rows: no answer was generated, or the que")
+
+
+def test_answers_without_an_end_are_counted(memorised):
+    import torch
+
+    model, tokenizer, examples = memorised
+    found = em.evaluate_model(model, tokenizer, {"forget": examples})
+    assert found.metrics["forget"]["run_on"] == 0
+    short = em.evaluate_model(model, tokenizer, {"forget": examples}, max_new_tokens=3)
+    assert short.metrics["forget"]["run_on"] == 1  # known by heart, and longer than three tokens
+    endless = copy.deepcopy(model)
+    with torch.no_grad():  # it never says the end-of-turn token
+        endless.lm_head.weight = torch.nn.Parameter(endless.lm_head.weight.clone())
+        endless.lm_head.weight[0] = -endless.lm_head.weight[1:].abs().sum(0)
+    said = em.evaluate_model(endless, tokenizer, {"forget": examples})
+    for text, run_on in zip(said.generations["forget"], said.per_example["forget"]["run_on"]):
+        assert run_on == (len(text.split()) >= 24)
+    assert short.intervals["forget"]["run_on"][0] < 1  # a share of rows is never certain
+
+
+@pytest.mark.parametrize("limits", [(3, 50), (50, 3)])
+def test_an_answer_ends_before_its_limit_or_not_at_all(memorised, limits):
+    model, tokenizer, examples = memorised
+    rows, _ = encode_examples(tokenizer, examples[:2], 64)
+    drafts = [generation.Draft(rows.prompt_ids(i), [], limit) for i, limit in enumerate(limits)]
+    said, ended = generation.finish(model, drafts, {tokenizer.eos_token_id})
+    assert ended == [limit == 50 for limit in limits]
+    assert [len(ids) for ids in said] == [min(limit, len(e.answer.split())) for e, limit in zip(examples, limits)]
+    whole = said[limits.index(50)]
+    edge = [generation.Draft(rows.prompt_ids(limits.index(50)), whole[:known], len(whole)) for known in (2, len(whole))]
+    assert generation.finish(model, edge, {tokenizer.eos_token_id})[1] == [False, False]  # the end is one token later
 
 
 @pytest.mark.hardening(20)
@@ -317,7 +495,7 @@ def test_every_metric_has_words_and_the_right_direction(name, corners):
     values = corners["target"].per_example["retain"][name]
     assert len(values) == len(RETAIN) and None not in values
     known, unknown = (corners[model].metrics["retain"][name] for model in ("target", "random"))
-    if name in ("refusal_rate", "distinct_2", "repetition_rate", "fluency"):
+    if name in ("refusal_rate", "run_on", "distinct_2", "repetition_rate", "fluency"):
         return  # these metrics show how a model writes, not what it knows
     better = known > unknown if metric.direction["retain"] == "higher" else known < unknown
     assert better, f"{name}: {known} for the model that knows the set, {unknown} for one that does not"

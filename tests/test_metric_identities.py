@@ -83,6 +83,19 @@ def test_option_probability_by_hand():
     assert em.option_probability([-math.log(0.3)], [[-math.log(0.1), -math.log(0.2)]]) == pytest.approx([0.5])
 
 
+def test_verbatim_probability_by_hand():
+    assert em.verbatim_probability(-np.log([0.5, 0.25, 1.0])) == pytest.approx(0.125)
+    assert em.verbatim_probability([1e5]) == 0
+    assert em.verbatim_within(0.125, 2) == pytest.approx(1 - 0.875**2)
+    assert em.verbatim_within([0.0, 1.0, 1e-18], 16) == pytest.approx([0, 1, 16e-18], rel=1e-12)  # 1 - (1 - p)^k is 0
+    assert em.verbatim_within([0.0, 0.5, 1.0], 0).tolist() == [0, 0, 0]
+    for p, k in ((-0.1, 1), (1.1, 1), (0.5, -1), (math.nan, 1)):
+        with pytest.raises(ValueError, match="probability"):
+            em.verbatim_within(p, k)
+    with pytest.raises(ValueError, match="non-empty"):
+        em.verbatim_probability([])
+
+
 def test_multiple_choice_counts_a_tie_as_wrong():
     assert em.multiple_choice_accuracy([1.0, 1.0, 3.0], [[2.0, 3.0], [1.0, 3.0], [2.0, 4.0]]).tolist() == [1, 0, 0]
 
@@ -285,6 +298,13 @@ def test_leak_at_k_grows_from_the_share_of_leaks(n, data):
     values = [em.leak_at_k(n, c, k) for k in range(1, n + 1)]
     assert values[0] == pytest.approx(c / n)
     assert all(b >= a - 1e-12 for a, b in itertools.pairwise(values))
+
+
+@given(st.floats(0, 1), st.integers(0, 300), st.integers(0, 300))
+def test_more_samples_find_the_answer_more_often(p, k, more):
+    one, both = em.verbatim_within(p, k), em.verbatim_within(p, k + more)
+    assert 0 <= one <= both <= 1 and em.verbatim_within(p, 1) == pytest.approx(p, rel=1e-9)
+    assert 1 - both == pytest.approx((1 - one) * (1 - em.verbatim_within(p, more)), abs=1e-12)
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12))
