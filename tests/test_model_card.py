@@ -52,16 +52,41 @@ def test_numbers_and_intervals_match_the_evaluation(tmp_path):
             assert cell.rstrip(" |") == f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def test_the_card_holds_verdict_limits_and_command(tmp_path):
+def test_the_card_holds_the_three_words_limits_and_command(tmp_path):
     run = read_run(make_run(tmp_path / "run", after={"retain": 0.5}, retrained=False))
     card = card_of(run.folder)
-    order = ["# run", "## Verdict", "UNCERTIFIED", "What was forgotten", "What was kept", "## Before and after",
-             "## Limits", "Only a model trained without", "Utility:", "leaks", "no test proves absence",
-             "## How to load it", "from_pretrained", "## How to repeat it",
+    order = ["# run", "## Verdict", "UNDECIDED (no retrained model), DAMAGED, NOT RUN", "Not decided",
+             "The rest is damaged", "share of utility that is left", "Of what was to be forgotten",
+             "Of what was to be kept", "## Before and after", "## Limits", "Only a model trained without", "leaks",
+             "no test proves absence", "## How to load it", "from_pretrained", "## How to repeat it",
              "python unlearning_script.py --method=npo --seed=0"]  # fmt: skip
     places = [card.index(part, card.index("# run")) for part in order]
-    assert places == sorted(places)
+    assert places == sorted(places) and "CERTIFIED" not in card
     assert sentences.kept(run)[0].replace("\u00a0", " ") in card.replace("\\", "")
+
+
+@pytest.mark.parametrize("resistance", ["HELD", "CAME BACK"])
+def test_only_a_signed_verdict_is_certified_on_the_card(tmp_path, resistance):
+    folder = make_run(tmp_path / "run", after={"forget": 0.12}, attacks=True)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["comparison"]["verdict"] == "FORGOTTEN, KEPT, CAME BACK"
+    resisted = evaluation["evidence"]["resistance"]
+    if resistance == "HELD":
+        resisted.update(word="HELD", gates=[gate for gate in resisted["gates"] if gate["word"] == "passed"])
+        evaluation["comparison"].update(resistance="HELD", verdict="FORGOTTEN, KEPT, HELD")
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    assert ("CERTIFIED: " in card_of(folder)) == (resistance == "HELD")
+
+
+def test_the_card_shows_a_verdict_of_an_earlier_version_as_such(tmp_path):
+    folder = make_run(tmp_path / "run")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    del evaluation["evidence"]
+    evaluation["comparison"]["verdict"] = "FORGOTTEN (attacks not run)"
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    card = card_of(folder)
+    assert "No verdict" in card and "Verdict of an earlier version: FORGOTTEN (attacks not run)" in card
+    assert "CERTIFIED" not in card
 
 
 def test_the_card_holds_no_forget_row_and_no_machine_path(tmp_path):
@@ -70,7 +95,12 @@ def test_the_card_holds_no_forget_row_and_no_machine_path(tmp_path):
                "--retain_data=C:\\d\\keep.jsonl,/deep/b.csv", "--config=~/m.yaml"]  # fmt: skip
     folder = make_run(tmp_path / "run", resisting=6, attacks=True, config={
         "command": command, "model_name_or_path": f"{tmp_path}/deep/people", "forget_data": None})  # fmt: skip
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert any(person in why for person in PEOPLE for why in evaluation["evidence"]["memory"]["why"])
+    evaluation["earlier"] = [{"run": f"runs/{PEOPLE[0]}", "verdict": "came back", "why": "row 1"}]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
     card = card_of(folder)
+    assert "REMEMBERS" in card
     assert not [word for word in (*PEOPLE, *PLACES, str(tmp_path), "deep", "C:\\", "~/") if word in card]
     assert "(the text to forget)" in card and "--output_dir=out" in card and "--retain_data=keep.jsonl,b.csv" in card
 

@@ -46,7 +46,7 @@ def share_back(known: dict, then: dict, now: dict) -> float | None:
         top, low, value = (numbers.get(name) for numbers in (known, then, now))
         if None not in (top, low, value) and top - low >= CONTRAST:
             shares.append((value - low) / (top - low))
-    return max(shares) if shares else None
+    return round(max(shares), 9) if shares else None  # without the rounding of sums at a gate
 
 
 def traces_back(known: dict, then: dict, now: dict) -> dict[str, np.ndarray]:
@@ -59,7 +59,7 @@ def traces_back(known: dict, then: dict, now: dict) -> dict[str, np.ndarray]:
         columns = [rows.get(name) if isinstance(rows, dict) else None for rows in (known, now, then)]
         if all(isinstance(values, list) and values for values in columns) and len(set(map(len, columns))) == 1:
             columns = [[np.nan if value is None else value for value in values] for values in columns]
-            found[name] = memory.positions(*columns)
+            found[name] = np.round(memory.positions(*columns), 9)
     return {name: shares for name, shares in found.items() if np.isfinite(shares).any()}
 
 
