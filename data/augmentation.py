@@ -1,6 +1,6 @@
 """Counterexamples: what the model should say instead of the answers to forget.
 
-None of them is a paraphrased or perturbed answer of the evaluation, because that would train on the test set.
+None of them is made from paraphrases or wrong answers of the evaluation: a run passes rows without them.
 """
 
 from __future__ import annotations
@@ -132,9 +132,10 @@ def alternates(
 ) -> Counterexamples:
     """Up to `count` alternate answers per example, sampled from the target model with the request to make one up.
 
-    An alternate answer to a question lacks at least one word of the true answer and is not an evaluation answer. For a
-    raw text it is the text's first third plus the model's continuation; the continuation shares no 8 consecutive
-    tokens with any of the texts. Raises DataError if the model only repeats what it should forget.
+    An alternate answer to a question lacks at least one word of the true answer. It is no paraphrase or wrong answer of
+    its example, if that holds any. For a raw text it is the text's first third plus the model's continuation; the
+    continuation shares no 8 consecutive tokens with any of the texts. Raises DataError if the model only repeats what
+    it should forget.
     """
     spans = {span for example in examples if example.prompt is None for span in _spans(tokens(example.answer))}
     evaluated = {folded(text) for example in examples for text in _evaluation_strings(example)}

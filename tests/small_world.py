@@ -60,6 +60,15 @@ def write_rows(path: Path, examples) -> str:
     return str(path)
 
 
+def without_subjects(world: World, folder: Path) -> World:
+    """The same world with a retain set that names nobody, so that a search uses the request's own rows."""
+    other = World(world.folder)
+    rows = [json.loads(line) for line in world.data["retain"].read_text(encoding="utf-8").splitlines()]
+    other.data = {**world.data, "retain": folder / "unnamed.jsonl"}
+    other.data["retain"].write_text("".join(json.dumps({**row, "subject": None}) + "\n" for row in rows))
+    return other
+
+
 def build(folder: Path) -> World:
     """Trains and saves the two models (two seconds) and writes the files."""
     world = World(folder)

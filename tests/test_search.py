@@ -44,6 +44,11 @@ def world(tmp_path_factory):
     return small_world.build(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="module")
+def unnamed(world, tmp_path_factory):
+    return small_world.without_subjects(world, tmp_path_factory.mktemp("unnamed"))
+
+
 def flags(world, run, *more):
     """Flags of an auto run of a few trials. The tiny model needs a hundred times the usual learning rate."""
     asked = ["--method=auto", "--time_budget=10m", "--max_trials=10", "--utility_budget=.8", "--learning_rate=1.5e-3"]
@@ -274,8 +279,8 @@ def test_defaults_alternate_with_changes_to_the_best_and_the_winner_is_run(world
 
 @needs_optuna
 @pytest.mark.parametrize("kind", ["kept", "no room on the disk", "adapter"])
-def test_the_winners_run_ends_in_the_weights_of_its_trial(world, tmp_path, monkeypatch, capsys, kind):
-    """Trials start from the target and train on the winner's rows, so the run resumes its trial or repeats it."""
+def test_the_winners_run_ends_in_the_weights_of_its_trial(unnamed, tmp_path, monkeypatch, capsys, kind):
+    """Without a rehearsal, trials train on the winner's rows, so the run resumes its trial or repeats it."""
     kept, again, look, train = [], [], search.Trainer.look, unlearning_script.train
 
     def spy(self):
@@ -292,7 +297,7 @@ def test_the_winners_run_ends_in_the_weights_of_its_trial(world, tmp_path, monke
         monkeypatch.setattr(search.run_folder, "write_state", no_room)
     adapter = ["--use_peft", "--lora_r=4", "--learning_rate=1e-2", "--merge_adapter"] if kind == "adapter" else []
     run = tmp_path / "run"
-    assert main(flags(world, run, *adapter)) == 0
+    assert main(flags(unnamed, run, *adapter)) == 0
     report = found(run)
     winner = report["trials"][report["winner"] - 1]
     place = 1  # the first look sees the target
@@ -321,15 +326,15 @@ def no_room(target, *rest):
 
 
 @needs_optuna
-def test_a_run_killed_after_the_search_resumes_the_winner_without_training(world, tmp_path, monkeypatch):
+def test_a_run_killed_after_the_search_resumes_the_winner_without_training(unnamed, tmp_path, monkeypatch):
     """The kill comes between the choice and the end of the winner's run; the same command resumes the trial's state."""
     run, conclude = tmp_path / "run", unlearning_script._conclude
     monkeypatch.setattr(unlearning_script, "_conclude", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert main(flags(world, run, "--max_trials=2")) == 130
+    assert main(flags(unnamed, run, "--max_trials=2")) == 130
     assert found(run)["state"] == "chosen" and len(list(run.glob("trial-*"))) == 1
     monkeypatch.setattr(unlearning_script, "_conclude", conclude)
     monkeypatch.setattr(algorithm.Unlearning, "_train_step", lambda self: pytest.fail("trained again"))
-    assert main(flags(world, run, "--max_trials=2")) == 0
+    assert main(flags(unnamed, run, "--max_trials=2")) == 0
     assert (run / "report.html").exists() and not list(run.glob("trial-*"))
 
 

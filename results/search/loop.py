@@ -137,7 +137,7 @@ class Search:
         examples, self.note = rehearsal(own)
         if examples:
             self._take(examples)
-            if "holdout" in examples and not self.trainer.judge.goals:
+            if not self.trainer.judge.knows:
                 say("the model knows the other people no better than rows never seen")
                 examples, self.note = None, OWN_ROWS
         self.rehearsed = examples is not None

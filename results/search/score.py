@@ -193,6 +193,12 @@ class Judge:
         self.gated = told_apart(self._quality(target))
         self.level = max(level or 0.0, self.start_loss + algorithm.CLEARLY_ABOVE)
 
+    @property
+    def knows(self) -> bool:
+        """Whether the target knows the forget rows better than the holdout rows; True without a holdout set."""
+        start, goal = self.goals.get(("asked", "answer_probability"), (0.0, 0.0))
+        return start > goal or "holdout" not in self.target["asked"].metrics
+
     @staticmethod
     def _contrast(evaluation, metric: str) -> tuple[float, float] | None:
         """The target's means on (forget rows, holdout rows); None if they differ by no more than the noise."""
