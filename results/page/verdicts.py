@@ -111,7 +111,7 @@ def _folded(title: str, items: list[str], look: str = "") -> str:
 def _person(row: dict) -> str:
     tone = {"forgotten": "good", "known": "bad"}.get(str(row.get("word")), "unsure")
     place = finite(row.get("position"))
-    told = html.escape(f"{row.get('word')}{'' if place is None else f' {shown(place, PERSON)}'}")
+    told = html.escape(f"{row.get('word')}{'' if place is None else f' {shown(round(place, 4) or 0.0, PERSON)}'}")
     return f'<li class="tone-{tone}">{html.escape(str(row.get("subject")))} <span class="badge">{told}</span></li>'
 
 

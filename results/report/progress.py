@@ -11,8 +11,6 @@ from models.scores.intervals import group_numbers, standard_error
 from results.report.runs import Run, finite, per_row
 from results.report.words import doc, metric_order
 
-HARDLY = 0.1  # below this mean probability per token, the model hardly knew a text
-LEFT = 0.5  # visibly known without a proof: more than this share of the probability is left
 SHOWN = 0.05  # a paired test below this p shows that a number rose or fell
 MAIN_ATTACK_METRICS = ("answer_probability", "best_rouge_l_recall", "best_reciprocal_rank")
 
@@ -39,18 +37,6 @@ def way(before: float | None, after: float | None, aim: float | None) -> float |
 def forget_way(run: Run, metric: str = "answer_probability") -> float | None:
     """`way` of a metric on the forget set."""
     return way(*run.change("forget", metric), goal(run, metric)[0])
-
-
-def hardly_known(run: Run) -> bool:
-    """Whether the target hardly knew the forget set: no better than rows it never saw, or below `HARDLY`.
-
-    Even a model that never saw a text guesses some of its words, so "known" means more than "above zero".
-    """
-    before = run.value("target", "forget", "answer_probability")
-    if before is None:
-        return False
-    aim, source = goal(run, "answer_probability")
-    return before < HARDLY or (source == "holdout" and aim is not None and before < aim + 0.02)
 
 
 def utility_left(run: Run) -> tuple[float | None, str]:
