@@ -27,8 +27,10 @@ from models.scores import benchmarks, metric_table
 PROJECT = Path(__file__).resolve().parents[1]
 SYLLABLES = ("na", "li", "do", "vi", "ro", "be", "pa", "gu")
 NAMES = tuple(f"{a}{b}" for a in ("mo", "ra", "ti", "su", "ke") for b in SYLLABLES)
-FORGET, RETAIN, HOLDOUT = facts(NAMES[:12]), facts(NAMES[12:28], shift=3), facts(NAMES[28:], shift=5)
-SPLITS = {"forget": FORGET, "retain": RETAIN, "holdout": HOLDOUT}
+FORGET, RETAIN = facts(NAMES[:12]), facts(NAMES[12:28], shift=3)
+HOLDOUT, JUDGING = facts(NAMES[28:34], shift=5), facts(NAMES[34:], shift=5)
+SPLITS = {"forget": FORGET, "retain": RETAIN, "holdout": HOLDOUT, "judging": JUDGING}
+ASKED = ("forget", "retain", "holdout")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def memorised():
 @pytest.fixture(scope="module")
 def models():
     """(tokenizer, the target, the retrained, a random and a model destroyed by gradient ascent)."""
-    everything = [*FORGET, *RETAIN, *HOLDOUT]
+    everything = [*FORGET, *RETAIN, *HOLDOUT, *JUDGING]
     target, tokenizer, _ = make_tiny([*FORGET, *RETAIN], vocabulary=everything, epochs=30)
     retrained, _, _ = make_tiny(everything, epochs=0)
     train_tiny(retrained, tokenizer, RETAIN, epochs=45)
@@ -58,7 +60,9 @@ def corners(models):
 @pytest.fixture(scope="module")
 def attacked(models):
     """What every attack finds on them, with the same small budget."""
-    budget = em.Budget(learning_rates=(1e-3,), steps=6, prompts=12, samples=4, sample_tokens=12, new_tokens=12)
+    budget = em.Budget(
+        learning_rates=(1e-3,), steps=6, rows=12, samples=4, sample_tokens=12, new_tokens=12, soft_steps=2
+    )
     return {name: em.run_attacks(model, models[0], SPLITS, "all", budget=budget) for name, model in models[1].items()}
 
 
@@ -516,11 +520,11 @@ def verdict(corners, unlearned, **changes):
     return em.compare(found["target"], found["unlearned"], found["retrained"])
 
 
-CORNERS = {
-    "target": ("INCOMPLETE",),
-    "retrained": ("FORGOTTEN",),
-    "random": ("COLLAPSED",),
-    "ascent": ("COLLAPSED", "OVER-FORGOTTEN"),
+CORNERS = {  # the words of memory and of the rest that fit
+    "target": ({"REMEMBERS"}, {"KEPT"}),
+    "retrained": ({"FORGOTTEN"}, {"KEPT"}),
+    "random": ({"OVER-FORGOTTEN", "REMEMBERS", "UNDECIDED"}, {"BROKEN"}),
+    "ascent": ({"OVER-FORGOTTEN", "REMEMBERS", "UNDECIDED"}, {"BROKEN", "DAMAGED"}),
 }
 
 
@@ -531,16 +535,17 @@ def test_the_four_corners_under_every_attack(name, corners, attacked):
         *({role: found[model] for role, model in roles.items()} for found in (corners, attacked))
     )
     json.dumps(report, allow_nan=False)
-    comparison = report["comparison"]
-    assert comparison["verdict"] in CORNERS[name], report["notes"]["verdict"]
+    comparison, memory = report["comparison"], report["evidence"]["memory"]
+    assert comparison["memory"] in CORNERS[name][0], memory["why"]
+    assert comparison["rest"] in CORNERS[name][1], report["evidence"]["rest"]["why"]
     assert set(report["attacks"]) == set(em.attack_names("all"))
-    parts = [comparison[part] for part in ("forgetting", "privacy", "utility", "robustness")]
-    assert comparison["robust_score"] == pytest.approx(em.harmonic_mean(parts))
-    assert comparison[comparison["weakest_part"]] == min(parts)
     if name == "retrained":
-        assert comparison["robustness"] == 1 and comparison["robust_score"] > 0.95
+        assert comparison["verdict"] == "FORGOTTEN, KEPT, HELD" and comparison["robustness"] == 1
+        assert comparison["score"] == pytest.approx(1)
     if name == "target":
-        assert comparison["robustness"] == 0
+        added = [row["excess"] for row in report["evidence"]["resistance"]["attacks"]["quantisation_int8"].values()]
+        assert comparison["resistance"] == "CAME BACK" and max(map(abs, added)) < 0.2  # known before, nothing added
+        assert comparison["leaking_rows"] == len(FORGET) and comparison["score"] < 0.5
 
 
 def test_every_number_documents_what_it_shows_and_hides(corners, attacked):
@@ -566,7 +571,7 @@ def test_the_five_basic_numbers_exist_for_tokens_answers_membership_and_refusal(
     roles = {"target": "target", "unlearned": "ascent", "retrained": "retrained"}
     report = em.evaluation_json({role: corners[model] for role, model in roles.items()})
     for model in roles:
-        for split in SPLITS:
+        for split in ASKED:
             wanted = ("accuracy", "loss", "multiple_choice_accuracy", "precision", "recall", "f1", "paraphrase_loss")
             assert all(report["models"][model][split][name] is not None for name in wanted)
         suffix = "" if model == "unlearned" else f"_{model}"
@@ -625,34 +630,29 @@ def test_the_papers_truth_ratio_is_an_option(memorised):
         em.evaluate_model(model, tokenizer, {"forget": examples}, truth_ratio_reduction="aritmetic")
 
 
-def test_the_target_itself_is_incomplete(corners):
-    comparison, notes = verdict(corners, "target")
-    assert comparison["verdict"] == "INCOMPLETE", notes["verdict"]
-    assert comparison["forgetting"] == 0
-    assert comparison["utility"] == 1
+def test_the_named_numbers_of_the_target_itself(corners):
+    comparison, _ = verdict(corners, "target")
     assert comparison["membership_auc"] == comparison["membership_auc_target"]
-    assert comparison["privacy_leakage"] < 0
+    assert comparison["privacy_leakage"] < 0 and comparison["utility"] == pytest.approx(1)
 
 
 def test_the_retrained_model_without_attacks(corners):
     comparison, notes = verdict(corners, "retrained")
-    assert comparison["verdict"] == "FORGOTTEN (attacks not run)", notes["verdict"]
+    assert comparison["verdict"] == "FORGOTTEN, KEPT, NOT RUN", notes["verdict"]
     assert comparison["forget_quality"] == 1
     assert comparison["forget_quality_n"] == len(FORGET)
     assert comparison["privacy_leakage"] == 0
     assert comparison["forgetting"] == comparison["privacy"] == pytest.approx(1)
-    assert comparison["robustness"] is None and comparison["robust_score"] is None
-    assert "attacks not run" in notes["robustness"]
+    assert comparison["robustness"] is None
 
 
 def test_without_a_retrained_model_nothing_is_certified(corners):
     comparison, notes = verdict(corners, "retrained", retrained=None)
-    assert comparison["verdict"] == "UNCERTIFIED"
+    assert comparison["memory"] == "UNDECIDED (no retrained model)"
     assert comparison["forget_quality"] is None and "retrained" in notes["forget_quality"]
     assert comparison["privacy_leakage"] is None and "retrained" in notes["privacy_leakage"]
-    assert comparison["forgetting"] > 0  # beside the holdout set
-    assert "holdout" in notes["verdict"]
-    assert verdict(corners, "random", retrained=None)[0]["verdict"] == "COLLAPSED"  # seen without a reference
+    assert verdict(corners, "random", retrained=None)[0]["rest"] == "BROKEN"  # seen without a reference
+    assert verdict(corners, "target", retrained=None)[0]["memory"] == "REMEMBERS"
 
 
 def changed(evaluation, split, name, change):
@@ -663,40 +663,37 @@ def changed(evaluation, split, name, change):
     return other
 
 
-def test_lost_utility_is_over_forgetting(corners):
+def test_lost_utility_is_damage(corners):
     damaged = changed(corners["retrained"], "retain", "rouge_l_recall", lambda value: 0.3 * value)
-    comparison, notes = em.compare(corners["target"], damaged, corners["retrained"])
-    assert comparison["verdict"] == "OVER-FORGOTTEN"
-    assert "utility" in notes["verdict"]
-    assert comparison["weakest_part"] == "utility"
+    comparison, _ = em.compare(corners["target"], damaged, corners["retrained"])
+    assert (comparison["memory"], comparison["rest"]) == ("FORGOTTEN", "DAMAGED")
 
 
 def test_forget_rows_less_likely_than_unseen_rows_are_over_forgotten(corners):
     pushed = corners["retrained"]
     for name in ("loss", "min_k", "min_k_plus_plus", "zlib_ratio"):
         pushed = changed(pushed, "forget", name, lambda value: value + 20)
-    comparison, notes = em.compare(corners["target"], pushed, corners["retrained"])
-    assert comparison["verdict"] == "OVER-FORGOTTEN", notes["verdict"]
-    assert comparison["privacy_leakage"] > 0
-    assert comparison["weakest_part"] == "privacy"
+    comparison, _ = em.compare(corners["target"], pushed, corners["retrained"])
+    assert comparison["memory"] == "OVER-FORGOTTEN" and comparison["privacy_leakage"] > 0
 
 
 def test_utility_that_is_not_finite_counts_as_zero(corners):
     broken = ModelEvaluation.from_json(corners["target"].to_json())
     broken.metrics["retain"]["answer_probability"] = None
+    broken.per_example["retain"]["answer_probability"] = [None] * len(RETAIN)
     comparison, notes = em.compare(corners["target"], broken, corners["retrained"])
-    assert comparison["model_utility"] == 0 and comparison["verdict"] == "COLLAPSED"
+    assert comparison["model_utility"] == 0 and comparison["rest"] == "BROKEN"
     assert "not finite" in notes["model_utility"]
 
 
 def test_without_retain_and_holdout_sets_the_parts_are_none_with_notes(corners):
     small = ModelEvaluation.from_json(corners["target"].to_json())
     for table in (small.metrics, small.per_example, small.intervals, small.subjects):
-        del table["retain"], table["holdout"]
+        del table["retain"], table["holdout"], table["judging"]
     comparison, notes = em.compare(small, small, None)
     for key in ("model_utility", "membership_auc", "privacy_leakage", "forget_quality"):
         assert comparison[key] is None and notes[key]
-    assert comparison["verdict"] == "UNCERTIFIED"
+    assert comparison["rest"] == "UNDECIDED"
 
 
 def test_evaluation_json_has_the_agreed_shape(corners):
@@ -718,7 +715,7 @@ def test_evaluation_json_has_the_agreed_shape(corners):
         "multiple_choice_accuracy",
     ]
     for model in found:
-        for split in SPLITS:
+        for split in ASKED:
             assert set(wanted) <= set(report["models"][model][split])
             assert set(report["intervals"][model][split]) == set(report["models"][model][split])
     wanted = [
@@ -729,7 +726,9 @@ def test_evaluation_json_has_the_agreed_shape(corners):
         "membership_auc",
         "privacy_leakage",
         "verdict",
-        "weakest_part",
+        "memory",
+        "rest",
+        "resistance",
     ]
     assert set(wanted) <= set(report["comparison"])
     assert all(isinstance(note, str) for note in report["notes"].values())

@@ -372,7 +372,7 @@ def test_one_row_that_comes_back_under_attack_is_named():
     back = values(RETRAINED).copy()
     back[12] = 0.9
     found = judge(TARGET, RETRAINED, RETRAINED, {"relearning": attack(back, values(RETRAINED))})
-    assert found.comparison["resistance"] == "CAME BACK" and "row 13 leaks" in found.evidence["resistance"]["why"][0]
+    assert found.comparison["resistance"] == "CAME BACK" and "row 13 is known" in found.evidence["resistance"]["why"][0]
 
 
 def test_an_attack_on_one_person_decides_nothing():

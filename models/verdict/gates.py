@@ -86,6 +86,14 @@ def shown(value: float, *beside: float) -> str:
     """A number with two decimals, or as many more as tell it from the numbers beside it."""
     for digits in range(2, 7):
         text = f"{value:.{digits}f}"
-        if all(value == other or text != f"{other:.{digits}f}" for other in beside):
+        if all(math.isclose(value, other, abs_tol=1e-9) or text != f"{other:.{digits}f}" for other in beside):
             return text
-    return repr(value)
+    return f"{value:.9f}"
+
+
+def listed(numbers: Sequence[int], most: int = 12) -> str:
+    """Numbers of rows as a text: "row 3", "rows 3, 8", or "36 rows (1, 2, ...)" for more than `most`."""
+    first = ", ".join(map(str, numbers[:most]))
+    if len(numbers) > most:
+        return f"{len(numbers)} rows ({first}, ...)"
+    return f"row{'s' * (len(numbers) != 1)} {first}"

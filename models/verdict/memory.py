@@ -24,6 +24,7 @@ from models.verdict.gates import (
     Gate,
     columns,
     inside,
+    listed,
     names_of,
     shown,
 )
@@ -95,8 +96,7 @@ def row_gate(traces: dict[str, np.ndarray]) -> Gate:
         return Gate("rows", label, NO_CONTRAST, why)
     rows, count = leaking_rows(traces), len(next(iter(traces.values())))
     if rows:
-        one = len(rows) == 1
-        why = f"forget row{'' if one else 's'} {', '.join(map(str, rows))} {'is' if one else 'are'} still known"
+        why = f"forget {listed(rows)} {'is' if len(rows) == 1 else 'are'} still known"
         return Gate("rows", label, FAILED, why, value=len(rows), most=0)
     why = f"none of {count} rows is still known, so at most {none_of(count):.1%} of such rows are (95 %)"
     return Gate("rows", label, PASSED, why, value=0, most=0)
@@ -205,7 +205,7 @@ def memory_gates(target, unlearned, retrained) -> list[Gate]:
 def gates_without_retrained(target, unlearned) -> list[Gate]:
     """The gate of rows against rows that the target never saw; it can show that a model remembers, and nothing else.
 
-    The 95th percentile of the target's values on unseen rows stands for the retrained model. Without unseen rows, 0
+    The target's highest value on an unseen row stands for the retrained model's on every row. Without unseen rows, 0
     does, and a row then leaks only if it kept nine tenths.
     """
     placed, least = {}, LEAK
@@ -215,7 +215,7 @@ def gates_without_retrained(target, unlearned) -> list[Gate]:
         unseen = unseen[np.isfinite(unseen)]
         if not len(unseen):
             least = 0.9
-        level = float(np.quantile(unseen, 0.95)) if len(unseen) else 0.0
+        level = float(unseen.max()) if len(unseen) else 0.0
         if len(t) and np.isfinite(values := positions(t, u, np.full(len(t), level))).any():
             placed[name] = values
     if not placed:
@@ -228,7 +228,7 @@ def gates_without_retrained(target, unlearned) -> list[Gate]:
         why = "no row is still known beyond what rows that it never saw show"
         return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)]
     count = len(next(iter(placed.values())))
-    why = f"{len(rows)} of {count} forget rows are still known as before: {', '.join(map(str, rows))}"
+    why = f"forget {listed(rows)} of {count} {'is' if len(rows) == 1 else 'are'} still known as before"
     return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)]
 
 
