@@ -14,7 +14,8 @@ import numpy as np
 
 from models.forward.answers import unwrapped
 
-ROWS = 32  # rows at a time; more rows need a larger cache and save little time per row
+ROWS = 32  # rows at a time; more rows need a larger cache
+CPU_ROWS = 64  # of `finish` on a CPU: a step of 64 rows takes a quarter less time per row than one of 32
 
 
 def generate(
@@ -30,7 +31,7 @@ def generate(
 
     limits = _within_context(model, prompts, limits)
     outputs: list = [[] for _ in prompts]
-    order = sorted((i for i in range(len(prompts)) if limits[i] > 0), key=lambda i: (limits[i], len(prompts[i])))
+    order = sorted((i for i in range(len(prompts)) if limits[i] > 0), key=lambda i: (len(prompts[i]), limits[i]))
     draw = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
     with torch.no_grad():
         for start in range(0, len(order), rows):
@@ -192,7 +193,8 @@ def finish(model, drafts: list[Draft], stop_ids, progress=None) -> tuple[list[li
         progress(f"generating {len(open_drafts)} answers; {len(drafts) - len(open_drafts)} are known by heart")
     prompts = [np.concatenate([drafts[i].prompt, drafts[i].known]).astype(np.int64) for i in open_drafts]
     limits = _within_context(model, prompts, [drafts[i].limit - len(drafts[i].known) for i in open_drafts])
-    said = generate(model, prompts, limits, stop_ids, progress=progress)
+    rows = CPU_ROWS if next(model.parameters()).device.type == "cpu" else ROWS
+    said = generate(model, prompts, limits, stop_ids, rows=rows, progress=progress)
     for number, ids, limit in zip(open_drafts, said, limits):
         outputs[number] = outputs[number] + ids
         ended[number] = len(ids) < limit

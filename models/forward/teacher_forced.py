@@ -68,10 +68,10 @@ def _token_statistics(answers, detailed) -> np.ndarray:
             continue
         places, again = torch.unique(place, return_inverse=True)
         log_p, logits = (log_p, logits) if len(places) == len(log_p) else (log_p[places], logits[places])
-        p = log_p.exp()
         predicted = logits.max(-1).indices  # argmax takes three times as long in bfloat16
-        log_p = log_p.clamp(min=-1e4)  # 0 x -inf is NaN
-        mean = (p * log_p).sum(-1)
-        std = ((p * log_p.square()).sum(-1) - mean.square()).clamp(min=0).sqrt()
+        terms = log_p.exp()  # in place below: new tables of 50 MB take half of the time
+        log_p = log_p.clamp_(min=-1e4)  # 0 x -inf is NaN
+        mean = terms.mul_(log_p).sum(-1)
+        std = (terms.mul_(log_p).sum(-1) - mean.square()).clamp(min=0).sqrt()
         found[1:, tokens] = torch.stack([predicted.double(), mean.double(), std.double()])[:, again]
     return found.cpu().numpy()
