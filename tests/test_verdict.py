@@ -142,12 +142,14 @@ def test_an_unchanged_model_without_a_retrained_one_is_remembered(sets):
         del target.per_example[split], target.metrics[split], target.subjects[split]
     comparison, evidence = judged(target, target, None)
     assert comparison["memory"] == "REMEMBERS" and "known as before" in evidence["why"][0]
+    assert [row["leaks"] for row in evidence["rows"]] == [True] * len(ALL_ROWS)
 
 
 def test_without_a_retrained_model_success_is_undecided():
-    comparison, _ = judged(RETRAINED, TARGET, None)
+    comparison, evidence = judged(RETRAINED, TARGET, None)
     assert comparison["memory"] == "UNDECIDED (no retrained model)" and comparison["rest"] == "KEPT"
     assert comparison["score"] is None and not certified(comparison)
+    assert "would decide it" in evidence["turn"] and comparison["leaking_rows"] == 0
     assert verdict_words(comparison["verdict"])["memory"] == "UNDECIDED"
 
 
@@ -415,7 +417,7 @@ def test_numbers_are_written_with_the_digits_that_tell_them_from_their_gate():
 
 def test_the_turn_names_the_test_nearest_to_its_bound():
     evidence = judge(TARGET, RETRAINED, RETRAINED).evidence
-    assert "nearest to failing" in evidence["memory"]["turn"]
+    assert "nearest to failing is" in evidence["memory"]["turn"] and "rows" not in evidence["memory"]["turn"]
     evidence = judge(TARGET, made.with_rows_of(RETRAINED, TARGET, [17]), RETRAINED).evidence
     assert "rows still known, 1 short" in evidence["memory"]["turn"]
     assert Gate("a", "a", "passed").room() is None

@@ -55,8 +55,8 @@ def traces_of(target, unlearned, retrained) -> dict[str, np.ndarray]:
     return {name: values for name, values in placed.items() if np.isfinite(values).any()}
 
 
-def leaking(traces: dict[str, np.ndarray]) -> np.ndarray:
-    """(n,) whether a row's position on any trace is above `LEAK`.
+def leaking(traces: dict[str, np.ndarray], above: float = LEAK) -> np.ndarray:
+    """(n,) whether a row's position on any trace is above `LEAK`, or another limit.
 
     A model may guess a word: another retrained model says the right one in some rows. So `fact_recall` alone shows a
     leak only where the answer's probability moved toward the target's too.
@@ -66,7 +66,7 @@ def leaking(traces: dict[str, np.ndarray]) -> np.ndarray:
         guessed = traces["answer_probability"] < GUESSED
         counted["fact_recall"] = np.where(guessed, np.nan, traces["fact_recall"])
     with np.errstate(invalid="ignore"):
-        return np.logical_or.reduce([values > LEAK for values in counted.values()])
+        return np.logical_or.reduce([values > above for values in counted.values()])
 
 
 def leaking_rows(traces: dict[str, np.ndarray]) -> list[int]:
@@ -202,8 +202,8 @@ def memory_gates(target, unlearned, retrained) -> list[Gate]:
     return gates + [equivalence(name, target, unlearned, retrained) for name in EQUIVALENT]
 
 
-def gates_without_retrained(target, unlearned) -> list[Gate]:
-    """The gate of rows against rows that the target never saw; it can show that a model remembers, and nothing else.
+def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
+    """(gates, row list) against rows that the target never saw: they can show that a model remembers, and nothing else.
 
     The target's highest value on an unseen row stands for the retrained model's on every row. Without unseen rows, 0
     does, and a row then leaks only if it kept nine tenths.
@@ -220,16 +220,16 @@ def gates_without_retrained(target, unlearned) -> list[Gate]:
             placed[name] = values
     if not placed:
         why = "the model before hardly knew the rows, so there was little to forget and nothing to show"
-        return [Gate("rows", "rows still known", NO_CONTRAST, why)]
-    with np.errstate(invalid="ignore"):
-        sure = [values > least for name, values in placed.items() if name != "fact_recall"]
-    rows = (np.flatnonzero(np.logical_or.reduce(sure)) + 1).tolist() if sure else []
+        return [Gate("rows", "rows still known", NO_CONTRAST, why)], []
+    sure = {name: values for name, values in placed.items() if name != "fact_recall"}
+    listing = row_list(sure, target.subjects.get("forget", []), least)
+    rows = [row["row"] for row in listing if row["leaks"]]
     if not rows:
         why = "no row is still known beyond what rows that it never saw show"
-        return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)]
+        return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)], listing
     count = len(next(iter(placed.values())))
     why = f"forget {listed(rows)} of {count} {'is' if len(rows) == 1 else 'are'} still known as before"
-    return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)]
+    return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)], listing
 
 
 def size_gate(subjects: Sequence) -> Gate:
@@ -244,11 +244,11 @@ def size_gate(subjects: Sequence) -> Gate:
 # What the report lists
 
 
-def row_list(traces: dict[str, np.ndarray], subjects: Sequence) -> list[dict]:
+def row_list(traces: dict[str, np.ndarray], subjects: Sequence, above: float = LEAK) -> list[dict]:
     """For each forget row its largest position, the trace that shows it, and whether it leaks."""
     if not traces:
         return []
-    table, leaks = np.array(list(traces.values())), leaking(traces)
+    table, leaks = np.array(list(traces.values())), leaking(traces, above)
     found = []
     for row in range(table.shape[1]):
         known = np.isfinite(table[:, row]).any()

@@ -25,6 +25,10 @@ from models.verdict.gates import FAILED, NO_CONTRAST, OVER, PASSED, UNDECIDED, G
 from models.verdict.references import CONTRAST, check_retrained, check_same_rows
 from models.verdict.words import NO_RETRAINED, WORDS, verdict_text
 
+TURN_WITHOUT = (
+    "A model trained like this one without the forget rows would decide it: give it as --retrained_model. If it can be "
+    "built at all, it is also the exact way to forget."
+)
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 
 
@@ -99,30 +103,32 @@ def _turn(gates: list[Gate]) -> str | None:
             state = "undecided" if kind == UNDECIDED else "failed"
             which = f"{count} tests are {state}; the" if count > 1 else f"One test is {state}: the"
             return f"{which} nearest to passing is {nearest.label}, {abs(nearest.room()):.3g} short of its bound."
-    nearest = least_change([gate for gate in gates if gate.value is not None], PASSED)
+    measured = [gate for gate in gates if gate.low is not None or gate.high is not None]  # a count has no room
+    nearest = least_change(measured, PASSED)
     return f"The test nearest to failing is {nearest.label}, {nearest.room():.3g} from its bound." if nearest else None
 
 
 def _memory(target, unlearned, retrained, found: Verdict) -> None:
     subjects = unlearned.subjects.get("forget", [])
-    traces = memory.traces_of(target, unlearned, retrained) if None not in (target, retrained) else {}
-    scores: dict = {}
+    traces, scores, rows = {}, {}, []
     if target is None:
         gates = [Gate("rows", "rows still known", NO_CONTRAST, "the model before was not measured")]
     elif retrained is None:
-        gates = memory.gates_without_retrained(target, unlearned)
+        gates, rows = memory.without_retrained(target, unlearned)
     else:
+        traces = memory.traces_of(target, unlearned, retrained)
         gates = memory.memory_gates(target, unlearned, retrained)
         gate, scores = membership.membership_gate(unlearned, retrained, target)
         gates.append(gate)
         _before(target, retrained, scores)
+    rows, word = rows or memory.row_list(traces, subjects), memory_word(gates, retrained is not None)
     persons = memory.person_list(traces, subjects)
     placed = [person["position"] for person in persons if person["position"] is not None]
     combined = dict(scores.pop(membership.COMBINED, {}))
     if combined:
         combined["p"] = membership.combined_p(membership.sides_of(unlearned, retrained))
     found.comparison |= {
-        "leaking_rows": len(memory.leaking_rows(traces)) if traces else None,
+        "leaking_rows": sum(row["leaks"] for row in rows) if rows else None,
         "worst_person": max(placed, default=None),
         **{f"membership_gap{end}": None for end in ("", "_low", "_high")},
     }
@@ -130,12 +136,13 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
     if gate is not None:
         found.comparison |= {"membership_gap": gate.value, "membership_gap_low": gate.low,
                              "membership_gap_high": gate.high}  # fmt: skip
-    rows = memory.row_list(traces, subjects)
     found.evidence["memory"] = _evidence(
-        memory_word(gates, retrained is not None), gates, rows=rows, persons=persons,
-        bound=none_of(len(rows)) if rows and not any(row["leaks"] for row in rows) else None,
+        word, gates, rows=rows, persons=persons,
+        bound=none_of(len(rows)) if traces and not any(row["leaks"] for row in rows) else None,
         membership={"scores": scores, "combined": combined},
     )  # fmt: skip
+    if word == NO_RETRAINED:
+        found.evidence["memory"]["turn"] = TURN_WITHOUT
 
 
 def _before(target, retrained, scores: dict) -> None:
