@@ -442,6 +442,7 @@ def test_the_paired_tests_are_mcnemar_for_shares_and_t_over_subjects_otherwise(t
         progress.paired_p(run, *pair) for pair in (("general", "multiple_choice_accuracy"), ("retain", "f1"))
     )
     assert share == pytest.approx(binomtest(5, 16, 0.5).pvalue)  # 5 fell, 11 rose
+    assert progress.paired_p(run, "general", "refusal_rate") == 1.0  # no row changed
     people = {}
     for row in rows:
         if row["split"] == "retain":

@@ -1,0 +1,241 @@
+"""Every sentence of a report: what it claims agrees with the numbers that it prints, on both sides of its gate."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from run_folders import make_run
+
+import analyze_results
+from models.scores.intervals import none_of
+from results.report import sentences, words
+from results.report.runs import read_run
+
+ROOT = Path(analyze_results.__file__).parent
+NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
+TINY = 1e-7
+
+
+def value(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def around(gate: float) -> tuple:
+    """Just below, at and just above a gate, and farther away."""
+    return gate - 0.01, gate - TINY, gate, gate + TINY, gate + 0.01
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a sentence claims, checked against the numbers in it
+
+
+def direction(found) -> bool:
+    return (value(found[2]) < value(found[3])) == (found[1] == "rose") and found[2] != found[3]
+
+
+def interval(found) -> bool:
+    return value(found[1]) < value(found[2])
+
+
+def shift(found) -> bool:
+    low, high, claim = value(found[1]), value(found[2]), found[3]
+    return {"it rose": low > 0, "it fell": high < 0, "no change is shown": low <= 0 <= high}[claim]
+
+
+CLAIMS = {  # {pattern: whether the numbers in the match support it}
+    rf"(rose|fell) from ({NUMBER}) to ({NUMBER})": direction,
+    rf"(?:rose|fell) from \S+ to \S+ \(p = ({NUMBER})\)": lambda found: value(found[1]) < 0.05,
+    rf"no difference shown, p = ({NUMBER})": lambda found: value(found[1]) >= 0.05,
+    rf"not shown, p = ({NUMBER})": lambda found: value(found[1]) >= 0.05,
+    rf"^(?:rose|fell), p = ({NUMBER})": lambda found: value(found[1]) < 0.05,
+    rf"is ({NUMBER}) before and ({NUMBER}) after": lambda found: found[1] != found[2],
+    rf"\[({NUMBER}), ({NUMBER})\]": interval,
+    rf"interval \[({NUMBER}), ({NUMBER})\]\): (it rose|it fell|no change is shown)": shift,
+    rf"Over-refusal: ({NUMBER})\D*%.* refusals, ({NUMBER})": lambda found: value(found[1]) > value(found[2]),
+    rf"Fluency on the forget set is ({NUMBER}) before and ({NUMBER})": lambda found: value(found[1]) > value(found[2]),
+    r"(\d+) of (\d+) gates are passed": lambda found: 0 <= int(found[1]) <= int(found[2]),
+    r"(\d+) of (\d+) gates are passed and none is failed; the other (\d+)": lambda found: (
+        int(found[2]) - int(found[1]) == int(found[3]) > 0
+    ),
+    r"(\d+) of (\d+) forget rows? (?:is|are) still known": lambda found: 0 < int(found[1]) <= int(found[2]),
+    rf"None of (\d+) forget rows.* at most ({NUMBER})": lambda found: (
+        none_of(int(found[1])) <= value(found[2]) / 100 < none_of(int(found[1])) + 1.1e-4
+    ),
+}
+
+
+def unsupported(text: str) -> list[str]:
+    """The claims of a text that the numbers printed in it do not support."""
+    return [f"{found[0]} in: {text}" for pattern, holds in CLAIMS.items()
+            for found in re.finditer(pattern, text) if not holds(found)]  # fmt: skip
+
+
+FALSE = [
+    "Multiple choice rose from 0.66 to 0.66 (p = 0.01).", "Loss rose from 0.90 to 0.80 (p = 0.01).",
+    "Multiple choice rose from 0.66 to 0.72 (p = 0.300).", "F1 is 0.90 before and 0.90 after.", "0.900 [0.900, 0.900]",
+    "x (95 % interval [-0.010, 0.030]): it rose.", "x is 0.1 before and 0.2 after (no difference shown, p = 0.001).",
+    "None of 40 forget rows is still known. So at most 7.00 % of",
+    "Over-refusal: 3 % of answers are refusals, 3 % before.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FALSE)
+def test_the_check_finds_sentences_that_their_numbers_do_not_support(text):
+    assert unsupported(text)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Every template, around its gate
+
+LEVELS = (0.0, 0.139, 0.0864, 0.9486, 0.95, 0.95 - TINY, 0.994, 0.996, 1.0, 2.918, 12.34, 12.341, 1234.5)
+PS = (0.0, 1e-12, 3e-7, *around(0.05), 0.3, 1.0, None)
+CHANGES = (
+    [(a, b) for a, b in itertools.product(LEVELS, LEVELS)] + [(x, x + TINY) for x in LEVELS] + [(0.3, 0.3 - 2e-10)]
+)
+CASES = {  # {template: arguments on both sides of its gate}
+    "changed": [("Number", *pair, p, *aim) for pair in CHANGES for p in PS for aim in ((), (pair[1] + TINY, "it has"))],
+    "tested": [(p, *pair) for pair in [(0.1, 0.2), (0.2, 0.1), (None, 0.1)] for p in PS],
+    "no_row_leaks": [(count,) for count in (1, 2, 3, 5, 19, 20, 40, 400, 4000)],
+    "rows_leak": [(1, 1), (1, 40), (40, 40)],
+    "refusals": [("retain", before, before + more) for before in (0.0, 0.01, 0.5) for more in around(0.02)],
+    "drift": [(0.13, 0.13 * factor) for factor in (*around(0.8), *around(1.2))],
+    "shifted": [("n", middle, *ends) for middle in (-0.02, 0.0, 0.02) for ends in
+                [(None, None), (middle, middle), *((low, low + 0.03) for low in (*around(0.0), *around(-0.03)))]],
+    "less_fluent": [(0.98, 0.98 * factor - TINY) for factor in around(0.9)],
+    "hidden": [(share,) for share in (*around(0.2), 0.996, 1.0)],
+    "ended": [("failed", "the disk is full"), ("stopped", None)],
+    "guarded": [()],
+    "request_back": [("run-1", "1 of 10 rows back")],
+    "signed": [(1, 1), (7, 8), (12, 12)],
+    "earlier_version": [("INCOMPLETE",)],
+    "no_verdict": [()],
+    "asked": [(least, most, x) for least in (None, -0.2, 0.95) for most in (None, 0.2, 0.97) for x in around(0.95)],
+}  # fmt: skip
+OF_RUNS = ("headline", "reasons", "forgotten", "kept", "not_achieved", "requests_back", "remarks", "request_name",
+           "side_effects", "poor_answers")  # put the templates together; tested below on whole runs  # fmt: skip
+
+
+def test_every_function_of_the_file_is_a_tested_template_or_puts_templates_together():
+    own = [name for name, found in inspect.getmembers(sentences, inspect.isfunction)
+           if found.__module__ == sentences.__name__]  # fmt: skip
+    assert sorted(own) == sorted([*CASES, *OF_RUNS])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_template_claims_agrees_with_the_numbers_it_prints(name):
+    for arguments in CASES[name]:
+        text = getattr(sentences, name)(*arguments)
+        assert isinstance(text, str) and text and "nan" not in text.lower()
+        assert unsupported(text) == [], arguments
+
+
+def test_no_direction_without_a_test_that_shows_it():
+    for (before, after), p in itertools.product(CHANGES, [p for p in PS if p is None or p >= 0.05]):
+        assert not re.search(r"rose|fell|higher|lower|more|less", sentences.changed("N", before, after, p))
+
+
+def test_two_numbers_are_printed_alike_only_if_they_are_the_same():
+    for (before, after), p in itertools.product(CHANGES, PS):
+        text = sentences.changed("N", before, after, p, after + TINY, "it has")
+        assert (" before and after" in text) == (abs(before - after) < words.SAME), text
+        goal, last = (
+            re.search(rf"it has ({NUMBER})", text)[1],
+            re.findall(NUMBER, text.split(" (")[0].split(";")[0])[-1],
+        )
+        assert goal != last, text
+
+
+def test_what_puts_templates_together_claims_nothing_itself():
+    for name in OF_RUNS:
+        (tree,) = ast.parse(inspect.getsource(getattr(sentences, name))).body
+        texts = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        claims = [text for text in texts if re.search(r"rose|fell|more|less|most|least|[0-9]", text)]
+        assert [text for text in claims if text != ast.get_docstring(tree, clean=False)] == [], name
+
+
+@pytest.mark.parametrize("gate", [0.95, 0.9, 0.2, 0.1, 0.05, 0.5])
+def test_a_number_and_its_gate_are_printed_on_the_right_sides(gate):
+    for x in around(gate):
+        for write in (words.apart, words.percents):
+            shown, bound = (value(text.removesuffix("\u00a0%")) for text in write(x, gate))
+            assert (shown > bound) - (shown < bound) == (x > gate) - (x < gate), (write, x, gate)
+        found = re.fullmatch(rf"\[({NUMBER}), ({NUMBER})\]", words.span(x, gate + 0.05, gate))
+        low = value(found[1])
+        assert (low > gate) - (low < gate) == (x > gate) - (x < gate)
+
+
+@pytest.mark.parametrize("share", [0.0, TINY, 0.004, 0.5, 0.994, 0.9949, 0.996, 1 - TINY, 1.0])
+def test_a_share_is_0_or_100_percent_only_if_it_is(share):
+    shown = value(words.percent(share).removesuffix("\u00a0%"))
+    assert (shown == 0) == (share == 0) and (shown >= 100) == (share >= 1)
+
+
+@pytest.mark.parametrize(("split", "metric", "gate", "before"), [
+    ("retain", "refusal_rate", sentences.REFUSED, 0.0), ("general", "refusal_rate", sentences.REFUSED, 0.0),
+    ("forget", "refusal_rate", sentences.HIDDEN, 0.0), ("forget", "fluency", -0.1, 1.0),
+    ("holdout", "answer_probability", -0.2, 1.0), ("holdout", "answer_probability", 0.2, 1.0),
+])  # fmt: skip
+def test_a_remark_appears_only_beyond_its_gate(split, metric, gate, before):
+    for share, expected in ((0.99, 0), (1 - 1e-6, 0), (1 + 1e-6, 1), (1.01, 1)):
+        pair = (before, before + gate * share)
+        found = [
+            *sentences.side_effects(lambda *key, pair=pair: pair if key == (split, metric) else (None, None)),
+            *sentences.poor_answers(lambda *key, pair=pair: pair if key == (split, metric) else (None, None)),
+        ]
+        assert len(found) == expected and not any(map(unsupported, found)), (share, found)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Whole runs
+
+RUNS = {
+    "default": {}, "attacked": {"attacks": True, "resisting": 3}, "no retrained model": {"retrained": False},
+    "no holdout": {"retrained": False, "holdout": False}, "broken": {"after": {"retain": 0.2, "holdout": 0.5}},
+    "unchanged": {"after": {"forget": 0.95, "retain": 0.94}}, "one row": {"rows": 1},
+    "one person": {"people": ("one",)},
+    "a little less": {"after": {"forget": 0.945, "retain": 0.935, "general": 0.405}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
+def test_the_sentences_of_a_run_and_its_whole_report_agree_with_their_numbers(tmp_path, settings):
+    folder = make_run(tmp_path / "run", **settings)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation["earlier"] = [{"run": "runs/a", "verdict": "came back", "why": "1 of 10 rows back: row 3 (100%)"}]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    run = read_run(folder)
+    parts = [sentences.reasons(part) for part in run.evidence.values()]
+    told = (sentences.forgotten, sentences.kept, sentences.not_achieved, sentences.remarks, sentences.requests_back)
+    lists = [function(run) for function in told]
+    for text in itertools.chain([sentences.headline(run)], *parts, *lists):
+        assert text.endswith((".", ")")) or text in itertools.chain(*parts), text
+        assert unsupported(text) == []
+    analyze_results.write_report(folder)
+    for line in (folder / "report.md").read_text(encoding="utf-8").replace("\\", "").splitlines():
+        assert unsupported(line) == []
+    assert sentences.request_name({"run": "a/b\\c/"}) == "c"
+
+
+OLD = re.compile(r"SUPPRESSED|INCOMPLETE|COLLAPSED|UNCERTIFIED|attacks not run\)|robust_score|weakest_part")
+MINE = [*sorted((ROOT / "results" / "report").glob("*.py")), *sorted((ROOT / "models" / "requests").glob("*.py")),
+        ROOT / "analyze_results.py", ROOT / "results" / "run" / "model_card.py",
+        ROOT / "results" / "run" / "continuing.py"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MINE, ids=lambda path: path.name)
+def test_no_label_of_an_earlier_version_is_left(path):
+    text = path.read_text(encoding="utf-8")
+    assert OLD.findall(text) == []
+
+
+@pytest.mark.parametrize("path", [path for path in MINE if path.name != "sentences.py"], ids=lambda path: path.name)
+def test_no_other_file_of_reports_says_that_a_number_rose_or_fell(path):
+    assert re.findall(r"\b(?:rose|fell|dropped|improved|worsened) (?:from|to)\b", path.read_text()) == []
