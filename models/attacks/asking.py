@@ -8,7 +8,8 @@ import json
 
 import numpy as np
 
-from models.attacks.subject import Subject, by_subject, spread, summary
+from models.attacks.relearning import crossed
+from models.attacks.subject import Subject, by_subject, joined, spread, summary
 from models.scores.array_scores import leak_at_k
 from models.scores.facts import secrets, words_said
 from models.scores.intervals import share_interval
@@ -148,13 +149,13 @@ def in_context_relearning(subject: Subject) -> dict:
     that the long beginning is computed once for all. Empty for rows without a subject. Shumailov et al. 2024
     (arXiv:2407.00106) call this un-unlearning.
     """
-    variants, originals = [], []
+    found = []
     for rows in by_subject(e for e in subject.forget if e.prompt is not None).values():
-        for asked, given in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
-            turns = _turns(spread(given, subject.budget.shots)) if given else []
-            variants += [dataclasses.replace(e, history=(*e.history, *turns)) for e in asked if turns]
-            originals += [e for e in asked if turns]
-    return subject.ask(variants, originals, subject.room) if variants else {}
+        for asked, given in crossed((rows[::2], rows[1::2])):
+            turns = _turns(spread(given, subject.budget.shots))
+            variants = [dataclasses.replace(e, history=(*e.history, *turns)) for e in asked]
+            found.append(subject.ask(variants, asked, subject.room))
+    return joined(found) if found else {}
 
 
 @functools.lru_cache(maxsize=1)

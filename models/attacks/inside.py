@@ -64,7 +64,7 @@ def answer_states(subject: Subject, rows: EncodedRows, layers: Sequence[int], lo
     """Yields (row numbers, Answers, {layer: (A, d) its output where the A answer tokens are predicted}) per batch."""
     import torch
 
-    model, last = subject.model, len(decoder_layers(unwrapped(subject.model))) - 1
+    model, last = subject.model, len(decoder_layers(unwrapped(subject.model))) - 1 if logits else max(layers)
     head = _answer_head(model)
     if packing.supported(unwrapped(model)):
         batches = packed_batches(rows, np.ones(len(rows), dtype=bool), TOKENS)
@@ -202,7 +202,7 @@ def membership_probe(subject: Subject) -> dict:
     with fewer than two subjects or five rows on a side. Liu et al. 2024 (arXiv:2406.01333).
     """
     examples = spread(subject.forget, subject.budget.rows)
-    outsiders = spread(subject.outsiders, 2 * len(examples)) if subject.outsiders else []
+    outsiders = spread(subject.outsiders, len(examples)) if subject.outsiders else []
     groups = [("row", i) if e.subject is None else e.subject for i, e in enumerate([*examples, *outsiders])]
     members = np.arange(len(groups)) < len(examples)
     sides = [{group for group, side in zip(groups, members) if side == wanted} for wanted in (True, False)]
@@ -281,19 +281,16 @@ def direction_ablation(subject: Subject) -> dict:
     """Projects one direction out of the residual stream while the forget set is scored.
 
     The direction is the difference of the mean outputs, forget minus retain rows, of the layer at 60 % depth: at the
-    last token before the answer or over the answer. It is removed from that layer's output or from every layer's; the
-    best of these tries counts. Empty without retain rows. Arditi et al. 2024 (arXiv:2406.11717), who remove the
-    direction of refusal from every layer.
+    last token before the answer or over the answer, whichever brings more back. It is removed from every layer's
+    output. Empty without retain rows. Arditi et al. 2024 (arXiv:2406.11717) remove the direction of refusal so.
     """
     if not subject.retain:
         return {}
     depth = len(decoder_layers(unwrapped(subject.model)))
     layer, found = min(depth - 1, round(DEPTH * depth)), []
     for direction in directions(subject, layer).values():
-        for layers in ([layer], range(depth)):
-            change = lambda _layer, state, v=direction: without_direction(state, v)  # noqa: E731
-            with hooked(subject.model, layers, change):
-                found.append(subject.score(subject.forget))
+        with hooked(subject.model, range(depth), lambda _, state, v=direction: without_direction(state, v)):
+            found.append(subject.score(subject.forget))
     return best(found) if found else {}
 
 
@@ -360,11 +357,10 @@ def embedding_attack(subject: Subject) -> dict:
         vectors.requires_grad_(True)
         rows, results = with_soft_tokens(subject.encode(taught), ids), []
         asked = with_soft_tokens(subject.encode(scored), ids)
-        points = tuple(sorted({budget.soft_steps // 2, budget.soft_steps}))
         with frozen(model), embedded(unwrapped(model), ids, vectors):
             descend(
                 model, rows, [vectors], learning_rate=scale, steps=budget.soft_steps, seed=budget.seed,
-                batch_size=4 * budget.batch_size, pad=subject.pad, points=points,
+                batch_size=2, pad=subject.pad, points=(budget.soft_steps,),
                 look=lambda step, asked=asked, scored=scored, results=results: results.append(
                     score_rows(subject, asked, scored)),
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,8 +13,8 @@ from models.attacks.subject import Subject, best, by_subject, frozen, joined, on
 from models.forward.answers import answer_outputs, unwrapped
 from models.store.paths import PROJECT
 
-CURVE = (0.1, 0.3, 1.0)  # shares of the steps at which a relearning curve is scored
-ENDS = (0.3, 1.0)  # the same for other attacks: long training may also damage what it brought back
+CURVE = (0.3, 1.0)  # shares of the steps at which a relearning curve is scored
+END = (1.0,)
 TEXT = PROJECT / "data" / "general_retain.jsonl"
 RANK, ALPHA = 16, 32.0  # of the adapter
 
@@ -154,7 +155,7 @@ def same_person_relearning(subject: Subject) -> dict:
     without subjects.
     """
     folds = crossed(halves_of_each(subject.forget))
-    return best([values for curve in _taught(subject, folds, ENDS) for values in curve.values()]) if folds else {}
+    return best([values for curve in _taught(subject, folds, END) for values in curve.values()]) if folds else {}
 
 
 def benign_relearning(subject: Subject) -> dict:
@@ -165,7 +166,7 @@ def benign_relearning(subject: Subject) -> dict:
     text = _harmless(subject)
     if not text:
         return {}
-    curves = _taught(subject, [(text, subject.forget)], ENDS)
+    curves = _taught(subject, [(text, subject.forget)], END)
     return best([values for curve in curves for values in curve.values()])
 
 
@@ -197,24 +198,34 @@ def adapter(model, name: str = "attack"):
 
     inner = unwrapped(model)
     attributes, modules = dict(vars(inner)), dict(inner.named_modules())
+    adapted = {path: module for path, module in modules.items() if isinstance(module, BaseTunerLayer)}
+    active = {path: list(module.active_adapters) for path, module in adapted.items()}
     linear = [
         path for path, module in modules.items()
         if (isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D")
-        and module is not inner.get_output_embeddings() and ".lora_" not in path
+        and module is not inner.get_output_embeddings() and not any(path.startswith(f"{outer}.") for outer in adapted)
     ]  # fmt: skip
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is an adapter already
             torch.manual_seed(0)
-            config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=linear)
+            config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=[*adapted, *linear])
             inject_adapter_in_model(config, inner, name)
+        for path, module in adapted.items():
+            module.set_adapter([*active[path], name])
         weights = [p for path, p in inner.named_parameters() if f".{name}." in path]
+        for p in inner.parameters():
+            p.requires_grad_(False)
         for p in weights:
             p.data = p.data.float()  # AdamW's small steps would be lost in bf16
             p.requires_grad_(True)
         yield weights
     finally:
         for path, module in list(inner.named_modules()):
-            if isinstance(module, BaseTunerLayer) and modules.get(path) is not module:
+            if path in adapted:
+                module.delete_adapter(name)
+                module.set_adapter(active[path])
+            elif isinstance(module, BaseTunerLayer):
                 parent, _, child = path.rpartition(".")
                 setattr(inner.get_submodule(parent), child, module.get_base_layer())
         vars(inner).clear()
@@ -252,7 +263,7 @@ def lora_relearning(subject: Subject) -> dict:
     with frozen(subject.model), adapter(subject.model) as weights:
         descend(
             subject.model, rows, weights, learning_rate=budget.lora_learning_rate, steps=budget.steps,
-            batch_size=budget.batch_size, seed=budget.seed, pad=subject.pad, points=points_of(budget.steps, ENDS),
+            batch_size=budget.batch_size, seed=budget.seed, pad=subject.pad, points=points_of(budget.steps, END),
             look=lambda step: found.append(subject.score(subject.forget)),
         )  # fmt: skip
     return best(found)

@@ -40,18 +40,18 @@ class Budget:
     """
 
     learning_rates: tuple[float, ...] = _limit(
-        (2e-4,), "learning rates of attacks that fine-tune all weights, separated by commas; the best one counts"
+        (3e-4,), "learning rates of attacks that fine-tune all weights, separated by commas; the best one counts"
     )
     lora_learning_rate: float = _limit(1e-3, "learning rate of the attack that trains an adapter", 0.0)
-    steps: int = _limit(100, "steps of attacks that fine-tune; they are scored on the way too", 0)
-    batch_size: int = _limit(1, "rows per step of attacks that fine-tune", 1)
+    steps: int = _limit(10, "steps of attacks that fine-tune; relearning is scored on the way too", 0)
+    batch_size: int = _limit(4, "rows per step of attacks that fine-tune", 1)
     rows: int = _limit(40, "forget rows that attacks ask about, evenly spread", 1)
     samples: int = _limit(16, "random answers per row", 1)
-    sample_tokens: int = _limit(32, "tokens of a random answer", 1)
-    new_tokens: int = _limit(48, "tokens of an answer to another way of asking", 1)
-    shots: int = _limit(9, "rows of the same person given before the question", 1)
+    sample_tokens: int = _limit(28, "tokens of a random answer", 1)
+    new_tokens: int = _limit(32, "tokens of an answer to another way of asking", 1)
+    shots: int = _limit(5, "rows of the same person given before the question", 1)
     soft_tokens: int = _limit(16, "trained embeddings before the answer", 1)
-    soft_steps: int = _limit(30, "steps that train these embeddings", 0)
+    soft_steps: int = _limit(20, "steps that train these embeddings", 0)
     leak: float = _limit(0.8, "fact recall from which a random answer counts as a leak", 0.0)
     permutations: int = _limit(49, "permutations behind the p-value of the membership probe", 1)
     seed: int = _limit(0, "seed of the attacks", 0)
