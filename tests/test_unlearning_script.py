@@ -18,7 +18,7 @@ import unlearning_script
 from data.reading import read_examples
 from models.store import folders, loading
 from results.run import measuring, run_folder
-from results.run.sets import encode_sets, read_sets
+from results.run.sets import EVALUATED, encode_sets, read_sets
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def test_a_complete_run_writes_every_documented_file(small, tmp_path, capsys):
     assert steps and all(set(keys) <= set(record) for record in steps)
     assert any(record["event"] == "answers" and record["answers"][0]["answer"] for record in seen)
     examples = [json.loads(line) for line in (folder / "examples.jsonl").read_text().splitlines()]
-    assert {row["split"] for row in examples} == {"forget", "retain", "holdout", "general"}
+    assert {row["split"] for row in examples} == set(EVALUATED)
     assert examples[0]["before"] and examples[0]["metrics_before"] and examples[0]["metrics_after"]
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run-model")
     assert model.num_parameters() == loading.parameter_count(small.target)
@@ -150,13 +150,16 @@ def test_general_rows_join_the_retain_set_except_those_to_forget(small, tmp_path
     flags = small.flags(tmp_path / "run", f"--forget_data={to_forget}", "--eval_rows=0", "--method=profile_matching")
     config = resolve({**dict(flag[2:].split("=", 1) for flag in flags), "general_retain_rows": 1000})
     sets, tokenizer = read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
-    encode_sets(sets, tokenizer, config)
-    own = len(sets.examples["retain"])
-    assert len(sets.encoded["retain"]) == own + len(bundled) - 1
-    assert len(sets.encoded["retain_probe"]) == len(sets.measured["retain"]) == own, "probes use the user's rows alone"
-    sets.encoded.clear()
-    encode_sets(sets, tokenizer, {**config, "general_retain_rows": 0})
-    assert "retain_probe" not in sets.encoded
+    steering = sets.steering
+    encode_sets(steering, tokenizer, config)
+    own = len(steering.examples["retain"])
+    assert len(steering.encoded["retain"]) == own + len(bundled) - 1
+    assert len(steering.encoded["retain_probe"]) == len(sets.measured["retain"]) == own, (
+        "probes use the user's rows alone"
+    )
+    steering.encoded.clear()
+    encode_sets(steering, tokenizer, {**config, "general_retain_rows": 0})
+    assert "retain_probe" not in steering.encoded
 
 
 # -- configuration
