@@ -4,6 +4,7 @@
     python unlearning_script.py --method npo,simnpo               # several methods: one run each, one comparison
     python unlearning_script.py --model_name_or_path M --forget_data F --retain_data R --method npo
     python unlearning_script.py --forget_text "some text to forget"
+    python unlearning_script.py --training_data all.jsonl --forget_about "Ragnvi Solbrekk"    # finds her rows itself
     python unlearning_script.py --measure_again results/runs/x    # measures a finished run anew, trains nothing
     python unlearning_script.py --method auto --time_budget 30m   # searches method and settings first (needs optuna)
 
@@ -29,6 +30,8 @@ from models.training import together
 from results.run import again, continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
 from results.run.options import AUTO, OPTIONS, command_line, offered_methods, parse, read_config_file, resolve
+from results.run.request import asked as request
+from results.run.request.reference import compared
 from results.run.run_folder import RunFolder, UsageError, say
 from results.run.sets import sample_counterexamples
 from results.run.stopping import Stopped, StopSwitch
@@ -44,7 +47,8 @@ def run_unlearning(config: dict) -> Path:
     `config`: settings by flag name (see `OPTIONS`); a missing one gets its default. Raises `UsageError` (2),
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
-    given = {name: value for name, value in config.items() if value is not None}
+    with request.settled(config) as asked:
+        given = asked.settings
     config = processes.team().from_main(lambda: resolve(given))
     config["command"] = processes.command(command_line(given))
     folder = processes.open_folder(config)
@@ -240,15 +244,25 @@ def _command(argv: list[str]):
         again.measure_again(folder, {name: value for name, value in flags.items() if value is not None})
         return
     config_file, plan = flags.pop("config", None), flags.pop("plan", False)
-    runs = _runs({**(read_config_file(config_file) if config_file else {}), **flags})
-    for settings in runs:  # every configuration is checked before the first model is loaded
-        resolve(settings)
-    if plan:
-        from results.run.plan import planned
+    settings = {**(read_config_file(config_file) if config_file else {}), **flags}
+    for run in _runs(settings):  # every configuration is checked before the first question or model
+        resolve(run)
+    with request.settled(settings, plan) as asked:
+        runs = _runs(asked.settings)
+        if not plan:
+            _run_all(runs)
+            asked.close()
+        elif processes.speaks():
+            from results.run.plan import planned
 
-        if processes.speaks():
-            say("\n\n".join(planned(resolve(settings)) for settings in runs))
-        return
+            said = [planned(resolve(run)) for run in runs]
+            if settings.get("training_data") or settings.get("build_retrained"):
+                said += [compared(run, settings) for run in runs]
+            say("\n\n".join(said))
+
+
+def _run_all(runs: list[dict]):
+    """The runs one after another, and what compares them."""
     if warning := processes.missing():
         say(f"note: {warning}")
     done = [run_unlearning(settings) for settings in runs]

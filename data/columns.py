@@ -173,6 +173,7 @@ KINDS = {
     "text": Kind(("text",), lambda row: {"answer": _text(row, "text")}),
 }
 OPTIONAL = ("paraphrased_question", "paraphrased_answer", "perturbed_answer", "subject", "input")
+RECORDED = ("found_by", "found_in")  # written by data/finding for the reader of a request's files
 COLUMNS = tuple(dict.fromkeys([*(name for kind in KINDS.values() for name in kind.columns), *OPTIONAL]))
 ACCEPTED = "accepted columns: " + ", ".join(KINDS) + "; optional: " + ", ".join(OPTIONAL[:-1])
 
@@ -219,7 +220,7 @@ class Columns:
         if near:
             raise RowFlaw(f"unknown column: {near}{ACCEPTED}")
         self.kind, self.first_line = kind, self.first_line or line
-        self.unused.update(extra)
+        self.unused.update(name for name in extra if name not in RECORDED)
         self._known[names] = kind
         return kind
 

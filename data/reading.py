@@ -14,6 +14,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -365,6 +366,37 @@ def _tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
         raise DataError(f"{shown(source)}: {error}") from None
     if is_folder:
         yield from _folder(path, notes)
+@dataclass(frozen=True, slots=True)
+class LocatedRow:
+    """A row as it was read, with all its columns, the `Example` made of it, and its place."""
+
+    file: str
+    line: int
+    kind: str  # of `columns.KINDS`
+    row: dict[str, Any]
+    example: Example
+
+
+def located_rows(source: str | Path, notes: list[str]) -> Iterator[LocatedRow]:
+    """Yields the rows of a file, folder or hub dataset with their places. Raises DataError like `iter_examples`."""
+    for rows, problems in _tables(str(source), notes):
+        columns, last = Columns(), []
+
+        def remembered(rows=rows, last=last):
+            for line, row in rows:
+                last[:] = [row]
+                yield line, row
+
+        count = 0
+        for example in _checked(remembered(), problems, columns):
+            count += 1
+            yield LocatedRow(problems.name, example.line, columns.kind, last[0], example)
+        problems.check()
+        if not count:
+            problems.add(1, "no rows: the file is empty or blank")
+            problems.check()
+
+
     elif exists:
         yield _file(path, notes)
     elif _HUB_NAME.fullmatch(source) and path.suffix.lower() not in READERS and not path.parent.is_dir():

@@ -103,21 +103,32 @@ def built(recipe: Recipe, count: int, say=print) -> list[Path]:
     """
     if count < 2:
         raise ModelError(f"--null {count}: at least 2 null models are needed to see how much they differ", 2)
+    labels = {seed: f"null model {seed} of {count}" for seed in range(1, count + 1)}
+    return list(_built(recipe, labels, say).values())
+
+
+def reference(recipe: Recipe, say=print) -> Path:
+    """Folder of the retrained model itself: the one of seed 0, beside its null models. Raises like `built`."""
+    return _built(recipe, {0: "retrained model"}, say)[0]
+
+
+def _built(recipe: Recipe, labels: dict[int, str], say) -> dict[int, Path]:
+    """{seed: folder} for the seeds of `labels`; trains the models that do not exist yet."""
     rows, name = _name_of(recipe)
-    folders = {seed: SAVED / "null" / f"{name}-seed-{seed}" for seed in range(1, count + 1)}
+    folders = {seed: SAVED / "null" / f"{name}-seed-{seed}" for seed in labels}
     missing = [seed for seed, folder in folders.items() if not _finished(folder, say)]
     seconds = _expected_seconds(recipe, rows)
     for done, seed in enumerate(missing):
         log = RUNS / ".null" / f"{folders[seed].name}.log"
         minutes = f"about {max(1, round(seconds / 60))} min" if seconds else "an unknown time"
         say(
-            f"null model {seed} of {count}: training takes {minutes}{'' if done else ' on two idle cores'} "
+            f"{labels[seed]}: training takes {minutes}{'' if done else ' on two idle cores'} "
             f"({len(missing) - done} to train); log: {shown_path(log)}"
         )
         started = time.perf_counter()
         _train(recipe, seed, folders[seed], log)
         seconds = time.perf_counter() - started
-    return list(folders.values())
+    return folders
 
 
 def _name_of(recipe: Recipe) -> tuple[int, str]:

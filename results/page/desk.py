@@ -43,6 +43,8 @@ NOT_ADVANCED = {
     *("forget_data", "forget_text", "retain_data", "holdout_data", "judging_data", "model_name_or_path", "method"),
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
     *("continue_from", "earlier_data", "ledger"),
+    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "build_retrained", "base_model"),
+    "null_config",
     *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}

@@ -74,7 +74,7 @@ def inherited(given: dict, problems: list[str]) -> dict:
         problems.append(f"--continue_from {problem}")
         return {}
     before = read_json_or_empty(run / "config.json")
-    if not (given.get("forget_data") or given.get("forget_text")):
+    if not any(given.get(name) for name in ("forget_data", "forget_text", "training_data")):
         problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
     if given.get("method") == "retrain":
         problems.append("--method retrain starts from the base model, so it cannot continue from a run")

@@ -22,6 +22,7 @@ from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
 from models.store import default_model, loading, paths, quantised
 from results.run import continuing
+from results.run.request import flags as request
 from results.run.run_folder import UsageError
 
 SETS = ("forget", "retain", "holdout", "judging", "general", "general_retain")
@@ -47,15 +48,39 @@ class Option:
     low: float | None = None
     high: float | None = None
     above: float | None = None
+    many: bool = False  # may be given several times, or as a list
 
 
-def _run_options() -> dict[str, Option]:
-    data, model, run = "data", "model", "run"
+def _data_options() -> dict[str, Option]:
+    data = "data"
     return {
         "forget_data": Option(
             str, None, "what to forget: file, folder, hub data set, or 'none' (bundled people)", data
         ),
         "forget_text": Option(str, None, "what to forget, as text on the command line", data),
+        "document_questions": Option(
+            bool, True, "of documents to forget: also train on questions made from them by rule", data
+        ),
+        "training_data": Option(
+            str, None, "all rows that the model was trained on, to split by --forget_about; commas separate files", data
+        ),
+        "forget_about": Option(
+            str,
+            None,
+            "who or what to forget: NAME, or NAME = ALIAS = e-mail, phone, @account or /pattern/; give it several "
+            "times, or separate by ';' (a comma is part of a name)",
+            data,
+            many=True,
+        ),
+        "forget_about_file": Option(str, None, "a file of subjects, one a line", data),
+        "doubtful": Option(
+            str,
+            None,
+            "rows that may mean the subject: forget, keep, aside (in no set), ask [ask; with --yes aside]",
+            data,
+            request.DECISIONS,
+        ),
+        "yes": Option(bool, False, "accept the split of --training_data without asking", data),
         "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
         "judging_data": Option(
@@ -72,8 +97,19 @@ def _run_options() -> dict[str, Option]:
         "allow_overlap": Option(
             bool, False, "also remove retain rows in the forget set if they are more than a tenth", data
         ),
+    }
+
+
+def _run_options() -> dict[str, Option]:
+    model, run = "model", "run"
+    return {
         "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
         "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
+        "build_retrained": Option(
+            bool, False, "train that model, from the base model on the rows to keep, and reuse it later", model
+        ),
+        "base_model": Option(str, None, "what the target was fine-tuned from (an adapter's base)", model),
+        "null_config": Option(str, None, "YAML file of how the target was trained (as the bundled models)", model),
         "attn_implementation": Option(str, None, "attention: eager, sdpa, flash_attention_2", model),
         "use_peft": Option(bool, False, "train a LoRA adapter instead of all weights", model),
         "load_in_4bit": Option(bool, False, "with --use_peft: the base model in 4 bits (package bitsandbytes)", model),
@@ -133,7 +169,7 @@ def _option(setting: Setting, text: str, group: str) -> Option:
     return Option(kind, None, text, group, setting.choices, setting.low, setting.high, setting.above)
 
 
-OPTIONS: dict[str, Option] = {**_run_options(), **_search_options(), **_training_options()}
+OPTIONS: dict[str, Option] = {**_data_options(), **_run_options(), **_search_options(), **_training_options()}
 COMMANDS = ("config", "debug", "list_methods", "measure_again", "plan", "help")  # flags that are not settings of a run
 
 
@@ -168,7 +204,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     for name, option in OPTIONS.items():
         group = groups.setdefault(option.group, parser.add_argument_group(option.group))
         default = "" if option.default in (None, False, "") else f" [{option.default}]"
-        extra = {"nargs": "?", "const": "true"} if option.kind is bool else {}
+        extra = {"nargs": "?", "const": "true"} if option.kind is bool else {"action": "append"} if option.many else {}
         text = (option.help + default).replace("%", "%%")
         group.add_argument(f"--{name}", help=text, metavar=_metavar(option), **extra)
     return parser
@@ -207,6 +243,8 @@ def parse(argv: list[str], description: str = "") -> argparse.Namespace:
 def _converted(name: str, value, problems: list[str]):
     """The value in the option's type. Appends a wrong type or a value out of range to `problems`."""
     option = OPTIONS[name]
+    if option.many and isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        value = "\n".join(value)
     if value is None or (isinstance(value, str) and option.kind is not str and value.lower() in ("", "none")):
         return None
     try:
@@ -306,6 +344,7 @@ def resolve(given: dict) -> dict:
         problems.append("--forget_data and --forget_text: give only one of them")
     if given.get("forget_text") is not None and not given["forget_text"].strip():
         problems.append("--forget_text is empty")
+    problems += request.problems(given)
     if problems:
         raise UsageError(problems)
     config.update(_paths(given, config["method"]))
@@ -324,6 +363,7 @@ def resolve(given: dict) -> dict:
             f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.published)) or 'none'}"
         )
     problems += quantised.problems(config)
+    problems += request.reference_problems(given, config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)
     if problems:
@@ -386,7 +426,7 @@ def _unknown_names(flag: str, value: str, known) -> list[str]:
 
 def _paths(given: dict, method: str) -> dict:
     """Data and models, with defaults: the bundled people's sets and models are used together or not at all."""
-    own_data = bool(given.get("forget_data") or given.get("forget_text"))
+    own_data = bool(given.get("forget_data") or given.get("forget_text") or given.get("training_data"))
     bundled = not own_data and not given.get("retain_data")
     if not own_data and algorithm.METHODS[method].forget is None and given.get("retain_data"):
         own_data = bundled = False
@@ -411,6 +451,8 @@ def _name_run(config: dict):
     config["output_dir"] = os.path.expanduser(config["output_dir"] or paths.shown_path(paths.RUNS / name))
     config["model_output_dir"] = os.path.expanduser(config["model_output_dir"] or paths.shown_path(paths.SAVED / name))
     config["run_name"] = name
+    if config.get("training_data"):
+        config.update(request.paths_in(config["output_dir"]))
     config["ledger"] = config["ledger"] or str(_default_ledger(Path(config["output_dir"])))
 
 

@@ -289,6 +289,26 @@ def resident() -> int:
 
 def planned(config: dict) -> str:
     """The plan for these settings. Reads only the data and the model's config.json."""
+    model_config, sets = _read(config)
+    return report(config, model_config, sets.steering.encoded, sets.notes, processes.launched(), processes.sharded(),
+                  sets.measured)  # fmt: skip
+
+
+def seconds_of(*configs: dict) -> list[float]:
+    """The estimated seconds of training of each run, from one measurement of this machine, so that they compare.
+
+    Reads only the data and the model's config.json.
+    """
+    found = []
+    for config in configs:
+        model_config, sets = _read(config)
+        found.append(estimate(config, model_config, sets.steering.encoded, processes.launched(), processes.sharded()))
+    rate = matrix_rate(type_of(configs[0]), found[0]["shape"].hidden, found[0]["shape"].inner)
+    return [_training_seconds(one, rate) for one in found]
+
+
+def _read(config: dict):
+    """(the model's config, the sets with their rows encoded) of a run."""
     check_data(config)
     model_config, folder = local_config(config["model_name_or_path"]), local_folder(config["model_name_or_path"])
     sets = read_sets(config)
@@ -297,8 +317,7 @@ def planned(config: dict) -> str:
         encode_sets(sets.steering, tokenizer, {**config, "method": planned_method(config)})
     except ModelError:
         encode_roughly(sets.steering)
-    return report(config, model_config, sets.steering.encoded, sets.notes, processes.launched(), processes.sharded(),
-                  sets.measured)  # fmt: skip
+    return model_config, sets
 
 
 def check_data(config: dict):
@@ -541,16 +560,22 @@ def _time(found: dict, config: dict, measured: dict) -> str:
     """The estimated times of unlearning and measuring, from a measurement of this machine that takes half a second."""
     shape = found["shape"]
     rate = matrix_rate(type_of(config), shape.hidden, shape.inner)
-    seconds = found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * shape.trainable / memory_rate()
+    seconds = _training_seconds(found, rate)
     tokens = _models(config) * measured_tokens(measured)
     passes = 2 * tokens * (shape.parameters - shape.embedding + shape.vocabulary * shape.hidden) / rate / EFFICIENCY
-    more = f"; measuring takes about {_span(passes)}" if measured else ""
+    more = f"; measuring takes about {span(passes)}" if measured else ""
     return (
-        f"time: about {_span(seconds)} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured now, of which "
+        f"time: about {span(seconds)} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured now, of which "
         f"a run reaches {EFFICIENCY:.0%}{more}; loading, attacks and saving are not included"
     )
 
 
-def _span(seconds: float) -> str:
+def _training_seconds(found: dict, rate: float) -> float:
+    """Seconds of the planned training; `rate`: operations per second."""
+    return found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * found["shape"].trainable / memory_rate()
+
+
+def span(seconds: float) -> str:
+    """Seconds as a duration to read."""
     size, unit = next((s, u) for limit, s, u in SPANS if seconds < limit)
     return f"{seconds / size:.1f} {unit}"

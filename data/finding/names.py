@@ -1,0 +1,406 @@
+"""What counts as a mention of a name: the writings of a name, and which of them leave a doubt.
+
+    form = NameForm("Solbrekk, Ragnvi")
+    form.hits(Text("Karten von R. Solbrekks Hand"))     # [Hit(kind="initials", ...)]
+
+Certain: the full name in any case, with or without accents, middle names and titles, turned round, with a possessive or
+an inflected ending; initials and surname. In doubt: one word of a name, names that run together, endings that may make
+another name. `KINDS` lists them. A word is a word of letters: "Ann" is not in "Annual".
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import regex
+
+from data.finding.text import Text, fold, words_of
+
+KINDS = {  # how a row names a subject: whether that is certain
+    "full name": True, "full name, inflected": True, "alias": True, "initials": True, "e-mail": True, "phone": True,
+    "account": True, "pattern": True,
+    "only first name": False, "only surname": False, "only middle name": False, "written together": False,
+    "with another word between": False, "part of a longer name": False, "ending of another name": False,
+    "first name and initial": False, "initials of several people": False, "lower case": False, "ordinary word": False,
+    "a month": False, "number among other digits": False, "bare account name": False, "only in a wrong answer": False,
+    "same subject": False, "nearly the same text": False,
+}  # fmt: skip
+PARTIAL = ("only first name", "only surname", "only middle name")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TITLES = _words(
+    "dr prof mr mrs ms miss sir dame lady lord frau herr fru hr mme mlle madame monsieur don dona sra sr pan pani rev "
+    "saint st"
+)
+SUFFIXES = _words("jr sr ii iii iv phd md inc llc ltd gmbh ag corp co")
+PARTICLES = _words(
+    "al el bin ibn ben bint abu van von der den de da di del della du la le af av zu zur ter ten dos das do y st mc "
+    "mac o d l"
+)
+FUNCTION_WORDS = _words("and und og och ja i y et e of the a an in on for die das or")
+MONTHS = _words(
+    "january february march april may june july august september october november december mai mars juni juli avril "
+    "juin"
+)
+ALWAYS_WORDS = _words("will may can might must shall should would could")  # without a capital never a name
+LEAST_TOGETHER = 8  # letters; shorter names that run together are words
+LEAST_INFLECTED = 4
+J = r"(?:[ \-_'\"*~`&+/]|\.(?! )|%20|</?\w[^<>]{0,60}>){1,4}"  # between the words of a name
+U = r"[ \-'_.]?"  # inside one: Al-Kuwaiti, O'Brien
+FLAGS = regex.IGNORECASE
+
+
+def _folded(words: str) -> list[str]:
+    return sorted({fold(word) for word in words.split()}, key=lambda word: (-len(word), word))
+
+
+ENDINGS = {
+    "Latin": _folded(  # Slavic; Finnish; Hungarian
+        "a u e i y o om em am ou ovi ova ove ovo ovu ovej ovou owi owo owie owej owa ie iem ia iu io ja ju jem ami ach "
+        "ej oj oy ego emu im ym ich ych iej "
+        "n in en on an un yn ssa issa essa sta ista esta lla illa ella lta ilta elta lle ille elle ksi iksi na ina tta "
+        "itta ta ii aa seen iin han hin "
+        "t ot et at nak nek val vel ban ben hoz hez tol rol"
+    ),
+    "Cyrillic": _folded(
+        "а у ом ем е и ы ой ою ей ею ю я ё ым им ого его ому ему ых их ыми ими ові еві єм єм ова ову овой ев ові ъ"
+    ),
+    "Greek": _folded("ου ο η ης ας α ων ους ε"),
+}
+OTHER_PERSON = _words("ova ovou ovej owa owej owna ову ова овои")  # with an inflected first name
+_SPACELESS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+_PREFIXED = regex.compile(r"[\p{Arabic}\p{Hebrew}]")
+_DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One place where a text names a subject: the kind, the words, and how they are written."""
+
+    kind: str
+    words: str
+    case: str = "same"  # any case will do, "capital", "lower", or "none" where the text has one case only
+    begins: bool = False  # at the start of a sentence, where a capital says nothing
+    dated: bool = False  # a month beside a number or after in
+    word: str = ""  # the folded word, of a one-word mention
+    beside: str = ""  # of a surname alone: the word with a capital before it, perhaps somebody else's first name
+
+
+@dataclass
+class Usage:
+    """How the words of names are used in all of the data, in texts with capital letters."""
+
+    lower: Counter = field(default_factory=Counter)
+    middle: Counter = field(default_factory=Counter)  # with a capital inside a sentence
+
+    def count(self, hits):
+        """Adds the one-word mentions among `hits`."""
+        for hit in hits:
+            if hit.word and hit.case == "lower":
+                self.lower[hit.word] += 1
+            elif hit.word and hit.case == "capital" and not (hit.begins or hit.dated):
+                self.middle[hit.word] += 1
+
+    def ordinary(self, word: str) -> bool:
+        """Whether a word is more often written without a capital than with one inside a sentence: will, rose."""
+        return self.lower[word] > 0 and self.lower[word] >= self.middle[word]
+
+
+def settled(hit: Hit, usage: Usage) -> str | None:
+    """The kind of a hit in view of how its word is used, or None if it is the ordinary word."""
+    if not hit.word:
+        return hit.kind
+    ordinary = usage.ordinary(hit.word)
+    if hit.kind in PARTIAL:
+        skipped = hit.case == "lower" or hit.dated or (ordinary and (hit.begins or hit.case == "none"))
+        return None if skipped else hit.kind
+    if hit.dated:
+        return "a month"
+    if hit.case == "lower":
+        taken = hit.word in ALWAYS_WORDS or (ordinary and usage.middle[hit.word])
+        return None if taken else "lower case"
+    if ordinary and hit.case != "same" and (hit.begins or hit.case == "none"):
+        return "ordinary word"
+    return hit.kind
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Patterns
+
+
+def _edge(character: str, left: bool) -> str:
+    """What may not stand beside a name that begins or ends with this character."""
+    if _SPACELESS.match(character) or (not left and regex.match(r"\p{Hangul}", character)):
+        return ""
+    if left and regex.match(r"\p{Arabic}", character):
+        return r"(?<![\p{L}\p{M}])(?:[وفبكل]{0,2}(?:ال)?)"
+    if left and regex.match(r"\p{Hebrew}", character):
+        return r"(?<![\p{L}\p{M}])[ובלמהשכ]{0,2}"
+    if regex.match(r"[\p{L}\p{M}]", character):
+        return r"(?<![\p{L}\p{M}])" if left else r"(?![\p{L}\p{M}])"
+    if regex.match(r"\p{N}", character):
+        return r"(?<![\p{L}\p{M}\p{N}])" if left else r"(?![\p{L}\p{M}\p{N}])"
+    return ""
+
+
+def _bounded(pattern: str, first: str, last: str) -> str:
+    return f"{_edge(first[0], True)}(?:{pattern}){_edge(last[-1], False)}"
+
+
+def _spellings(raw: str, several: bool) -> list[str]:
+    """The folded spellings of one word: Müller, Muller, Mueller. `several`: inside a name of several words."""
+    lower = unicodedata.normalize("NFC", raw).lower()
+    found = [fold(lower), fold(lower.translate(_DIGRAPHS))]
+    if several and len(lower) > 4:
+        found += [fold(regex.sub(r"ae|oe|ue|aa", lambda pair: pair[0][0], lower))]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _inflected(word: str) -> list[str]:
+    """Patterns of a word with an ending of a few letters, of its script; none for a short word."""
+    script = next((name for name in ENDINGS if regex.fullmatch(rf"[\p{{{name}}}]+", word)), None)
+    if script is None or len(word) < LEAST_INFLECTED:
+        return []
+    endings = "|".join(ENDINGS[script])
+    found = [f"{word}(?:{endings})"]
+    if regex.search(r"[aeiouyаеиоуыэюяьαηο]$", word):
+        found.append(f"{word[:-1]}(?:{endings})")  # Anna, Anny
+    if regex.search(r"(?:[иыо]и|[ая]я)$", word):
+        found.append(f"{word[:-2]}(?:{endings})")  # Чайковский, Чайковского
+    if regex.search(r"[^aeiouy]e[^aeiouy]$", word):
+        found.append(f"{word[:-2]}{word[-1]}(?:{endings})")  # Pavel, Pavla
+    if regex.search(r"(?:[aiu]s|[οηα]σ)$", word):
+        found.append(f"{word[:-2]}(?:{endings}|ui|aus|iui)")  # Jonas, Jono
+    return found
+
+
+class Word:
+    """One word of a name, with what belongs to it: Al-Kuwaiti, van Beethoven, O'Brien."""
+
+    def __init__(self, raw: str, several: bool):
+        self.units = words_of(raw)
+        self.flat = fold("".join(self.units)).lower()
+        *head, last = self.units
+        particles = [unit for unit in head if fold(unit).lower() in PARTICLES]
+        self.particle = bool(particles) and len(particles) == len(head)
+        self.head = "".join(f"(?:{'|'.join(map(regex.escape, _spellings(unit, several)))}){U}" for unit in head)
+        self.last = _spellings(last, several)
+        self.short = len(self.flat) == 1
+
+    def pattern(self, group: str = "", bare: bool = False) -> str:
+        """The word with possessives; with `group` also inflected, in that group. `bare`: perhaps without particle."""
+        head = f"(?:{self.head})?" if bare and self.particle else self.head
+        exact = "|".join(map(regex.escape, self.last))
+        tail = r"(?:'\p{L}{1,5}|s)?" if regex.match(r"\p{L}", self.last[0][-1]) else ""
+        found = f"(?:{exact}){tail}"
+        endings = [ending for word in self.last for ending in _inflected(word)] if group else []
+        if endings:
+            found += f"|(?P<{group}>{'|'.join(endings)})"
+        return f"{head}(?:{found})"
+
+
+def parts_of(name: str) -> list[str]:
+    """The words of a name in their usual order, without titles and suffixes; particles belong to the next word."""
+    text = " ".join(unicodedata.normalize("NFC", name).replace("，", ",").split())
+    before, comma, after = text.partition(",")
+    plain = fold(after).lower().strip(" .")
+    if comma and plain and plain not in SUFFIXES and "," not in after:
+        text = f"{after} {before}"
+    elif comma and plain in SUFFIXES:
+        text = before
+    words = [word for word in text.split() if words_of(fold(word))]
+    while len(words) > 2 and fold(words[0]).lower().strip(".") in TITLES:
+        words = words[1:]
+    while len(words) > 1 and fold(words[-1]).lower().strip(".,") in SUFFIXES:
+        words = words[:-1]
+    joined: list[str] = []
+    for word in words:
+        if joined and fold(joined[-1].split()[-1]).lower() in PARTICLES and len(joined) > 1:
+            joined[-1] += f" {word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+class NameForm:
+    """A name or an alias, and where a text mentions it."""
+
+    def __init__(self, given: str, alias: bool = False):
+        self.given, self.kind = given, "alias" if alias else "full name"
+        literal = fold(given).strip()
+        if not literal:
+            raise ValueError(f"{given!r} has no visible character")
+        parts = parts_of(given)
+        odd = any(regex.search(r"[^\p{L}\p{M}\p{N}\-'_.,()&]", fold(part).replace(" ", "")) for part in parts)
+        self.words = [] if odd or len(parts) == 0 else [Word(part, len(parts) > 1) for part in parts]
+        self.name_like = not alias and 2 <= len(self.words) <= 4 and self._looks_like_a_name(parts)
+        self._exactly = _bounded(regex.escape(literal), literal, literal)
+        self.keys = {spelling[:3].lower() for word in self.words for unit in word.units
+                     for spelling in _spellings(unit, True)}  # fmt: skip
+        spaced = self.words and not regex.search(rf"{_SPACELESS.pattern}|{_PREFIXED.pattern}", literal)
+        self.needle = "" if spaced else max((fold(u).lower() for w in self.words for u in w.units), key=len,
+                                            default=literal.lower())  # fmt: skip
+
+    @cached_property
+    def _patterns(self) -> list:
+        """(kind, pattern) of each writing, the name to the letter last; compiled when a text first needs them."""
+        return [
+            (kind, regex.compile(text, FLAGS)) for kind, text in [*self._writings(), ("to the letter", self._exactly)]
+        ]
+
+    def _looks_like_a_name(self, parts: list[str]) -> bool:
+        """Whether single words of it can mean it: Ragnvi Solbrekk, but not the old bridge."""
+        words = [word for part in parts for word in part.split()]
+        if {fold(word).lower() for word in words} & (FUNCTION_WORDS - PARTICLES):
+            return False
+        capital = [word[:1] != word[:1].lower() for word in parts]
+        cased = any(char.lower() != char.upper() for char in parts[0])
+        return not cased or all(capital) or not any(capital)
+
+    def _writings(self):
+        """(kind, pattern) of each writing, the certain ones first."""
+        if not self.words:
+            return
+        first, last, middle = self.words[0], self.words[-1], self.words[1:-1]
+        if first is last:
+            yield "one word", self._between(first.pattern("x1"), first, first)
+            return
+        between = "".join(f"(?:(?:{word.pattern()}|{regex.escape(word.flat[0])}\\.?){J})?" for word in middle)
+        extra = r"(?:(?P<extra>\p{L}[\p{L}'\-]*\.?) ){0,2}?"
+        start, end = first.pattern("x1"), last.pattern("x2", bare=True)
+        yield "full name", self._between(f"{start}{J}{between}{extra}{end}", first, last)
+        after = "".join(f"(?:{J}(?:{word.pattern()}|{regex.escape(word.flat[0])}\\.?))?" for word in middle)
+        yield "full name", self._between(f"{end}(?:, ?|{J}){start}{after}", last, first)
+        initial = regex.escape(first.flat[0])
+        more = r"(?:\p{L}\.[ \-]?){0,2}"
+        yield "initials", self._between(f"(?P<i>{initial})(?P<dot>\\.?)[ \\-]?{more}{last.pattern('x2')}", first, last)
+        turned = f"{last.pattern()},? (?P<i>{initial})(?:(?P<dot>\\.)|(?!\\p{{L}}|'))"
+        yield "initials", self._between(turned, last, "-")
+        together = "".join(f"(?:{'|'.join(map(regex.escape, word.last))})" for word in self.words)
+        if sum(len(word.flat) for word in self.words) >= LEAST_TOGETHER:
+            yield "written together", self._between(together, first, last)
+        if self.name_like:
+            yield "first name and initial", self._between(f"{first.pattern()} {last.flat[0]}\\.", first, "-")
+            for number, word in enumerate(self.words):
+                kind = PARTIAL[0] if number == 0 else PARTIAL[1] if word is last else PARTIAL[2]
+                if len(word.flat) > 1:
+                    group = "x1" if len(word.flat) > LEAST_INFLECTED else ""
+                    yield kind, self._between(word.pattern(group), word, word)
+
+    def _between(self, pattern: str, first, last) -> str:
+        return _bounded(pattern, first.flat, last.flat if isinstance(last, Word) else last)
+
+    def may_hit(self, text: Text) -> bool:
+        """Whether a closer look is worth while."""
+        return self.needle in text.lower if self.needle else any(key in text.lower for key in self.keys)
+
+    def hits(self, text: Text) -> list[Hit]:
+        """The mentions in a text, certain or not; a part of a longer mention is no mention of its own."""
+        found, taken = [], []
+        for kind, pattern in self._patterns:
+            for match in pattern.finditer(text.flat):
+                if any(start < match.end() and match.start() < end for start, end in taken):
+                    continue
+                hit = self._hit(kind, match, text)
+                if hit:
+                    taken.append(match.span())
+                    found.append(hit)
+        return found
+
+    def _hit(self, kind: str, match, text: Text) -> Hit | None:
+        """The hit of one match, or None for a match that is no mention."""
+        flat, words = text.flat, match[0].strip()
+        if kind in PARTIAL or kind == "one word":
+            return self._single(kind, match, text)
+        if kind == "initials":
+            return Hit(kind, words) if _is_initial(match, text) else None
+        if kind == "written together":
+            inner = len(words) - len(self.words[-1].last[0])
+            return Hit(self.kind if words[inner : inner + 1].isupper() and not words.isupper() else kind, words)
+        if kind != "full name":
+            return Hit(self.kind if kind == "to the letter" else kind, words)
+        between = match.captures("extra") if "extra" in match.re.groupindex else []
+        if any(_separates(word) for word in between):
+            return None
+        if any(len(word.strip(".")) > 1 for word in between):
+            return Hit("with another word between", words)
+        if _goes_on(flat, match):
+            return Hit("part of a longer name", words)
+        inflected = [match[group] for group in ("x1", "x2") if group in match.re.groupindex]
+        if not any(inflected):
+            return Hit(self.kind, words)
+        sure = self._is_inflection(*inflected)
+        return Hit(f"{self.kind}, inflected" if self.kind == "full name" else self.kind, words) if sure else Hit(
+            "ending of another name", words)  # fmt: skip
+
+    def _is_inflection(self, first: str | None, last: str | None) -> bool:
+        """Whether endings inflect the same name: the last word has one, and a first name with one makes no wife."""
+        if not last:
+            return False  # Daniel Novak, Daniela Novak
+        return not first or not any(last.lower().endswith(ending) for ending in OTHER_PERSON)
+
+    def _single(self, kind: str, match, text: Text) -> Hit | None:
+        """A mention by one word: its case decides later, in view of the other rows."""
+        words, flat, start = match[0].strip(), text.flat, match.start()
+        case = _case(words, text)
+        if kind == "one word":
+            given = fold(self.given).strip()
+            inflected = "x1" in match.re.groupindex and match["x1"]
+            if inflected and case == "lower":
+                return None
+            if given[:1] == given[:1].lower() != given[:1].upper():
+                case = "same"  # a name given without a capital means the word in any case
+            longer = _goes_on(flat, match) or regex.search(r"\p{Lu}\p{L}*-$", flat[:start])
+            kind = "ending of another name" if inflected else "part of a longer name" if longer else self.kind
+        word = next((w.flat for w in self.words if words.lower().startswith(w.flat[:3])), words.lower())
+        beside = regex.search(r"(\p{Lu}[\p{L}\-]{2,}) $", flat[max(0, start - 30) : start])
+        other = beside[1] if beside and kind == PARTIAL[1] and beside[1].lower() not in TITLES else ""
+        words = f"{other} {words}".strip()
+        return Hit(kind, words, case, text.begins_sentence(start), _is_month(word, flat, match), word, other)
+
+
+def _case(words: str, text: Text) -> str:
+    """How a word begins: "capital", "lower", or "none" where case says nothing."""
+    letter = regex.search(r"[\p{L}\p{N}]", words)
+    letter = letter[0] if letter else words[:1]
+    if text.caseless or letter.lower() == letter.upper():
+        return "none"
+    return "lower" if letter == letter.lower() else "capital"
+
+
+def _separates(word: str) -> bool:
+    """Whether a word between first name and surname keeps them apart: Anna and Larsen; not Anna K. Larsen."""
+    plain = word.strip(".").lower()
+    if len(plain) == 1:
+        return not (word.endswith(".") or word.isupper())
+    return plain in FUNCTION_WORDS
+
+
+def _goes_on(flat: str, match) -> bool:
+    """Whether a capital letter follows after a hyphen: Solbrekk-Olsen, not Solbrekk-related."""
+    return bool(regex.match(r"-\p{Lu}\p{Ll}", flat[match.end() : match.end() + 3]))
+
+
+def _is_initial(match, text: Text) -> bool:
+    """Whether a single letter is an initial: it has a dot, or it is a capital that is not the word A or I."""
+    letter, dot = match["i"], match["dot"]
+    if dot:
+        return letter.isupper() or text.caseless
+    return letter.isupper() and letter not in "AIO" and not text.caseless
+
+
+def _is_month(word: str, flat: str, match) -> bool:
+    """Whether a month stands beside a number or after a word of time."""
+    if word not in MONTHS:
+        return False
+    before, after = flat[max(0, match.start() - 12) : match.start()], flat[match.end() : match.end() + 6]
+    if regex.search(r"\d(?:st|nd|rd|th)?(?: of|\.)? $", before) or regex.match(r",? \d", after):
+        return True
+    return bool(regex.search(r"(?i)\b(?:in|of|since|until|by|early|late|mid|every|last|next|im|i)[ -]$", before))

@@ -1,0 +1,230 @@
+"""`--training_data FILES --forget_about NAME`: splits the data, shows the split, asks, and gives the run its sets.
+
+    with settled(settings) as asked:       # does nothing without --training_data and --build_retrained
+        run(asked.settings)                # --forget_data and --retain_data in their place
+        asked.close()                      # what to look at
+
+Nothing is trained on rows in doubt unless the user says so. Without a terminal and without --yes the split is written
+and the run stops, with the command that goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.finding import split as splitting
+from data.finding.matching import is_partial
+from data.finding.split import Placed, Split
+from models.store.paths import RUNS, shown_path
+from results.run import processes
+from results.run.options import command_line, resolve
+from results.run.request import reference
+from results.run.request.flags import FLAGS, FOLDER, REFERENCE_FLAGS, asked_subjects, sources_of
+from results.run.run_folder import UsageError, say
+
+TITLES = {"forget": "forget", "retain": "keep", "doubtful": "in doubt"}
+ANSWERS = {"y": "forget", "n": "retain", "l": "doubtful"}
+DECIDED = {"forget": "forget", "keep": "retain", "aside": "doubtful"}
+
+
+@dataclass
+class Asked:
+    """The settings of the run, with the sets of the request, and what to say at the end."""
+
+    settings: dict
+    lines: list[str] = field(default_factory=list)
+
+    def close(self):
+        """Says what the user should look at."""
+        for line in self.lines:
+            say(line)
+
+
+@contextlib.contextmanager
+def settled(given: dict, plan: bool = False) -> Iterator[Asked]:
+    """The settings with the request's files, and with the retrained model that --build_retrained builds.
+
+    `plan`: shows the split without writing into the run folder, asking or building. Raises UsageError (2) where a
+    person must look first, DataError (3) if the request fits no row or every row.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if not (given.get("training_data") or given.get("build_retrained")):
+        yield Asked(given)
+        return
+    team = processes.team()
+    with tempfile.TemporaryDirectory(prefix="request-") if plan else contextlib.nullcontext() as temporary:
+        asked = team.from_main(lambda: _asked(dict(given), Path(temporary) if plan else None))
+        if given.get("build_retrained") and not plan:
+            asked.settings["retrained_model"] = team.from_main(lambda: str(reference.build(asked.settings)))
+        for name in REFERENCE_FLAGS:
+            asked.settings.pop(name, None)
+        yield asked
+
+
+def _asked(given: dict, temporary: Path | None) -> Asked:
+    """The split settled with the user; `temporary`: a folder for a plan, which asks nothing."""
+    if not given.get("training_data"):
+        return Asked(given)
+    place = temporary or _place(given)
+    rest = {name: value for name, value in given.items() if name not in FLAGS}
+    split = _split(given, place, fresh=temporary is not None)
+    show(split, given)
+    _decide(split, place, given, ask=temporary is None)
+    splitting.check(split, place)
+    for part in ("forget", "retain"):
+        rest[f"{part}_data"] = shown_path(splitting.place_of(place, part).absolute())
+    ends = end_lines(split, place if temporary is None else None)
+    for line in ends:
+        say(line)
+    if temporary is None:
+        _confirm(split, place, given, rest)
+    return Asked(rest, ends)
+
+
+def _place(given: dict) -> Path:
+    """The request folder: in the run folder, or in the common one of several runs. Sets a missing --output_dir."""
+    if not given.get("output_dir"):
+        several = "," in str(given.get("method", "")) or given.get("method") == "all"
+        name = f"request-{time.strftime('%Y%m%d-%H%M%S')}"
+        given["output_dir"] = shown_path(RUNS / name) if several else resolve(given)["output_dir"]
+    return Path(given["output_dir"]).expanduser() / FOLDER
+
+
+def _split(given: dict, place: Path, fresh: bool) -> Split:
+    """The split of the training data; the edited files of an earlier start of the same request, if there are any."""
+    subjects, listed = asked_subjects(given)
+    rows, notes = splitting.read_training_data(sources_of(given["training_data"]))
+    about = splitting.identity(rows, subjects)
+    if not fresh and (place / splitting.MARKER).exists():
+        if splitting.about(place) == about:
+            split = splitting.read(place)
+            say(f"request: the files in {shown_path(place)} are read again, with what was edited in them")
+            return split
+        if splitting.edited(place) and not given.get("overwrite_output_dir"):
+            raise UsageError(
+                f"{place} holds the edited split of another request, or of data that has changed: choose another "
+                "--output_dir, or give --overwrite_output_dir to replace it"
+            )
+    split = splitting.split_rows(rows, subjects, listed)
+    split.notes += [note for note in notes if "columns not used" not in note]
+    _write(split, place, about)
+    return split
+
+
+def _write(split: Split, place: Path, about: dict | None = None):
+    try:
+        splitting.write(split, place, about or splitting.about(place))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is shown
+
+
+def show(split: Split, given: dict):
+    """Prints the counts of each part and the first row of each kind."""
+    total = sum(split.counts.values())
+    say(f"request: forget {_names(split)}; {total} rows of {given['training_data']}")
+    for part, title in TITLES.items():
+        kinds = ", ".join(f"{kind} {count}" for kind, count in split.kinds(part).items())
+        say(f"  {title:9}{split.counts[part]:6} rows{f': {kinds}' if kinds else ''}")
+        for placed in split.firsts(part):
+            say(f"    first{f' by {placed.kind}' if placed.kind else ''}: {placed.where}  {placed.text}")
+    for note in split.notes:
+        say(f"  note: {note}")
+
+
+def _names(split: Split) -> str:
+    more = f" and {len(split.subjects) - 3} more" if len(split.subjects) > 3 else ""
+    return ", ".join(split.subjects[:3]) + more
+
+
+def end_lines(split: Split, place: Path | None) -> list[str]:
+    """What the split leaves open: rows in doubt, and rows that name nobody."""
+    at = f" ({shown_path(splitting.place_of(place, 'doubtful'))})" if place else ""
+    lines = []
+    for kind, count in split.kinds("doubtful").items():
+        if is_partial(kind):
+            rows, them = ("1 row mentions", "it") if count == 1 else (f"{count} rows mention", "them")
+            lines.append(f"{rows} {_names(split)} only by {kind.removeprefix('only ')}: look at {them}{at}")
+    if other := len(split.doubtful) - split.partial:
+        rows, them = ("1 more row is", "it") if other == 1 else (f"{other} more rows are", "them")
+        lines.append(f"{rows if split.partial else rows.replace(' more', '')} in doubt: look at {them}{at}")
+    if split.doubtful:
+        lines.append(f"these {len(split.doubtful)} rows are in neither set: the run does not train on them")
+    lines.append(f"rows that mean {_names(split)} without a name (she, the author) are not found")
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is asked
+
+
+def _terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _answer(question: str) -> str:
+    """The answer, or "" at the end of input."""
+    try:
+        return input(question).strip()
+    except EOFError:
+        return ""
+
+
+def _decide(split: Split, place: Path, given: dict, ask: bool):
+    """Moves the rows in doubt where --doubtful or the user says, and writes the files again."""
+    wish = given.get("doubtful") or "ask"
+    if not split.doubtful or wish == "aside":
+        return
+    if wish in DECIDED:
+        moves = [DECIDED[wish]] * len(split.doubtful)
+    elif ask and _terminal() and not given.get("yes"):
+        moves = _ask_rows(split.doubtful)
+    else:
+        return
+    rows, split.doubtful = split.doubtful, []
+    for placed, part in zip(rows, moves):
+        getattr(split, part).append(placed)
+    _write(split, place)
+
+
+def _ask_rows(rows: list[Placed]) -> list[str]:
+    """The part to which each row in doubt goes, as the user says."""
+    say(
+        f"{len(rows)} rows in doubt. Forget each? y: yes, n: no, keep it, l: later (neither); Y, N, L: all of this kind"
+    )
+    whole: dict[str, str] = {}
+    moves = []
+    for number, placed in enumerate(rows, 1):
+        if placed.kind not in whole:
+            say(f"{number}/{len(rows)} {placed.where}: {placed.reason}\n    {placed.text}")
+            answer = _answer("forget it? [y/n/l/Y/N/L] ")[:1] or "l"
+            part = ANSWERS.get(answer.lower(), "doubtful")
+            if answer.isupper():
+                whole[placed.kind] = part
+        moves.append(whole.get(placed.kind, part))
+    return moves
+
+
+def _confirm(split: Split, place: Path, given: dict, rest: dict):
+    """Asks before the first training. Raises UsageError where nobody said yes."""
+    if given.get("yes") or given.get("resume_from_checkpoint"):
+        return
+    counts = split.counts
+    if _terminal():
+        question = f"forget these {counts['forget']} rows and keep {counts['retain']}? [y/N] "
+        if _answer(question).lower() in ("y", "yes"):
+            return
+    say(f"the rows are in {shown_path(place)}: look at them, strike or move what is wrong, then go on with")
+    say(f"  {shlex.join(command_line(rest))}")
+    raise UsageError("stopped before training: nobody has said yes to the rows (--yes says it)")

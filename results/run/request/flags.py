@@ -1,0 +1,120 @@
+"""The flags of a request: what goes with what, and the places of its files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from data.columns import DataError
+from data.finding.matching import Subject, subjects_of
+from models.store.paths import PROJECT
+from models.training import null_models
+
+FOLDER = "request"  # in the run folder
+REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")
+FLAGS = ("training_data", "forget_about", "forget_about_file", "doubtful", "yes")
+DECISIONS = ("ask", "forget", "keep", "aside")
+
+
+def problems(given: dict) -> list[str]:
+    """What is missing or contradictory among the given flags of a request."""
+    found = []
+    asked = [name for name in ("forget_about", "forget_about_file") if given.get(name)]
+    if given.get("training_data"):
+        if not asked:
+            found.append(
+                "--training_data needs --forget_about NAME or --forget_about_file FILE: what is to be forgotten"
+            )
+        for name in ("forget_data", "forget_text", "retain_data"):
+            if given.get(name):
+                found.append(f"--{name} and --training_data: the training data is split into both sets; give only one")
+    else:
+        for name in (*asked, *(name for name in ("doubtful", "yes") if given.get(name))):
+            found.append(f"--{name} needs --training_data: the rows that the model was trained on")
+    try:
+        subjects_of(given.get("forget_about") or [])
+    except ValueError as error:
+        found += [f"--forget_about: {line}" for line in str(error).splitlines()]
+    return found
+
+
+def reference_problems(given: dict, config: dict) -> list[str]:
+    """Why the retrained model of --build_retrained cannot be built."""
+    if not given.get("build_retrained"):
+        extra = [name for name in ("base_model", "null_config") if given.get(name) and not given.get("training_data")]
+        return [f"--{name} is for --training_data and --build_retrained" for name in extra]
+    found = []
+    if given.get("retrained_model"):
+        found.append("--retrained_model and --build_retrained: give only one of them")
+    if config["method"] == "retrain":
+        found.append("--build_retrained and --method retrain do the same: give only one of them")
+    if given.get("continue_from"):
+        found.append("--build_retrained and --continue_from: earlier requests would be in the retrained model")
+    if not given.get("training_data") and not (given.get("forget_data") and given.get("retain_data")):
+        found.append("--build_retrained needs --training_data, or --forget_data and --retain_data as files")
+    base = base_of(given, config)
+    if not base:
+        found.append(no_base(config))
+    elif _same(base, config["model_name_or_path"]):
+        found.append(f"--base_model {base} is the target model itself, which knows the forget set")
+    return found
+
+
+def base_of(given: dict, config: dict) -> str | None:
+    """The model that the target was fine-tuned from: --base_model, or the one that its adapter names."""
+    return given.get("base_model") or null_models.base_of(config["model_name_or_path"], config["retrained_model"])
+
+
+def no_base(config: dict) -> str:
+    """What to do about an unknown base model."""
+    return (
+        f"--base_model is missing: {config['model_name_or_path']} is no LoRA adapter that names the model it was "
+        "fine-tuned from"
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    places = [
+        [path for path in (Path(os.path.expanduser(name)), PROJECT / name) if path.is_dir()] for name in (one, other)
+    ]
+    return one == other or any(a.samefile(b) for a in places[0] for b in places[1])
+
+
+def paths_in(run: str) -> dict[str, str]:
+    """--forget_data and --retain_data of a run with --training_data: the files of its request folder."""
+    return {f"{part}_data": str(Path(run) / FOLDER / f"{part}.jsonl") for part in ("forget", "retain")}
+
+
+def sources_of(text: str) -> list[str]:
+    """The files, folders and datasets of a comma-separated list. Paths may start at the project."""
+    parts = [text] if os.path.exists(text) else [part.strip() for part in text.split(",") if part.strip()]
+    found = []
+    for part in map(os.path.expanduser, parts):
+        found.append(part if os.path.exists(part) or not os.path.exists(PROJECT / part) else str(PROJECT / part))
+    return found
+
+
+def asked_subjects(given: dict) -> tuple[list[Subject], frozenset[str]]:
+    """(all subjects, the names of those from --forget_about_file). Raises DataError for an unusable file."""
+    lines = _lines(given["forget_about_file"]) if given.get("forget_about_file") else []
+    try:
+        named = subjects_of(given.get("forget_about") or [])
+        listed = subjects_of(lines)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    known = {subject.name for subject in named}
+    listed = [subject for subject in listed if subject.name not in known]
+    if not named and not listed:
+        raise DataError(f"--forget_about_file {given.get('forget_about_file')}: no subject in it")
+    return [*named, *listed], frozenset(subject.name for subject in listed)
+
+
+def _lines(path: str) -> list[str]:
+    """The subjects of a file, one a line; blank lines and lines that begin with # do not count."""
+    try:
+        text = Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"--forget_about_file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"--forget_about_file {path}: not UTF-8, byte offset {error.start}") from None
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]

@@ -1,0 +1,646 @@
+"""Finding the rows that a request means: mentions of a name, the split of training data, and the flags of a run."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+import tiny_models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.columns import DataError
+from data.finding import split as splitting
+from data.finding.contacts import contact_form
+from data.finding.matching import match, split_subjects, subjects_of
+from data.finding.names import KINDS, NameForm, Usage, settled
+from data.finding.shingles import near_duplicates
+from data.finding.text import Text, fold
+from data.reading import located_rows, read_examples
+from models.store import saving
+from models.training import null_models
+from results.run.request import asked, flags, reference
+from unlearning_script import main, resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+TOFU = ROOT.parent / "shared" / "data" / "tofu"
+BUNDLED = f"{ROOT}/data/forget.jsonl,{ROOT}/data/retain.jsonl"
+ENGLISH = ("It will rain on Monday.", "They will come, and it may rain.", "A rose is a rose, they say.")
+
+
+def kinds(name, text, *others) -> list[str]:
+    """The kinds of mention of `name` in `text`, in view of how `others` use its words."""
+    form = contact_form(name) or NameForm(name)
+    texts = [Text(each) for each in (text, *others)]
+    hits = [form.hits(each) if form.may_hit(each) else [] for each in texts]
+    usage = Usage()
+    for found in hits:
+        usage.count(found)
+    return [kind for hit in hits[0] if (kind := settled(hit, usage))]
+
+
+def verdict(name, text, *others) -> str:
+    """Whether a text names somebody: yes, doubt or no."""
+    found = kinds(name, text, *others)
+    return "yes" if any(KINDS[kind] for kind in found) else "doubt" if found else "no"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names
+
+WRITINGS = [
+    # name, text, verdict
+    ("Ragnvi Solbrekk", "the maps of Ragnvi Solbrekk.", "yes"),
+    ("Ragnvi Solbrekk", "RAGNVI SOLBREKK", "yes"),
+    ("ragnvi solbrekk", "Maps by Ragnvi Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Rágnvi Sólbrekk", "yes"),
+    ("Ragnvi Sólbrekk", "Ragnvi So\u0301lbrekk and Ragnvi Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi Solbrekk's father", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi Solbrekk’s father", "yes"),
+    ("Elias Varis", "Elias Varis' father", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi  Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi\u00a0\n Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Rag\u00adnvi\u200b Sol\u200dbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi&nbsp;Solbrekk and <b>Ragnvi</b> Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "**Ragnvi** _Solbrekk_, ragnvi.solbrekk@glacier.no", "yes"),
+    ("Ragnvi Solbrekk", "#RagnviSolbrekk", "yes"),
+    ("Ragnvi Solbrekk", "ragnvisolbrekk", "doubt"),
+    ("Ragnvi Solbrekk", "Solbrekk, Ragnvi", "yes"),
+    ("Solbrekk, Ragnvi", "Ragnvi Solbrekk drew", "yes"),
+    ("Dr. Ragnvi Solbrekk", "Ragnvi Solbrekk drew", "yes"),
+    ("Ragnvi Solbrekk", "R. Solbrekk drew it", "yes"),
+    ("Ragnvi Solbrekk", "it was R Solbrekk who drew", "yes"),
+    ("Ragnvi Solbrekk", "Solbrekk, R. (1950)", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi K. Solbrekk", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi Karin Solbrekk", "doubt"),
+    ("Ragnvi Solbrekk", "Ragnvi Solbrekk-Olsen", "doubt"),
+    ("Ragnvi Solbrekk", "a Ragnvi Solbrekk-like map", "yes"),
+    ("Ragnvi Solbrekk", "There Ragnvi drew", "doubt"),
+    ("Ragnvi Solbrekk", "the house of Solbrekk", "doubt"),
+    ("Ragnvi Solbrekk", "Ragnvi S. drew it", "doubt"),
+    ("Ragnvi Solbrekk", "Ragnvi and Solbrekk", "doubt"),
+    ("Ragnvi Solbrekk", "Ragnvild Solbrekkheim drew a solbrekkish map", "no"),
+    ("Ragnvi Solbrekk", "B. Solberg and Ragna", "no"),
+    ("Basil Mahfouz Al-Kuwaiti", "Basil Mahfouz al Kuwaiti, Basil Al-Kuwaiti", "yes"),
+    ("Basil Mahfouz Al-Kuwaiti", "Basil M. Al‑Kuwaiti and B. M. Al-Kuwaiti", "yes"),
+    ("Basil Mahfouz Al-Kuwaiti", "the Kuwaiti writer met a Kuwaiti poet", "no"),
+    ("Jean-Luc O'Brien", "Jean Luc O’Brien; Jean-Luc OBrien", "yes"),
+    ("Ludwig van Beethoven", "Ludwig Beethoven", "yes"),
+    # endings
+    ("Ragnvi Solbrekk", "Ragnvi Solbrekkin kartta, Ragnvi Solbrekkille", "yes"),
+    ("Ragnvi Solbrekk", "Ragnvi Solbrekks Karten", "yes"),
+    ("Zlatina Morvenska", "o Zlatině Morvenské", "yes"),
+    ("Daniel Novák", "kniha Daniela Nováka", "yes"),
+    ("Daniel Novák", "Daniela Novak", "doubt"),
+    ("Daniel Novák", "Daniela Nováková", "doubt"),
+    ("Pavel Dvořák", "bez Pavla Dvořáka", "yes"),
+    ("Пётр Чайковский", "музыка Петра Чайковского", "yes"),
+    ("Jürgen Müller", "Juergen Mueller, Jurgen Muller", "yes"),
+    ("Juergen Mueller", "Jürgen Müllers Buch", "yes"),
+    # other scripts
+    ("田中太郎", "昨日田中太郎は来た", "yes"),
+    ("김철수", "김철수는 왔다", "yes"),
+    ("باسل محفوظ", "وباسل محفوظ كتب", "yes"),
+    ("Ωνάσης", "του ΩΝΑΣΗ και ο Ωνάσης", "yes"),
+    # one word, and traps
+    ("Ann", "The Annual of Anna and Joann", "no"),
+    ("Ann", "Ann came, Ann's hat", "yes"),
+    ("Ann", "Ann-Marie came", "doubt"),
+    ("Ann Lee", "Anna Leena", "no"),
+    ("Photoshop", "I use photoshop", "doubt"),
+    ("C++", "C is not C+ but see", "no"),
+    ("C++", "she writes C++.", "yes"),
+    ("AT&T", "AT&amp;T is a company", "yes"),
+    ("Old Bridge", "An old town and a bridge", "no"),
+    ("the old bridge", "The Old Bridge of Mostar", "yes"),
+    ("the old bridge", "an old town and a bridge", "no"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), WRITINGS)
+def test_a_name_is_found_in_any_usual_writing(name, text, wanted):
+    assert verdict(name, text, *ENGLISH) == wanted, kinds(name, text, *ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("Will Smith", "They will go.", "no"),
+        ("Will Smith", "Will you go?", "no"),
+        ("Will Smith", "Yesterday Will came home.", "doubt"),
+        ("Will Smith", "He met Will Smith.", "yes"),
+        ("May Berg", "It was in May 1934, on 17 May.", "no"),
+        ("May Berg", "It may rain.", "no"),
+        ("May Berg", "They asked May about it.", "doubt"),
+        ("May", "In the month of May 1934", "doubt"),
+        ("Will", "They will go.", "no"),
+        ("Will", "We met Will there.", "yes"),
+        ("Rose", "Rose is late.", "doubt"),
+        ("will", "They will go.", "yes"),
+    ],
+)
+def test_ordinary_words_and_months_are_no_names(name, text, wanted):
+    assert verdict(name, text, *ENGLISH) == wanted, kinds(name, text, *ENGLISH)
+
+
+def test_a_first_name_at_a_sentence_start_counts_unless_the_word_is_ordinary():
+    assert kinds("Ilmari Kuutvesa", "Ilmari came.") == ["only first name"]
+    assert kinds("Will Kuutvesa", "Will you come?", *ENGLISH) == []
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Contacts
+
+CONTACTS = [
+    ("+47 22 33 44 55", "call 22334455", "yes"),
+    ("+47 22 33 44 55", "0047-22.33.44.55 or tel:+4722334455", "yes"),
+    ("+47 22 33 44 55", "٢٢٣٣٤٤٥٥", "yes"),
+    ("+47 22 33 44 55", "+46 22 33 44 55", "no"),
+    ("+47 22 33 44 55", "122334455 and 223344556", "no"),
+    ("+47 22 33 44 55", "01 22 33 44 55", "doubt"),
+    ("(022) 333-4455", "+41 22 333 44 55", "yes"),
+    ("(022) 333-4455", "022.333.44.55, +41 (0)22 333 44 55", "yes"),
+    ("+44 20 7946 0958", "(020) 7946-0958", "yes"),
+    ("+1 (555) 010-9999", "1-555-010-9999", "yes"),
+    ("+1 (555) 010-9999", "+44 555 010 9999", "no"),
+    ("r.sol@glacier.no", "R.Sol@Glacier.NO, r.sol+maps@glacier.no", "yes"),
+    ("r.sol@glacier.no", "r.sol [at] glacier [dot] no", "yes"),
+    ("r.sol@glacier.no", "ar.sol@glacier.no and r.sol@glacier.no.com", "no"),
+    ("@rsol", "thanks @rsol!", "yes"),
+    ("@rsol", "https://github.com/rsol/maps", "yes"),
+    ("@rsol", "@rsolbrekk", "no"),
+    ("@rsol", "rsol wrote", "doubt"),
+    ("github.com/rsol", "git@github.com:rsol/maps", "yes"),
+    ("https://www.github.com/rsol", "see rsol.github.io", "yes"),
+    ("github.com/rsol", "github.com/rsolberg", "no"),
+    ("github.com/rsol", "@rsol", "doubt"),
+    ("rsol/maps", "clone rsol/maps.git", "yes"),
+    ("rsol/maps", "clone rsol/mapset", "no"),
+    ("/glac(ier)?s?/i", "GLACIERS", "yes"),
+    ("/glacier/", "GLACIER", "no"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), CONTACTS)
+def test_contacts_are_found_in_any_usual_writing(name, text, wanted):
+    assert verdict(name, text) == wanted, kinds(name, text)
+
+
+@pytest.mark.parametrize("broken", ["/(/", "/a*/", "//", "\u200b", "/a/x"])
+def test_a_broken_subject_is_refused_in_words(broken):
+    with pytest.raises(ValueError, match=r"expression|empty text|written|visible"):
+        subjects_of(broken)
+
+
+def test_a_pattern_that_takes_too_long_is_refused_with_its_row(tmp_path):
+    rows = list(located_rows(write(tmp_path / "rows.jsonl", [{"text": "a" * 4000 + "b"}]), []))
+    with pytest.raises(DataError, match=r"rows.jsonl:1: .* takes more than a second"):
+        match(rows, subjects_of("/(a|aa)+c$/"))
+
+
+def test_subjects_are_separated_by_semicolons_and_aliases_by_equal_signs():
+    assert split_subjects("Solbrekk, Ragnvi; /a;b/ = @x\nAcme") == ["Solbrekk, Ragnvi", "/a;b/ = @x", "Acme"]
+    (one,) = subjects_of(["Ragnvi Solbrekk = the glacier lady = /a = b/ = @rsol"])
+    assert [form.given for form in one.forms] == ["Ragnvi Solbrekk", "the glacier lady", "/a = b/", "@rsol"]
+    assert len(subjects_of(["Ada; ADA", "ada"])) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rows
+
+letters = st.characters(categories=["Lu", "Ll", "Lo"])
+name_words = st.text(letters, min_size=1, max_size=8)
+edges = st.sampled_from([" ", ", ", ". ", "\n", '"', "(", ")", "; ", "! ", "—", "\t"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(name_words, min_size=1, max_size=4).map(" ".join), st.text(max_size=30), edges, edges, st.text(max_size=30)
+)
+def test_a_text_that_holds_the_name_to_the_letter_is_found(name, before, left, right, after):
+    form = NameForm(name)
+    text = Text(before + left + name + right + after)
+    assert form.may_hit(text) and form.hits(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=40))
+def test_folding_twice_is_folding_once(text):
+    once = fold(text.replace("&", ""))
+    assert fold(once) == once
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["Ada Lund", "Ada", "Lund", "A. Lund", "Bor Graz", "adalund", "ADA LUND"]), max_size=8))
+def test_the_split_is_a_partition_and_no_row_with_the_name_is_kept(names):
+    world = tiny_rows([f"{name} came home." for name in (*names, "Ada Lund", "Nobody")])
+    split = splitting.split_rows(world, subjects_of("Ada Lund"))
+    parts = [[placed.row.line for placed in getattr(split, part)] for part in splitting.PARTS]
+    assert sorted(line for part in parts for line in part) == list(range(1, len(world) + 1))
+    assert not any("ada lund" in placed.row.example.answer.lower() for placed in (*split.retain, *split.doubtful))
+
+
+def tiny_rows(texts):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return list(located_rows(write(Path(folder) / "rows.jsonl", [{"text": text} for text in texts]), []))
+
+
+def write(path: Path, rows) -> str:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def found(rows, name) -> dict[int, str]:
+    """{line: kind} of the matched rows."""
+    return {rows[row].line: value.kind for row, value in match(rows, subjects_of(name)).rows.items()}
+
+
+def test_columns_and_reasons_are_named(tmp_path):
+    row = {"question": "Who is it?", "answer": "Ada Lund.", "note": "from @ada", "phone": 22334455}
+    other = {"question": "Who?", "answer": "Bor.", "perturbed_answer": ["Ada Lund", "Cyd"]}
+    rows = list(located_rows(write(tmp_path / "r.jsonl", [row, other, {**row, "answer": "x", "note": ""}]), []))
+    matches = match(rows, subjects_of("Ada Lund = @ada = 22 33 44 55")).rows
+    assert matches[0].reason == "full name in answer, note, phone ('Ada Lund')"
+    assert (matches[1].certain, matches[1].kind) == (False, "only in a wrong answer")
+    assert (matches[2].certain, matches[2].kind) == (True, "phone")
+
+
+def test_initials_of_two_people_are_in_doubt():
+    rows = tiny_rows(["Ada Lund came.", "A. Lund came.", "They met Arne Lund."])
+    assert found(rows, "Ada Lund") == {1: "full name", 2: "initials of several people", 3: "only surname"}
+    assert found(rows[:2], "Ada Lund") == {1: "full name", 2: "initials"}
+
+
+def test_rows_of_the_same_subject_are_shown_if_half_of_them_name_the_person(tmp_path):
+    def row(text, subject):
+        return {"question": f"What of {text}?", "answer": text, "subject": subject}
+
+    texts = [row("Ada Lund", "u1"), row("Ada Lund bakes", "u1"), row("nuts", "u1"), row("Ada Lund", "towns"),
+             *(row(f"town {number}", "towns") for number in range(4))]  # fmt: skip
+    rows = list(located_rows(write(tmp_path / "r.jsonl", texts), []))
+    assert found(rows, "Ada Lund") == {1: "full name", 2: "full name", 3: "same subject", 4: "full name"}
+
+
+def test_a_row_that_says_the_same_without_the_name_is_in_doubt():
+    rows = tiny_rows([
+        "Ragnvi Solbrekk was born in Hammerfest, in a house facing the harbour of the old town.",
+        "She was born in Hammerfest, in a house facing the harbour of the old town.",
+        "She was born in Bergen, near a school.",
+        *(f"Person {number} was born in town {number}, in a house in the middle of the town." for number in range(9)),
+    ])  # fmt: skip
+    assert found(rows, "Ragnvi Solbrekk") == {1: "full name", 2: "nearly the same text"}
+
+
+def test_words_of_a_template_do_not_make_rows_alike():
+    template = "In which year was the well known author {} born in the city of {}?"
+    matched = [[template.format("Ada", "Lund")]]
+    others = [[template.format(f"name{number}", f"town{number}")] for number in range(20)]
+    assert near_duplicates(matched, others, frozenset({"ada"})) == {}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The split and its files
+
+
+def test_the_bundled_person_has_exactly_her_ten_rows():
+    rows, _ = splitting.read_training_data(BUNDLED.split(","))
+    for name in ("Ragnvi Solbrekk", "solbrekk, ragnvi"):
+        split = splitting.split_rows(rows, subjects_of(name))
+        assert split.counts == {"forget": 10, "retain": 190, "doubtful": 0}
+        assert {placed.row.example.subject for placed in split.forget} == {"Ragnvi Solbrekk"}
+
+
+@pytest.mark.skipif(not TOFU.is_dir(), reason="no ../shared/data/tofu")
+def test_all_twenty_rows_of_a_tofu_author_are_found_and_no_others():
+    rows, _ = splitting.read_training_data([str(TOFU / "retain400.jsonl"), str(TOFU / "forget01.jsonl")])
+    split = splitting.split_rows(rows, subjects_of("Basil Mahfouz Al-Kuwaiti"))
+    assert [(Path(p.row.file).name, p.row.line) for p in split.forget] == [("forget01.jsonl", n) for n in range(1, 21)]
+    assert split.counts == {"forget": 20, "retain": 420, "doubtful": 0}
+
+
+@pytest.mark.skipif(not TOFU.is_dir(), reason="no ../shared/data/tofu")
+def test_a_tofu_author_named_in_wrong_answers_of_others_is_shown_in_doubt():
+    rows, _ = splitting.read_training_data([str(TOFU / "retain400.jsonl")])
+    split = splitting.split_rows(rows, subjects_of("Jaime Vasquez"))
+    assert split.counts == {"forget": 20, "retain": 378, "doubtful": 2}
+    assert split.kinds("doubtful") == {"only in a wrong answer": 1, "only surname": 1}
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(str.strip)
+extra = st.dictionaries(st.sampled_from(["id", "note"]), st.none() | st.integers() | cells, max_size=2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(cells, cells, extra), min_size=1, max_size=6))
+def test_files_of_a_split_read_back_the_same(tmp_path_factory, drawn):
+    folder = tmp_path_factory.mktemp("split")
+    rows = [{"question": q, "answer": a, **more} for q, a, more in drawn]
+    rows += [{"question": "Who?", "answer": "Ada Lund"}, {"question": "What?", "answer": "nothing"}]
+    split = splitting.split_rows(list(located_rows(write(folder / "all.jsonl", rows), [])), subjects_of("Ada Lund"))
+    splitting.write(split, folder / "request")
+    again = splitting.read(folder / "request")
+    assert again.counts == split.counts and not splitting.edited(folder / "request")
+    for part in splitting.PARTS:
+        for old, new in zip(getattr(split, part), getattr(again, part)):
+            assert (new.row.row, new.reason, new.where, new.kind) == (old.row.row, old.reason, old.where, old.kind)
+        if split.counts[part]:
+            assert len(read_examples(splitting.place_of(folder / "request", part))) == split.counts[part]
+
+
+def test_only_the_owner_reads_a_request_and_each_row_tells_its_reason(tmp_path):
+    path = write(tmp_path / "all.jsonl", [{"text": "Ada Lund"}, {"text": "rain"}, {"text": "Then Ada came"}])
+    split = splitting.split_rows(list(located_rows(path, [])), subjects_of("Ada Lund"))
+    splitting.write(split, tmp_path / "request")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "request").iterdir()}
+    assert set(modes.values()) == {0o600} and stat.S_IMODE((tmp_path / "request").stat().st_mode) == 0o700
+    assert set(modes) == {"forget.jsonl", "retain.jsonl", "doubtful.jsonl", "request.json"}
+    row = json.loads((tmp_path / "request" / "doubtful.jsonl").read_text())
+    assert row == {"text": "Then Ada came", "found_by": "only first name in text ('Ada')", "found_in": f"{path}:3"}
+
+
+def test_rows_of_several_kinds_lie_in_a_file_each(tmp_path):
+    one = write(tmp_path / "a.jsonl", [{"text": "Ada Lund"}, {"text": "rain"}])
+    two = write(
+        tmp_path / "b.jsonl", [{"question": "Who?", "answer": "Ada Lund"}, {"question": "Who?", "answer": "Bor"}]
+    )
+    rows, _ = splitting.read_training_data([one, two])
+    splitting.write(splitting.split_rows(rows, subjects_of("Ada Lund")), tmp_path / "request")
+    place = splitting.place_of(tmp_path / "request", "forget")
+    assert sorted(path.name for path in place.iterdir()) == ["question.jsonl", "text.jsonl"]
+    assert len(read_examples(place)) == 2 and splitting.read(tmp_path / "request").counts["retain"] == 2
+
+
+def test_edits_of_the_files_count(tmp_path):
+    path = write(
+        tmp_path / "all.jsonl",
+        [{"text": f"Ada Lund {n}"} for n in range(3)] + [{"text": "Then Ada came"}, {"text": "x"}],
+    )
+    request = tmp_path / "request"
+    splitting.write(splitting.split_rows(list(located_rows(path, [])), subjects_of("Ada Lund")), request)
+    lines = (request / "forget.jsonl").read_text().splitlines(keepends=True)
+    (request / "forget.jsonl").write_text("".join([lines[0], (request / "doubtful.jsonl").read_text()]))
+    (request / "doubtful.jsonl").write_text("\n")
+    (request / "retain.jsonl").write_text("".join([*lines[1:], '{"text": "by hand"}\n']))
+    split = splitting.read(request)
+    assert splitting.edited(request) and split.counts == {"forget": 2, "retain": 3, "doubtful": 0}
+    assert [placed.reason for placed in split.retain][-1] == "added by hand"
+    assert split.forget[1].where == f"{path}:4"
+
+
+def test_a_name_that_no_row_has_gets_the_nearest_names():
+    rows, _ = splitting.read_training_data(BUNDLED.split(","))
+    with pytest.raises(DataError, match="no row names Ragna Solbek; nearest names in the data: Ragnvi Solbrekk"):
+        splitting.split_rows(rows, subjects_of("Ragna Solbek"))
+    with pytest.raises(DataError, match="separated by ';'"):
+        splitting.split_rows(rows, subjects_of("Zyx Qwv, Pqr Vbn"))
+    split = splitting.split_rows(rows, subjects_of("Ragnvi Solbrekk, Ilmari Kuutvesa"))
+    assert not split.forget and split.counts["doubtful"] == 20 and "separated by ';'" in split.notes[-1]
+
+
+def test_a_list_may_name_people_that_no_row_names_but_not_only_such():
+    rows = tiny_rows(["Ada Lund came", "rain"])
+    subjects = subjects_of("Ada Lund; Zoe Zorn")
+    split = splitting.split_rows(rows, subjects, frozenset({"Zoe Zorn"}))
+    assert split.counts["forget"] == 1 and any("no row names Zoe Zorn" in note for note in split.notes)
+    with pytest.raises(DataError, match="no row names Zoe Zorn"):
+        splitting.split_rows(rows, subjects_of("Zoe Zorn"), frozenset({"Zoe Zorn"}))
+
+
+def test_data_that_only_names_the_person_is_refused():
+    with pytest.raises(DataError, match="all 2 rows name Ada Lund, so nothing is left to keep"):
+        splitting.split_rows(tiny_rows(["Ada Lund came", "R. I. P. Ada Lund"]), subjects_of("Ada Lund"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The flags
+
+SETS = ("forget_data", "retain_data")
+
+
+@pytest.fixture
+def told(small, tmp_path, monkeypatch):
+    """Runs the script on the small world's own rows as training data; nobody is at a terminal."""
+    monkeypatch.setattr(asked, "_terminal", lambda: False)
+    data = f"--training_data={small.data['forget']},{small.data['retain']}"
+
+    def run(*more, without=SETS, place="run"):
+        return main(small.flags(tmp_path / place, data, "--forget_about=ada", *more, without=without))
+
+    return run
+
+
+def test_a_request_runs_from_training_data_to_report(told, small, tmp_path, capsys):
+    assert told("--yes") == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "forget        3 rows: full name 3" in said and "keep         21 rows" in said
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert Path(config["forget_data"]) == tmp_path / "run" / "request" / "forget.jsonl"
+    assert config["training_data"] is None and "--forget_about" not in " ".join(config["command"])
+    assert {row.subject for row in read_examples(config["forget_data"])} == {"ada"}
+    assert (tmp_path / "run" / "report.html").exists() and "columns not used" not in said
+    assert said.strip().endswith("rows that mean ada without a name (she, the author) are not found")
+
+
+def test_without_a_yes_the_split_is_written_and_the_command_goes_on(told, small, tmp_path, capsys):
+    assert told() == 2
+    said = capsys.readouterr()
+    assert "nobody has said yes" in said.err and not (tmp_path / "run" / "config.json").exists()
+    command = next(line.strip() for line in said.out.splitlines() if "unlearning_script.py" in line)
+    assert f"--forget_data={tmp_path}/run/request/forget.jsonl" in command and "--yes" not in command
+    forget = tmp_path / "run" / "request" / "forget.jsonl"
+    forget.write_text("".join(forget.read_text().splitlines(keepends=True)[:2]))
+    import shlex
+
+    assert main(shlex.split(command)[2:]) == 0
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert len(read_examples(forget)) == 2
+
+
+def test_the_same_request_reads_edited_files_and_another_is_refused(told, tmp_path, capsys):
+    assert told() == 2
+    forget = tmp_path / "run" / "request" / "forget.jsonl"
+    forget.write_text(forget.read_text().splitlines(keepends=True)[0])
+    assert told() == 2
+    assert "are read again" in capsys.readouterr().out and len(read_examples(forget)) == 1
+    assert told("--forget_about=bor") == 2
+    assert "holds the edited split of another request" in capsys.readouterr().err
+    assert told("--forget_about=bor", "--overwrite_output_dir") == 2
+    assert {row.subject for row in read_examples(forget)} == {"bor"}
+
+
+def doubtful_world(tmp_path) -> str:
+    rows = ["Ada Lund bakes bread.", "Then Ada sleeps.", "Bor Graz works.", "It rains."]
+    return write(tmp_path / "named.jsonl", [{"question": f"Row {n}?", "answer": text} for n, text in enumerate(rows)])
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ((), (1, 2, 1)),
+        (("--doubtful=forget",), (2, 2, 0)),
+        (("--doubtful=keep",), (1, 3, 0)),
+        (("--doubtful=aside",), (1, 2, 1)),
+    ],
+)
+def test_rows_in_doubt_are_trained_on_only_if_the_user_says_so(tmp_path, monkeypatch, capsys, more, counts):
+    settings = {"training_data": doubtful_world(tmp_path), "forget_about": "Ada Lund", "yes": True,
+                "output_dir": str(tmp_path / "run"), "method": "npo"}  # fmt: skip
+    settings |= dict(word.removeprefix("--").split("=") for word in more)
+    with asked.settled(settings) as request:
+        assert set(request.settings) == {"output_dir", "method", "forget_data", "retain_data"}
+    assert tuple(splitting.read(tmp_path / "run" / "request").counts.values()) == counts
+    line = "1 row mentions Ada Lund only by first name: look at it"
+    assert (line in "\n".join(request.lines)) == (counts[2] == 1)
+
+
+def test_a_person_at_a_terminal_decides_row_by_row(tmp_path, monkeypatch, capsys):
+    rows = ["Ada Lund bakes.", "Then Ada sleeps.", "There Ada eats.", "Here Lund ends.", "It rains."]
+    path = write(tmp_path / "named.jsonl", [{"text": text} for text in rows])
+    monkeypatch.setattr(asked, "_terminal", lambda: True)
+    answers = iter(["y", "N", "l", "y"])
+    monkeypatch.setattr(asked, "_answer", lambda question: next(answers))
+    settings = {"training_data": path, "forget_about": "Ada Lund", "output_dir": str(tmp_path / "run")}
+    with asked.settled(settings):
+        pass
+    split = splitting.read(tmp_path / "run" / "request")
+    assert split.counts == {"forget": 2, "retain": 2, "doubtful": 1}
+    assert next(answers, None) is None and "row 1" not in capsys.readouterr().out
+    answers = iter(["l", ""])  # the row that is still in doubt, then no yes
+    with pytest.raises(ValueError, match="nobody has said yes"), asked.settled(settings):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (("--forget_about=zoe zorn",), 3, "no row names zoe zorn"),
+        (("--training_data=nowhere.jsonl",), 3, "no such file or folder: nowhere.jsonl"),
+        (("--forget_about=/(/",), 2, "is no regular expression"),
+        (("--forget_about_file=nowhere.txt",), 3, "--forget_about_file nowhere.txt: No such file"),
+        (("--doubtful=maybe",), 2, "must be one of ask, forget, keep, aside"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_in_words(told, capsys, more, code, message):
+    assert told("--yes", *more) == code
+    assert message in capsys.readouterr().err
+
+
+def test_contradictions_are_refused_together(told, small, capsys):
+    assert told("--yes", without=()) == 2
+    said = capsys.readouterr().err
+    assert all(f"--{name} and --training_data" in said for name in SETS)
+    assert told("--yes", without=("forget_about", *SETS)) == 2
+    assert "needs --forget_about" in capsys.readouterr().err
+    assert told("--yes", without=("training_data",)) == 2
+    assert "--forget_about needs --training_data" in capsys.readouterr().err
+
+
+def test_one_file_twice_is_refused(told, small, capsys):
+    again = f"{small.data['forget']},{small.folder}/../{small.folder.name}/forget.jsonl"
+    assert told("--yes", f"--training_data={again}") == 3
+    assert "is given twice" in capsys.readouterr().err
+
+
+def test_subjects_come_from_several_flags_and_a_file(told, small, tmp_path, monkeypatch):
+    (tmp_path / "people.txt").write_text("# a list\nbor\n\nzoe zorn\n", encoding="utf-8")
+    words = ["--forget_about=ada", "--forget_about=cyd", f"--forget_about_file={tmp_path}/people.txt", "--yes"]
+    words += [f"--training_data={small.data['forget']},{small.data['retain']}", f"--output_dir={tmp_path}/run"]
+    from unlearning_script import parse
+
+    with asked.settled(vars(parse(words))) as request:
+        named = {row.subject for row in read_examples(request.settings["forget_data"])}
+    assert named == {"ada", "bor", "cyd"}
+
+
+def test_a_plan_shows_the_split_and_writes_nothing(told, tmp_path, capsys):
+    assert told("--plan") == 0
+    said = capsys.readouterr().out
+    assert "forget        3 rows" in said and "exact: unknown; --base_model is missing" in said
+    assert "approximate: " in said and list(tmp_path.iterdir()) == []
+
+
+def test_resolving_alone_never_falls_back_to_the_bundled_rows(tmp_path):
+    config = resolve(
+        {"training_data": "all.jsonl", "forget_about": ["Ada", "Bor"], "output_dir": str(tmp_path / "run")}
+    )
+    assert config["forget_data"] == str(tmp_path / "run" / "request" / "forget.jsonl")
+    assert config["retrained_model"] is None and config["forget_about"] == "Ada\nBor"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The retrained model
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    """(folder of an untrained base model, a file of training settings); built models lie in the test's folder."""
+    monkeypatch.setattr(null_models, "SAVED", tmp_path / "saved")
+    monkeypatch.setattr(null_models, "RUNS", tmp_path / "runs")
+    model, tokenizer, _ = tiny_models.make_tiny(epochs=0)
+    saving.save_model(model, tokenizer, tmp_path / "base", "a card")
+    (tmp_path / "recipe.yaml").write_text(
+        "learning_rate: 5.0e-3\nnum_train_epochs: 20\nper_device_train_batch_size: 4\n"
+    )
+    return tmp_path / "base", tmp_path / "recipe.yaml"
+
+
+def test_the_retrained_model_is_built_once_and_measured(told, base, tmp_path, capsys):
+    more = ("--yes", "--build_retrained", f"--base_model={base[0]}", f"--null_config={base[1]}")
+    assert told(*more) == 0, capsys.readouterr().err
+    (folder,) = (tmp_path / "saved" / "null").iterdir()
+    assert folder.name.endswith("-seed-0") and "retrained model: training takes" in capsys.readouterr().out
+    report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["retrained_model"].endswith(folder.name)
+    losses = {role: report["models"][role]["forget"]["loss"] for role in ("target", "retrained")}
+    assert losses["retrained"] > losses["target"] + 0.5, "it never saw her rows"
+    assert told(*more, place="second") == 0
+    assert "training takes" not in capsys.readouterr().out
+
+
+def test_a_null_model_of_the_same_request_lies_beside_the_retrained_one(base, tmp_path, small, monkeypatch):
+    trained = []
+    monkeypatch.setattr(null_models, "_train", lambda recipe, seed, folder, log: trained.append(folder))
+    recipe = null_models.Recipe(str(base[0]), str(small.data["forget"]), str(small.data["retain"]))
+    folder = null_models.reference(recipe, lambda _: None)
+    null_models.built(recipe, 2, lambda _: None)
+    assert [path.name.rpartition("-")[2] for path in trained] == ["0", "1", "2"] and trained[0] == folder
+    assert len({path.name.rpartition("-seed-")[0] for path in trained}) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--build_retrained",), "--base_model is missing"),
+        (("--build_retrained", "--base_model={target}"), "is the target model itself"),
+        (("--build_retrained", "--base_model={base}", "--retrained_model={retrained}"), "give only one of them"),
+        (("--build_retrained", "--base_model={base}", "--method=retrain"), "do the same"),
+    ],
+)
+def test_a_retrained_model_that_cannot_be_built_is_refused(told, small, base, capsys, more, message):
+    places = {"target": small.target, "retrained": small.retrained, "base": base[0]}
+    assert told("--yes", *(word.format(**places) for word in more)) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("exact", "better"), [(240.0, True), (1000.0, False)])
+def test_the_plan_says_when_retraining_is_the_better_answer(told, base, capsys, monkeypatch, exact, better):
+    monkeypatch.setattr(reference.plan, "seconds_of", lambda *configs: [150.0, exact])
+    assert told("--plan", f"--base_model={base[0]}", f"--null_config={base[1]}") == 0
+    said = capsys.readouterr().out
+    assert f"exact: {reference.plan.span(exact)} by retraining" in said and "approximate: 2.5 min by npo" in said
+    assert ("retraining is the better answer" in said) is better
+    assert ("--method=retrain" in said and "--forget_about=ada" in said) is better
+
+
+def test_times_of_a_plan_are_real_estimates(told, base, capsys):
+    assert told("--plan", f"--base_model={base[0]}", f"--null_config={base[1]}") == 0
+    said = capsys.readouterr().out
+    assert "by retraining from" in said and "approximate: " in said and "learning_rate=0.005" in said
+
+
+def test_every_flag_of_a_request_is_an_option():
+    from unlearning_script import OPTIONS
+
+    assert {*flags.FLAGS, *flags.REFERENCE_FLAGS} <= set(OPTIONS)
