@@ -344,28 +344,6 @@ def read_examples(source: str | Path, limit: int | None = None) -> Examples:
     return Examples(iter_examples(source, limit, notes), notes)
 
 
-def examples_from_text(text: str) -> Examples:
-    """Raw text as examples, one per paragraph. Raises DataError when there is none."""
-    problems, columns = Problems("text"), Columns()
-    lines = enumerate(text.split("\n"), start=1)
-    examples = Examples(_checked(_paragraphs((number, line + "\n") for number, line in lines), problems, columns))
-    problems.check()
-    if not examples:
-        raise DataError("the text to forget is empty or blank: give some text")
-    return examples
-
-
-def _tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
-    """(rows, problems) of each file of `source`. An existing path always wins over a hub name."""
-    if not source or "\0" in source:
-        raise DataError("no data given: name a file, a folder or a hub dataset")
-    try:
-        path = Path(source).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
-    except (OSError, RuntimeError, UnicodeError) as error:  # name too long, unknown ~user, undecodable
-        raise DataError(f"{shown(source)}: {error}") from None
-    if is_folder:
-        yield from _folder(path, notes)
 @dataclass(frozen=True, slots=True)
 class LocatedRow:
     """A row as it was read, with all its columns, the `Example` made of it, and its place."""
@@ -397,6 +375,28 @@ def located_rows(source: str | Path, notes: list[str]) -> Iterator[LocatedRow]:
             problems.check()
 
 
+def examples_from_text(text: str) -> Examples:
+    """Raw text as examples, one per paragraph. Raises DataError when there is none."""
+    problems, columns = Problems("text"), Columns()
+    lines = enumerate(text.split("\n"), start=1)
+    examples = Examples(_checked(_paragraphs((number, line + "\n") for number, line in lines), problems, columns))
+    problems.check()
+    if not examples:
+        raise DataError("the text to forget is empty or blank: give some text")
+    return examples
+
+
+def _tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
+    """(rows, problems) of each file of `source`. An existing path always wins over a hub name."""
+    if not source or "\0" in source:
+        raise DataError("no data given: name a file, a folder or a hub dataset")
+    try:
+        path = Path(source).expanduser()
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, RuntimeError, UnicodeError) as error:  # name too long, unknown ~user, undecodable
+        raise DataError(f"{shown(source)}: {error}") from None
+    if is_folder:
+        yield from _folder(path, notes)
     elif exists:
         yield _file(path, notes)
     elif _HUB_NAME.fullmatch(source) and path.suffix.lower() not in READERS and not path.parent.is_dir():
