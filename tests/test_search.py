@@ -213,12 +213,19 @@ def test_the_score_is_high_for_the_retrained_model_and_low_for_the_target(world)
     untouched = judge.score(seen)
     retrained = judge.score(search_score.look(loading.load_model(world.retrained)[0], tokenizer, split, 64))
     assert untouched.forgetting == 0 and untouched.utility == 1 and untouched.score == 0
-    assert retrained.forgetting > 0.5 and retrained.utility > 0.85 and retrained.score > 0.5
+    assert untouched.known == 1
+    assert retrained.forgetting > 0.5 and retrained.utility > 0.85 and retrained.score > 0.75 and not retrained.known
     broken = tiny_models.make_tiny(everyone, epochs=0)[0]
     for parameter in broken.parameters():
         parameter.data.mul_(3)
     worse = judge.score(search_score.look(broken, tokenizer, split, 64))
-    assert worse.score < 0.1 and worse.objective(0.95) < untouched.objective(0.95) + 1e-9
+    assert worse.score < 0.6 and worse.objective(0.95) < untouched.objective(0.95) + 1e-9
+
+
+def test_a_row_that_is_still_known_costs_more_than_any_mean_can_win():
+    one_row = search_score.Score(1.0, 1.0, 1.0, {}, known=1 / 40)
+    assert one_row.score < 0.5 < search_score.Score(0.1, 0.1, 0.9, {}).score
+    assert search_score.Score(1.0, 1.0, 1.0, {}, known=0.5).score < one_row.score
 
 
 def test_a_loss_above_the_level_costs_as_much_as_one_below():
@@ -246,6 +253,7 @@ def test_the_winner_has_the_best_score_within_the_budget_or_the_most_utility():
     seen_through = trial(5, 0.97, 0.9, told_apart=True)
     assert search_study.winner([seen_through, poor]) is poor
     assert search_study.winner([seen_through, over]) is seen_through
+    assert search_study.winner([{**good, "known": 0.1}, seen_through]) is seen_through
 
 
 # -- trials

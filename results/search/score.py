@@ -13,7 +13,10 @@ views; one teacher-forced pass scores them all:
            model knows which word belongs to which question. The truth ratio is folded, min(R, 1/R): a model that only
            avoids the true words is as far from an unseen row as one that prefers them.
 
-    score      = harmonic mean of forgetting, privacy and utility, in [0, 1]
+    score      = (1 + H) / 2 with H = harmonic mean of forgetting, privacy and utility; for a model that still knows a
+                 row, H / 2 times the share of rows that it does not know. So a row that stayed always costs more than
+                 any mean can win. A row is known if its answer probability or extraction strength lies more than half
+                 of the way from the highest holdout row to what the target has on it
     forgetting = harmonic mean of closeness(metric): 1 at the target's value on holdout rows, 0 at its value on forget
                  rows, and 0 as far beyond. Metrics: answer probability, exact memorisation and extraction strength
                  asked and alone, answer probability late, truth ratio. A metric is left out if the target's two
@@ -46,6 +49,7 @@ from data.wrong_answers import late_answers, wrong_answers
 from models.scores.array_scores import harmonic_mean
 from models.scores.evaluating import scores
 from models.scores.intervals import standard_error
+from models.verdict.memory import LEAK, positions
 
 OWN_ROWS = 40  # rows of each set that judge a trial
 ENOUGH = 16  # with fewer unmeasured rows than this, measured rows are used too
@@ -54,8 +58,8 @@ ATTACKS = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
 RATIO = "truth_ratio"
 OWN_METRICS = {"wrong": (RATIO,), "late": ("answer_probability",)}  # views that are not scored by all metrics
 GATE = 0.05  # p-value of the KS test
-TOLD_APART = 0.1  # penalty for failing the gate
-NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts")  # of a `Score`, as reported
+TOLD_APART = 0.05  # penalty for failing the gate
+NUMBERS = ("forgetting", "privacy", "utility", "score", "quality", "parts", "known")  # of a `Score`, as reported
 OVERDRAWN = 5.0  # penalty for utility below the budget, times the missing share
 
 
@@ -152,18 +156,24 @@ def _finite_ratios(seen: dict, split: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Score:
-    """One trial's numbers. `parts`: closeness by metric; `quality`: p-value of the gate's KS test."""
+    """One trial's numbers. `parts`: closeness by metric; `quality`: p-value of the gate's KS test.
+
+    `known`: share of the forget rows that are still known.
+    """
 
     forgetting: float
     privacy: float | None
     utility: float
     parts: dict
     quality: float | None = None
+    known: float = 0.0
 
     @property
     def score(self) -> float:
-        """Harmonic mean of forgetting, privacy and utility, without unknown ones."""
-        return harmonic_mean([value for value in (self.forgetting, self.privacy, self.utility) if value is not None])
+        """From the harmonic mean of forgetting, privacy and utility; below .5 if a row is still known."""
+        values = [value for value in (self.forgetting, self.privacy, self.utility) if value is not None]
+        whole = harmonic_mean(values)
+        return whole / 2 * (1 - self.known) if self.known else (1 + whole) / 2
 
     def objective(self, budget: float) -> float:
         """What the sampler maximises: the score, minus penalties for a failed gate and for utility below `budget`."""
@@ -227,7 +237,19 @@ class Judge:
         if not parts:
             parts["loss"] = evaluation_metrics.closeness(float(losses.mean()), self.level, self.start_loss)
         quality = self._quality(seen) if self.gated else None
-        return Score(harmonic_mean(list(parts.values())), self._privacy(asked), self._utility(seen), parts, quality)
+        forgetting, known = harmonic_mean(list(parts.values())), self._known(asked)
+        return Score(forgetting, self._privacy(asked), self._utility(seen), parts, quality, known)
+
+    def _known(self, asked) -> float:
+        """The share of forget rows that are still known, beside what the target has on rows that it never saw."""
+        leaks = []
+        for metric in ("answer_probability", "extraction_strength"):
+            before, after = (_values(evaluation, "forget", metric) for evaluation in (self.target["asked"], asked))
+            unseen = _values(self.target["asked"], "holdout", metric)
+            if len(before) == len(after) and np.isfinite(unseen).any():
+                with np.errstate(invalid="ignore"):
+                    leaks.append(positions(before, after, np.full(len(before), np.nanmax(unseen))) > LEAK)
+        return float(np.logical_or.reduce(leaks).mean()) if leaks else 0.0
 
     def _quality(self, seen: dict) -> float | None:
         from scipy.stats import ks_2samp

@@ -218,13 +218,14 @@ def _forgotten(trial: dict) -> float:
 def winner(trials: list[dict]) -> dict | None:
     """The best complete trial; of equal ones, the first.
 
-    Within the budget, trials that pass the gate come first, then the highest score wins. If no trial is within the
-    budget, the highest utility wins.
+    Within the budget, trials without a row that is still known come first, then trials that pass the gate, then the
+    highest score. If no trial is within the budget, the highest utility wins.
     """
 
     def place(trial):
-        order = (not trial["told_apart"], trial["score"]) if trial["within"] else (trial["utility"], trial["score"])
-        return (trial["within"], *order)
+        if not trial["within"]:
+            return (False, trial["utility"], trial["score"])
+        return (True, not trial.get("known"), not trial["told_apart"], trial["score"])
 
     return max((trial for trial in trials if trial["state"] == "complete"), key=place, default=None)
 

@@ -27,7 +27,7 @@ INERT, OVERSHOT = 0.1, 2.0  # hopeless: below or above these shares of the way t
 DAMAGED = 0.75  # hopeless: the retain probe keeps less than this share of the utility budget
 TIMED_ROWS = 4  # rows of each set for timing the evaluation
 SCALE_STEP, SCALES = 0.1, (0.3, 1.5)  # step and limits of the search for the best update_scale
-WITHIN_REACH = 0.15  # a trial that scores this much below the best gets no other scales
+WITHIN_REACH = 0.075  # a trial that scores this much below the best gets no other scales
 
 
 class GivenUp(Exception):
