@@ -27,7 +27,7 @@ import unlearning_algorithm as algorithm
 from models.store import adapters, folders, saving
 from models.store.on_first_use import torch, weights
 from models.training import together
-from results.run import again, continuing, measuring, model_card, processes, run_folder
+from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
 from results.run.options import AUTO, OPTIONS, command_line, offered_methods, parse, read_config_file, resolve
 from results.run.request import asked as request
@@ -241,7 +241,11 @@ def _command(argv: list[str]):
         say(list_methods())
         return
     if folder := flags.pop("measure_again", None):
-        again.measure_again(folder, {name: value for name, value in flags.items() if value is not None})
+        path, report = measuring.measure_again(
+            folder, {name: value for name, value in flags.items() if value is not None}
+        )
+        measuring.print_table(report)
+        say(f"\nreport: {analyze_results.write_report(path)}")
         return
     config_file, plan = flags.pop("config", None), flags.pop("plan", False)
     settings = {**(read_config_file(config_file) if config_file else {}), **flags}

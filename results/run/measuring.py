@@ -1,4 +1,4 @@
-"""Evaluates and attacks a run's models. Results of the unchanged models are kept for later runs."""
+"""Evaluates and attacks a run's models, also once more later. Results of the unchanged models are kept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from data.sampling import spread
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
 from models.store.on_first_use import weights
-from results.run import processes
-from results.run.context import RunContext
-from results.run.run_folder import say
+from results.run import model_card, processes
+from results.run.context import RunContext, prepare
+from results.run.options import OPTIONS, resolve
+from results.run.run_folder import UsageError, say
 from results.run.sets import EVALUATED
+from results.run.stopping import StopSwitch
 
 GLANCE = 8  # rows per set for the quick check of the retrained model before the run
 
@@ -153,6 +155,73 @@ class Measurements:
         report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
         report["earlier"] = self.run.sets.earlier.retested(report, self.evaluations["unlearned"])
         return report
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A finished run once more, with today's metrics, attacks and verdict; trains nothing
+
+
+CHANGEABLE = ("attacks", "metrics", "eval_rows", "retrained_model", "judging_data", "general_data")
+
+
+def settings_again(folder: str | Path, given: dict) -> dict:
+    """The resolved settings of the finished run in `folder`, with the given ones of `CHANGEABLE` in place of its own.
+
+    Raises UsageError for an unfinished run, one without its model, and for settings that would change the model.
+    """
+    folder = Path(folder)
+    wrong = [f"--{name} does not go with --measure_again" for name in given
+             if name not in CHANGEABLE and not name.startswith("attack_")]  # fmt: skip
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError([f"--measure_again {folder}: no run with a readable config.json", *wrong]) from None
+    if not isinstance(told, dict) or not (folder / "report.html").exists():
+        wrong.append(f"--measure_again {folder}: this run is not finished; resume it first")
+    elif not Path(str(told.get("model_output_dir"))).is_dir():
+        wrong.append(f"--measure_again {folder}: its model {told.get('model_output_dir')} is gone")
+    if wrong:
+        raise UsageError(wrong)
+    kept = {name: value for name, value in told.items() if name in OPTIONS and value is not None}
+    config = resolve({**kept, **given, "output_dir": str(folder), "overwrite_output_dir": True})
+    return {**config, "command": told.get("command"), "resume_from_checkpoint": "latest"}  # keeps the files of training
+
+
+def measure_again(folder: str | Path, given: dict) -> tuple[Path, dict]:
+    """Replaces evaluation.json, examples.jsonl and model cards of a finished run; returns its folder and the report."""
+    config = settings_again(folder, given)
+    opened = processes.open_folder(config)
+    config["resume_from_checkpoint"] = None
+    before = {name: _read(opened.path / name) for name in ("status.json", "timing.json")}
+    try:
+        with StopSwitch() as switch:
+            run = prepare(config, given, opened, switch)
+            measurements = Measurements(run)
+            for role in measurements.unchanged:
+                opened.stage(f"evaluating {role}")
+                measurements.measure_unchanged(role)
+            opened.stage("evaluating unlearned")
+            model, _ = loading.load_model(config["model_output_dir"], dtype="float32", progress=say,
+                                          tokenizer=run.tokenizer)  # fmt: skip
+            measurements.measure_unlearned(processes.team().placed(model))
+            opened.stage("reporting")
+        report = measurements.report()
+        opened.write_json("config.json", config)
+        opened.write_json("evaluation.json", report)
+        evaluation_metrics.write_examples(opened.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
+        model_card.write_cards(opened.path, config, run.hashes)
+    finally:  # what training wrote stays, also after a failed measurement
+        for name, text in before.items():
+            if text is not None:
+                (opened.path / name).write_text(text, encoding="utf-8")
+        opened.release()
+    return opened.path, report
+
+
+def _read(path: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    return None
 
 
 def print_table(report: dict):
