@@ -103,7 +103,7 @@ def test_the_bundled_holdout_set_goes_with_the_bundled_judging_set():
     assert resolve({"forget_data": "f.jsonl"})["judging_data"] is None
     assert resolve({"judging_data": "none"})["judging_data"] == "none"
     sets = read_sets(config)
-    assert list(sets.measured) == list(EVALUATED)
+    assert {*sets.measured} == {"forget", "retain", "holdout", "judging", "general", "in_context"} <= {*EVALUATED}
     assert len(sets.steering.examples["holdout"]) == 40 and judging.groups(sets.measured["judging"]) == 12
     assert "holdout: 40 rows of 4 subjects steer, 120 rows of 12 subjects only judge" in sets.notes
 

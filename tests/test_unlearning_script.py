@@ -18,7 +18,7 @@ import unlearning_script
 from data.reading import read_examples
 from models.store import folders, loading
 from results.run import measuring, run_folder
-from results.run.sets import EVALUATED, encode_sets, read_sets
+from results.run.sets import encode_sets, read_sets
 from unlearning_script import main, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def test_a_complete_run_writes_every_documented_file(small, tmp_path, capsys):
     assert steps and all(set(keys) <= set(record) for record in steps)
     assert any(record["event"] == "answers" and record["answers"][0]["answer"] for record in seen)
     examples = [json.loads(line) for line in (folder / "examples.jsonl").read_text().splitlines()]
-    assert {row["split"] for row in examples} == set(EVALUATED)
+    assert {row["split"] for row in examples} == {"forget", "retain", "holdout", "judging", "general", "in_context"}
     assert examples[0]["before"] and examples[0]["metrics_before"] and examples[0]["metrics_after"]
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run-model")
     assert model.num_parameters() == loading.parameter_count(small.target)
