@@ -51,7 +51,6 @@ class Sets:
     steering: Steering
     measured: dict  # the rows of each set that are evaluated, with all columns
     hashes: dict[str, str]  # of all rows that were read, by set
-    counts: dict[str, int]  # of these rows
     notes: list
     earlier: continuing.Earlier  # requests that must stay forgotten
 
@@ -87,8 +86,7 @@ def read_sets(config: dict) -> Sets:
         measured["in_context"] = asked
     measured |= earlier.measured(config["eval_rows"])
     hashes = {split: preparation.data_hash(rows) for split, rows in examples.items()}
-    counts = {split: len(rows) for split, rows in examples.items()}
-    return Sets(steering_of(examples, notes), measured, hashes, counts, notes, earlier)
+    return Sets(steering_of(examples, notes), measured, hashes, notes, earlier)
 
 
 def steering_of(examples: dict, notes: list | None = None) -> Steering:
