@@ -96,7 +96,8 @@ def test_an_attack_gives_finite_numbers_and_restores_the_model_bit_for_bit(name,
     for number in em.ATTACKS[name].judged:
         assert f"{number}_before" in found
         for what in (number, f"{number}_before"):
-            assert set(rows[what]) <= {str(i) for i in range(1, 13)} and len(rows[what]) == 12
+            assert set(rows[what]) <= {str(i) for i in range(1, 13)}
+            assert len(rows[what]) == (4 if name == "same_person_relearning" else 12)  # of three rows, one or two
             assert found[what] == pytest.approx(np.mean(list(rows[what].values())))
     json.dumps(found | {"rows": rows}, allow_nan=False)
 
@@ -675,7 +676,7 @@ def test_attacks_enter_the_report_and_the_verdict(known, splits, evaluation):
         rows = attacked["retrained"][name]["rows"]
         values["rows"] |= {number: value for number, value in rows.items() if "_before" in number}
     comparison = em.evaluation_json(found, {**attacked, "unlearned": back})["comparison"]
-    assert comparison["robustness"] == 0 and comparison["resistance"] == "CAME BACK"
+    assert comparison["robustness"] == pytest.approx(0) and comparison["resistance"] == "CAME BACK"
     assert em.evaluation_json(found)["comparison"]["resistance"] == "NOT RUN"
 
 
@@ -691,11 +692,11 @@ def test_recovery_by_hand():
 def test_a_new_attack_is_one_row(known, splits, monkeypatch):
     model, tokenizer, _ = known
 
-    def noise(subject):
-        with subject.on_a_copy(subject.model), torch.no_grad():
-            for parameter in subject.model.parameters():
+    def noise(attacked):
+        with subject.on_a_copy(attacked.model), torch.no_grad():
+            for parameter in attacked.model.parameters():
                 parameter.mul_(0.5)
-            return subject.score(subject.forget)
+            return attacked.score(attacked.forget)
 
     row = Attack("noise", noise, ("answer_probability",), "halves weights", "Whether it holds.", "Much.")
     monkeypatch.setitem(em.ATTACKS, "noise", row)

@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from models.attacks.relearning import crossed
-from models.attacks.subject import Subject, by_subject, joined, spread, summary
+from models.attacks.subject import Subject, best, by_subject, joined, spread, summary
 from models.scores.array_scores import leak_at_k
 from models.scores.facts import secrets, words_said
 from models.scores.intervals import share_interval
@@ -170,8 +170,8 @@ def translations() -> dict[str, dict[str, str]]:
 def languages(subject: Subject) -> dict:
     """Asks the bundled questions in German, French and Spanish; empty for other data, which has no translation.
 
-    answer_probability: of the English answer, in the language where it is highest; best_fact_recall: per row, of the
-    three answers. Names stay as they are, so a fact that is a name or a number is recognised in each language.
+    answer_probability: of the English answer, in the language where it is highest; fact_recall: of the answers in that
+    language. Names stay as they are, so a fact that is a name or a number is recognised in each language.
     Choi et al. 2024 (arXiv:2406.12354) and Lu and Koehn 2024 (arXiv:2406.13748): unlearning in one language leaves
     others.
     """
@@ -179,15 +179,12 @@ def languages(subject: Subject) -> dict:
     examples = [e for e in spread(subject.forget, subject.budget.rows) if e.prompt in known and not e.history]
     if not examples:
         return {}
-    found = {}
-    for name in LANGUAGES:
-        variants = [dataclasses.replace(e, prompt=known[e.prompt][name]) for e in examples]
-        found[name] = subject.ask(variants, examples)
-    recalls = [values["rows"]["fact_recall"] for values in found.values()]
-    rows = {number: max(each[number] for each in recalls if number in each) for number in sorted(set().union(*recalls))}
-    likeliest = max(found.values(), key=lambda values: values["answer_probability"] or 0)
-    more = {f"{name}_fact_recall": values["fact_recall"] for name, values in found.items()}
-    return {
-        **more,
-        **summary({"answer_probability": likeliest["rows"]["answer_probability"], "best_fact_recall": rows}),
-    }
+    variants = {name: [dataclasses.replace(e, prompt=known[e.prompt][name]) for e in examples] for name in LANGUAGES}
+    found = {name: subject.score(asked, examples) for name, asked in variants.items()}
+    likeliest = max(LANGUAGES, key=lambda name: found[name]["answer_probability"] or 0)
+    said = subject.say([one.ids for one in subject.asked(variants[likeliest])], subject.budget.new_tokens)
+    values = zip(subject.row_numbers(examples), map(subject.recall, examples, said))
+    rows = {"fact_recall": {number: value for number, value in values if value is not None}}
+    rows |= {"answer_probability": best(list(found.values()))["rows"]["answer_probability"]}
+    more = {f"{name}_answer_probability": table["answer_probability"] for name, table in found.items()}
+    return {**more, **summary(rows)}

@@ -18,7 +18,7 @@ from models.forward.teacher_forced import packed_batches, teacher_forced
 from models.scores.metric_table import METRICS, Measured
 
 DEPTH = 0.6  # where the direction is read, as a share of the layers
-LAYERS = 12  # layers that the lens and the probe look at, evenly spread; the last is always among them
+LAYERS = 8  # layers that the lens and the probe look at, evenly spread; the last is always among them
 TOKENS = 1024  # of a forward pass
 PROBED = 24  # principal components that the probe sees
 MOST_FOLDS = 8
@@ -94,7 +94,7 @@ def final_norm(model):
 
 
 def logit_lens(subject: Subject) -> dict:
-    """Reciprocal rank of the gold token at a dozen layers, through the final norm and head, and at the best layer.
+    """Reciprocal rank of the gold token at eight layers, through the final norm and head, and at the best layer.
 
     A row's value is the mean over its answer tokens. Middle layers may still show knowledge that the last layers hide.
     Before: the last layer. Empty for a model without a known final norm. nostalgebraist 2020; Patil et al. 2024
@@ -224,7 +224,7 @@ def membership_probe(subject: Subject) -> dict:
     return {
         **{f"layer_{layer + 1}_auc": float(value) for layer, value in zip(layers, aucs)},
         "best_layer": layers[top] + 1,
-        "probe_p": (1 + sum(value >= aucs[top] - 1e-12 for value in chance)) / (1 + len(chance)),
+        "probe_p": float(1 + np.sum(np.array(chance) >= aucs[top] - 1e-12)) / (1 + len(chance)),
         **summary({name: dict(zip(numbers, values.tolist())) for name, values in rows.items()}),
     }
 

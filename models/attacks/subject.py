@@ -51,7 +51,7 @@ class Budget:
     new_tokens: int = _limit(32, "tokens of an answer to another way of asking", 1)
     shots: int = _limit(5, "rows of the same person given before the question", 1)
     soft_tokens: int = _limit(16, "trained embeddings before the answer", 1)
-    soft_steps: int = _limit(20, "steps that train these embeddings", 0)
+    soft_steps: int = _limit(16, "steps that train these embeddings", 0)
     leak: float = _limit(0.8, "fact recall from which a random answer counts as a leak", 0.0)
     permutations: int = _limit(49, "permutations behind the p-value of the membership probe", 1)
     seed: int = _limit(0, "seed of the attacks", 0)
