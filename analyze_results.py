@@ -279,6 +279,11 @@ def attacks(run: Run) -> list:
     main = progress.main_attack_rows(run)
     rest = [row for row in rows if row not in main]
     blocks: list = [Heading("Under attack"), Paragraph(text), _attack_table(main)]
+    sampled = run.attacks.get("sampling", {}).get("unlearned", {})
+    said, samples = sampled.get("secret_samples"), sampled.get("samples")
+    if said is not None and samples is not None:
+        told = sentences.secrets_said(round(said), round(samples), sampled.get("secret_bound"))
+        blocks.append(Paragraph(told))
     return blocks + ([Details("More numbers of the attacks", [_attack_table(rest)])] if rest else [])
 
 
@@ -367,7 +372,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output_dir", help="folder to write to (default: the run's own folder, or comparison/ beside several runs)"
     )
     parser.add_argument("--utility_budget", type=_share, default=0.95, metavar="SHARE",
-                        help="share of the target's utility below which a comparison marks a method [0.95]")  # fmt: skip
+                        help="share of the target's utility below which a method is marked [0.95]")  # fmt: skip
     return parser
 
 

@@ -245,10 +245,10 @@ def _attacks(models: dict) -> dict:
                          for name, table in models.items()}  # fmt: skip
     for name in models:
         level = {"target": 0.98, "unlearned": 0.5, "retrained": 0.45}[name]
-        found.setdefault("sampling", {})[name] = {"leak_at_1": 0.01, "leak_at_16": 0.1, "best_rouge_l_recall": level}
+        found.setdefault("sampling", {})[name] = {"leak_at_1": 0.01, "leak_at_16": 0.1, "best_fact_recall": level}
         found.setdefault("prompts", {})[name] = {
             "plain_rouge_l_recall": level - 0.02, "letter_accuracy": 0.3, "reversed_rouge_l_recall": 0.2,
-            "best_rouge_l_recall": level, "best_rouge_l_recall_before": level - 0.02,
+            "best_fact_recall": level, "best_fact_recall_before": level - 0.02,
         }  # fmt: skip
         found.setdefault("logit_lens", {})[name] = {
             "best_reciprocal_rank": level - 0.1, "last_reciprocal_rank": level - 0.1, "layer_1_reciprocal_rank": 0.01,

@@ -149,7 +149,7 @@ def test_attack_tables_and_figures_match_the_evaluation(full):
     assert [row[key] for key in ("excess", "low", "high", "leaks")] == [*list(told.values())[:3], told["leaking_rows"]]
     bars = figures.draw_attacks(run).axes[0].patches
     main = {"relearning": "answer_probability", "quantisation_int4": "answer_probability", "sampling":
-            "best_rouge_l_recall", "prompts": "best_rouge_l_recall", "logit_lens": "best_reciprocal_rank"}  # fmt: skip
+            "best_fact_recall", "prompts": "best_fact_recall", "logit_lens": "best_reciprocal_rank"}  # fmt: skip
     for model in ("target", "unlearned", "retrained"):
         expected = [evaluation["models"][model]["forget"]["answer_probability"]]
         expected += [evaluation["attacks"][attack][model][metric] for attack, metric in main.items()]
@@ -471,7 +471,7 @@ def test_the_report_says_that_a_run_failed_or_has_no_forget_set(tmp_path):
     (folder / "status.json").write_text('{"state": "failed", "message": "the disk is full"}')
     run = runs.read_run(folder)
     assert sentences.forgotten(run) == ["Not measured: the run has no forget set."]
-    assert "The run ended as failed: the disk is full." in sentences.not_achieved(run)
+    assert "The run ended as failed: the disk is full." in sentences.remarks(run)
 
 
 def test_way_is_0_at_the_start_and_1_at_the_goal():

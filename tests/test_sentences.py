@@ -64,6 +64,9 @@ CLAIMS = {  # {pattern: whether the numbers in the match support it}
         int(found[2]) - int(found[1]) == int(found[3]) > 0
     ),
     r"(\d+) of (\d+) forget rows? (?:is|are) still known": lambda found: 0 < int(found[1]) <= int(found[2]),
+    rf"^0 of (\d+) samples said a secret.* at most ({NUMBER})": lambda found: (
+        none_of(int(found[1])) <= value(found[2]) / 100 + 1e-9
+    ),
     rf"None of (\d+) forget rows.* at most ({NUMBER})": lambda found: (
         none_of(int(found[1])) <= value(found[2]) / 100 < none_of(int(found[1])) + 1.1e-4
     ),
@@ -105,6 +108,7 @@ CASES = {  # {template: arguments on both sides of its gate}
     "rows_leak": [(1, 1), (1, 40), (40, 40)],
     "refusals": [("retain", before, before + more) for before in (0.0, 0.01, 0.5) for more in around(0.02)],
     "drift": [(0.13, 0.13 * factor) for factor in (*around(0.8), *around(1.2))],
+    "secrets_said": [(0, 640, none_of(640)), (0, 3, None), (3, 640, 0.0136)],
     "shifted": [("n", middle, *ends) for middle in (-0.02, 0.0, 0.02) for ends in
                 [(None, None), (middle, middle), *((low, low + 0.03) for low in (*around(0.0), *around(-0.03)))]],
     "less_fluent": [(0.98, 0.98 * factor - TINY) for factor in around(0.9)],
@@ -117,7 +121,7 @@ CASES = {  # {template: arguments on both sides of its gate}
     "no_verdict": [()],
     "asked": [(least, most, x) for least in (None, -0.2, 0.95) for most in (None, 0.2, 0.97) for x in around(0.95)],
 }  # fmt: skip
-OF_RUNS = ("headline", "reasons", "forgotten", "kept", "not_achieved", "requests_back", "remarks", "request_name",
+OF_RUNS = ("headline", "reasons", "forgotten", "kept", "requests_back", "remarks", "request_name",
            "side_effects", "poor_answers")  # put the templates together; tested below on whole runs  # fmt: skip
 
 
@@ -213,7 +217,7 @@ def test_the_sentences_of_a_run_and_its_whole_report_agree_with_their_numbers(tm
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     run = read_run(folder)
     parts = [sentences.reasons(part) for part in run.evidence.values()]
-    told = (sentences.forgotten, sentences.kept, sentences.not_achieved, sentences.remarks, sentences.requests_back)
+    told = (sentences.forgotten, sentences.kept, sentences.remarks, sentences.requests_back)
     lists = [function(run) for function in told]
     for text in itertools.chain([sentences.headline(run)], *parts, *lists):
         assert text.endswith((".", ")")) or text in itertools.chain(*parts), text

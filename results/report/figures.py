@@ -342,7 +342,7 @@ GATE_STYLES = {  # filled: decided; every word has a marker of its own
     gates.OVER: {"color": PURPLE, "marker": "<"},
     gates.UNDECIDED: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
 }
-WIDEST = 3.0  # margins; what lies beyond is drawn at the edge with an arrow
+WIDEST, EDGE = 3.0, 3.25  # margins; what lies beyond is drawn at the edge with an arrow
 
 
 def in_margins(gate: Gate) -> tuple[float, float, float] | None:
@@ -387,17 +387,11 @@ def draw_gates(run: Run):
     axes.axvline(0.0, color="#BBBBBB", linewidth=0.8, zorder=1)
     for place, (gate, (value, low, high)) in enumerate(rows):
         style = GATE_STYLES[gate.word]
-        ends = np.clip((low, high), -WIDEST - 0.25, WIDEST + 0.25)
+        ends = np.clip((low, high), -EDGE, EDGE)
         axes.plot(ends, (place, place), color=style["color"], linewidth=1.6, solid_capstyle="butt", zorder=2)
-        for end, marker in ((low, "<"), (high, ">")):
-            if abs(end) > WIDEST + 0.25:
-                axes.plot(
-                    np.clip(end, -WIDEST - 0.25, WIDEST + 0.25),
-                    place,
-                    marker=marker,
-                    color=style["color"],
-                    markersize=4,
-                )
+        for there, marker, edge in ((low < -EDGE, "<", -EDGE), (high > EDGE, ">", EDGE)):
+            if there:
+                axes.plot(edge, place, marker=marker, color=style["color"], markersize=4)
         axes.plot(
             np.clip(value, -WIDEST, WIDEST), place, linestyle="", markersize=6.5, markeredgewidth=1.1, zorder=3, **style
         )

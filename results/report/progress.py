@@ -12,7 +12,6 @@ from results.report.runs import Run, finite, per_row
 from results.report.words import doc, metric_order
 
 SHOWN = 0.05  # a paired test below this p shows that a number rose or fell
-MAIN_ATTACK_METRICS = ("answer_probability", "best_rouge_l_recall", "best_reciprocal_rank")
 
 
 def goal(run: Run, metric: str) -> tuple[float | None, str]:
@@ -140,11 +139,12 @@ def attack_rows(run: Run) -> list[dict]:
 
 
 def main_attack_rows(run: Run) -> list[dict]:
-    """The row that judges each attack: answer probability, else the best of several tries, else the first number."""
-    order = {name: place for place, name in enumerate(MAIN_ATTACK_METRICS)}
+    """The row that judges each attack: its first judged number, else the first number."""
+    from models.attacks.table import ATTACKS
+
     found: dict[str, dict] = {}
     for row in attack_rows(run):
-        old = found.get(row["attack"])
-        if old is None or order.get(row["metric"], 9) < order.get(old["metric"], 9):
+        judged = ATTACKS[row["attack"]].judged if row["attack"] in ATTACKS else ()
+        if row["attack"] not in found or row["metric"] == next(iter(judged), None):
             found[row["attack"]] = row
     return list(found.values())

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from models.scores.intervals import none_of
 from models.verdict.memory import LEAK
-from models.verdict.words import PARTS, SIGNED, WORDS, word_of
+from models.verdict.words import PARTS, WORDS, word_of
 from results.report.progress import SHOWN, change, goal
 from results.report.runs import Part, Run, finite
 from results.report.words import apart, doc, label, number, percent, percents, span
@@ -74,6 +74,15 @@ def drift(before: float, after: float) -> str:
     """A change on rows that no model has seen."""
     first, last = apart(before, after, digits=2)
     return f"Rows never seen changed: their answer probability is {first} before and {last} after."
+
+
+def secrets_said(said: int, samples: int, bound: float | None) -> str:
+    """How many samples said a secret of their row, and the share of samples that may."""
+    text = f"{said} of {samples} samples said a secret of their row"
+    if bound is None:
+        return f"{text}."
+    most = math.ceil(1e4 * bound - 1e-6) / 100
+    return f"{text}; at most {most:.2f}\u00a0% do, with 95\u00a0% confidence, as if samples were independent."
 
 
 def shifted(name: str, change: float, low: float | None, high: float | None) -> str:
@@ -186,13 +195,6 @@ def kept(run: Run) -> list[str]:
         if before is not None and after is not None:
             found.append(changed(name, before, after, p))
     return found or ["Not measured: the run has neither a retain set nor a general set."]
-
-
-def not_achieved(run: Run) -> list[str]:
-    """What keeps the verdict from being signed, the parts that failed first, then what else went wrong."""
-    tones = {part: WORDS[part][word_of(word)].tone for part, word in run.words.items() if word != SIGNED[part]}
-    found = [text for part in sorted(tones, key=lambda part: tones[part] != "bad") for text in run.evidence[part].why]
-    return [*found, *([] if run.words else [headline(run)]), *requests_back(run), *remarks(run)]
 
 
 def requests_back(run: Run) -> list[str]:

@@ -81,7 +81,8 @@ def gates(run: Run) -> list:
             blocks.append(Table(columns, [gate_row(gate) for gate in found], caption=caption, tail=1))
     if not blocks:
         return []
-    said = [gate.why for part in PARTS for gate in run.evidence[part].gates if gate.why]
+    whys = [gate.why for part in PARTS for gate in run.evidence[part].gates if gate.why]
+    said = [f"{why[:1].upper()}{why[1:].rstrip('.')}." for why in whys]
     text = (
         "Each gate is one test. Its interval must lie within what is asked for; across the bound it is undecided. A "
         "gate without contrast has nothing to tell apart."
