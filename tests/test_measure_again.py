@@ -8,6 +8,7 @@ from small_world import build
 
 import unlearning_script
 from models.verdict.words import verdict_words
+from results.run.measuring import settings_again
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,16 @@ def test_settings_that_would_change_the_model_and_lost_models_are_refused(finish
     assert unlearning_script.main([f"--measure_again={folder}", *more]) == 2
     assert said in capsys.readouterr().err
     assert read(folder)["comparison"]
+
+
+def test_holdout_rows_of_a_run_before_the_split_do_not_judge_it(finished, tmp_path):
+    _, run = finished
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = read(folder, "config.json")
+    for older in (True, False):
+        told = {name: value for name, value in config.items() if name != "judging_data"} if older else config
+        (folder / "config.json").write_text(json.dumps(told), encoding="utf-8")
+        assert (settings_again(folder, {})["judging_data"] == "none") == older
 
 
 def test_an_unfinished_run_and_no_run_are_refused(tmp_path, capsys):

@@ -15,7 +15,7 @@ from models.store import loading, quantised
 from models.store.on_first_use import weights
 from results.run import model_card, processes
 from results.run.context import RunContext, prepare
-from results.run.options import OPTIONS, resolve
+from results.run.options import BUNDLED, OPTIONS, resolve
 from results.run.run_folder import UsageError, say
 from results.run.sets import EVALUATED
 from results.run.stopping import StopSwitch
@@ -183,6 +183,8 @@ def settings_again(folder: str | Path, given: dict) -> dict:
     if wrong:
         raise UsageError(wrong)
     kept = {name: value for name, value in told.items() if name in OPTIONS and value is not None}
+    if "judging_data" not in told and told.get("holdout_data") != BUNDLED["holdout"]:
+        kept["judging_data"] = "none"  # this run is older than the split: all its holdout rows may have steered it
     config = resolve({**kept, **given, "output_dir": str(folder), "overwrite_output_dir": True})
     return {**config, "command": told.get("command"), "resume_from_checkpoint": "latest"}  # keeps the files of training
 
