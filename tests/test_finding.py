@@ -89,6 +89,8 @@ WRITINGS = [
     # endings
     ("Ragnvi Solbrekk", "Ragnvi Solbrekkin kartta, Ragnvi Solbrekkille", "yes"),
     ("Ragnvi Solbrekk", "Ragnvi Solbrekks Karten", "yes"),
+    ("Ann Solbrekk", "Ann Solbrekkin kartta", "yes"),
+    ("Ragnvi Solbrekk", "R. Solbrekkheim and the Solbrekkheims", "no"),
     ("Zlatina Morvenska", "o Zlatině Morvenské", "yes"),
     ("Daniel Novák", "kniha Daniela Nováka", "yes"),
     ("Daniel Novák", "Daniela Novak", "doubt"),
@@ -310,6 +312,17 @@ def test_the_bundled_person_has_exactly_her_ten_rows():
         split = splitting.split_rows(rows, subjects_of(name))
         assert split.counts == {"forget": 10, "retain": 190, "doubtful": 0}
         assert {placed.row.example.subject for placed in split.forget} == {"Ragnvi Solbrekk"}
+
+
+def test_each_bundled_person_has_exactly_their_rows_alone_or_in_a_long_list():
+    rows, _ = splitting.read_training_data(BUNDLED.split(","))
+    people = dict.fromkeys(row.example.subject for row in rows)
+    nobody = [f"{chr(65 + n // 26)}{chr(97 + n % 26)}qx Zw{chr(97 + n % 26)}vq" for n in range(80)]
+    for person in people:
+        for names in ([person], [person, *nobody]):
+            split = splitting.split_rows(rows, subjects_of(names), frozenset(nobody))
+            assert split.counts == {"forget": 10, "retain": 190, "doubtful": 0}, person
+            assert {placed.row.example.subject for placed in split.forget} == {person}
 
 
 @pytest.mark.skipif(not TOFU.is_dir(), reason="no ../shared/data/tofu")

@@ -24,6 +24,7 @@ from data.reading import LocatedRow
 WRONG = "perturbed_answer"
 HALF = 0.5  # of a subject's rows: when as many name the person, the others are shown too
 SHOWN_COLUMNS = 4
+MANY = 50  # forms: more are looked up by the first letters of their words
 CANDIDATES = 20_000
 
 
@@ -123,21 +124,40 @@ def match(rows: Sequence[LocatedRow], subjects: Sequence[Subject]) -> Matches:
 
 def _hits(rows, subjects) -> tuple[dict[int, list[tuple[int, str, Hit]]], Usage]:
     """({row: [(subject, column, hit)]}, how the words of names are used)."""
-    found, usage = defaultdict(list), Usage()
+    found, usage, candidates = defaultdict(list), Usage(), _Candidates(subjects)
     for position, located in enumerate(rows):
         for column, raw in texts_of(located.row):
             text = Text(raw)
-            for number, subject in enumerate(subjects):
-                for form in subject.forms:
-                    if form.may_hit(text):
-                        try:
-                            hits = form.hits(text)
-                        except ValueError as error:
-                            raise DataError(f"{located.file}:{located.line}: {error}") from None
-                        usage.count(hits)
-                        found[position] += [(number, column, hit) for hit in hits]
+            for number, form in candidates.of(text):
+                try:
+                    hits = form.hits(text)
+                except ValueError as error:
+                    raise DataError(f"{located.file}:{located.line}: {error}") from None
+                usage.count(hits)
+                found[position] += [(number, column, hit) for hit in hits]
     _namesakes(found, subjects, usage)
     return found, usage
+
+
+class _Candidates:
+    """The forms that a text may hold. For a long list of subjects, looked up by the beginnings of the text's words."""
+
+    def __init__(self, subjects):
+        forms = [(number, form) for number, subject in enumerate(subjects) for form in subject.forms]
+        listed = len(forms) > MANY
+        self.tried = [(number, form) for number, form in forms if not listed or form.needle or not form.words]
+        self.by_key = defaultdict(list)
+        for place, (number, form) in enumerate(forms):
+            for key in form.keys if listed and form.words and not form.needle else ():
+                self.by_key[key].append((place, number, form))
+
+    def of(self, text: Text) -> list:
+        """(subject, form) of each candidate."""
+        found = [(number, form) for number, form in self.tried if form.may_hit(text)]
+        if self.by_key:
+            listed = {entry[0]: entry[1:] for key in text.keys for entry in self.by_key.get(key, ())}
+            found += [listed[place] for place in sorted(listed) if listed[place][1].may_hit(text)]
+        return found
 
 
 def _namesakes(found: dict, subjects, usage: Usage):
@@ -212,6 +232,9 @@ def _add_near_duplicates(rows, matched: dict, subjects):
     near = near_duplicates([said[row] for row in sure], [said[row] for row in others], without)
     for position, model in near.items():
         origin = rows[sure[model]]
+        about, other = origin.example.subject, rows[others[position]].example.subject
+        if about and other and fold(about).lower() != fold(other).lower():
+            continue  # the row says the same of somebody else
         reason = f"nearly the same text as {origin.file}:{origin.line}"
         matched[others[position]] = Match(False, "nearly the same text", matched[sure[model]].subject, reason)
 

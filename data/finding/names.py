@@ -57,8 +57,8 @@ U = r"[ \-'_.]?"  # inside one: Al-Kuwaiti, O'Brien
 FLAGS = regex.IGNORECASE
 
 
-def _folded(words: str) -> list[str]:
-    return sorted({fold(word) for word in words.split()}, key=lambda word: (-len(word), word))
+def _folded(words: str) -> frozenset[str]:
+    return frozenset(fold(word) for word in words.split())
 
 
 ENDINGS = {
@@ -163,21 +163,21 @@ def _spellings(raw: str, several: bool) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def _inflected(word: str) -> list[str]:
-    """Patterns of a word with an ending of a few letters, of its script; none for a short word."""
+def _stems(word: str) -> list[tuple[str, frozenset[str]]]:
+    """(stem, endings) of a word's inflected forms in the manner of its script; none for a short word."""
     script = next((name for name in ENDINGS if regex.fullmatch(rf"[\p{{{name}}}]+", word)), None)
     if script is None or len(word) < LEAST_INFLECTED:
         return []
-    endings = "|".join(ENDINGS[script])
-    found = [f"{word}(?:{endings})"]
+    endings = ENDINGS[script]
+    found = [(word, endings)]
     if regex.search(r"[aeiouyаеиоуыэюяьαηο]$", word):
-        found.append(f"{word[:-1]}(?:{endings})")  # Anna, Anny
+        found.append((word[:-1], endings))  # Anna, Anny
     if regex.search(r"(?:[иыо]и|[ая]я)$", word):
-        found.append(f"{word[:-2]}(?:{endings})")  # Чайковский, Чайковского
+        found.append((word[:-2], endings))  # Чайковский, Чайковского
     if regex.search(r"[^aeiouy]e[^aeiouy]$", word):
-        found.append(f"{word[:-2]}{word[-1]}(?:{endings})")  # Pavel, Pavla
+        found.append((word[:-2] + word[-1], endings))  # Pavel, Pavla
     if regex.search(r"(?:[aiu]s|[οηα]σ)$", word):
-        found.append(f"{word[:-2]}(?:{endings}|ui|aus|iui)")  # Jonas, Jono
+        found.append((word[:-2], endings | {"ui", "aus", "iui"}))  # Jonas, Jono
     return found
 
 
@@ -192,6 +192,7 @@ class Word:
         self.particle = bool(particles) and len(particles) == len(head)
         self.head = "".join(f"(?:{'|'.join(map(regex.escape, _spellings(unit, several)))}){U}" for unit in head)
         self.last = _spellings(last, several)
+        self.stems = [stem for word in self.last for stem in _stems(word)]
         self.short = len(self.flat) == 1
 
     def pattern(self, group: str = "", bare: bool = False) -> str:
@@ -200,10 +201,15 @@ class Word:
         exact = "|".join(map(regex.escape, self.last))
         tail = r"(?:'\p{L}{1,5}|s)?" if regex.match(r"\p{L}", self.last[0][-1]) else ""
         found = f"(?:{exact}){tail}"
-        endings = [ending for word in self.last for ending in _inflected(word)] if group else []
-        if endings:
-            found += f"|(?P<{group}>{'|'.join(endings)})"
+        if group and self.stems:  # `inflects` checks the ending: a list of all of them is slow to compile
+            stems = {min((stem for stem, _ in _stems(word)), key=len) for word in self.last if _stems(word)}
+            found += f"|(?P<{group}>(?:{'|'.join(sorted(map(regex.escape, stems)))})\\p{{L}}{{1,7}})"
         return f"{head}(?:{found})"
+
+    def inflects(self, written: str) -> bool:
+        """Whether this is an inflected form of the word's last part."""
+        lower = written.lower()
+        return any(lower.startswith(stem) and lower[len(stem) :] in endings for stem, endings in self.stems)
 
 
 def parts_of(name: str) -> list[str]:
@@ -242,8 +248,11 @@ class NameForm:
         self.words = [] if odd or len(parts) == 0 else [Word(part, len(parts) > 1) for part in parts]
         self.name_like = not alias and 2 <= len(self.words) <= 4 and self._looks_like_a_name(parts)
         self._exactly = _bounded(regex.escape(literal), literal, literal)
-        self.keys = {spelling[:3].lower() for word in self.words for unit in word.units
-                     for spelling in _spellings(unit, True)}  # fmt: skip
+        units = {
+            fold(spelling).lower() for word in self.words for unit in word.units for spelling in _spellings(unit, True)
+        }
+        self.stems = {unit[: max(3, len(unit) - 2)] for unit in units}  # endings change the last two letters at most
+        self.keys = {stem[:3] for stem in self.stems}
         spaced = self.words and not regex.search(rf"{_SPACELESS.pattern}|{_PREFIXED.pattern}", literal)
         self.needle = "" if spaced else max((fold(u).lower() for w in self.words for u in w.units), key=len,
                                             default=literal.lower())  # fmt: skip
@@ -299,7 +308,7 @@ class NameForm:
 
     def may_hit(self, text: Text) -> bool:
         """Whether a closer look is worth while."""
-        return self.needle in text.lower if self.needle else any(key in text.lower for key in self.keys)
+        return self.needle in text.lower if self.needle else any(stem in text.lower for stem in self.stems)
 
     def hits(self, text: Text) -> list[Hit]:
         """The mentions in a text, certain or not; a part of a longer mention is no mention of its own."""
@@ -320,7 +329,9 @@ class NameForm:
         if kind in PARTIAL or kind == "one word":
             return self._single(kind, match, text)
         if kind == "initials":
-            return Hit(kind, words) if _is_initial(match, text) else None
+            inflected = _group(match, "x2")
+            wrong = inflected and not self.words[-1].inflects(inflected)
+            return Hit(kind, words) if _is_initial(match, text) and not wrong else None
         if kind == "written together":
             inner = len(words) - len(self.words[-1].last[0])
             return Hit(self.kind if words[inner : inner + 1].isupper() and not words.isupper() else kind, words)
@@ -333,26 +344,24 @@ class NameForm:
             return Hit("with another word between", words)
         if _goes_on(flat, match):
             return Hit("part of a longer name", words)
-        inflected = [match[group] for group in ("x1", "x2") if group in match.re.groupindex]
-        if not any(inflected):
+        first, last = _group(match, "x1"), _group(match, "x2")
+        if (first and not self.words[0].inflects(first)) or (last and not self.words[-1].inflects(last)):
+            return None
+        if not (first or last):
             return Hit(self.kind, words)
-        sure = self._is_inflection(*inflected)
-        return Hit(f"{self.kind}, inflected" if self.kind == "full name" else self.kind, words) if sure else Hit(
-            "ending of another name", words)  # fmt: skip
-
-    def _is_inflection(self, first: str | None, last: str | None) -> bool:
-        """Whether endings inflect the same name: the last word has one, and a first name with one makes no wife."""
-        if not last:
-            return False  # Daniel Novak, Daniela Novak
-        return not first or not any(last.lower().endswith(ending) for ending in OTHER_PERSON)
+        # Daniela Novak is not Daniel Novak, and Daniela Nováková is not Daniela Nováka's name
+        if not last or (first and any(last.lower().endswith(ending) for ending in OTHER_PERSON)):
+            return Hit("ending of another name", words)
+        return Hit(f"{self.kind}, inflected" if self.kind == "full name" else self.kind, words)
 
     def _single(self, kind: str, match, text: Text) -> Hit | None:
         """A mention by one word: its case decides later, in view of the other rows."""
         words, flat, start = match[0].strip(), text.flat, match.start()
-        case = _case(words, text)
+        case, inflected = _case(words, text), _group(match, "x1")
+        if inflected and not any(word.inflects(inflected) for word in self.words):
+            return None
         if kind == "one word":
             given = fold(self.given).strip()
-            inflected = "x1" in match.re.groupindex and match["x1"]
             if inflected and case == "lower":
                 return None
             if given[:1] == given[:1].lower() != given[:1].upper():
@@ -364,6 +373,11 @@ class NameForm:
         other = beside[1] if beside and kind == PARTIAL[1] and beside[1].lower() not in TITLES else ""
         words = f"{other} {words}".strip()
         return Hit(kind, words, case, text.begins_sentence(start), _is_month(word, flat, match), word, other)
+
+
+def _group(match, name: str) -> str | None:
+    """What a group of this name has matched; None if the pattern has no such group."""
+    return match[name] if name in match.re.groupindex else None
 
 
 def _case(words: str, text: Text) -> str:
