@@ -13,7 +13,7 @@ import readme_tables
 import evaluation_metrics
 import unlearning_algorithm
 import unlearning_script
-from models.verdict.verdict import LABELS
+from models.verdict.words import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in readme_tables.READMES}
@@ -123,8 +123,10 @@ def test_every_module_of_data_is_named():
     assert [name for name in modules if name not in PAGES["data/README.md"]] == []
 
 
-def test_every_verdict_is_explained():
-    assert [label for label in LABELS if f"| {label} |" not in README] == []
+def test_every_word_of_the_verdict_is_explained():
+    tables = README.split("## What the result means")[1].split("\n## ")[0].split("| what it means |")[1:]
+    explained = [re.findall(r"^\| ([A-Z][A-Z -]+) \|", table, re.MULTILINE) for table in tables]
+    assert [sorted(words) for words in explained] == [sorted(words) for words in WORDS.values()]
 
 
 def test_recommended_methods_exist():
