@@ -185,7 +185,7 @@ def _memory(examples: list[dict], retrained: bool) -> dict:
     aucs = {"unlearned": 0.55, "retrained": 0.5, "target": 0.99, "gap": 0.05, "low": -0.04, "high": 0.09}
     why = [gate["why"] for gate in gates if gate["word"] == "failed"]
     return {"word": "REMEMBERS" if bad else "FORGOTTEN", "why": why,
-            "turn": "one row that is known by more than half" if not bad else None, "gates": gates, "rows": rows,
+            "turn": "The test nearest to failing is the membership." if not bad else None, "gates": gates, "rows": rows,
             "persons": sorted(persons, key=lambda one: -one["position"]),
             "bound": None if leaking else 1 - 0.05 ** (1 / len(rows)),
             "membership": {"scores": {"loss": aucs}, "combined": {**aucs, "p": 0.4}}}  # fmt: skip
@@ -205,7 +205,7 @@ def _rest(models: dict, examples: list[dict], left: float) -> dict:
     shares = {"target": 0.94, "unlearned": 0.92, "share": 0.979, "low": 0.95, "high": 1.01}
     beside = {"run_on": dict(zip(models, (0.0, 0.075, 0.0))), "in_context": dict(zip(models, (0.98, 0.95, 0.97))),
               "holdout_drift": {"change": 0.021, "low": 0.01, "high": 0.032}}  # fmt: skip
-    return {"word": word, "why": [why], "turn": "0.02 less utility" if word == "KEPT" else None, "lost_rows": lost,
+    return {"word": word, "why": [why], "turn": "The test nearest to failing is the utility." if word == "KEPT" else None, "lost_rows": lost,
             "gates": [_gate("utility", "share of utility that is left", gate, why, value=left, low=left - 0.02,
                             high=left + 0.02, least=0.95)],
             "parts": {"retain.answer_probability": shares}, "beside": beside}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.verdict.gates import FAILED, OVER, PASSED, Gate
 from models.verdict.memory import PERSON
+from models.verdict.rest import LOWEST
 from models.verdict.words import PARTS, WORDS, word_of
 from results.report import progress, sentences, words
 from results.report.pages import Answers, Bullets, Column, Details, Heading, Paragraph, Table, Verdict
@@ -24,9 +25,8 @@ def verdict(run: Run) -> Verdict:
     tiles, columns = [*_answer_tiles(run), *_gate_tiles(run)], []
     for part in PARTS if run.words else ():
         word = WORDS[part][word_of(run.words[part])]
-        lead = f"{word.headline}. {word.plain}"
         items = sentences.reasons(run.evidence[part])
-        columns.append(Column(TITLES[part], run.words[part], TONES[word.tone], lead, items))
+        columns.append(Column(TITLES[part], run.words[part], TONES[word.tone], word.plain, items))
     if words.certified(run):
         gates = [gate for part in run.evidence.values() for gate in part.gates]
         said, tone = sentences.signed(sum(gate.word == PASSED for gate in gates), len(gates)), "good"
@@ -84,8 +84,9 @@ def gates(run: Run) -> list:
     whys = [gate.why for part in PARTS for gate in run.evidence[part].gates if gate.why]
     said = [f"{why[:1].upper()}{why[1:].rstrip('.')}." for why in whys]
     text = (
-        "Each gate is one test. Its interval must lie within what is asked for; across the bound it is undecided. A "
-        "gate without contrast has nothing to tell apart."
+        "Each gate is one test. Where it has an interval, the interval must lie within what is asked for; across the "
+        "bound it is undecided. Of the utility, the value must, and the lower end of its interval must be at least "
+        f"{LOWEST:g}. A gate without contrast has nothing to tell apart."
     )
     return [Heading("Gates"), Paragraph(text), *blocks, *([Details("What each gate found", [Bullets(said)])])]
 
