@@ -23,6 +23,7 @@ from pathlib import Path
 from data import judging
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
+from data.documents.request import document_request
 from data.preparation import remove_overlap
 from data.reading import read_examples
 from data.wrong_answers import in_context
@@ -212,7 +213,11 @@ def _read_sets(args) -> tuple[dict[str, list[Example]], dict, list[str]]:
     sources["general"] = args.general_data or (str(general) if general.exists() else None)
     sets, notes = {}, []
     for name, source in sources.items():
-        if source and source != "none":
+        request = document_request(source, max_length=args.max_length) if name == "forget" and source else None
+        if request:
+            notes += [f"forget: {note}" for note in request.notes]
+            sets |= {"forget": request.forget, **({"probes": request.measured} if request.probes else {})}
+        elif source and source != "none":
             rows = read_examples(source, None if name == "holdout" else args.limit)
             notes += [f"{name}: {note}" for note in rows.notes]
             sets[name] = list(rows)

@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from data.columns import OPTIONAL, Columns, DataError, Example, RowFlaw, shown
+from data.documents import containers, formats
+from data.documents.blocks import MARK, Flaw
+from data.documents.passages import passages
+from data.documents.plain import other_encoding
 
 PROBLEMS_SHOWN = 20
+PASSAGE_TOKENS = 512  # of a document's passage, about: the default --max_length
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[\w.-]+){0,2}")
 _SPACE = re.compile(r"[ \t\r\n]*")
 Rows = Iterator[tuple[int, Any]]  # (line, row as read) of one file
@@ -271,7 +276,21 @@ def _paragraphs(lines: Iterable[tuple[int, str]]) -> Rows:
 
 
 def _read_text(path: Path, problems: Problems, notes: list[str]) -> Rows:
-    yield from _paragraphs(_lines(path, problems))
+    """Paragraphs of a .txt file, which is streamed if it is UTF-8; other encodings are read like a document's."""
+    if not other_encoding(path):
+        yield from _paragraphs(_lines(path, problems))
+        return
+    for document in formats.read_file(path, notes):
+        for block in document.blocks:
+            yield block.place, {"text": block.text}
+
+
+def _read_document(path: Path, problems: Problems, notes: list[str], name: str | None = None) -> Rows:
+    """Passages of a document, below their headings; its subject is its name within the folder, or the mail's or
+    chapter's. Raises DataError."""
+    for document in formats.read_file(path, notes, name):
+        for passage in passages(document, PASSAGE_TOKENS):
+            yield passage.place, {"text": passage.text, "subject": document.subject}
 
 
 Reader = Callable[[Path, Problems, list[str]], Rows]  # file, where its problems go, where notes for the user go
@@ -282,8 +301,10 @@ READERS: dict[str, Reader] = {
     ".tsv": _read_table,
     ".parquet": _read_parquet,
     ".txt": _read_text,
+    **{suffix: _read_document for suffix in formats.SUFFIXES if suffix != ".txt"},
 }
 SUFFIXES = tuple(READERS)
+TYPES = f"{' '.join(suffix for suffix in SUFFIXES if suffix not in formats.CODE)} and source code"  # in messages
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -338,7 +359,8 @@ def read_examples(source: str | Path, limit: int | None = None) -> Examples:
     """The examples of a file, folder or hub dataset (at most `limit`), with `.notes`.
 
     source: a file of a kind in `READERS`, a folder of such files, or a hub dataset as org/name, org/name:split or
-    org/name:config:split. Raises DataError naming file and line of each problem.
+    org/name:config:split. A document becomes passages; `data.documents.request` makes more of one to forget. Raises
+    DataError naming file and line of each problem.
     """
     notes: list[str] = []
     return Examples(iter_examples(source, limit, notes), notes)
@@ -415,27 +437,53 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _file(path: Path, notes: list[str]) -> tuple[Rows, Problems]:
+def _file(path: Path, notes: list[str], name: str | None = None) -> tuple[Rows, Problems]:
+    """The rows of a file; `name`: its name within its folder, for the subject of a document."""
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        raise DataError(f"{path}: unknown file type {suffix!r}; accepted types: {' '.join(SUFFIXES)}")
+        raise DataError(f"{path}: unknown file type {suffix!r}; accepted types: {TYPES}")
     try:
         with open(path, "rb"):
             pass
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    problems = Problems(str(path))
-    return READERS[suffix](path, problems, notes), problems
+    problems, read = Problems(str(path)), READERS[suffix]
+    named = (name,) if read is _read_document else ()
+    return read(path, problems, notes, *named), problems
 
 
 def _folder(path: Path, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
+    """The tables of a folder of rows; the documents of a folder without any; of a written request, what is trained."""
+    if formats.of_documents(path, row_suffixes()):
+        for file, name in document_files(path, notes):
+            yield _file(file, notes, name)
+        return
     entries = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.suffix.lower() in READERS]
+    files = [entry for entry in entries if entry.suffix.lower() in (*row_suffixes(), ".txt")]
+    if (path / MARK).is_file():
+        trained = ("passages.jsonl", "questions.jsonl")
+        files = [entry for entry in files if entry.name in trained and entry.stat().st_size]
     if not files:
-        raise DataError(f"{path}: no {' '.join(SUFFIXES)} file in this folder")
+        raise DataError(f"{path}: no file with rows in this folder")
     notes.append(f"{path}: read {', '.join(file.name for file in files[:10])}{', ...' if len(files) > 10 else ''}")
     for file in files:
         yield _file(file, notes)
+
+
+def row_suffixes() -> list[str]:
+    """Suffixes of files that hold rows, not documents."""
+    return [suffix for suffix in READERS if suffix not in formats.BY_SUFFIX]
+
+
+def document_files(folder: Path, notes: list[str]) -> list[tuple[Path, str]]:
+    """(path, name within the folder) of the documents in a folder. Raises DataError if there are none."""
+    try:
+        found = containers.files(folder, formats.readable, notes)
+    except Flaw as flaw:
+        raise DataError(f"{folder}: {flaw}") from None
+    if not found:
+        raise DataError(f"{folder}: no {TYPES} file in this folder")
+    return found
 
 
 def _hub(source: str, notes: list[str]) -> tuple[Rows, Problems]:

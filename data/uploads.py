@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data.columns import DataError, Example
-from data.reading import READERS, SUFFIXES, Examples, examples_from_text, iter_examples
+from data.reading import READERS, TYPES, Examples, examples_from_text, iter_examples
 
 MAX_PATH = 1000  # characters
 MAX_BYTES = 50_000_000
@@ -101,7 +101,7 @@ def checked_upload(path: str | Path, what: str = "file") -> Examples:
     """
     path = Path(path)
     if path.suffix.lower() not in READERS:
-        raise InputError(f"{what} {shown(path.name)}: file type not accepted; accepted types: {' '.join(SUFFIXES)}")
+        raise InputError(f"{what} {shown(path.name)}: file type not accepted; accepted types: {TYPES}")
     if not path.is_file() or path.is_symlink():
         raise InputError(f"{what} {shown(path.name)}: no longer here; choose the file again")
     size = path.stat().st_size

@@ -57,11 +57,11 @@ def test_run_names_are_plain(name):
     ("name", "content", "message"),
     [
         ("model.pkl", b"\x80\x04", "not accepted"),
-        ("data.zip", b"PK\x03\x04" + bytes(1000), "not accepted"),
+        ("data.zip", b"PK\x03\x04" + bytes(1000), "not a readable"),
         ("data", b"text", "not accepted"),
         ("empty.jsonl", b"", "empty"),
         ("large.txt", b"words " * 100, "MB"),
-        ("binary.txt", b"\xff\xfe\x00\x01", "UTF-8"),
+        ("binary.txt", b"\x89PNG\xff\xfe\x00\x01", "UTF-8"),
         ("zip.csv", b"PK\x03\x04\xff\xff", "UTF-8"),
         ("bad.jsonl", b'{"question": "q", "answer": "a"}\n{"question": "q"}\n', "bad.jsonl:2"),
     ],

@@ -8,21 +8,47 @@ from pathlib import Path
 
 from data import preparation, reading
 from data.columns import DataError
+from data.documents.request import document_request
 from models.requests.ledger import files_beside
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 
 
-def read_all(sources: str, split: str, notes: list) -> list:
-    """The rows of a file, folder or dataset, or of several separated by commas. Paths may start at the project."""
-    rows = []
+def paths_of(sources: str) -> list[str]:
+    """The files, folders or datasets in a list separated by commas. Paths may start at the project."""
+    found = []
     for source in sources.split(",") if not os.path.exists(sources) else [sources]:
         source = os.path.expanduser(source)
-        path = source if os.path.exists(source) or not os.path.exists(PROJECT / source) else str(PROJECT / source)
+        there = os.path.exists(source) or not os.path.exists(PROJECT / source)
+        found.append(source if there else str(PROJECT / source))
+    return found
+
+
+def read_all(sources: str, split: str, notes: list) -> list:
+    """The rows of a file, folder or dataset, or of several, see `paths_of`. Of documents: the passages."""
+    rows = []
+    for path in paths_of(sources):
         read = reading.read_examples(path)
         notes += [f"{split}: {note}" for note in getattr(read, "notes", [])]
         rows += read
     return rows
+
+
+def read_forget(sources: str, notes: list, questions: bool = True, max_length: int = 512) -> tuple[list, list]:
+    """(rows to forget, requests): the rows of files, and those of a `DocumentRequest` for each source of documents.
+
+    questions: whether documents give question-form rows too. max_length: tokens of a passage, about.
+    """
+    rows, requests = [], []
+    for path in paths_of(sources):
+        request = document_request(path, questions, max_length)
+        if request is None:
+            rows += read_all(path, "forget", notes)
+        else:
+            requests.append(request)
+            notes += [f"forget: {note}" for note in request.notes]
+            rows += request.forget
+    return rows, requests
 
 
 def forget_hash(run: Path) -> str | None:
@@ -38,7 +64,10 @@ def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
     else:
         place = str(config.get("forget_data"))
         try:
-            rows = read_all(place, "earlier", [])
+            if "document_questions" in config:  # runs before this setting read documents as rows
+                rows, _ = read_forget(place, [], config["document_questions"], config.get("max_length", 512))
+            else:
+                rows = read_all(place, "earlier", [])
         except DataError as error:
             return None, str(error).splitlines()[0]
     if preparation.data_hash(rows) != wanted:
@@ -50,8 +79,9 @@ def by_hash(sources: str | None) -> dict[str, list]:
     """{hash: rows} of each file in a comma-separated list, and of all files together."""
     if not sources:
         return {}
-    parts = [read_all(source, "earlier", []) for source in sources.split(",")]
+    parts = [read_forget(source, [])[0] for source in sources.split(",")]
     parts.append([row for part in parts for row in part])
+    parts += [read_forget(source, [], questions=False)[0] for source in sources.split(",")]
     return {preparation.data_hash(part): part for part in parts}
 
 

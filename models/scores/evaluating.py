@@ -23,7 +23,7 @@ from models.scores.intervals import mean_interval
 from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
 
 NEW_TOKENS = 200  # maximum tokens generated for one answer
-FORGET_SIDE = ("forget", "holdout")  # see `Metric.folded`
+FORGET_SIDE = ("forget", "probes", "holdout")  # see `Metric.folded`
 OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short answers with wrong options
 # Inputs (see `Need`) of the metrics that are measured on a set; on other sets all are. The rows of "judging" serve as
 # non-members in membership tests; those of "in_context" give the true answer away, so its probability says nothing.

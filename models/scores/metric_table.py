@@ -121,9 +121,9 @@ class Metric:
         """Which way is better per set; on the forget set only as far as the retrained model's value."""
         unseen = {"holdout": "none", "judging": "none"}
         if self.folded:
-            return {"forget": "higher", "retain": "higher", "general": "higher", "in_context": "higher", **unseen}
+            return {**dict.fromkeys(("forget", "probes", "retain", "general", "in_context"), "higher"), **unseen}
         forget, kept = {"higher": "lower", "lower": "higher"}[self.knowing], self.knowing
-        return {"forget": forget, "retain": kept, "general": kept, "in_context": kept, **unseen}
+        return {"forget": forget, "probes": forget, "retain": kept, "general": kept, "in_context": kept, **unseen}
 
 
 def _options(function):

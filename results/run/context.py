@@ -11,7 +11,7 @@ from models.store import adapters, loading
 from models.store.on_first_use import weights
 from results.run import continuing, processes, run_folder
 from results.run.run_folder import RunFolder, say
-from results.run.sets import Sets, encode_sets, read_sets, show_rows
+from results.run.sets import Sets, encode_sets, read_sets, show_rows, write_requests
 from results.run.stopping import StopSwitch, reporter
 
 
@@ -44,6 +44,7 @@ def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) ->
     _show_configuration(config, given, team)
     continuing.check_ledger(config)
     sets = read_sets(config)
+    team.by_main(lambda: write_requests(sets, folder.path))
 
     folder.stage("loading")
     loading.hash_meanwhile(model, config["retrained_model"], progress=say)

@@ -11,6 +11,7 @@ it holds no judging rows, no paraphrases and no wrong answers, so that nothing o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import unlearning_algorithm as algorithm
 from data import augmentation, judging, preparation, reading
@@ -22,7 +23,8 @@ from results.run.options import BUNDLED
 from results.run.run_folder import UsageError, say
 
 READ = ("forget", "retain", "holdout", "judging", "general")  # sets with a --<name>_data flag
-EVALUATED = ("forget", "retain", "holdout", "judging", "general", "in_context")
+REQUEST = "documents"  # the folder of a request to forget documents, in a run's folder
+EVALUATED = ("forget", "probes", "retain", "holdout", "judging", "general", "in_context")
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Sets:
     hashes: dict[str, str]  # of all rows that were read, by set
     notes: list
     earlier: continuing.Earlier  # requests that must stay forgotten
+    requests: list = field(default_factory=list)  # a `DocumentRequest` per source of documents to forget
 
 
 def read_sets(config: dict) -> Sets:
@@ -60,14 +63,20 @@ def read_sets(config: dict) -> Sets:
 
     Raises UsageError when the method cannot use these sets, DataError for bad or missing data.
     """
-    examples, notes = {}, []
+    examples, notes, requests = {}, [], []
     for split in READ:
         source = config[f"{split}_data"]
         if split == "forget" and config["forget_text"]:
             examples[split] = list(reading.examples_from_text(config["forget_text"]))
+        elif split == "forget" and source and source != "none":
+            examples[split], requests = recorded.read_forget(
+                source, notes, config["document_questions"], config["max_length"]
+            )
         elif source and source != "none":
             examples[split] = recorded.read_all(source, split, notes)
     _check_forget_set(config["method"], examples.get("forget"))
+    if probes := [row for request in requests for row in request.measured]:
+        examples["probes"] = probes  # measured like the forget set; nothing that steers sees them
     judging.settle(examples, notes, config["judging_data"])
     if config["retain_data"] == BUNDLED["general_retain"]:
         notes.append("retain: none given, so the bundled general retain set is used")
@@ -78,7 +87,7 @@ def read_sets(config: dict) -> Sets:
     _clean_retain_set(examples, notes, config["allow_overlap"])
     _check_judging_set(examples, notes, config)
     measured = {}
-    for split in [split for split in READ if split in examples]:
+    for split in [split for split in (*READ, "probes") if split in examples]:
         measured[split] = spread(examples[split], config["eval_rows"])
         if (count := len(measured[split])) < len(examples[split]):
             notes.append(f"{split}: {count} of {len(examples[split])} rows are measured (--eval_rows)")
@@ -86,7 +95,13 @@ def read_sets(config: dict) -> Sets:
         measured["in_context"] = asked
     measured |= earlier.measured(config["eval_rows"])
     hashes = {split: preparation.data_hash(rows) for split, rows in examples.items()}
-    return Sets(steering_of(examples, notes), measured, hashes, notes, earlier)
+    return Sets(steering_of(examples, notes), measured, hashes, notes, earlier, requests)
+
+
+def write_requests(sets: Sets, folder: Path):
+    """Writes the requests to forget documents below a run's folder, where their rows can be read, edited and reused."""
+    for number, request in enumerate(request for request in sets.requests if not request.written):
+        request.write(folder / (REQUEST if not number else f"{REQUEST}-{number + 1}"))
 
 
 def steering_of(examples: dict, notes: list | None = None) -> Steering:

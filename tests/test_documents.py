@@ -1,0 +1,514 @@
+"""Documents: every reader, its places in messages, and the limits against files made to exhaust memory."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import io
+import mailbox
+import os
+import re
+import sys
+import tarfile
+import time
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data import reading, uploads
+from data.columns import DataError
+from data.documents import blocks, containers, formats
+from data.documents.blocks import Source
+from data.documents.passages import openings, passages, sentences, size
+
+CASES = settings(
+    max_examples=int(os.environ.get("LOADER_CASES", "150")), deadline=None, suppress_health_check=list(HealthCheck)
+)
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+STYLES = f"""<w:styles {W}><w:style w:styleId="Kop2"><w:name w:val="heading 2"/></w:style></w:styles>"""
+CONTAINER = """<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>"""
+LOCKED = {"META-INF/encryption.xml": '<e><CipherReference URI="OPS/a.xhtml"/></e>'}
+BOMB = '<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+
+
+def packed(parts: dict, compression=zipfile.ZIP_DEFLATED) -> bytes:
+    """A .zip file of these parts."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def docx(body: str, head: str = "", **more) -> bytes:
+    """A .docx file with this body."""
+    document = f"""<?xml version="1.0" encoding="UTF-8"?>{head}<w:document {W}><w:body>{body}</w:body></w:document>"""
+    return packed({"word/document.xml": document, "word/styles.xml": STYLES, **more})
+
+
+def paragraph(text: str, style: str = "") -> str:
+    mark = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f'<w:p>{mark}<w:r><w:t xml:space="preserve">{escape(text)}</w:t></w:r></w:p>'
+
+
+def epub(chapters: dict, title: str = "A Book", **more) -> bytes:
+    """A book with these chapters, whose manifest lists them in another order than its spine."""
+    items = [f'<item id="i{n}" href="{name}" media-type="application/xhtml+xml"/>' for n, name in enumerate(chapters)]
+    spine = "".join(f'<itemref idref="i{n}"/>' for n in range(len(chapters)))
+    package = (
+        f'<package xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>{title}</dc:title></metadata>'
+        f"<manifest>{''.join(reversed(items))}</manifest><spine>{spine}</spine></package>"
+    )
+    inner = {f"OPS/{name}": text for name, text in chapters.items()}
+    return packed({"META-INF/container.xml": CONTAINER, "OPS/book.opf": package, **inner, **more})
+
+
+def mail(subject: str, text: str, page: str = "", attachment: bytes = b"") -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject, "Ada <ada@example.org>", "bor@example.org"
+    message.set_content(text)
+    if page:
+        message.add_alternative(page, subtype="html")
+    if attachment:
+        message.add_attachment(attachment, maintype="application", subtype="pdf", filename="a.pdf")
+    return message
+
+
+def tar(parts: dict) -> bytes:
+    """A .tar file; a part that is None is a link to /etc/passwd."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name, content in parts.items():
+            entry = tarfile.TarInfo(name)
+            if content is None:
+                entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            entry.size = len(content or b"")
+            file.addfile(entry, io.BytesIO(content or b""))
+    return buffer.getvalue()
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(folder: Path, name: str, content: str | bytes, notes: list | None = None):
+    return list(formats.read_file(write(folder, name, content), [] if notes is None else notes))
+
+
+def refusal(source: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        reading.read_examples(source)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+def texts(document) -> list[str]:
+    return [block.text for block in document.blocks]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Formats
+
+
+def test_markdown_is_read_without_its_marks(tmp_path):
+    (document,) = read(tmp_path, "a.md", """---
+title: "Of glaciers"
+---
+Life
+====
+She was **born** in [Oslo](http://x) & *loved* `ice_1`. <b>Bold</b> a\\*b\\*c &amp; d<!-- hidden
+-->
+- one
+2. two
+
+## Work ##
+
+| a | b |
+|---|:-:|
+| 1 | 2 |
+
+```py
+x = 1  # **not bold**
+```
+""")  # fmt: skip
+    assert [(block.text, block.heading, block.place) for block in document.blocks] == [
+        ("Of glaciers", 1, 1), ("Life", 1, 4), ("She was born in Oslo & loved ice_1. Bold a*b*c & d", 0, 6),
+        ("one", 0, 8), ("two", 0, 9), ("Work", 2, 11), ("a | b", 0, 13), ("1 | 2", 0, 15),
+        ("x = 1  # **not bold**", 0, 17),
+    ]  # fmt: skip
+    assert document.subject == "a.md" and [block.prose for block in document.blocks[-3:]] == [False] * 3
+
+
+def test_html_shows_what_a_browser_shows(tmp_path):
+    page = """<html><head><title>T</title><style>p {}</style><script>if (a < b) "<p>no</p>"</script></head><body>
+    <!-- no --><h2>Life</h2><p>One<br>two &amp; <b>three</b></p><template>no</template>
+    <table><tr><td>a</td><td>b</td></tr></table><pre>x
+  y</pre>1 < 2 <p>last"""
+    (document,) = read(tmp_path, "a.html", page)
+    assert texts(document) == ["Life", "One\ntwo & three", "a | b", "x\n  y", "1 < 2", "last"]
+    assert document.blocks[0].heading == 2
+    (document,) = read(tmp_path, "b.htm", "<title>Only a title</title>text")
+    assert texts(document) == ["Only a title", "text"] and document.blocks[0].heading == 1
+
+
+def test_docx_gives_paragraphs_headings_rows_and_footnotes(tmp_path):
+    cell = "<w:tc>{}</w:tc>"
+    body = (
+        paragraph("Life", "Heading1") + paragraph("Work", "Kop2") + paragraph("One < two")
+        + "<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+        + f"<w:tbl><w:tr>{cell.format(paragraph('x'))}{cell.format(paragraph('y'))}</w:tr></w:tbl>"
+    )  # fmt: skip
+    notes = f"<w:footnotes {W}>{paragraph('a note')}</w:footnotes>"
+    (document,) = read(tmp_path, "a.docx", docx(body, **{"word/footnotes.xml": notes}))
+    assert texts(document) == ["Life", "Work", "One < two", "a\tb", "x | y", "a note"]
+    assert [block.heading for block in document.blocks] == [1, 2, 0, 0, 0, 0]
+    assert document.unit == "paragraph" and document.blocks[2].place == 3
+
+
+def test_a_text_box_is_read_once_and_in_its_own_paragraph(tmp_path):
+    box = f"<w:r><mc:AlternateContent xmlns:mc='m'><mc:Choice>{paragraph('in a box')}</mc:Choice>" \
+        f"<mc:Fallback>{paragraph('in a box')}</mc:Fallback></mc:AlternateContent></w:r>"  # fmt: skip
+    (document,) = read(tmp_path, "a.docx", docx(f"<w:p><w:r><w:t>around</w:t></w:r>{box}</w:p>"))
+    assert texts(document) == ["in a box", "around"]
+
+
+def test_a_book_is_read_by_chapter_in_reading_order(tmp_path):
+    chapters = {"z.xhtml": "<h1>First</h1><p>one</p>", "a%20b.xhtml": "<title>Second</title><p>two</p>"}
+    content = epub(chapters)
+    with pytest.raises(DataError, match=r"has no part OPS/a b\.xhtml"):  # names are quoted in a manifest
+        read(tmp_path, "a.epub", content)
+    content = epub({"z.xhtml": chapters["z.xhtml"], "b.xhtml": chapters["a%20b.xhtml"]})
+    found = read(tmp_path, "a.epub", content)
+    assert [document.subject for document in found] == ["A Book, First", "A Book, Second"]
+    assert texts(found[0]) == ["First", "one"] and found[1].name == "a.epub"
+
+
+def test_a_mail_has_its_subject_and_its_plain_text(tmp_path):
+    notes = []
+    message = mail("Grüße aus Oslo", "Hello Bor,\n\nthe code is 4711.\n", "<p>as a page</p>", b"%PDF")
+    (document,) = read(tmp_path, "a.eml", message.as_bytes(), notes)
+    assert document.subject == "Grüße aus Oslo"
+    assert texts(document) == ["Grüße aus Oslo", "From: Ada <ada@example.org>\nTo: bor@example.org", "Hello Bor,",
+                               "the code is 4711."]  # fmt: skip
+    assert "1 attachment not read" in notes[0]
+    page = EmailMessage()
+    page["Subject"] = "x"
+    page.set_content("<p>Only <b>a page</b></p>", subtype="html")
+    assert texts(read(tmp_path, "b.eml", page.as_bytes())[0])[-1] == "Only a page"
+
+
+def test_a_mailbox_gives_a_document_per_mail(tmp_path):
+    box = mailbox.mbox(tmp_path / "a.mbox")
+    for number in range(3):
+        box.add(mail(f"Subject {number}", f"Text {number}\n\nFrom here on, it is about {number}.\n"))
+    box.close()
+    found = list(formats.read_file(tmp_path / "a.mbox", []))
+    assert [document.subject for document in found] == ["Subject 0", "Subject 1", "Subject 2"]
+    assert texts(found[2])[2:] == ["Text 2", "From here on, it is about 2."]
+    assert [block.place for block in found[1].blocks] == [2] * 4 and found[1].unit == "message"
+
+
+def test_pdf_is_read_by_page_with_the_extra_package(tmp_path):
+    pypdf = pytest.importorskip("pypdf")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.backends.backend_pdf import PdfPages
+    from matplotlib.figure import Figure
+
+    path, notes = tmp_path / "a.pdf", []
+    with PdfPages(path) as file:
+        for text in ("The code is 4711.", "", "A second text."):
+            figure = Figure()
+            figure.text(0.1, 0.5, text)
+            file.savefig(figure)
+    (document,) = formats.read_file(path, notes)
+    assert [(block.text, block.place) for block in document.blocks] == [("The code is 4711.", 1), ("A second text.", 3)]
+    assert "pages without text, perhaps pictures of text: 2" in notes[0]
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(tmp_path / "locked.pdf")
+    assert "locked.pdf:1: protected by a password" in refusal(tmp_path / "locked.pdf")
+    bare = pypdf.PdfWriter()
+    bare.add_blank_page(100, 100)
+    bare.write(tmp_path / "bare.pdf")
+    assert "bare.pdf:1: no text in this PDF file" in refusal(tmp_path / "bare.pdf")
+    assert "not a readable .pdf" in refusal(write(tmp_path, "bad.pdf", "no pdf at all"))
+
+
+def test_pdf_without_the_extra_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    assert "a.pdf:1: reading PDF needs pypdf: pip install pypdf" in refusal(write(tmp_path, "a.pdf", "%PDF-1.4"))
+
+
+def test_archives_give_their_documents_and_name_the_rest(tmp_path):
+    parts = {"b/a.md": "# T\n\ntext", "c.docx": docx(paragraph("word")), ".git/x.md": "no", "d.png": b"\x89PNG",
+             "e.zip": packed({"a.txt": "no"}), "rows.jsonl": "{}"}  # fmt: skip
+    for name, content in (("a.zip", packed(parts)), ("a.tar.gz", gzip.compress(tar({k: v if isinstance(v, bytes)
+                          else v.encode() for k, v in parts.items()})))):  # fmt: skip
+        notes = []
+        found = read(tmp_path, name, content, notes)
+        assert [document.subject for document in found] == ["b/a.md", "c.docx"]
+        assert "1 hidden files, 2 files of other kinds, 1 archives within the archive" in "".join(notes)
+    (document,) = read(tmp_path, "report.html.gz", gzip.compress(b"<p>text</p>"))
+    assert (document.subject, texts(document)) == ("report.html", ["text"])
+    (document,) = read(tmp_path, "plain.gz", gzip.compress(b"text"))
+    assert texts(document) == ["text"]
+
+
+def test_a_folder_of_documents_is_read_with_a_subject_per_file(tmp_path):
+    outside = write(tmp_path, "outside/secret.md", "not yours")
+    folder = tmp_path / "repository"
+    for name, content in {"README.md": "# Read me", "src/a.py": "x = 1", "src/b.txt": "one\n\ntwo", "src/empty.py": "",
+                          ".git/config.txt": "no", "node_modules/x.js": "no", "package.json": "{}", "img.png": b"\0",
+                          "bin.c": b"\0\1\2"}.items():  # fmt: skip
+        write(folder, name, content)
+    (folder / "link.md").symlink_to(outside)
+    (folder / "linked").symlink_to(outside.parent)
+    rows = reading.read_examples(folder)
+    assert [(row.subject, row.answer) for row in rows] == [
+        ("README.md", "Read me"), ("src/a.py", "x = 1"), (None, "one"), (None, "two")
+    ]  # fmt: skip
+    told = "\n".join(rows.notes)
+    assert "2 links" in told and "1 empty files" in told and "1 binary files" in told and "secret" not in told
+    write(tmp_path, "rows/README.md", "not data")
+    write(tmp_path, "rows/data.jsonl", '{"text": "row"}')
+    assert [row.answer for row in reading.read_examples(tmp_path / "rows")] == ["row"]
+    (tmp_path / "none").mkdir()
+    assert "no .jsonl" in refusal(tmp_path / "none")
+
+
+def test_documents_are_read_wherever_rows_are(tmp_path):
+    path = write(tmp_path, "a.docx", docx(paragraph("Life", "Heading1") + paragraph("She was born in Oslo.")))
+    (row,) = reading.read_examples(path)
+    assert (row.answer, row.prompt, row.subject) == ("Life\n\nShe was born in Oslo.", None, "a.docx")
+    assert uploads.checked_upload(path)[0].answer == row.answer
+    assert ".docx" in reading.TYPES and "source code" in reading.TYPES and ".py" not in reading.TYPES.split()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Encodings
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text", "note"),
+    [
+        ("a.md", "\ufeffcafé".encode(), "café", None),
+        ("a.md", "café".encode("utf-16"), "café", "read as UTF-16, as its byte order mark says"),
+        ("a.txt", "café".encode("utf-16-be"), None, None),
+        ("a.txt", b"\xfe\xff" + "café".encode("utf-16-be"), "café", "read as UTF-16"),
+        ("a.txt", b"first\n\nin the caf\xe9", "first", "not UTF-8 (byte offset 17), so read as Windows-1252"),
+        ("a.py", b"# caf\xe9 noir", "# café noir", "Windows-1252"),
+        ("a.md", "привет, мир".encode("cp1251"), None, None),
+        ("a.html", b"<meta charset=iso-8859-5><p>" + "привет".encode("iso-8859-5"), "привет", "ISO8859-5, as it says"),
+        ("a.html", b"<meta charset='rot13'><p>x", None, None),
+        ("a.html", b"<meta charset='zlib'><p>x", None, None),
+        ("a.md", b"text\0text", None, None),
+    ],
+)
+def test_declared_encodings_are_read_and_others_noted_or_refused(tmp_path, name, content, text, note):
+    path = write(tmp_path, name, content)
+    if text is None:
+        assert re.search(rf"{name}:\d+: ", refusal(path)) and "UTF-8" in refusal(path)
+        return
+    rows = reading.read_examples(path)
+    assert rows[0].answer == text
+    assert note is None or note in "\n".join(rows.notes)
+
+
+def test_a_mail_keeps_its_own_charset(tmp_path):
+    head = b"Subject: =?iso-8859-1?q?caf=E9?=\nContent-Type: text/plain; charset={}\n\n"
+    for charset in (b"iso-8859-1", b"unknown-8bit", b"utf-8", b'"'):
+        (document,) = read(tmp_path, "a.eml", head.replace(b"{}", charset) + b"one caf\xe9 more")
+        assert document.subject == "café" and texts(document)[-1] == "one café more"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Refusals and limits
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.docx", docx(paragraph(" ")), ":1: no text in this Word file"),
+        ("a.docx", docx(paragraph("x"), BOMB), ":1: word/document.xml declares a document type"),
+        ("a.docx", docx("<w:p>" * 2000 + "</w:p>" * 2000), "nested more than 1,000 elements deep"),
+        ("a.docx", docx("<w:p><w:t>x</w:p>"), "word/document.xml is malformed"),
+        ("a.docx", packed({"x": "y"}), "has no part word/document.xml"),
+        ("a.docx", b"\xd0\xcf\x11\xe0rest", "protected by a password, or an old .doc"),
+        ("a.docx", b"PK\x03\x04", "not a readable .zip"),
+        ("a.epub", packed({"x": "y"}), "has no part META-INF/container.xml"),
+        ("a.epub", epub({}), "lists no chapters"),
+        ("a.epub", epub({"a.xhtml": "<p> </p>"}), "no text in this book file"),
+        ("a.epub", epub({"a.xhtml": "<p>x", "b.xhtml": b"\0"}), ":2: chapter OPS/b.xhtml: holds a NUL"),
+        ("a.epub", epub({"a.xhtml": "<p>x"}, **LOCKED), ":1: chapter OPS/a.xhtml is encrypted"),
+        ("a.eml", "no head at all", "not a mail"),
+        ("a.eml", "Subject: x\n\n \n", "no text in this mail file"),
+        ("a.mbox", "Subject: x\n\ntext", "no mails: in a mailbox"),
+        ("a.mbox", "From a\nSubject: x\n\ntext\n\nFrom b\njunk\n", ":2: mail 2: not a mail"),
+        ("a.zip", packed({"a.docx": b"PK", "b.md": "x"}), ":1: a.docx: not a readable .zip"),
+        ("a.zip", packed({"b.md": "x", "../../a.md": "x"}), ":2: the entry '../../a.md' leads out"),
+        ("a.zip", packed({"/etc/a.md": "x"}), "leads out of the archive"),
+        ("a.zip", packed({"C:\\a.md": "x"}), "leads out of the archive"),
+        ("a.zip", packed({"a.png": "x", "b.zip": "x"}), "holds no document with a text, only 1 files of other kinds"),
+        ("a.zip", packed({"a.txt": b"0" * 2_000_000}), ":1: a.txt unpacks to "),
+        ("a.tar", tar({"a.md": b"x", "../b.md": b"x"}), ":2: the entry '../b.md' leads out"),
+        ("a.tar", tar({"a.md": None}), "only 1 links, devices or sparse files"),
+        ("a.tar", b"no tar" * 200, "not a readable .tar"),
+        ("a.gz", gzip.compress(b"0" * 2_000_000), "unpacks to more than 1 MB: refused as a decompression bomb"),
+        ("a.gz", gzip.compress(b"text")[:-6], "not a readable .gz"),
+        ("a.gz", b"text", "not a readable .gz"),
+        ("a.zip.gz", gzip.compress(packed({"a.md": "x"})), "holds another archive"),
+        ("a.md", " \n\t", ":1: no rows"),
+        ("a.md", "<!-- nothing -->", "no text in this Markdown file"),
+        ("a.html", "<script>x</script>", "no text in this HTML file"),
+        ("a.py", b"x = 1\n\xff\xfe\xfd\xfc\xfb\xfa", ":2: not UTF-8, byte offset 6"),
+    ],
+)  # fmt: skip
+def test_unreadable_documents_are_refused_with_place_and_cure(tmp_path, name, content, expected):
+    said = refusal(write(tmp_path, name, content))
+    assert re.match(rf"{re.escape(str(tmp_path / name))}:\d+: ", said) and expected in said
+    assert "Traceback" not in said and len(said) < 600
+
+
+def test_password_protected_entries_are_refused(tmp_path):
+    content = bytearray(packed({"a.md": "text"}))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    assert "a.md is protected by a password" in refusal(write(tmp_path, "a.zip", bytes(content)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "name", "content", "expected"),
+    [
+        ("MAX_ENTRIES", 2, "a.zip", packed({f"{n}.md": "x" for n in range(3)}), "holds 3 entries"),
+        ("MAX_ENTRIES", 2, "a.tar", tar({f"{n}.md": b"x" for n in range(3)}), "more than 2 entries"),
+        ("MAX_TOTAL", 10, "a.zip", packed({f"{n}.md": "12345678" for n in range(2)}), "together"),
+        ("MAX_BYTES", 300, "a.zip", packed({"a.md": "1" * 400}), "a.md unpacks to"),
+        ("MAX_BYTES", 10, "a.md", "12345678901", "divide the document"),
+        ("MAX_BLOCKS", 2, "a.md", "a\n\nb\n\nc", ":5: more than 2 paragraphs"),
+        ("MAX_BLOCKS", 2, "a.html", "<p>a<p>b<p>c", "more than 2 paragraphs"),
+        ("MAX_MESSAGES", 1, "a.mbox", "From a\nTo: x\n\na\n\nFrom b\nTo: x\n\nb\n", "holds 2 mails"),
+    ],
+)  # fmt: skip
+def test_limits_of_size_and_count_are_kept(tmp_path, monkeypatch, limit, value, name, content, expected):
+    path = write(tmp_path, name, content)
+    for module in [module for name, module in sys.modules.items() if name.startswith("data.documents")]:
+        if hasattr(module, limit):
+            monkeypatch.setattr(module, limit, value)
+    assert expected in refusal(path)
+
+
+def test_a_folder_has_a_limit_of_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "MAX_FILES", 2)
+    for number in range(3):
+        write(tmp_path, f"{number}.md", "x")
+    assert "holds more than 2 documents" in refusal(tmp_path)
+
+
+def test_a_name_in_an_archive_writes_nothing(tmp_path):
+    before = {*tmp_path.rglob("*")}
+    path = write(tmp_path, "in/a.zip", packed({"x/a.md": "text", "b.md": "text"}))
+    assert len(reading.read_examples(path)) == 2
+    assert {*tmp_path.rglob("*")} - before == {path, path.parent}
+
+
+@pytest.mark.parametrize(
+    ("name", "piece"),
+    [("a.html", "<div>"), ("a.html", "<!--"), ("a.html", "<a "), ("a.html", "<![CDATA["), ("a.html", "<a b='"),
+     ("a.html", "</"), ("a.html", "&#1"), ("a.html", "<?"), ("a.md", "*a "), ("a.md", "["), ("a.md", "`"),
+     ("a.md", "![a]("), ("a.md", "<!--"), ("a.md", "|-"), ("a.txt", "a. "), ("a.txt", "A"), ("a.txt", "字"),
+     ("a.txt", "Anna "), ("a.py", "x = 1\n")],
+)  # fmt: skip
+def test_hostile_texts_take_linear_time(name, piece):
+    def seconds(count):
+        started = time.process_time()
+        found = list(formats.BY_SUFFIX[Path(name).suffix].read(Source(name, (piece * count).encode()), []))
+        for document in found:
+            list(passages(document, 512))
+        return time.process_time() - started
+
+    short, long = seconds(5_000), seconds(40_000)
+    assert long < 24 * max(short, 0.02)  # quadratic time would be 64 times as much
+
+
+def test_deeply_nested_html_needs_no_stack(tmp_path):
+    (document,) = read(tmp_path, "a.html", "<div>" * 50_000 + "deep" + "</div>" * 50_000)
+    assert texts(document) == ["deep"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Properties
+
+FOLDER = Path(__import__("tempfile").mkdtemp(prefix="documents-"))
+characters = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), include_characters="\n\t")
+plain_texts = st.text(characters, min_size=1, max_size=200).filter(str.strip)
+
+
+def words(document_texts) -> list[str]:
+    return " ".join(document_texts).split()
+
+
+@CASES
+@given(plain_texts)
+def test_any_text_survives_every_reader_up_to_white_space(text):
+    marked = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+    lines = "".join(paragraph(line) for line in text.split("\n"))
+    for name, content in (("a.txt", text), ("a.md", marked), ("a.html", f"<p>{html.escape(text)}</p>"),
+                          ("a.docx", docx(lines)), ("a.py", text)):  # fmt: skip
+        if name == "a.docx" and re.search("[\ufffe\uffff]", text):
+            continue  # no characters of XML
+        found = read(FOLDER, name, content)
+        assert words(block.text for document in found for block in document.blocks) == words([text]), name
+
+
+@CASES
+@given(plain_texts, st.integers(8, 60))
+def test_passages_leave_out_no_word_and_are_as_long_as_asked(text, length):
+    (document,) = read(FOLDER, "a.txt", text)
+    found = list(passages(document, length))
+    assert "".join(words(passage.body for passage in found)) == "".join(words([text]))
+    assert all(size(passage.text) <= max(20, 3.5 * length) for passage in found)
+    for passage in found:
+        assert all("".join(words([opening])) in "".join(words([passage.text])) for opening in openings(passage))
+
+
+def test_passages_keep_their_headings_and_cut_at_paragraphs(tmp_path):
+    text = "# A\n\n" + "one two. " * 10 + "\n\n" + "three four. " * 10 + "\n\n## B\n\nlast\n\n# C\n"
+    (document,) = read(tmp_path, "a.md", text)
+    found = list(passages(document, 40))
+    assert [passage.context for passage in found] == ["A", "A", "A\nB", ""]
+    assert [passage.place for passage in found] == [3, 5, 9, 11]
+    assert found[0].text.startswith("A\n\none two.") and found[2].text == "A\nB\n\nlast" and found[3].text == "C"
+
+
+def test_sentences_end_where_a_reader_would_say():
+    text = 'Dr. A. Ek went, e.g. to Oslo. He said "No!" Then it was 3.5 km. 他很好。她也好！ok\n\nNew'
+    assert sentences(text) == ["Dr. A. Ek went, e.g. to Oslo.", 'He said "No!"', "Then it was 3.5 km.", "他很好。",
+                               "她也好！", "ok", "New"]  # fmt: skip
+
+
+@CASES
+@given(st.binary(max_size=300), st.sampled_from([suffix for row in formats.FORMATS for suffix in row.suffixes[:1]]))
+def test_any_bytes_are_read_or_refused_with_a_place(content, suffix):
+    path = write(FOLDER, f"case{suffix}", content)
+    try:
+        rows = reading.read_examples(path)
+    except DataError as error:
+        assert re.search(rf"{re.escape(str(path))}:\d+: ", str(error)), str(error)
+    else:
+        assert rows and all(row.answer.strip() for row in rows)
+
+
+def test_every_format_has_one_row_and_the_limits_fit_the_page():
+    suffixes = [suffix for row in formats.FORMATS for suffix in row.suffixes]
+    assert len(suffixes) == len({*suffixes}) and not {*suffixes} & {".jsonl", ".json", ".csv", ".tsv", ".parquet"}
+    assert blocks.MAX_BYTES >= uploads.MAX_BYTES
