@@ -205,7 +205,8 @@ def _rest(models: dict, examples: list[dict], left: float) -> dict:
     shares = {"target": 0.94, "unlearned": 0.92, "share": 0.979, "low": 0.95, "high": 1.01}
     beside = {"run_on": dict(zip(models, (0.0, 0.075, 0.0))), "in_context": dict(zip(models, (0.98, 0.95, 0.97))),
               "holdout_drift": {"change": 0.021, "low": 0.01, "high": 0.032}}  # fmt: skip
-    return {"word": word, "why": [why], "turn": "The test nearest to failing is the utility." if word == "KEPT" else None, "lost_rows": lost,
+    turn = "The test nearest to failing is the utility." if word == "KEPT" else None
+    return {"word": word, "why": [why], "turn": turn, "lost_rows": lost,
             "gates": [_gate("utility", "share of utility that is left", gate, why, value=left, low=left - 0.02,
                             high=left + 0.02, least=0.95)],
             "parts": {"retain.answer_probability": shares}, "beside": beside}  # fmt: skip
