@@ -491,20 +491,21 @@ def test_a_probe_separates_what_is_separable_and_nothing_else():
 
 
 def test_a_probe_sees_no_person_that_it_was_trained_on():
-    """Features that name the person but not the side: any leak of persons between folds would give an AUC near 1."""
-    draw = np.random.default_rng(1)
+    """Features that name the person but not the side: folds that cut persons give 1, folds of persons give chance."""
     groups = [f"p{i // 5}" for i in range(80)]
     members = np.arange(80) < 30
-    own = {name: draw.normal(size=60) * 3 for name in set(groups)}
-    features = np.array([own[name] for name in groups]) + draw.normal(size=(80, 60)) * 0.1
     folds = inside.folds_of(groups, members)
-    aucs = [inside.probe(inside.components(features), labels, inside.folds_of(groups, labels)).mean()
-            for labels in inside.permuted(groups, members, 0, 20)]  # fmt: skip
-    assert abs(np.mean(aucs) - 0.5) < 0.12
+    by_person, by_row = [], []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        features = np.repeat(draw.normal(size=(16, 60)) * 3, 5, axis=0) + draw.normal(size=(80, 60)) * 0.1
+        by_person.append(inside.probe(inside.components(features), members, folds).mean())
+        by_row.append(inside.probe(inside.components(features), members, np.arange(80) % 5).mean())
+    assert abs(np.mean(by_person) - 0.5) < 0.1 and np.mean(by_row) > 0.99
     for fold in set(folds):
         inner = {(side, name) for side, name, f in zip(members, groups, folds) if f == fold}
         outer = {(side, name) for side, name, f in zip(members, groups, folds) if f != fold}
-        assert not inner & outer and {side for side, _ in inner} == {True, False}
+        assert not inner & outer and {bool(side) for side, _ in inner} == {True, False}
 
 
 def test_permuted_labels_move_whole_persons():
@@ -781,7 +782,7 @@ def test_the_command_writes_an_evaluation(folder, capsys):
     assert set(report["models"]) == {"target", "unlearned"}
     assert set(report["models"]["unlearned"]["forget"]) == {"loss", "recall", "generation_perplexity"}
     assert report["models"]["unlearned"]["forget"]["generation_perplexity"] < 1.5  # it says what the target says
-    assert report["comparison"]["verdict"].startswith("REMEMBERS, ")
+    assert report["comparison"]["verdict"] == "UNDECIDED (no retrained model), UNDECIDED, NOT RUN"  # no such metrics
     assert "verdict" in capsys.readouterr().out
     assert evaluate(folder, *data) == 2
     assert "--overwrite_output_dir" in capsys.readouterr().err
@@ -792,7 +793,8 @@ def test_the_command_writes_every_rows_values_and_prints_attacks(folder, capsys)
     more = ["--limit", "3", "--attacks", "quantisation_int8", "--metrics", "accuracy,f1", "--general_data"]
     assert evaluate(folder, *data, *more, folder / "retain.jsonl", output="rows") == 0
     rows = [json.loads(line) for line in (folder / "rows" / "examples.jsonl").read_text().splitlines()]
-    assert [row["split"] for row in rows] == ["forget"] * 3 + ["retain"] * 3 + ["general"] * 3
+    sets = ("forget", "retain", "general", "in_context")
+    assert [row["split"] for row in rows] == [name for name in sets for _ in range(3)]
     report = json.loads((folder / "rows" / "evaluation.json").read_text())
     forget = [row["metrics_after"]["accuracy"] for row in rows[:3]]
     assert report["models"]["unlearned"]["forget"]["accuracy"] == pytest.approx(np.mean(forget))
@@ -806,7 +808,7 @@ def copies(folder, known):
     """Two copies of the target: the copied folder, and the same model saved with different bytes."""
     _, tokenizer, examples = known
     shutil.copytree(folder / "model", folder / "copied")
-    other, _, _ = make_tiny(examples, seed=3)
+    other, _, _ = make_tiny(examples, seed=3, vocabulary=OUTSIDERS)
     other.save_pretrained(folder / "taught_all")
     tokenizer.save_pretrained(folder / "taught_all")
     return folder
