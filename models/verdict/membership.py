@@ -221,7 +221,8 @@ def _worst(found: dict) -> str:
 
 def _why(name: str, row: dict) -> str:
     margin = row["margin"]
-    text = f"by {name.replace('_', ' ')}, a test tells forget rows from unseen ones with AUC {row['unlearned']:.2f}"
+    by = "all scores together" if name == COMBINED else DERIVED.get(name, name.replace("_", " "))
+    text = f"by {by}, a test tells forget rows from unseen ones with AUC {row['unlearned']:.2f}"
     if row["unlearned"] >= 1:
         return f"{text}, every one of them (retrained model: {row['retrained']:.2f})"
     text += f"; on the retrained model with {row['retrained']:.2f}. Difference {shown(row['gap'], margin, -margin)}"

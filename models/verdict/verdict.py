@@ -138,7 +138,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
                              "membership_gap_high": gate.high}  # fmt: skip
     found.evidence["memory"] = _evidence(
         word, gates, rows=rows, persons=persons,
-        bound=none_of(len(rows)) if traces and not any(row["leaks"] for row in rows) else None,
+        bound=none_of(memory.placed_rows(traces)) if traces and not any(row["leaks"] for row in rows) else None,
         membership={"scores": scores, "combined": combined},
     )  # fmt: skip
     if word == NO_RETRAINED:
