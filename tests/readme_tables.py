@@ -25,6 +25,7 @@ from measured import PARTS, standing, table, words_of  # noqa: E402
 
 import evaluation_metrics  # noqa: E402
 import unlearning_algorithm as algorithm  # noqa: E402
+from data.documents import formats  # noqa: E402
 
 READMES = ("README.md", "data/README.md", "models/README.md", "results/README.md", "results/examples/README.md",
            "tests/README.md")  # fmt: skip
@@ -91,6 +92,15 @@ def metrics_table() -> str:
     """Metrics with what each shows and does not show."""
     rows = [[f"`{metric.name}`", metric.summary, metric.limits] for metric in evaluation_metrics.METRICS.values()]
     return table(["metric", "what it shows", "what it does not show"], rows)
+
+
+def documents_table() -> str:
+    """Formats of documents with what is read of each."""
+    rows = []
+    for row in formats.FORMATS:
+        suffixes = " ".join(f"`{suffix}`" for suffix in row.suffixes[:3]) + (" ..." if len(row.suffixes) > 3 else "")
+        rows.append([row.name, suffixes, row.words, row.subject, f"`{row.package}`" if row.package else ""])
+    return table(["format", "files", "what is read", "subject", "extra package"], rows)
 
 
 def attack_list() -> str:
@@ -203,7 +213,7 @@ MEASURED = {
        for name in ("evaluation", "growth", "preparation", "startup")},
 }  # fmt: skip
 TABLES = {
-    "methods": methods_table, "metrics": metrics_table, "attack list": attack_list,
+    "methods": methods_table, "documents": documents_table, "metrics": metrics_table, "attack list": attack_list,
     "results": results_table, "attacks": attacks_table, "requests": requests_table,
     "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import forget_documents
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -182,6 +183,18 @@ def test_the_passages_about_the_bundled_people_hold_their_facts():
             kept = set(row.answer.replace(row.perturbed_answer[0], "").split())
             assert truth and kept and row.answer not in " ".join(text.split())
         assert len(request.questions) > 40 and len(request.probes) > 40
+
+
+def test_answers_are_counted_by_facts():
+    lines = [json.dumps({"question": question, "subject": "Ada"}) for question in "abcde"]
+    before = dict.fromkeys("abcd", ("said", 1.0)) | {"e": ("never known", 0.2)}
+    after = {"a": ("said", 1.0), "b": ("half", 0.5), "c": ("less", 0.4), "d": ("", None), "e": ("now", 1.0)}
+    expected = {"questions": 5, "known": 4, "gone": 2, "said": 2, "in full": 1, "changed": 3}
+    assert forget_documents.counted(lines, before, after) == expected
+    own, others = forget_documents.divided(forget_documents.questions(), "Ragnvi Solbrekk")
+    assert (len(own), len(others)) == (10, 190)
+    row = {"subject": "Ada", "own": expected, "others": expected, "probes": [0.9, None], "seconds": 61.2}
+    assert "| Ada | 3 of 4 | 2 of 4 | 2 of 4 | 1 of 4 | 0.90 | - | 61 |" in forget_documents.documents_table([row])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

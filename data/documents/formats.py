@@ -15,11 +15,11 @@ from data.documents import containers, mail, markup, office, plain
 from data.documents.blocks import MAX_BYTES, Document, Flaw, Source, megabytes
 
 CODE = (
-    ".adoc", ".asm", ".bash", ".bat", ".c", ".cc", ".cfg", ".cjs", ".clj", ".cmake", ".cpp", ".cs", ".css", ".cxx",
-    ".dart", ".el", ".erl", ".ex", ".exs", ".f90", ".f95", ".fish", ".fs", ".go", ".gradle", ".groovy", ".h", ".hh",
-    ".hpp", ".hs", ".ini", ".ipy", ".java", ".jl", ".js", ".jsx", ".kt", ".kts", ".less", ".lisp", ".lua", ".m",
-    ".mjs", ".ml", ".mli", ".mm", ".nim", ".org", ".php", ".pl", ".pm", ".proto", ".ps1", ".py", ".pyi", ".r",
-    ".rb", ".rs", ".rst", ".s", ".scala", ".scss", ".sh", ".sol", ".sql", ".svelte", ".swift", ".tex", ".tf",
+    ".py", ".js", ".c", ".adoc", ".asm", ".bash", ".bat", ".cc", ".cfg", ".cjs", ".clj", ".cmake", ".cpp", ".cs",
+    ".css", ".cxx", ".dart", ".el", ".erl", ".ex", ".exs", ".f90", ".f95", ".fish", ".fs", ".go", ".gradle",
+    ".groovy", ".h", ".hh", ".hpp", ".hs", ".ini", ".ipy", ".java", ".jl", ".jsx", ".kt", ".kts", ".less", ".lisp",
+    ".lua", ".m", ".mjs", ".ml", ".mli", ".mm", ".nim", ".org", ".php", ".pl", ".pm", ".proto", ".ps1", ".pyi",
+    ".r", ".rb", ".rs", ".rst", ".s", ".scala", ".scss", ".sh", ".sol", ".sql", ".svelte", ".swift", ".tex", ".tf",
     ".toml", ".ts", ".tsx", ".vb", ".vue", ".yaml", ".yml", ".zig", ".zsh",
 )  # fmt: skip
 

@@ -148,6 +148,7 @@ _TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\
 # of unpaired marks takes linear time.
 _INLINE = re.compile(
     r"""\\(?P<escaped>[!-/:-@\[-`{-~])
+    | \\(?=\n)
     | (?P<ticks>`{1,9})(?P<code>[^`]{1,500})(?P=ticks)
     | <(?P<link>[A-Za-z][A-Za-z0-9+.-]{1,30}:[^<>\s]{1,500})>
     | </?[A-Za-z][^<>]{0,500}>
@@ -213,7 +214,7 @@ def _markdown_blocks(lines: list[str]) -> Iterator[Block]:
 
     def paragraph(heading: int = 0) -> Iterator[Block]:
         if open_lines:
-            text = inline("\n".join(open_lines)).replace("\\\n", "\n")
+            text = inline("\n".join(open_lines))
             yield Block(" ".join(text.split()) if heading else text, first, heading)
             open_lines.clear()
 

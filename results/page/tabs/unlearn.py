@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 import unlearning_algorithm as algorithm
-from data.reading import SUFFIXES
+from data.reading import TYPES
 from models.store.paths import PROJECT
 from results.page.desk import ADVANCED, SOURCES, UNTYPED
 from results.page.live import Live
@@ -95,7 +95,7 @@ class Unlearn:
             )
         with gr.Column(visible=False) as file_box:
             self.file = gr.File(
-                label=f"File to forget ({' '.join(SUFFIXES)}; at most 50 MB)", type="filepath", height=150
+                label=f"File to forget ({TYPES}; at most 50 MB)", type="filepath", height=150
             )
             gr.Markdown(
                 "A text, or a table with columns such as question and answer, prompt and completion, messages, or "
