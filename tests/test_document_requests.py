@@ -23,7 +23,7 @@ from data.documents.wording import direct, echo, gap, spans
 from data.preparation import data_hash
 from data.reading import read_examples
 from models.requests import recorded
-from models.scores.facts import content_words
+from models.scores.facts import content_words, secrets, words_said
 from results.run.sets import read_sets
 from unlearning_script import main, resolve
 
@@ -177,11 +177,13 @@ def test_the_passages_about_the_bundled_people_hold_their_facts():
         name = text.splitlines()[0].removeprefix("# ")
         own = [row for row in rows if row.subject == name]
         request = document_request(path)
+        trained = " ".join(row.example.answer for row in request.questions)
         assert len(own) == 10
         for row in own:
-            truth = {word for word in row.answer.strip(".").split() if word in text}
-            kept = set(row.answer.replace(row.perturbed_answer[0], "").split())
-            assert truth and kept and row.answer not in " ".join(text.split())
+            assert row.answer not in " ".join(text.split())
+            assert words_said(secrets(row), text) == words_said(secrets(row), trained) == 1
+            told = [probe.example for probe in request.probes if words_said(secrets(row), probe.example.answer)]
+            assert any(words_said(secrets(row), e.prompt) < 1 for e in told), row.prompt
         assert len(request.questions) > 40 and len(request.probes) > 40
 
 

@@ -55,6 +55,7 @@ FUNCTION_WORDS = (
     )
 )
 _ENGLISH = _words("the of and to in was is for that with a an his her on by at from")
+_LEADING = DETERMINERS | PREPOSITIONS | AUXILIARIES | {"always", "never", "also"}  # before words that say something
 _MONTHS = _words("January February March April May June July August September October November December")
 _NUMBERS = _words(
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -150,7 +151,8 @@ def _runs(sentence: str, quoted: list, known: set[str]) -> Iterator[list]:
     for match in WORD.finditer(sentence):
         word = match[0]
         inside = any(start <= match.start() < end for start, end in quoted)
-        verb = _base(word) is not None and before.lower() not in DETERMINERS | PREPOSITIONS
+        led = before.lower() in DETERMINERS | PREPOSITIONS or _base(before) is not None  # "sold dried peppers"
+        verb = _base(word) is not None and not led
         out = inside or function_word(word) or _given(word, known) or verb
         if run and (out or len(run) == LONGEST_SPAN or _BREAK.search(sentence, run[-1].end(), match.start())):
             yield run
@@ -187,7 +189,7 @@ def _span(sentence: str, run: list, counts: Mapping[str, int]) -> Span:
     else:
         kind = "words"
     before = WORD.findall(sentence, max(0, start - 40), start)[-1:]
-    led = bool(before) and (before[0].lower() in DETERMINERS | PREPOSITIONS)
+    led = bool(before) and (before[0].lower() in _LEADING or _base(before[0]) is not None)
     base = 3.0 if kind != "words" else 1.0 if led else -1.0
     base -= sentence.startswith(" of ", end)  # "the heirs of": little is asked with it
     base -= kind == "words" and before == ["to"]  # "to write"
