@@ -154,7 +154,9 @@ def _runs(sentence: str, quoted: list, known: set[str]) -> Iterator[list]:
         led = before.lower() in DETERMINERS | PREPOSITIONS or _base(before) is not None  # "sold dried peppers"
         verb = _base(word) is not None and not led
         out = inside or function_word(word) or _given(word, known) or verb
-        if run and (out or len(run) == LONGEST_SPAN or _BREAK.search(sentence, run[-1].end(), match.start())):
+        counts = _is_number(word) and before.islower() and not _is_number(before)  # "at her death 387 puppets"
+        apart = bool(run) and _BREAK.search(sentence, run[-1].end(), match.start())
+        if run and (out or counts or apart or len(run) == LONGEST_SPAN):
             yield run
             run = []
         if not out:
