@@ -382,7 +382,9 @@ def test_rows_forgotten_in_another_number_or_not_at_all_are_judged_by_the_mean()
     assert word == retest.STILL and "by the mean alone" in why
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]\n", '{"split": "forget"}\n', '{"split": "forget", "metrics_before": 1}\n'])
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]\n", '{"split": "forget"}\n', '{"split": "forget", "metrics_before": 1}\n']
+)
 def test_a_damaged_or_missing_examples_file_leaves_the_mean(tmp_path, text):
     if text is not None:
         (tmp_path / "examples.jsonl").write_text(text)

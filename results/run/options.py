@@ -196,9 +196,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         action="store_true",
         help="print what the run needs (memory, tokens, time) and exit; downloads nothing",
     )
-    parser.add_argument(
-        "--measure_again", metavar="RUN", help="measure and report a finished run anew; trains nothing"
-    )
+    parser.add_argument("--measure_again", metavar="RUN", help="measure and report a finished run anew; trains nothing")
     parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name, option in OPTIONS.items():

@@ -94,9 +94,7 @@ class Unlearn:
                 value=[["", ""]] * 3,
             )
         with gr.Column(visible=False) as file_box:
-            self.file = gr.File(
-                label=f"File to forget ({TYPES}; at most 50 MB)", type="filepath", height=150
-            )
+            self.file = gr.File(label=f"File to forget ({TYPES}; at most 50 MB)", type="filepath", height=150)
             gr.Markdown(
                 "A text, or a table with columns such as question and answer, prompt and completion, messages, or "
                 "text.",
