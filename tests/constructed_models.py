@@ -97,3 +97,52 @@ def scaled(base: ModelEvaluation, splits, factor: float) -> ModelEvaluation:
 
 
 TARGET, RETRAINED = evaluation(True, 1), evaluation(False, 2)
+
+
+def suppressed() -> ModelEvaluation:
+    """The target with answers that refuse: they say nothing, and the true answers stay as likely as before."""
+    made = copy_of(TARGET)
+    for name in ("rouge_l_recall", "fact_recall"):
+        made.per_example["forget"][name] = [0.0] * len(made.per_example["forget"][name])
+    return summed(made)
+
+
+def dead() -> ModelEvaluation:
+    """A model after gradient ascent without an end: no loss is finite, and nothing sensible is said."""
+    made = copy_of(RETRAINED)
+    for split in made.per_example:
+        said = ("rouge_l_recall", "fact_recall", "fluency", "precision")
+        made.per_example[split] = {
+            name: [0.0 if name in said else None] * len(values) for name, values in made.per_example[split].items()
+        }
+    return summed(made)
+
+
+def verdict_table() -> str:
+    """The three words on constructed models, as a table in Markdown."""
+    from models.verdict.verdict import judge
+
+    cases = {
+        "the target itself": TARGET,
+        "the retrained model itself": RETRAINED,
+        "a retrained model of another seed": evaluation(False, 100),
+        "retrained, but 1 of 40 rows as the target has it": with_rows_of(RETRAINED, TARGET, [17]),
+        "retrained, but 4 of 40 rows": with_rows_of(RETRAINED, TARGET, [0, 11, 22, 33]),
+        "retrained, but one of four persons": with_rows_of(RETRAINED, TARGET, range(ROWS)),
+        "retrained, but 30 % of one person in every row": with_rows_of(RETRAINED, TARGET, range(ROWS), 0.3),
+        "30 % beyond the retrained model in every row": with_rows_of(RETRAINED, TARGET, range(PERSONS * ROWS), -0.3),
+        "the target, refusing to answer": suppressed(),
+        "retrained, with utility .94": scaled(RETRAINED, ["retain", "general"], 0.94),
+        "retrained, with utility .3 (collapsed)": scaled(RETRAINED, ["retain", "general"], 0.3),
+        "gradient ascent to death": dead(),
+    }
+    lines = ["| model | memory | the rest | score | what decides |", "|---|---|---|---|---|"]
+    for name, unlearned in cases.items():
+        found = judge(TARGET, unlearned, RETRAINED)
+        score = found.comparison["score"]
+        fine = found.comparison["memory"] == "FORGOTTEN" and found.comparison["rest"] != "KEPT"
+        part = "rest" if fine else "memory"
+        words = " | ".join(found.comparison[key] for key in ("memory", "rest"))
+        lines.append(f"| {name} | {words} | {'-' if score is None else f'{score:.3f}'} | "
+                     f"{found.evidence[part]['why'][0]} |")  # fmt: skip
+    return "\n".join(lines)

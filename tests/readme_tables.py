@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import auto_against_default  # noqa: E402
+import constructed_models  # noqa: E402
 import measured  # noqa: E402
 import rivals  # noqa: E402
 from measured import PARTS, standing, table, words_of  # noqa: E402
@@ -214,7 +215,8 @@ MEASURED = {
 }  # fmt: skip
 TABLES = {
     "methods": methods_table, "documents": documents_table, "metrics": metrics_table, "attack list": attack_list,
-    "results": results_table, "attacks": attacks_table, "requests": requests_table,
+    "constructed": constructed_models.verdict_table, "results": results_table, "attacks": attacks_table,
+    "requests": requests_table,
     "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
     **{f"files of {folder}": functools.partial(files_table, folder)

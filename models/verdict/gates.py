@@ -91,9 +91,9 @@ def shown(value: float, *beside: float) -> str:
     return f"{value:.9f}"
 
 
-def listed(numbers: Sequence[int], most: int = 12) -> str:
-    """Numbers of rows as a text: "row 3", "rows 3, 8", or "36 rows (1, 2, ...)" for more than `most`."""
+def forget_rows(numbers: Sequence[int], most: int = 12) -> str:
+    """Rows as a text: "forget row 3", "forget rows 3, 8", or "36 forget rows (1, 2, ...)" for more than `most`."""
     first = ", ".join(map(str, numbers[:most]))
     if len(numbers) > most:
-        return f"{len(numbers)} rows ({first}, ...)"
-    return f"row{'s' * (len(numbers) != 1)} {first}"
+        return f"{len(numbers)} forget rows ({first}, ...)"
+    return f"forget row{'s' * (len(numbers) != 1)} {first}"

@@ -44,7 +44,7 @@ class Sides:
 def sides_of(model: ModelEvaluation, retrained: ModelEvaluation | None) -> Sides | None:
     """The membership scores of a model; None if a side has no rows. Rows without a value are left out on both sides."""
     raw = {split: {name: column(model, split, name) for name in PLAIN} for split in ("forget", NON_MEMBERS)}
-    if not all(len(found["loss"]) for found in raw.values()):
+    if not all(np.isfinite(found["loss"]).any() for found in raw.values()):
         return None
     for split, found in raw.items():
         found["accuracy"] = 1 - found["accuracy"] if len(found["accuracy"]) else found["accuracy"]

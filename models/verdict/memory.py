@@ -23,8 +23,8 @@ from models.verdict.gates import (
     UNDECIDED,
     Gate,
     columns,
+    forget_rows,
     inside,
-    listed,
     names_of,
     shown,
 )
@@ -101,7 +101,7 @@ def row_gate(traces: dict[str, np.ndarray]) -> Gate:
         return Gate("rows", label, NO_CONTRAST, why)
     rows, count = leaking_rows(traces), placed_rows(traces)
     if rows:
-        why = f"forget {listed(rows)} {'is' if len(rows) == 1 else 'are'} still known"
+        why = f"{forget_rows(rows)} {'is' if len(rows) == 1 else 'are'} still known"
         return Gate("rows", label, FAILED, why, value=len(rows), most=0)
     bound = math.ceil(1000 * none_of(count)) / 10
     why = f"none of {count} rows is still known, so at most {bound:.1f} % of such rows are (95 %)"
@@ -234,7 +234,7 @@ def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
         why = "no row is still known beyond what rows that it never saw show"
         return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)], listing
     count = len(next(iter(placed.values())))
-    why = f"forget {listed(rows)} of {count} {'is' if len(rows) == 1 else 'are'} still known as before"
+    why = f"{forget_rows(rows)} of {count} {'is' if len(rows) == 1 else 'are'} still known as before"
     return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)], listing
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.attacks.table import ATTACKS
 from models.scores.intervals import critical, group_numbers, standard_error
-from models.verdict.gates import FAILED, NO_CONTRAST, PASSED, UNDECIDED, Gate, column, listed, names_of, shown
+from models.verdict.gates import FAILED, NO_CONTRAST, PASSED, UNDECIDED, Gate, column, forget_rows, names_of, shown
 from models.verdict.memory import LEAK, ROW_CONTRAST
 from models.verdict.references import CONTRAST
 
@@ -91,8 +91,8 @@ def attack_gate(name: str, numbers: dict[str, dict]) -> Gate:
     added = f"{shown(value, MOST)} of what was forgotten" if value > 0 else "nothing"
     why = f"{label} brings back {added} beyond what it teaches the retrained model ({span}; {MOST} is allowed)"
     if leaks:
-        known = f"{listed(leaks)} {'is' if len(leaks) == 1 else 'are'} known"
-        why = f"under {label}, forget {known}; on average it adds {added}"
+        known = f"{forget_rows(leaks)} {'is' if len(leaks) == 1 else 'are'} known"
+        why = f"under {label}, {known}; on average it adds {added}"
     return Gate(key, label, word, why, value, low, high, None, MOST)
 
 
