@@ -60,7 +60,7 @@ ROWS = {
     39: ("an adapter folder as the model", "base and adapter are loaded; without the base exit 4 with the remedy"),
     40: ("learning rates: absurd, zero, negative, not numbers, 1e-5 in YAML", "exit 5 or 2; 1e-5 in YAML is a number"),
     41: ("a NaN loss at some step", "exit 5 at that step, no later checkpoint"),
-    42: ("gradient ascent without end", "stopped by the guard or reported as COLLAPSED; never a success"),
+    42: ("gradient ascent without end", "stopped by the guard or reported as BROKEN; never a success"),
     43: ("several impossible numbers at once", "exit 2 with all problems"),
     44: ("unknown flags and YAML keys", "exit 2 with the nearest name"),
     45: ("no memory left", "exit 6 with advice"),
@@ -95,7 +95,7 @@ ROWS = {
 # rows whose tests show less than the text says
 LIMITS = {
     15: "The test streams 300,000 rows. Rows are not kept in memory, so more rows only take more time.",
-    42: "A collapse that the guard stops ends with exit code 0 and the state `collapsed`; the report says COLLAPSED.",
+    42: "A collapse that the guard stops ends with exit code 0 and the state `collapsed`; the report says BROKEN.",
     45: "A tokenizer that runs out of memory aborts by itself (134), before any training.",
     46: "A missing parent folder is created; it is an error if that fails.",
     47: "As root, the tests fill a real file system; otherwise a limit on file sizes replaces it.",

@@ -294,9 +294,9 @@ def test_unbounded_ascent_never_counts_as_success(small, tmp_path):
     assert free.wait() == 0, free.output
     for name in ("guarded", "free"):
         report = json.loads((tmp_path / name / "evaluation.json").read_text())
-        assert report["comparison"]["verdict"] not in ("FORGOTTEN", "SUPPRESSED")
-    assert report["comparison"]["verdict"] == "COLLAPSED"
-    assert "COLLAPSED" in (tmp_path / "free" / "report.html").read_text()
+        assert not report["comparison"]["memory"].startswith("FORGOTTEN")
+    assert report["comparison"]["rest"] == "BROKEN"
+    assert "BROKEN" in (tmp_path / "free" / "report.html").read_text()
 
 
 # -- odd but valid input
