@@ -153,6 +153,19 @@ def test_relearning_with_zero_steps_changes_nothing(name, known, splits):
         assert after == pytest.approx(before, abs=1e-5) and found[metric] == pytest.approx(found[f"{metric}_before"])
 
 
+def test_an_attack_that_makes_things_worse_is_not_made(known, splits):
+    """Training at a ruinous rate, or random embeddings, count as no attack: an attacker keeps the best try."""
+    model, tokenizer, _ = known
+    names = ["relearning", "same_person_relearning", "benign_relearning", "lora_relearning", "direction_ablation",
+             "embedding_attack"]  # fmt: skip
+    budget = dataclasses.replace(SMALL, learning_rates=(0.5,), lora_learning_rate=1.0, soft_steps=0)
+    found = em.run_attacks(model, tokenizer, splits, names, budget=budget)
+    for name in names:
+        for metric in subject.SCORED:
+            assert found[name][metric] >= found[name][f"{metric}_before"] > 0.9, name
+    assert found["relearning"]["answer_probability_at_6"] < 0.5
+
+
 def test_values_before_are_those_of_the_evaluation(known, splits, evaluation):
     """Numbers that the evaluation has are not measured again."""
     model, tokenizer, _ = known
@@ -247,9 +260,9 @@ def test_halves_without_subjects():
 
 
 def test_the_area_of_a_curve_by_hand():
-    area = relearning.area({1: 0.2, 2: 0.4}, {10: {1: 0.4, 2: 0.4}, 40: {1: 0.6, 2: 0.4}})
+    area = relearning.area({0: {1: 0.2, 2: 0.4}, 10: {1: 0.4, 2: 0.4}, 40: {1: 0.6, 2: 0.4}})
     assert area == pytest.approx({1: (10 * 0.3 + 30 * 0.5) / 40, 2: 0.4})
-    assert relearning.area({1: 0.2}, {0: {1: 0.3}}) == {1: 0.2}
+    assert relearning.area({0: {1: 0.3}}) == {1: 0.3}
     assert relearning.points_of(100, relearning.CURVE) == (30, 100)
     assert relearning.points_of(1, relearning.CURVE) == (1,) and relearning.points_of(0, relearning.CURVE) == (0,)
 
@@ -506,6 +519,20 @@ def test_a_probe_sees_no_person_that_it_was_trained_on():
         inner = {(side, name) for side, name, f in zip(members, groups, folds) if f == fold}
         outer = {(side, name) for side, name, f in zip(members, groups, folds) if f != fold}
         assert not inner & outer and {bool(side) for side, _ in inner} == {True, False}
+
+
+def test_a_probe_that_chance_equals_adds_nothing(known, splits, monkeypatch):
+    model, tokenizer, _ = known
+    budget = dataclasses.replace(SMALL, permutations=199)
+    draw = np.random.default_rng(0)
+    features, losses = draw.normal(size=(24, 2, 30)), draw.normal(size=24)
+    marked = features + 5 * (np.arange(24) < 12)[:, None, None]
+    for values, seen in ((features, False), (marked, True)):
+        monkeypatch.setattr(inside, "_row_features", lambda *_, values=values: (values, losses))
+        found = em.run_attacks(model, tokenizer, splits, ["membership_probe"], budget=budget)["membership_probe"]
+        assert found["told_apart_before"] == pytest.approx(inside.placements(-losses[:12], -losses[12:]).mean())
+        assert (found["probe_p"] <= 0.05) == seen
+        assert found["told_apart"] == pytest.approx(found["probe_auc" if seen else "told_apart_before"])
 
 
 def test_permuted_labels_move_whole_persons():

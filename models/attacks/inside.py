@@ -22,6 +22,7 @@ LAYERS = 8  # layers that the lens and the probe look at, evenly spread; the las
 TOKENS = 1024  # of a forward pass
 PROBED = 24  # principal components that the probe sees
 MOST_FOLDS = 8
+LEVEL = 0.05  # p from which a probe counts
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -198,7 +199,8 @@ def membership_probe(subject: Subject) -> dict:
 
     Features: the mean output of a layer over a row's answer tokens. The probe is scored on subjects, one or more of
     each side, that it was not trained on. probe_p: share of permutations of the subjects, of `Budget.permutations`,
-    whose best layer does as well. Before: the AUC of the rows' losses. Rows without a subject count as subjects. Empty
+    whose best layer does as well. told_apart: the AUC of the losses, and of the probe instead where its p is at most
+    .05: a probe that chance equals adds nothing. Rows without a subject count as subjects. Empty
     with fewer than two subjects or five rows on a side. Liu et al. 2024 (arXiv:2406.01333).
     """
     examples = spread(subject.forget, subject.budget.rows)
@@ -220,11 +222,13 @@ def membership_probe(subject: Subject) -> dict:
         again = folds_of(groups, labels)
         chance.append(max(probe(values, labels, again).mean() for values in features))
     numbers, losses_before = subject.row_numbers(examples), placements(-losses[members], -losses[~members])
-    rows = {"probe_auc": found[top], "probe_auc_before": losses_before}
+    p = float(1 + np.sum(np.array(chance) >= aucs[top] - 1e-12)) / (1 + len(chance))
+    rows = {"told_apart": found[top] if p <= LEVEL else losses_before, "told_apart_before": losses_before}
     return {
+        "probe_auc": float(aucs[top]),
         **{f"layer_{layer + 1}_auc": float(value) for layer, value in zip(layers, aucs)},
         "best_layer": layers[top] + 1,
-        "probe_p": float(1 + np.sum(np.array(chance) >= aucs[top] - 1e-12)) / (1 + len(chance)),
+        "probe_p": p,
         **summary({name: dict(zip(numbers, values.tolist())) for name, values in rows.items()}),
     }
 
@@ -281,17 +285,17 @@ def direction_ablation(subject: Subject) -> dict:
     """Projects one direction out of the residual stream while the forget set is scored.
 
     The direction is the difference of the mean outputs, forget minus retain rows, of the layer at 60 % depth: at the
-    last token before the answer or over the answer, whichever brings more back. It is removed from every layer's
-    output. Empty without retain rows. Arditi et al. 2024 (arXiv:2406.11717) remove the direction of refusal so.
+    last token before the answer or over the answer, whichever brings more back, if any does. It is removed from every
+    layer's output. Empty without retain rows. Arditi et al. 2024 (arXiv:2406.11717) remove the direction of refusal so.
     """
     if not subject.retain:
         return {}
     depth = len(decoder_layers(unwrapped(subject.model)))
-    layer, found = min(depth - 1, round(DEPTH * depth)), []
+    layer, found = min(depth - 1, round(DEPTH * depth)), [subject.untouched(subject.forget)]
     for direction in directions(subject, layer).values():
         with hooked(subject.model, range(depth), lambda _, state, v=direction: without_direction(state, v)):
             found.append(subject.score(subject.forget))
-    return best(found) if found else {}
+    return best(found)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -343,7 +347,7 @@ def embedding_attack(subject: Subject) -> dict:
     """
     import torch
 
-    budget, model, parts = subject.budget, subject.model, []
+    budget, model, parts, untouched = subject.budget, subject.model, [], subject.untouched(subject.forget)
     table = unwrapped(model).get_input_embeddings().weight
     scale = float(table.detach().float().std())
     model.eval()
@@ -365,7 +369,7 @@ def embedding_attack(subject: Subject) -> dict:
                     score_rows(subject, asked, scored)),
             )  # fmt: skip
         parts.append(results)
-    return best([joined(tries) for tries in zip(*parts)]) if parts else {}
+    return best([untouched, *(joined(tries) for tries in zip(*parts))]) if parts else {}
 
 
 def score_rows(subject: Subject, rows: EncodedRows, examples: list) -> dict:

@@ -241,6 +241,18 @@ class Subject:
             values = self._measured(name)
         return {number: value for number, value in enumerate(values, 1) if value is not None}
 
+    def untouched(self, examples: list) -> dict:
+        """The result of not attacking: the `SCORED` metrics of these forget rows, as `score` gives them.
+
+        An attacker who makes things worse stops, so it is among the tries of which the best counts. Call it while the
+        model is unchanged.
+        """
+        rows = {}
+        for name in SCORED:
+            values = self.unattacked(name)
+            rows[name] = {number: values[number] for number in self.row_numbers(examples) if number in values}
+        return summary(rows)
+
     @functools.cached_property
     def _content(self) -> str:
         return data_hash(self.forget)
