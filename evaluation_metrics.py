@@ -104,7 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--judging_data", help="such rows that only judge, or none; default: half of the holdout set")
     add("--general_data", help="general facts with wrong answers; default: the bundled set")
     add("--target_model", help="the model before unlearning")
-    add("--retrained_model", help="a model trained without the forget set; without it nothing can be shown to be forgotten")
+    add(
+        "--retrained_model",
+        help="a model trained without the forget set; without it nothing can be shown to be forgotten",
+    )
     add("--output_dir", help="folder for evaluation.json (optional with --ledger, for retest.json)")
     add("--metrics", default="all", help="names separated by commas, or all")
     add("--attacks", default="none", help="names separated by commas, all, or none")

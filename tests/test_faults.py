@@ -321,7 +321,7 @@ def test_odd_data_gives_the_same_numbers_in_any_environment(small, tmp_path):
     (model / "manifest.json").unlink()
     hardening_cases.no_template(model)
     flags = [f"--forget_data={odd}", f"--retain_data={tmp_path / 'retain.jsonl'}", f"--model_name_or_path={model}",
-             "--max_length=64", "--eval_rows=0"]  # fmt: skip
+             "--max_length=64", "--eval_rows=0", "--metrics=accuracy,loss,answer_probability,recall"]  # fmt: skip
     plain = start(small, tmp_path, "plain", *flags)
     elsewhere = start(small, tmp_path, "elsewhere", *flags, strikes=[*QUICK, ("clock_back",)],
                       environment={"PYTHONIOENCODING": "ascii", "LC_ALL": "de_DE.ISO-8859-1", "LANG": "de_DE",
