@@ -67,7 +67,7 @@ from models.verdict.references import (  # noqa: F401
     refuse_target_as_retrained,
     same_model,
 )
-from models.verdict.verdict import closeness, compare, judge, recoveries  # noqa: F401
+from models.verdict.verdict import closeness, compare, judge  # noqa: F401
 
 DTYPES = ("float32", "bfloat16", "float16")
 

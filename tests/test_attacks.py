@@ -701,8 +701,8 @@ def test_attacks_enter_the_report_and_the_verdict(known, splits, evaluation):
     rows = report["attack_rows"]["sampling"]["unlearned"]["best_fact_recall"]
     assert set(rows) == {str(number) for number in range(1, 13)}
     assert report["comparison"]["robustness"] == 1 and report["comparison"]["resistance"] == "HELD"
-    recovered = report["recovery"]["quantisation_int8"]["answer_probability"]
-    assert abs(recovered["unlearned"]) < 0.2 and recovered["unlearned"] == recovered["retrained"]
+    added = report["evidence"]["resistance"]["attacks"]["quantisation_int8"]["answer_probability"]
+    assert added["excess"] == 0  # unlearned and retrained model are the same here
 
     back = copy.deepcopy(attacked["target"])  # under attack it knows what the target knows
     for name, values in back.items():
@@ -712,15 +712,6 @@ def test_attacks_enter_the_report_and_the_verdict(known, splits, evaluation):
     comparison = em.evaluation_json(found, {**attacked, "unlearned": back})["comparison"]
     assert comparison["robustness"] == pytest.approx(0) and comparison["resistance"] == "CAME BACK"
     assert em.evaluation_json(found)["comparison"]["resistance"] == "NOT RUN"
-
-
-def test_recovery_by_hand():
-    table = {"relearning": {"target": {"m": 1.0, "m_before": 1.0}, "unlearned": {"m": 0.7, "m_before": 0.2},
-                            "retrained": {"m": 0.36, "m_before": 0.2}}}  # fmt: skip
-    shares = em.recoveries(table)["relearning"]["m"]
-    assert shares["unlearned"] == pytest.approx(0.625) and shares["retrained"] == pytest.approx(0.2)
-    table["relearning"]["unlearned"]["m_before"] = 0.99
-    assert em.recoveries(table)["relearning"]["m"]["unlearned"] is None  # nothing was gone
 
 
 def test_a_new_attack_is_one_row(known, splits, monkeypatch):
@@ -739,7 +730,7 @@ def test_a_new_attack_is_one_row(known, splits, monkeypatch):
     evaluation = em.evaluate_model(model, tokenizer, splits, metrics=["loss"])
     report = em.evaluation_json({"target": evaluation, "unlearned": evaluation}, {"target": found, "unlearned": found})
     assert report["docs"]["noise"] == "Whether it holds. Not shown: Much."
-    assert report["recovery"]["noise"]["answer_probability"]["retrained"] is None
+    assert report["evidence"]["resistance"]["gates"][0]["word"] == "no contrast"  # there is no retrained model
     assert "noise: halves weights" in em._parser().format_help()
 
 

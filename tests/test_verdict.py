@@ -12,7 +12,7 @@ from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import none_of
 from models.verdict import membership, memory, resistance
 from models.verdict.evaluation_files import evaluation_json
-from models.verdict.gates import Gate, inside, shown
+from models.verdict.gates import Gate, inside, least_change, shown
 from models.verdict.rest import Utility
 from models.verdict.verdict import compare, judge
 from models.verdict.words import PARTS, WORDS, certified, verdict_words
@@ -133,6 +133,14 @@ def test_a_model_without_finite_values_is_never_forgotten():
     comparison, _ = judged(made.summed(dead))
     assert comparison["memory"] != "FORGOTTEN" and comparison["rest"] == "BROKEN"
     json.dumps(evaluation_json({"target": TARGET, "unlearned": dead, "retrained": RETRAINED}), allow_nan=False)
+
+
+def test_rows_on_which_the_model_broke_are_not_taken_for_forgotten():
+    half = made.copy_of(RETRAINED)
+    half.per_example["forget"] = {n: [None if i % 2 else v for i, v in enumerate(vs)]
+                                  for n, vs in half.per_example["forget"].items()}  # fmt: skip
+    comparison, evidence = judged(made.summed(half))
+    assert comparison["memory"] == "UNDECIDED" and "no finite value on 20 rows" in " ".join(evidence["why"])
 
 
 @pytest.mark.parametrize("sets", [("holdout", "judging"), ()], ids=["with unseen rows", "without"])
@@ -421,6 +429,11 @@ def test_the_turn_names_the_test_nearest_to_its_bound():
     evidence = judge(TARGET, made.with_rows_of(RETRAINED, TARGET, [17]), RETRAINED).evidence
     assert "rows still known, 1 short" in evidence["memory"]["turn"]
     assert Gate("a", "a", "passed").room() is None
+    share, auc = (
+        Gate(name, name, "failed", high=high, most=most)
+        for name, high, most in (("share", 0.6, 0.2), ("auc", 0.35, 0.1))
+    )
+    assert least_change([share, auc], "failed") is share  # 2 of its bounds away, the AUC 2.5
 
 
 def test_evaluation_json_holds_the_evidence_and_only_finite_numbers():

@@ -11,9 +11,10 @@ from models.scores.evaluating import ModelEvaluation
 from models.scores.metric_table import REPORTED
 from models.verdict.null import null_lines
 from models.verdict.numbers import COMPARISON_DOCS, comparison_key
-from models.verdict.verdict import Verdict, judge, recoveries
+from models.verdict.verdict import Verdict, judge
 
 MODELS = ("target", "unlearned", "retrained")
+ADDED = ("excess", "low", "high")  # what an attack adds over the retrained model, and its interval
 
 
 def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | None = None) -> dict[str, Any]:
@@ -21,8 +22,8 @@ def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | No
 
     {"models": {model: {set: {metric: value or None}}}, "intervals": the same with [low, high], "comparison", "notes",
     "docs": {number: what it shows and what it does not}}; notes on one model's metrics have keys model.set.metric.
-    attacked: {model: result of `run_attacks`}. It becomes "attacks" {attack: {model: {number: value}}} and "recovery"
-    {attack: {number: {model: share}}}; "attack_rows": the judged numbers per forget row. "evidence": see `Verdict`.
+    attacked: {model: result of `run_attacks`}. It becomes "attacks" {attack: {model: {number: value}}} and
+    "attack_rows", the judged numbers per forget row. "evidence": see `Verdict`.
     """
     notes = {f"{model}.{key}": note for model, found in evaluations.items() for key, note in found.notes.items()}
     by_attack: dict[str, dict] = {}
@@ -46,7 +47,7 @@ def evaluation_json(evaluations: dict[str, ModelEvaluation], attacked: dict | No
                    for attack, models in by_attack.items()}  # fmt: skip
         rows = {attack: {model: table["rows"] for model, table in models.items() if "rows" in table}
                 for attack, models in by_attack.items()}  # fmt: skip
-        result.update(attacks=numbers, attack_rows=rows, recovery=recoveries(numbers))
+        result.update(attacks=numbers, attack_rows=rows)
     return result
 
 
@@ -111,13 +112,13 @@ def _cells(values: list, digits: int) -> str:
 
 
 def _attack_lines(report: dict) -> list[str]:
-    """The attacks of evaluation.json as text: each judged number of every model, and the recovered shares."""
+    """The attacks of evaluation.json as text: each judged number of every model, and the excess with its interval."""
     lines = []
     for attack, models in report.get("attacks", {}).items():
         for metric in ATTACKS[attack].judged:
             values = [models.get(model, {}).get(metric) for model in MODELS]
-            shares = report.get("recovery", {}).get(attack, {}).get(metric, {})
-            values += [shares.get(model) for model in MODELS[1:]]
+            added = report["evidence"]["resistance"]["attacks"].get(attack, {}).get(metric, {})
+            values += [added.get(key) for key in ADDED]
             lines.append(f"  {attack:<20}{metric:<22}{_cells(values, 3)}")
-    head = f"\n{'under attack':<44}" + "".join(f"{name:>12}" for name in (*MODELS, "recovery", "its control"))
+    head = f"\n{'under attack':<44}" + "".join(f"{name:>12}" for name in (*MODELS, *ADDED))
     return [head, *lines] if lines else []

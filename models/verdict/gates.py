@@ -77,9 +77,12 @@ def names_of(subjects: Sequence, n: int) -> list[str]:
 
 
 def least_change(gates: Sequence[Gate], word: str) -> Gate | None:
-    """Of the gates with this word, the one whose interval end is nearest to its bound."""
+    """Of the gates with this word, the one whose interval end is nearest to its bound, in units of that bound.
+
+    Shares, AUCs and counts have no common unit; a bound of 0 counts in units of one row.
+    """
     found = [gate for gate in gates if gate.word == word and gate.room() is not None]
-    return min(found, key=lambda gate: abs(gate.room())) if found else None
+    return min(found, key=lambda gate: abs(gate.room()) / (abs(gate.most or gate.least or 0) or 1)) if found else None
 
 
 def shown(value: float, *beside: float) -> str:

@@ -162,7 +162,8 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     key, label = f"equivalence.{name}", METRICS[name].label
     t, u, r = columns("forget", name, target, unlearned, retrained)
     subjects = target.subjects.get("forget", [])
-    there = np.isfinite(t) & np.isfinite(u) & np.isfinite(r)
+    known, ours = np.isfinite(t) & np.isfinite(r), u
+    there = known & np.isfinite(u)
     if not there.any():
         return Gate(key, label, NOT_MEASURED, f"{label} was not measured on the forget set")
     t, u, r = (np.where(there, values, np.nan) for values in (t, u, r))
@@ -184,6 +185,9 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     value, half, count = found
     low, high = value - half, value + half
     word = inside(low, high, -margin, margin)
+    if (lost := int((known & ~np.isfinite(ours)).sum())) and word == PASSED:  # rows that broke show nothing
+        why = f"{label}: the unlearned model has no finite value on {lost} rows"
+        return Gate(key, label, UNDECIDED, why, value, low, high, -margin, margin, null)
     return Gate(
         key, label, word, _why(label, word, value, half, margin, count), value, low, high, -margin, margin, null
     )

@@ -22,7 +22,7 @@ from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, none_of
 from models.verdict import membership, memory, resistance, rest
 from models.verdict.gates import FAILED, NO_CONTRAST, OVER, PASSED, UNDECIDED, Gate, column, least_change
-from models.verdict.references import CONTRAST, check_retrained, check_same_rows
+from models.verdict.references import check_retrained, check_same_rows
 from models.verdict.words import NO_RETRAINED, WORDS, verdict_text
 
 TURN_WITHOUT = (
@@ -355,21 +355,3 @@ def columns_of(evaluation: ModelEvaluation, split: str) -> np.ndarray:
 def closeness(unlearned: float, retrained: float, target: float) -> float:
     """clip(1 - |u - r| / |t - r|, 0, 1): 1 at the retrained model's value, 0 at the target's or equally far beyond."""
     return float(np.clip(1 - abs(unlearned - retrained) / max(abs(target - retrained), 1e-9), 0, 1))
-
-
-def recoveries(attacks: dict) -> dict[str, dict[str, dict[str, float | None]]]:
-    """{attack: {number: {model: share}}}: (after - before) / (target before - before) of unlearned and retrained.
-
-    1: the attack brought back everything that the target knew. The retrained model's share shows what the attack itself
-    teaches. None if nothing had been removed.
-    """
-    found: dict = {}
-    for attack, models in attacks.items():
-        for metric in [key for key in models.get("target", {}) if f"{key}_before" in models["target"]]:
-            top = models["target"][f"{metric}_before"]
-            shares = found.setdefault(attack, {})[metric] = {}
-            for model in ("unlearned", "retrained"):
-                after, before = (models.get(model, {}).get(key) for key in (metric, f"{metric}_before"))
-                known = None not in (after, before, top) and abs(top - before) >= CONTRAST
-                shares[model] = (after - before) / (top - before) if known else None
-    return found
