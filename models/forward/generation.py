@@ -19,13 +19,15 @@ CPU_ROWS = 64  # of `finish` on a CPU: a step of 64 rows takes a quarter less ti
 
 
 def generate(
-    model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed: int = 0, rows: int = ROWS, progress=None
-):
+    model, prompts, limits, stop_ids, *, temperature: float = 0.0, seed: int = 0, rows: int = ROWS, progress=None,
+    seen=None,
+):  # fmt: skip
     """Token ids after each prompt, without the stop token: greedy at temperature 0, else sampled (top_p = 1).
 
     prompts: list of (length,) ids, each at least one; limits: maximum new tokens per prompt; stop_ids: ids that end an
     answer. Rows of similar length share a batch. The model must be in evaluation mode. The same seed repeats a sample.
     progress: called with a line of text before each batch; an exception it raises ends the generation.
+    seen: an object per prompt; its `append` gets the logits (V,) of each step, also of some after the last token.
     """
     import torch
 
@@ -39,8 +41,9 @@ def generate(
             if progress:
                 progress(f"generating answers: {start} of {len(order)}")
             said = _generate_batch(
-                model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw
-            )
+                model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw,
+                None if seen is None else [seen[i] for i in batch],
+            )  # fmt: skip
             for i, ids in zip(batch, said):
                 outputs[i] = ids
     return outputs
@@ -52,7 +55,7 @@ def _within_context(model, prompts, limits) -> list[int]:
     return [min(int(limit), size - len(prompt)) for prompt, limit in zip(prompts, limits)]
 
 
-def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list[list[int]]:
+def _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen=None) -> list[list[int]]:
     import torch
 
     device = next(model.parameters()).device
@@ -61,6 +64,9 @@ def _generate_batch(model, prompts, limits, stop_ids, temperature, draw) -> list
     finished, outputs = [False] * len(prompts), [[] for _ in prompts]
     while True:
         chosen = _choose(logits, temperature, draw)
+        if seen is not None:
+            for number, row in zip(alive, logits):
+                seen[number].append(row)
         for number, token in zip(alive, chosen.tolist()):
             if not finished[number]:
                 finished[number] = token in stop_ids
