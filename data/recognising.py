@@ -196,16 +196,16 @@ def _text(text: str, taken_as: str) -> Recognised:
         items = split_subjects(head) if len(head) <= READ else []
         check = _name_like if len(items) == 1 else _listed_like
         named = 0 < len(items) <= MOST_NAMES and all(map(check, items))
-        short = named or word_count(head) <= SHORT_TEXT
-        kind = "name" if named else "text"
-        ways = ("name", "words") if named else ("text", "words", "name") if short else ("text",)
-        if taken_as in ways:
-            kind, ways = taken_as, (taken_as, *(way for way in ways if way != taken_as))
-        names = tuple(subject.name for subject in subjects_of(head)) if kind == "name" else ()
-    except ValueError as error:
-        return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
+        names = tuple(subject.name for subject in subjects_of(items))
+    except ValueError as error:  # a broken /pattern/
+        if taken_as != "words":
+            return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
+        named, names = True, ()
+    ways = ("name", "words") if named else ("text", "words", "name") if word_count(head) <= SHORT_TEXT else ("text",)
+    kind = taken_as if taken_as in ways else ways[0]
+    ways = (kind, *(way for way in ways if way != kind))
     if kind == "name":
-        return Recognised("name", _name_told(names), names, ways)
+        return Recognised("name", _name_told(names or (plain,)), names or (plain,), ways)
     if kind == "words":
         shown = " ".join(plain.split())
         shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"

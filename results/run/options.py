@@ -80,7 +80,10 @@ def _data_options() -> dict[str, Option]:
             data,
             request.DECISIONS,
         ),
-        "yes": Option(bool, False, "accept the split of --training_data without asking", data),
+        "yes": Option(bool, False, "accept the rows of the request without asking, with what was edited in them", data),
+        "request_only": Option(
+            bool, False, "write the rows of the request, to look at and edit, and stop before anything is trained", data
+        ),
         "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
         "judging_data": Option(
