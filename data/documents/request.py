@@ -29,6 +29,7 @@ from data.request_files import file_hashes, write_private
 PARTS = ("passages", "questions", "probes")
 STRUCK = "struck.jsonl"  # lines that were taken out and can be put back; nothing reads them for a run
 _NOTED = ("documents", *PARTS)
+SUMMARY = "; the probes are never trained on"  # the end of the note that counts the rows
 
 
 @dataclass
@@ -136,7 +137,7 @@ def _settled(request: DocumentRequest, path: Path, questions: bool) -> DocumentR
     words = ", ".join(
         f"{count:,} {name if count != 1 else name.removesuffix('s')}" for count, name in zip(counts, _NOTED)
     )
-    request.notes.append(f"{path.name}: {words}; the probes are never trained on")
+    request.notes.append(f"{path.name}: {words}{SUMMARY}")
     return request
 
 

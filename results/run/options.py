@@ -141,7 +141,7 @@ def _run_options() -> dict[str, Option]:
         "save_steps": Option(int, 0, "steps between checkpoints (0: only when stopped)", run, low=0),
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
         "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
-        "live_answers": Option(int, 2, "forget prompts to answer at every evaluation", run, low=0),
+        "live_answers": Option(int, 2, "questions about what to forget, answered at every evaluation", run, low=0),
     }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from data import reading, request_files
 from data.columns import DataError
 from data.documents.blocks import MARK
-from data.documents.request import DocumentRequest, document_request, is_documents, merged
+from data.documents.request import SUMMARY, DocumentRequest, document_request, is_documents, merged
 from data.finding import split as splitting
 from data.finding.split import Placed, Split
 from data.preparation import data_hash
@@ -69,7 +69,7 @@ def settled_alone(given: dict) -> dict:
     if _is_there(place, about, given):
         say(f"request: the files in {shown_path(place)} are read again, with what was edited in them")
     elif documents:
-        made.write(place, {**about, "notes": made.notes})
+        made.write(place, {**about, "notes": [note for note in made.notes if not note.endswith(SUMMARY)]})
     else:
         splitting.write(made, place, about)
     if not is_on(given.get("request_only")):

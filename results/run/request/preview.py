@@ -89,7 +89,9 @@ class Preview:
             return f"The model says nothing about {about} that it would not say about anybody."
         count = self.counts
         parts = [f"{count['forget']:,} row{'' if count['forget'] == 1 else 's'} to forget"]
-        parts += [f"{count['doubtful']:,} in doubt, which stay unless you tick them"] if count["doubtful"] else []
+        if count["doubtful"]:
+            stay = "stays unless you tick it" if count["doubtful"] == 1 else "stay unless you tick them"
+            parts.append(f"{count['doubtful']:,} in doubt, which {stay}")
         parts += [f"{count['struck']:,} taken out"] if count["struck"] else []
         parts += [f"{self.kept:,} others stay"] if self.kept else []
         parts += [f"{self.probes:,} questions only measure"] if self.probes else []
