@@ -109,6 +109,24 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
     assert (folder / "report.html").exists() and (room["folder"] / "models" / "typed" / "config.json").exists()
 
 
+def test_a_text_is_looked_at_changed_and_unlearned(page, room):
+    """Nothing is trained before the rows were shown; a row without a tick stays; the run asks questions."""
+    labelled(page, FIELD).fill("ada lives in lund by the sea. ada works as a baker all year.")
+    wait_for_text(page, "A text of 13 words")
+    fill_in(page, room, "looked", 0.0005, 4, 1)
+    page.locator("#unlearn-button").click()
+    state_of(page, "Ready to look at")
+    folder = room["folder"] / "results" / "looked"
+    assert not (folder / "config.json").exists()
+    box = page.locator("#looking [data-testid='cell-0-1'] input[type=checkbox]")
+    box.click()
+    page.get_by_role("button", name="Unlearn these rows").click()
+    state_of(page, "Finished", "Stopped early")
+    assert "ada lives" in (folder / "documents" / "struck.jsonl").read_text(), "the row without a tick was taken out"
+    assert json.loads((folder / "config.json").read_text())["forget_data"].endswith("looked/documents")
+    assert labelled(page, "Question").input_value().endswith("?"), "a question, not half a text"
+
+
 @pytest.mark.hardening(61)
 def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
     upload(page, "Or files: documents, or rows", room["folder"] / "forget.jsonl")

@@ -65,7 +65,7 @@ def test_the_field_decides_what_is_forgotten(tmp_path):
         ({"text": "Ada", "file": ["a.docx"]}, "A text and files at once"),
         ({"text": "Ada", "pairs": [["q", "a"]]}, "two things at once"),
         ({"example": True, "pairs": [["q", "a"]]}, "two things at once"),
-        ({"file": ["a.png"]}, "accepted types"),
+        ({"file": ["a.png"]}, "not accepted"),
         ({"text": STORY, "training_data": ["all.jsonl"]}, "type the name"),
     ],
 )
@@ -333,7 +333,7 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
 def test_the_page_starts_with_little_and_its_command_needs_no_data(tab):
     assert tab.budget.value == "little"
     command = tab.shown_command(request_of(), **{**filled(), "utility_budget": "little"})
-    assert "--collapse_guard=0.95" in command and "--forget_about='what you type above'" in command
+    assert "--collapse_guard=0.95" in command and "'--forget_about=what you type above'" in command
     assert tab.method_chosen("task_vector", "name", "little")[tab.budget]["value"] is None
     assert tab.method_chosen("npo", "name", None)[tab.budget]["value"] == "little"
     assert tab.shown_command(request_of(), **filled(text="Ada", file=["a.docx"])).startswith("# A text and files")

@@ -17,10 +17,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.reading import READERS
 from data.recognising import Recognised, recognise
 from data.uploads import InputError
 from models.store.paths import PROJECT
-from results.page.desk import EMPTY, KEPT_FILES, SOURCES, Desk
+from results.page.desk import EMPTY, KEPT_FILES, SOURCES, Desk, checked_upload
 from results.page.jobs import Job
 from results.run.request import preparing
 from results.run.request.preview import Preview, folder_in, read_preview, write_choices
@@ -51,6 +52,9 @@ def asked(form: dict) -> dict:
         raise InputError(f"two things at once: {' and '.join(others)}; leave one of them")
     if form.get("example") is True or pairs:
         return {**form, "source": "pairs" if pairs else "example"}
+    for path in _paths(form.get("file")):
+        if Path(path).suffix.lower() not in READERS:
+            checked_upload(path, "what to forget")  # refuses it, and deletes it at once
     if not found.usable:
         raise InputError(f"nothing to forget yet. {found.said}" if found.kind == "nothing" else found.said)
     return {**form, "source": SOURCE_OF[found.kind], "about": list(found.names)}
