@@ -245,11 +245,12 @@ class Desk:
         if source == "pairs":
             given["forget_data"] = self._short(uploads.write_pairs(examples, inputs / "forget.jsonl"))
         elif source == "file":
-            given["forget_data"] = self._kept_several(form["file"], inputs / "forget")
+            copies = self._copies(form["file"], inputs / "forget")
+            given["forget_data"] = copies[0] if len(copies) == 1 else self._short(inputs / "forget")
         elif source == "name":
             given["forget_about"] = "; ".join(form["about"])
             if _files(form.get("training_data")):
-                given["training_data"] = self._kept_several(form["training_data"], inputs / "training")
+                given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
         elif source == "passages" or (source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES):
             (inputs / "text.txt").write_text(form["text"], encoding="utf-8")
             given["forget_data"] = self._short(inputs / "text.txt")
@@ -281,16 +282,14 @@ class Desk:
         shutil.copyfile(upload, copy)
         return self._short(copy)
 
-    def _kept_several(self, files, folder: Path) -> str:
-        """The copies of uploads, in a folder if there are several; their names are the subjects of documents."""
-        files = _files(files)
+    def _copies(self, files, folder: Path) -> list[str]:
+        """The copies of uploads in a new folder; their names are the subjects of documents."""
         folder.mkdir()
-        for number, path in enumerate(map(Path, files), start=1):
+        for number, path in enumerate(map(Path, _files(files)), start=1):
             plain = re.sub(r"[^\w.-]", "-", path.stem).strip(".-")[:60] or f"file-{number}"
             target = folder / f"{plain}{path.suffix.lower()}"
             shutil.copyfile(path, folder / f"{plain}-{number}{path.suffix.lower()}" if target.exists() else target)
-        copies = sorted(folder.iterdir())
-        return self._short(copies[0] if len(copies) == 1 else folder)
+        return [self._short(path) for path in sorted(folder.iterdir())]
 
     def check_method(self, name: str, prompts) -> None:
         """Refuses plain text (a prompt that is None) for a method that needs questions, before anything is queued."""
