@@ -171,7 +171,7 @@ def test_a_name_with_training_data_is_split_by_the_runner(desk, project):
         desk, request_of(), filled(text="Ada Lund = @ada\nCyd Pisa", training_data=[str(project / "all.jsonl")])
     )
     given = given_in(job)
-    assert given["forget_about"] == "Ada Lund = @ada; Cyd Pisa"
+    assert given["forget_about"] == "Ada Lund = @ada;Cyd Pisa"
     assert Path(given["training_data"]).read_text() == (project / "all.jsonl").read_text()
     with pytest.raises(ValueError, match="retain_data and --training_data"):
         forgetting.prepare(desk, request_of(), filled(text="Ada Lund", training_data=[str(project / "all.jsonl")],

@@ -190,7 +190,7 @@ class Desk:
         elif source == "text":
             given["forget_text"] = text if text.strip() else UNTYPED
         elif source == "name":
-            given |= {"forget_about": "; ".join(form.get("about") or [UNTYPED]), "yes": "true"}
+            given |= {"forget_about": ";".join(form.get("about") or [UNTYPED]), "yes": "true"}
             if names := [Path(str(path)).name for path in _files(form.get("training_data"))]:
                 given["training_data"] = ",".join(names)
         if data:
@@ -248,7 +248,7 @@ class Desk:
             copies = self._copies(form["file"], inputs / "forget")
             given["forget_data"] = copies[0] if len(copies) == 1 else self._short(inputs / "forget")
         elif source == "name":
-            given["forget_about"] = "; ".join(form["about"])
+            given["forget_about"] = ";".join(form["about"])
             if _files(form.get("training_data")):
                 given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
         elif source == "passages" or (source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES):
@@ -546,7 +546,7 @@ def _stand_in_data(form: dict) -> dict:
     """What to forget, for a check of the settings before any file is copied."""
     if form.get("source") == "name" and _files(form.get("training_data")):
         kept = {f"{split}_data": "-" for split in KEPT_FILES if form.get(split) not in EMPTY}
-        return {"training_data": "-", "forget_about": "; ".join(form.get("about") or ["-"]), **kept}
+        return {"training_data": "-", "forget_about": ";".join(form.get("about") or ["-"]), **kept}
     return {} if form.get("source") == "example" else {"forget_text": "-"}
 
 
