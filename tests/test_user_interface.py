@@ -263,7 +263,7 @@ def test_two_runs_with_the_same_random_name_both_get_a_folder(desk, monkeypatch)
 @pytest.mark.hardening(63)
 def test_the_api_runs_a_hundred_submissions(served, desk):
     client = client_of(served)
-    asked = [client.submit(text=f"secret {number}", api_name="/unlearn") for number in range(100)]
+    asked = [client.submit(text=f"secret {number}", taken_as="words", api_name="/unlearn") for number in range(100)]
     keys = [job.result(timeout=120) for job in asked]
     assert len(set(keys)) == 100
     wait_for(lambda: all(job.over for job in desk.queue.jobs()), 120)
@@ -303,11 +303,10 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
         assert "<script>" not in str(raised.value)
     (project / "bad.pkl").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(AppError, match="not accepted"):
-        client.predict(source="file", file=handle_file(str(project / "bad.pkl")), api_name="/unlearn")
+        client.predict(file=[handle_file(str(project / "bad.pkl"))], api_name="/unlearn")
     assert not list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("bad.pkl")), "a refused file must not stay"
     with pytest.raises(AppError):  # a path that was never uploaded
-        client.predict(source="file", text="", file={"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
-                       api_name="/check")  # fmt: skip
+        client.predict(file=[{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], api_name="/unlearn")
     assert desk.queue.jobs() == [] and os.listdir(project / "models") == []
 
 
@@ -349,7 +348,7 @@ def test_accounts_are_required_and_kept_apart(queue, project, gradio_folder):
     for address in serve(desk):
         assert httpx.get(f"{address}gradio_api/info").status_code == 401
         ann, bob = (client_of(address, auth=account) for account in desk.accounts)
-        key = bob.predict(text="of bob", api_name="/unlearn")
+        key = bob.predict(text="of bob", unseen=True, api_name="/unlearn")
         assert queue.get(key).owner == "bob"
         wait_for(lambda: queue.get(key).over)  # noqa: B023 - called at once
         name = queue.get(key).name
