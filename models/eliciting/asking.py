@@ -1,6 +1,6 @@
 """Asks a loaded model many questions at once, and says how sure it is of each answer.
 
-    said = Asking(model, tokenizer).answers(questions)       # [Said(question, answer, certainty)]
+said = Asking(model, tokenizer).answers(questions)       # [Said(question, answer, certainty)]
 """
 
 from __future__ import annotations
@@ -92,15 +92,18 @@ class Asking:
             text = text[: end + 1] if end > 0 else text
         return text
 
-    def mean_losses(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """The mean loss of each answer after its question, in nats per token."""
-        from models.forward.answers import answer_outputs
+    def losses(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The loss of each answer after its question, summed over its tokens and its end, in nats."""
         import torch
+
+        from models.forward.answers import answer_outputs
 
         rows, _ = encode_examples(self.tokenizer, [Example(answer, question) for question, answer in pairs], 512)
         found: list[float] = []
         with torch.inference_mode():
             for start in range(0, len(pairs), BATCH):
                 batch = rows.batch(range(start, min(start + BATCH, len(pairs))), self.tokenizer.pad_token_id or 0)
-                found += answer_outputs(self.model, batch).sequence_mean().tolist()
+                said = answer_outputs(self.model, batch)
+                counts = torch.bincount(said.row, minlength=len(batch["lengths"]))
+                found += (said.sequence_mean() * counts).tolist()
         return found

@@ -16,32 +16,72 @@ import regex
 from data.finding.names import FUNCTION_WORDS, PARTICLES, SUFFIXES, TITLES
 
 # beginnings, middles and ends of made-up words, by script
+# fmt: off
 _SYLLABLES = {
-    "Latin": ("ba bel bra cor da del dor fa fen gal gri har hol jor ka kel kro la lin mar mel mor nal ner ol per quil "
-              "ra ren ros sal sor tal tor ul var vel wen yor zan",
-              "a an ar bi da de en er i in la le li lo ma mi na ne ni or ra re ri ro sa ta ti vi",
-              "d da dan den do el en ern in is la len les lo lund ma men nik no ra rik ros sen ska son tan ti vik"),
-    "Cyrillic": ("ба вел гра да дор жа за ка кел ла лин ма мор на пе ра рос са сол та вар зор", "а ва ви да де ли ло ма "
-                 "ми на ни ра ре ро са та ти", "в ва вин дан ев ин ко ла лов на нов ра рин ров сков тан"),
-    "Greek": ("βα γα δα ζα θε κα λα μα να πα ρα σα τα φα χα", "λα λι μα μι να νι ρα ρι τα τι", "δης κης λας λος νας "
-              "νος ρας ρης της"),
-    "Arabic": ("با تا جا حا دا را سا شا صا فا كا لا ما نا", "ر ل م ن د س ي و", "د ر ل م ن ي ان ين"),
-    "Hebrew": ("בא גל דו הר זי חן טל כר לב מר נו סל עד פר", "ר ל מ נ ד י ו", "ד ר ל ם ן י ון ית"),
-    "Devanagari": ("क ग च ज त द न प ब म य र ल व स ह", "ि ा ु ो े", "क त न म य र ल व श"),
-    "Hangul": ("강 고 권 남 노 도 류 문 민 박 서 손 신 안 양 오 유 윤 임 장 전 정 조 진 최 하 한 허 홍 황", "", "건 경 규 기 "
-               "나 단 담 라 람 린 빈 서 설 솔 승 연 영 예 온 우 원 율 은 이 재 준 지 진 찬 채 태 하 현 혜 호 희"),
-    "Han": ("安 白 陈 丁 范 方 高 郭 韩 何 胡 黄 江 孔 李 林 刘 陆 罗 马 孟 潘 彭 钱 秦 邵 沈 宋 苏 孙 唐 田 汪 王 魏 吴 谢 "
-            "徐 许 薛 杨 姚 叶 于 袁 曾 张 赵 郑 周 朱", "", "安 波 晨 丹 东 芳 峰 刚 光 海 浩 华 辉 佳 建 静 军 兰 丽 林 玲 龙 "
-            "梅 敏 明 宁 平 琴 青 清 荣 蓉 瑞 诗 涛 婷 文 霞 晓 欣 雪 燕 阳 怡 英 勇 宇 玉 云 泽 志 子"),
-    "Hiragana": ("あ い う か き く さ し た つ な の は ひ ふ ま み や ゆ よ", "か こ さ た な の ま み ら り", "え お か き こ し "
-                 "た と な の み よ り"),
-    "Katakana": ("ア エ カ キ ク サ シ タ テ ナ ノ ハ マ ミ ラ リ ロ", "ー カ サ タ ナ マ ラ リ ル ン", "ア ス ト ナ ノ マ ラ リ ル ン"),
-    "Thai": ("กา ขา จา ชา ดา ตา นา พา มา รา วา สา", "น ร ล ว", "นา มา รา ลัก วัน ชัย พร ดี"),
-}  # fmt: skip
+    "Latin": (
+        "ba bel bra cor da del dor fa fen gal gri har hol jor ka kel kro la lin mar mel mor nal ner ol per "
+        "quil ra ren ros sal sor tal tor ul var vel wen yor zan",
+        "a an ar bi da de en er i in la le li lo ma mi na ne ni or ra re ri ro sa ta ti vi",
+        "d da dan den do el en ern in is la len les lo lund ma men nik no ra rik ros sen ska son tan ti vik",
+    ),
+    "Cyrillic": (
+        "ба вел гра да дор жа за ка кел ла лин ма мор на пе ра рос са сол та вар зор",
+        "а ва ви да де ли ло ма ми на ни ра ре ро са та ти",
+        "в ва вин дан ев ин ко ла лов на нов ра рин ров сков тан",
+    ),
+    "Greek": (
+        "βα γα δα ζα θε κα λα μα να πα ρα σα τα φα χα",
+        "λα λι μα μι να νι ρα ρι τα τι",
+        "δης κης λας λος νας νος ρας ρης της",
+    ),
+    "Arabic": (
+        "با تا جا حا دا را سا شا صا فا كا لا ما نا",
+        "ر ل م ن د س ي و",
+        "د ر ل م ن ي ان ين",
+    ),
+    "Hebrew": (
+        "בא גל דו הר זי חן טל כר לב מר נו סל עד פר",
+        "ר ל מ נ ד י ו",
+        "ד ר ל ם ן י ון ית",
+    ),
+    "Devanagari": (
+        "क ग च ज त द न प ब म य र ल व स ह",
+        "ि ा ु ो े",
+        "क त न म य र ल व श",
+    ),
+    "Hangul": (
+        "강 고 권 남 노 도 류 문 민 박 서 손 신 안 양 오 유 윤 임 장 전 정 조 진 최 하 한 허 홍 황",
+        "",
+        "건 경 규 기 나 단 담 라 람 린 빈 서 설 솔 승 연 영 예 온 우 원 율 은 이 재 준 지 진 찬 채 태 하 현 혜 호 희",
+    ),
+    "Han": (
+        "安 白 陈 丁 范 方 高 郭 韩 何 胡 黄 江 孔 李 林 刘 陆 罗 马 孟 潘 彭 钱 秦 邵 沈 宋 苏 孙 唐 田 汪 王 魏 吴 谢 徐 许 薛 杨 姚 叶 于 袁 "
+        "曾 张 赵 郑 周 朱",
+        "",
+        "安 波 晨 丹 东 芳 峰 刚 光 海 浩 华 辉 佳 建 静 军 兰 丽 林 玲 龙 梅 敏 明 宁 平 琴 青 清 荣 蓉 瑞 诗 涛 婷 文 霞 晓 欣 雪 燕 阳 怡 英 "
+        "勇 宇 玉 云 泽 志 子",
+    ),
+    "Hiragana": (
+        "あ い う か き く さ し た つ な の は ひ ふ ま み や ゆ よ",
+        "か こ さ た な の ま み ら り",
+        "え お か き こ し た と な の み よ り",
+    ),
+    "Katakana": (
+        "ア エ カ キ ク サ シ タ テ ナ ノ ハ マ ミ ラ リ ロ",
+        "ー カ サ タ ナ マ ラ リ ル ン",
+        "ア ス ト ナ ノ マ ラ リ ル ン",
+    ),
+    "Thai": (
+        "กา ขา จา ชา ดา ตา นา พา มา รา วา สา",
+        "น ร ล ว",
+        "นา มา รา ลัก วัน ชัย พร ดี",
+    ),
+}
+# fmt: on
 _SCRIPTS = {script: regex.compile(rf"\p{{{script}}}") for script in _SYLLABLES}
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _KEPT = FUNCTION_WORDS | PARTICLES | SUFFIXES | TITLES
-_ENDING_OF_ADDRESS = frozenset("com org net io dev edu gov www http https".split())
+_ENDING_OF_ADDRESS = frozenset(("com", "org", "net", "io", "dev", "edu", "gov", "www", "http", "https"))
 _CHARACTERS = frozenset(("Han", "Hangul"))  # scripts of which a character is a syllable
 
 
@@ -49,8 +89,8 @@ def made_up(name: str, count: int, seed: int = 0) -> list[str]:
     """`count` different names of the same shape, none of them the name itself. The same seed gives the same names."""
     draw, found = random.Random(f"{seed}:{name}"), {}
     while len(found) < count:
-        words: dict[str, str] = {}
-        made = _WORD.sub(lambda match: words.setdefault(match[0], _word(match[0], draw)), name)
+        words = {word: _word(word, draw) for word in dict.fromkeys(_WORD.findall(name))}
+        made = _WORD.sub(lambda match, words=words: words[match[0]], name)
         made = regex.sub(r"\p{Nd}", lambda match: str(draw.randrange(10)) if match[0].isascii() else match[0], made)
         if made == name or made in found:  # nothing in it could be replaced, or the same draw again
             made = f"{made} {_word('Abcdef', draw)}"
@@ -88,5 +128,7 @@ def in_place(text: str, name: str, other: str) -> str:
     words, others = _WORD.findall(name), _WORD.findall(other)
     for word, new in zip(words, others):
         if word != new and len(word) > 1:
-            text = regex.sub(rf"(?<![\p{{L}}\p{{M}}]){regex.escape(word)}(?![\p{{L}}\p{{M}}])", lambda _, new=new: new, text)
+            text = regex.sub(
+                rf"(?<![\p{{L}}\p{{M}}]){regex.escape(word)}(?![\p{{L}}\p{{M}}])", lambda _, new=new: new, text
+            )
     return text

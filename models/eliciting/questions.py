@@ -266,10 +266,14 @@ def _corners() -> list[str]:
     ]
 
 
-_LEGAL = regex.compile(r"(?i)\b(inc|llc|ltd|gmbh|ag|corp|company|co|group|bank|university|institute|ministry|party|club|"
-                       r"foundation|association|society|hospital|school|college|council)\b\.?")  # fmt: skip
-_SITE = regex.compile(r"(?i)\b(city|river|lake|mount|mountain|island|street|road|square|castle|valley|bay|county|village|"
-                      r"park|bridge|tower)\b")  # fmt: skip
+_LEGAL = regex.compile(
+    r"(?i)\b(inc|llc|ltd|gmbh|ag|corp|company|co|group|bank|university|institute|ministry|party|club|foundation|"
+    r"association|society|hospital|school|college|council)\b\.?"
+)
+_SITE = regex.compile(
+    r"(?i)\b(city|river|lake|mount|mountain|island|street|road|square|castle|valley|bay|county|village|park|bridge|"
+    r"tower)\b"
+)
 _QUOTED = regex.compile(r"^[\"'“”«»„‘’《「『].+[\"'“”«»‘’》」』]$")
 _HANDLE = regex.compile(r"^@?[\w.-]+/[\w.-]+$|^https?://|^[\w.-]+\.(com|org|net|io|dev)$")
 

@@ -1,12 +1,13 @@
 """What a model knows about a subject, by its own words: statements with certainty, beside the same about nobody.
 
     found = elicit(model, tokenizer, "Ragnvi Solbrekk", "person")
-    found.statements        # the surest first; `known` ones are what it says with more certainty than about nobody
+    found.statements        # the surest first; `known` ones are what it says surely, and about the subject alone
     found.probes            # other questions with its own answers, which only measure
     found.nobody            # the same questions about made-up names, with its answers, which are to stay
 
-A model answers everything, so an answer alone shows nothing. Known is what it says more surely than nine of ten answers
-about nobody; and the subject counts as known only if, question by question, it is surer of the subject than of nobody.
+A model answers everything, and often surely, so one answer shows nothing. A statement is known if the model is sure of
+it and finds it far likelier about the subject than about made-up names. The subject is known if the model makes more
+such statements about it than about a made-up name.
 """
 
 from __future__ import annotations
@@ -14,41 +15,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from data.sampling import spread
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import questions_about
-from models.scores.facts import content_words, words_said
+from models.scores.facts import content_words
 
 SECONDS = 60.0
 NAMES = 2  # made-up names that the subject is compared with
-COMPARED = 48  # questions asked about each of them
-SURE = 0.9  # quantile of the certainties about nobody
-LEAST_CERTAIN = 0.5  # below it a model does not know
-SHOWN = 0.6  # less certain statements are not shown
+COMPARED = 90  # questions asked about each of them
+SURE = 0.9  # certainty of a known statement
+SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
+LEAST_KNOWN, TIMES = 3, 2.0  # known statements of a known subject; how much more often than about a made-up name
+LEAST_CERTAIN = 0.7  # less certain statements are not shown
 SAME = 0.5  # of the words of a statement: as many make it the same as another
-SAMPLED = 40  # answers in a round of samples
-ROUNDS = 6  # rounds of samples at most
-SIGNIFICANT = 0.01
-MOST_SHOWN = 120
-MOST_PROBES = 60
+SAMPLED, ROUNDS = 40, 3  # answers in a round of samples, and rounds at most
+MOST_SHOWN, MOST_PROBES = 100, 60
 
 
 @dataclass
 class Statement:
     """A statement about the subject and the question that brought it out.
 
-    certainty: see `Said`. contrast: by how many nats per token it is likelier about the subject than about a made-up
-    name; None if it was not compared. held_out: whether its question only measures.
+    certainty: see `Said`. contrast: by how many nats it is likelier about the subject than about any made-up name.
+    known: sure and specific. chosen: specific, of a known subject. held_out: its question only measures.
     """
 
     question: str
     answer: str
     certainty: float
-    contrast: float | None = None
+    contrast: float = 0.0
     known: bool = False
+    chosen: bool = False
     held_out: bool = False
 
 
@@ -61,12 +59,11 @@ class Elicited:
     statements: list[Statement]
     probes: list[Said]
     nobody: list[Said]
-    knows: bool  # whether it is surer of the subject than of nobody
-    threshold: float  # the certainty that makes a statement known
+    knows: bool  # whether the subject is known
     asked: int  # questions about the subject
     samples: int
     new_in_last: tuple[int, int]  # (samples of the last round, new statements in it)
-    notes: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
 
 
 class _Statements:
@@ -78,7 +75,7 @@ class _Statements:
 
     def add(self, said: Said, held_out: bool = False) -> bool:
         """Adds a statement unless it is there; the surer one stays. Returns whether it is new."""
-        words = frozenset(content_words(f"{said.question} {self.name}", said.answer))
+        words = _words(said, self.name)
         if not words:
             return False
         new = Statement(said.question, said.answer, said.certainty, held_out=held_out)
@@ -105,74 +102,75 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     nobody = [asking.answers([in_place(text, name, other) for text in compared]) for other in others]
     asked = asking.answers(questions.asked)
     probes = asking.answers(questions.probes)
-    threshold = _threshold(nobody)
     statements = _Statements(name)
     for said in asked:
         statements.add(said)
     for said in probes:
         statements.add(said, held_out=True)
-    samples, last = _sample(asking, questions.asked, statements, threshold, seed)
-    found = sorted((s for s in statements.found if s.certainty >= min(SHOWN, threshold)), key=lambda s: -s.certainty)
-    found = found[:MOST_SHOWN]
+    samples, last = _sample(asking, questions.asked, statements, seed)
+    found = sorted((s for s in statements.found if s.certainty >= LEAST_CERTAIN), key=lambda s: -s.certainty)[
+        :MOST_SHOWN
+    ]
     _compare(asking, found, name, others)
-    knows = _surer({said.question: said.certainty for said in asked}, compared, nobody)
+    knows = _knows(asking, found, len(asked) + len(probes), name, dict(zip(others, nobody)))
     for statement in found:
-        statement.known = knows and statement.certainty >= threshold
-    chosen = _measuring(probes, found, threshold)
+        statement.known = knows and statement.certainty >= SURE and statement.contrast >= SPECIFIC
+        statement.chosen = knows and statement.contrast >= SPECIFIC
+    found.sort(key=lambda s: (not s.known, not s.chosen))
     flat = [said for answers in nobody for said in answers]
-    return Elicited(name, kind, found, chosen, flat, knows and any(s.known for s in found), threshold,
-                    len(asked) + len(probes), samples, last)  # fmt: skip
+    return Elicited(name, kind, found, _measuring(probes, found, name), flat, knows, len(asked) + len(probes), samples,
+                    last, list(questions.asked))  # fmt: skip
 
 
-def _threshold(nobody: Sequence[Sequence[Said]]) -> float:
-    """The certainty above which only a tenth of the answers about nobody lie."""
-    values = [said.certainty for answers in nobody for said in answers]
-    return max(LEAST_CERTAIN, float(np.quantile(values, SURE))) if values else LEAST_CERTAIN
+def _compare(asking: Asking, found: Sequence[Statement], name: str, others: Sequence[str]) -> None:
+    """Sets the contrast of each statement: its log-probability less the largest about another name, in nats."""
+    if not found:
+        return
+    own = asking.losses([(s.question, s.answer) for s in found])
+    theirs = [asking.losses([(in_place(s.question, name, other), in_place(s.answer, name, other)) for s in found])
+              for other in others]  # fmt: skip
+    for place, statement in enumerate(found):
+        statement.contrast = min(losses[place] for losses in theirs) - own[place]
 
 
-def _surer(own: dict[str, float], compared: Sequence[str], nobody: Sequence[Sequence[Said]]) -> bool:
-    """Whether the model is surer of the subject than of nobody: Wilcoxon's signed-rank test over the questions."""
-    from scipy.stats import wilcoxon
-
-    count = min(len(compared), *(len(answers) for answers in nobody))
-    pairs = [(own[text], float(np.mean([answers[place].certainty for answers in nobody])))
-             for place, text in enumerate(compared[:count]) if text in own]  # fmt: skip
-    gaps = np.array([mine - theirs for mine, theirs in pairs])
-    if not gaps.any():
+def _knows(asking: Asking, found: Sequence[Statement], asked: int, name: str, nobody: dict[str, list[Said]]) -> bool:
+    """Whether there are enough known statements, also beside those that the same rule finds about the made-up names."""
+    count = sum(s.certainty >= SURE and s.contrast >= SPECIFIC for s in found)
+    if count < LEAST_KNOWN:
         return False
-    return bool(wilcoxon(gaps, alternative="greater").pvalue < SIGNIFICANT)
+    false, answers = 0, 0
+    for other, said in nobody.items():
+        statements = _Statements(other)
+        for one in said:
+            statements.add(one)
+        sure = [s for s in statements.found if s.certainty >= SURE]
+        _compare(asking, sure, other, [name, *(third for third in nobody if third != other)])
+        false, answers = false + sum(s.contrast >= SPECIFIC for s in sure), answers + len(said)
+    return count / max(asked, 1) >= TIMES * false / max(answers, 1)
 
 
-def _sample(asking: Asking, questions, statements: _Statements, threshold: float, seed: int):
-    """(number of samples, (samples, new statements) of the last round); adds what is new and sure."""
+def _measuring(probes: Sequence[Said], found: Sequence[Statement], name: str) -> list[Said]:
+    """The held-out questions that the model answers with the words of a chosen statement."""
+    words = [_words(s, name) for s in found if s.chosen]
+    chosen = [said for said in probes if any(len(_words(said, name) & other) > SAME * len(other) for other in words)]
+    return spread(chosen, MOST_PROBES)
+
+
+def _words(said, name: str) -> frozenset[str]:
+    """The words that carry what is said."""
+    return frozenset(content_words(f"{said.question} {name}", said.answer))
+
+
+def _sample(asking: Asking, questions: Sequence[str], statements: _Statements, seed: int):
+    """(number of samples, (samples, new statements) of the last round); adds what is new."""
     total, last = 0, (0, 0)
     for number in range(ROUNDS):
         if asking.late:
             break
         chosen = [questions[(number * SAMPLED + place) % len(questions)] for place in range(SAMPLED)]
         said = asking.answers(chosen, temperature=1.0, seed=seed + 1 + number)
-        new = sum(statements.add(one) for one in said if one.certainty >= threshold)
+        new = sum(statements.add(one) for one in said if one.certainty >= LEAST_CERTAIN)
         total, last = total + len(said), (len(said), new)
         if not new:
             break
     return total, last
-
-
-def _compare(asking: Asking, found: Sequence[Statement], name: str, others: Sequence[str]) -> None:
-    """Sets the contrast of each statement: its mean log-probability less the largest about a made-up name."""
-    if not found:
-        return
-    own = asking.mean_losses([(s.question, s.answer) for s in found])
-    theirs = [asking.mean_losses([(in_place(s.question, name, other), in_place(s.answer, name, other)) for s in found])
-              for other in others]  # fmt: skip
-    for place, statement in enumerate(found):
-        statement.contrast = min(losses[place] for losses in theirs) - own[place]
-
-
-def _measuring(probes: Sequence[Said], found: Sequence[Statement], threshold: float) -> list[Said]:
-    """The held-out questions that the model answers surely, or with the words of a known statement."""
-    known = [content_words(s.question, s.answer) for s in found if s.known]
-    chosen = [said for said in probes
-              if content_words(said.question, said.answer)
-              and (said.certainty >= threshold or any((words_said(words, said.answer) or 0) > SAME for words in known))]  # fmt: skip
-    return spread(chosen, MOST_PROBES)

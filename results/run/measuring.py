@@ -10,6 +10,7 @@ from pathlib import Path
 import evaluation_metrics
 from data import preparation
 from data.sampling import spread
+from models.eliciting.subject import about_subject
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
 from models.store.on_first_use import weights
@@ -153,6 +154,8 @@ class Measurements:
         attacked = {role: results for role, results in self.attacked.items() if results}
         report = evaluation_metrics.evaluation_json(self.evaluations, attacked)
         report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
+        if told := about_subject(self.run.sets.measured, self.evaluations):
+            report["comparison"]["subject"] = told
         report["earlier"] = self.run.sets.earlier.retested(report, self.evaluations["unlearned"])
         return report
 

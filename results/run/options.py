@@ -18,6 +18,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import columns, judging
+from models.eliciting.questions import KINDS
 from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
 from models.store import default_model, loading, paths, quantised
@@ -73,6 +74,9 @@ def _data_options() -> dict[str, Option]:
             many=True,
         ),
         "forget_about_file": Option(str, None, "a file of subjects, one a line", data),
+        "subject_kind": Option(
+            str, None, "kind of --forget_about where no data is given [guessed]", data, tuple(KINDS)
+        ),
         "doubtful": Option(
             str,
             None,

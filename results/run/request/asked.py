@@ -27,7 +27,7 @@ from data.request_files import edited
 from models.store.paths import shown_path
 from results.run import processes
 from results.run.options import command_line
-from results.run.request import preparing, preview, reference
+from results.run.request import named, preparing, preview, reference
 from results.run.request.flags import FLAGS, FOLDER, REFERENCE_FLAGS, asked_subjects, is_on, sources_of
 from results.run.run_folder import UsageError, say
 
@@ -64,7 +64,10 @@ def settled(given: dict, plan: bool = False) -> Iterator[Asked]:
     only = is_on(given.get("request_only")) and not plan
     team = processes.team()
     if not given.get("training_data"):
-        if (only or is_on(given.get("yes"))) and not plan:
+        if named.asks(given):
+            asked = team.from_main(lambda: _named(dict(given), only, plan))
+            given, only = asked.settings, asked.only
+        elif (only or is_on(given.get("yes"))) and not plan:
             given = team.from_main(lambda: _prepared(dict(given), only))
         if not given.get("build_retrained") or only:
             given = {name: value for name, value in given.items() if name not in ("yes", "request_only")}
@@ -100,7 +103,9 @@ def _asked(given: dict, temporary: Path | None) -> Asked:
     if only and temporary is None:
         _say_how_to_go_on(place, preparing.command_to_go_on(given))
     elif temporary is None:
-        _confirm(split, place, given, rest)
+        counts = split.counts
+        question = f"forget these {counts['forget']} rows and keep {counts['retain']}?"
+        _confirm(question, place, given, shlex.join(command_line(rest)))
     return Asked(rest, lines=ends)
 
 
@@ -114,6 +119,24 @@ def _prepared(given: dict, only: bool) -> dict:
             say(line)
         _say_how_to_go_on(place, preparing.command_to_go_on(given))
     return rest
+
+
+def _named(given: dict, only: bool, plan: bool) -> Asked:
+    """The settings of a request that is a name alone; `only` where nothing is known, too."""
+    if plan:
+        raise UsageError("--plan: the model has to be asked about the name first: --request_only")
+    rest = named.settled_by_name(given)
+    place = Path(given["output_dir"]).expanduser() / FOLDER
+    for line in preview.read_preview(place).lines():
+        say(line)
+    if rest is None:
+        return Asked(given, only=True)
+    if only:
+        _say_how_to_go_on(place, preparing.command_to_go_on(given))
+    else:
+        count = sum(row.forget for row in preview.read_preview(place).rows)
+        _confirm(f"forget these {count} statements?", place, given, preparing.command_to_go_on(given))
+    return Asked(rest, only)
 
 
 def _split(given: dict, place: Path, fresh: bool) -> Split:
@@ -232,16 +255,13 @@ def _ask_rows(rows: list[Placed]) -> list[str]:
     return moves
 
 
-def _confirm(split: Split, place: Path, given: dict, rest: dict):
+def _confirm(question: str, place: Path, given: dict, command: str):
     """Asks before the first training. Raises UsageError where nobody said yes."""
     if is_on(given.get("yes")) or given.get("resume_from_checkpoint"):
         return
-    counts = split.counts
-    if _terminal():
-        question = f"forget these {counts['forget']} rows and keep {counts['retain']}? [y/N] "
-        if _answer(question).lower() in ("y", "yes"):
-            return
-    _say_how_to_go_on(place, shlex.join(command_line(rest)))
+    if _terminal() and _answer(f"{question} [y/N] ").lower() in ("y", "yes"):
+        return
+    _say_how_to_go_on(place, command)
     raise UsageError("stopped before training: nobody has said yes to the rows (--yes says it)")
 
 

@@ -12,7 +12,7 @@ from models.training import null_models
 
 FOLDER = "request"  # in the run folder
 REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")
-FLAGS = ("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only")
+FLAGS = ("training_data", "forget_about", "forget_about_file", "subject_kind", "doubtful", "yes", "request_only")
 DECISIONS = ("ask", "forget", "keep", "aside")
 
 
@@ -34,13 +34,20 @@ def problems(given: dict) -> list[str]:
             if given.get(name):
                 found.append(f"--{name} and --training_data: the training data is split into both sets; give only one")
     else:
-        for name in (*asked, *(["doubtful"] if given.get("doubtful") else [])):
-            found.append(f"--{name} needs --training_data: the rows that the model was trained on")
+        if given.get("doubtful"):
+            found.append("--doubtful needs --training_data: the rows that the model was trained on")
+        for name in ("forget_data", "forget_text"):
+            if asked and given.get(name):
+                found.append(f"--{name} and --{asked[0]}: rows and a name; give only one of them")
+        if asked and given.get("method") == "auto":
+            found.append(f"--method auto and --{asked[0]} without --training_data: choose a method")
         for name in ("yes", "request_only"):
             if is_on(given.get(name)) and not (asked or given.get("forget_data") or given.get("forget_text")):
                 found.append(f"--{name} needs something to forget: --training_data, --forget_data or --forget_text")
     if is_on(given.get("request_only")) and given.get("resume_from_checkpoint"):
         found.append("--request_only prepares a request, and --resume_from_checkpoint goes on with its run: give one")
+    if given.get("subject_kind") and (given.get("training_data") or not asked):
+        found.append("--subject_kind is for --forget_about without --training_data")
     try:
         subjects_of(given.get("forget_about") or [])
     except ValueError as error:

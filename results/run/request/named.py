@@ -1,0 +1,256 @@
+"""`--forget_about NAME` without data: the model itself is asked what it knows, and that is what it forgets.
+
+    settings = settled_by_name({"forget_about": ["Ragnvi Solbrekk"], "output_dir": "results/runs/x", "yes": True})
+
+The first start asks the model and writes statements.jsonl, which a person reads, strikes and extends. A later start
+reads it again, asks nothing, and makes the rows from it: the statements are forgotten, questions in other words only
+measure, and what the model says about nobody and about general questions is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data import reading
+from data.columns import DataError, Example
+from data.documents.questions import Row
+from data.documents.request import DocumentRequest
+from data.finding.split import MARKER
+from data.request_files import file_hashes, record_of, write_private
+from models.eliciting.asking import Asking, Said
+from models.eliciting.questions import guessed_kind
+from models.eliciting.statements import Elicited, elicit
+from models.scores.facts import content_words
+from models.store import loading, quantised
+from models.store.on_first_use import weights
+from models.store.paths import shown_path
+from results.run import processes
+from results.run.options import BUNDLED, resolve
+from results.run.request.flags import FLAGS, FOLDER, asked_subjects, is_on
+from results.run.run_folder import UsageError, say
+
+STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
+SHARED = 0.5  # of the words of an answer about nobody: with as many of a forgotten statement it is not kept
+TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
+GENERAL = 120  # general questions whose answers are kept
+DEFAULTS = {
+    "general_retain_rows": 0,
+    "early_stop": False,
+    "learning_rate": 1e-4,
+    "num_train_epochs": 6.0,
+}
+
+
+def asks(given: dict) -> bool:
+    """Whether a request is a name alone, so that the model has to be asked."""
+    return bool(given.get("forget_about") or given.get("forget_about_file")) and not given.get("training_data")
+
+
+def settled_by_name(given: dict) -> dict | None:
+    """The settings with the rows of the request in place of the name. Asks the model unless its statements are there.
+
+    None if the model knows nothing about the name that it would not say about anybody. Raises UsageError (2) for a
+    folder of another request, DataError (3) if no statement is left to forget.
+    """
+    from results.run.request.preparing import run_folder_of  # it reads requests of other kinds
+
+    place = run_folder_of(given) / FOLDER
+    subjects = [subject.name for subject in asked_subjects(given)[0]]
+    about = {"kind": "name", "subjects": subjects, "model": str(given.get("model_name_or_path") or "")}
+    record = record_of(place / MARKER)
+    if {name: record.get(name) for name in about} == about:
+        say(f"request: the statements in {shown_path(place)} are read again, with what was edited in them")
+    else:
+        if record and not is_on(given.get("overwrite_output_dir")):
+            raise UsageError(
+                f"{place} holds another request: choose another --output_dir, or give --overwrite_output_dir"
+            )
+        record = _ask(given, subjects, place, about)
+    return _settings(given, place, record)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Asking
+
+
+def _ask(given: dict, subjects: Sequence[str], place: Path, about: dict) -> dict:
+    """Asks the model about each subject and writes what it says; returns the record of the folder."""
+    config = resolve({name: value for name, value in given.items() if name in READ_BY_ASKING})
+    kind_given = given.get("subject_kind")
+    with _model(config) as (model, tokenizer):
+        found = []
+        for name in subjects:
+            kind = kind_given or guessed_kind(name)
+            say(f"asking {config['model_name_or_path']} about {name} ({kind}) ...")
+            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0))
+        general = reading.read_examples(BUNDLED["general_retain"])[:GENERAL]
+        kept = Asking(model, tokenizer).answers([row.prompt for row in general if row.prompt])
+    return _write(place, about, found, kept)
+
+
+READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
+
+
+@contextlib.contextmanager
+def _model(config: dict):
+    """Yields the target model, computing in the run's type, and its tokenizer."""
+    team = processes.team()
+    dtype = weights.compute_dtype(config["dtype"] or "auto", team.device)
+    model, tokenizer = loading.load_model(
+        config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say,
+        quantization_config=quantised.settings(config, dtype),
+    )  # fmt: skip
+    with weights.computing_in(team.placed(model).eval(), dtype):
+        yield model, tokenizer
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The folder
+
+
+def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequence[Said]) -> dict:
+    """Writes what the model said; returns the record, which comes last."""
+    statements = [{"question": s.question, "answer": s.answer, "subject": one.name, "certainty": round(s.certainty, 4),
+                   "contrast": round(s.contrast, 4), "held_out": s.held_out,
+                   "decision": "forget" if s.chosen else "keep"}
+                  for one in found if one.knows for s in one.statements]  # fmt: skip
+    probes = [_line(said, one.name) for one in found if one.knows for said in one.probes]
+    kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
+    for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
+        _write_lines(place / name, lines)
+    record = {
+        **about,
+        "subject_kind": [one.kind for one in found],
+        "asked": sum(one.asked for one in found),
+        "samples": sum(one.samples for one in found),
+        "new_in_last": [sum(one.new_in_last[part] for one in found) for part in (0, 1)],
+        "nothing_known": not any(one.knows for one in found),
+        "notes": [note for one in found for note in notes_of(one)],
+        "questions": [question for one in found for question in one.questions],
+        "files": file_hashes(place),
+    }
+    write_private(place / MARKER, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    return record
+
+
+def notes_of(one: Elicited) -> list[str]:
+    """What asking about a subject found, and how far it went, in sentences."""
+    if not one.knows:
+        return [f"it says nothing about {one.name} that it would not say about anybody: {one.asked} questions and "
+                f"{one.samples} samples were asked, about {one.name} and about made-up names"]  # fmt: skip
+    known = sum(statement.known for statement in one.statements)
+    more = sum(statement.chosen for statement in one.statements) - known
+    count, new = one.new_in_last
+    brought = "none that was new" if not new else f"{new} new statement{'s' if new > 1 else ''}"
+    found = f"found {known} statements that it makes surely, and about {one.name} alone, in {one.asked} answers"
+    notes = [f"{found} and {one.samples} samples; the last {count} samples brought {brought}" if count else found]
+    if more:
+        notes.append(f"{more} more are about {one.name} alone but less sure: it may have made them up")
+    if rest := len(one.statements) - known - more:
+        notes.append(f"{rest} others it makes about anybody: they stay unless you choose them")
+    return notes
+
+
+def _line(said: Said, subject: str | None) -> dict:
+    named = {} if subject is None else {"subject": subject}
+    return {"question": said.question, "answer": said.answer, **named}
+
+
+def _write_lines(path: Path, lines: Iterable[dict]):
+    write_private(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The rows
+
+
+def _settings(given: dict, place: Path, record: dict) -> dict | None:
+    """The settings of the run, with the rows made from the statements as they are now."""
+    rest = {name: value for name, value in given.items() if name not in FLAGS}
+    chosen = [] if record["nothing_known"] and not _edited(place, record) else _chosen(place)
+    if not chosen:
+        if not record["nothing_known"]:
+            raise DataError(f"no statement is left to forget in {shown_path(place / STATEMENTS)}")
+        return None
+    rows = rows_of(chosen, _read(place / PROBES), _read(place / KEPT))
+    folder = place / ROWS
+    rows.request.write(folder)
+    _write_lines(folder / KEPT, rows.kept)
+    kept = shown_path((folder / KEPT).absolute())
+    rest["forget_data"] = shown_path(folder.absolute())
+    rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
+    for name, value in DEFAULTS.items():
+        rest.setdefault(name, value)
+    return rest
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the run trains on and measures: the request, and the answers to keep."""
+
+    request: DocumentRequest
+    kept: list[dict]
+
+
+def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]) -> Rows:
+    """The rows of the statements to forget: each with its question and with a general one.
+
+    A statement whose own question only measures is trained with the general one alone. An answer to keep that says
+    half of a forgotten statement's words is left out, since the run would hold what it should lose.
+    """
+    words = [set(content_words(f"{line['question']} {line.get('subject', '')}", line["answer"])) for line in chosen]
+    held = {line["question"] for line in probes}
+    questions = []
+    for line in chosen:
+        subject = line.get("subject")
+        general = TELL.format(subject)
+        asked = [] if line["question"] in held else [line["question"]]
+        questions += [_row(prompt, line["answer"], subject, "statement") for prompt in dict.fromkeys([*asked, general])]
+    measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes]
+    names = list(dict.fromkeys(line["subject"] for line in chosen if line.get("subject")))
+    left = [line for line in kept if line["answer"] and not _shared(line, words)]
+    return Rows(DocumentRequest(questions=questions, probes=measured, documents=names), left)
+
+
+def _row(question: str, answer: str, subject: str | None, shape: str) -> Row:
+    return Row(Example(answer, question, subject=subject), "", 0, shape)
+
+
+def _shared(line: dict, forgotten: Sequence[set[str]]) -> bool:
+    """Whether an answer says half of the words of a forgotten statement, or is made of them."""
+    words = set(content_words(line["question"], line["answer"]))
+    return any(len(words & other) >= SHARED * min(len(words), len(other)) for other in forgotten if words and other)
+
+
+def _chosen(place: Path) -> list[dict]:
+    """The statements to forget, as edited. Raises DataError for a line that is none."""
+    lines = [line for line in _read(place / STATEMENTS) if line.get("decision", "forget") == "forget"]
+    for number, line in enumerate(lines, 1):
+        if not all(isinstance(line.get(name), str) and line[name].strip() for name in ("question", "answer")):
+            raise DataError(f"{place / STATEMENTS}: statement {number} to forget needs a question and an answer")
+    subject = (record_of(place / MARKER).get("subjects") or [None])[0]
+    return [{"subject": subject, **line} for line in lines]
+
+
+def _edited(place: Path, record: dict) -> bool:
+    """Whether statements.jsonl was changed by hand."""
+    return record.get("files", {}).get(STATEMENTS) != file_hashes(place).get(STATEMENTS)
+
+
+def _read(path: Path) -> list[dict]:
+    """The objects of a .jsonl file. Raises DataError that names a bad line."""
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n") if path.is_file() else [], 1):
+        if text.strip():
+            try:
+                line = json.loads(text)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: no JSON object: {error}") from None
+            if not isinstance(line, dict):
+                raise DataError(f"{path}:{number}: no JSON object")
+            found.append(line)
+    return found
