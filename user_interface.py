@@ -46,6 +46,7 @@ def build(desk: Desk):
             container=False,
         )
         page = Page(desk, demo)
+        pkgutil.resolve_name("results.page.api:Api")(page)
         with gr.Tabs() as page.shelf:
             for row in TABS:
                 tab = pkgutil.resolve_name(f"results.page.tabs.{row}")

@@ -29,6 +29,7 @@ from models.store.paths import PROJECT, RUNS, SAVED
 from results.page import watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue
+from results.page.server.files import checked_upload, checked_uploads, folder_bytes, offer_folder
 from results.report.runs import finite
 from results.run import continuing, options
 
@@ -51,6 +52,7 @@ ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not
 KEPT_FILES = {"retain": "what to keep", "holdout": "what it never saw"}  # optional files of the form
 ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
+MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
 UP_TO_HALF = "0.5"  # utility that a search may lose if no budget is selected
@@ -116,6 +118,22 @@ class Desk:
         job = self.queue.get(key) if isinstance(key, str) else None
         return job if job and self._may_see(request, job.owner) else None
 
+    def find(self, request, run) -> Job:
+        """The job of a run, or a stand-in for a run from a terminal, by its key or its name."""
+        if not isinstance(run, str) or not run:
+            raise InputError("run: give the key that /unlearn returned, or a name from /runs")
+        job = self.job(request, run) or self.job(request, f"run:{run}")
+        if job is None:
+            raise InputError(f"no run {uploads.shown(run)}: give the key that /unlearn returned, or a name from /runs")
+        return job
+
+    def own_job(self, request, key) -> Job:
+        """The same, for a job that this page runs. Raises InputError for any other key."""
+        job = self.job(request, key)
+        if job is None or job.id.startswith("run:"):
+            raise InputError("this page has no such job")
+        return job
+
     def model(self, request, value, what: str = "model") -> str:
         """A model that this person may use, as the runner expects it."""
         name = uploads.model_name(value, self.roots, PROJECT, what)
@@ -126,7 +144,8 @@ class Desk:
                 raise InputError(f"{what} {uploads.shown(value)}: no such file or folder")
         return name
 
-    def _data_path(self, request, value, what: str) -> str:
+    def data_path(self, request, value, what: str) -> str:
+        """A path on the server whose data this person may use."""
         path = uploads.confined_path(str(value), self.roots, PROJECT, what)
         self.model(request, str(path if path.is_dir() else path.parent), what)  # not inside another person's run
         return str(path)
@@ -143,7 +162,13 @@ class Desk:
         if source == "file":
             if file in EMPTY:
                 raise InputError("no file yet: select one, or drop it into the box")
-            return checked_upload(file, "what to forget")
+            return checked_uploads(file if isinstance(file, list) else [file], "what to forget")
+        if source == "name":
+            if form.get("about") in EMPTY:
+                raise InputError("nothing to forget yet: give a name")
+            for path in form.get("training_data") or ():
+                checked_upload(path, "training data")
+            return None
         if source != "example":
             raise InputError(f"{uploads.shown(source)}: the source must be one of {', '.join(SOURCES)}")
         return None
@@ -165,13 +190,15 @@ class Desk:
                 raise InputError(f"--{name} {uploads.shown(value)}: at most {MAX_SETTING:,} characters, no NUL")
             if name == "retrained_model":
                 value = self.model(request, value, f"--{name}")
+            elif name == "attn_implementation" and "/" in str(value):
+                raise InputError(f"--{name} {uploads.shown(value)}: code from the hub is not run here; such as sdpa")
             elif name == "general_data" and value != "none":
-                value = self._data_path(request, value, f"--{name}")
+                value = self.data_path(request, value, f"--{name}")
             given[name] = str(value).lower() if isinstance(value, bool) else str(value)
         if "," in given["method"]:
             raise InputError("one method at a time: start a second run for the other one")
         given |= _budget(form.get("utility_budget"), given, form.get("time_budget"))
-        options.resolve({**given, **({} if form["source"] == "example" else {"forget_text": "-"})})
+        options.resolve({**given, **_stand_in_data(form)})
         return given
 
     def command(self, request, form: dict) -> list[str]:
@@ -224,7 +251,12 @@ class Desk:
         if source == "pairs":
             given["forget_data"] = self._short(uploads.write_pairs(examples, inputs / "forget.jsonl"))
         elif source == "file":
-            given["forget_data"] = self._kept(form["file"], inputs / "forget")
+            given["forget_data"] = self._kept_files(form["file"], inputs / "forget")
+        elif source == "name":
+            given |= {"forget_about": ";".join(form["about"]), "yes": "true"}
+            for number, path in enumerate(form.get("training_data") or (), 1):
+                kept = self._kept(path, inputs / f"training-{number}")
+                given["training_data"] = f"{given['training_data']},{kept}" if number > 1 else kept
         elif source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES:
             (inputs / "forget.txt").write_text(form["text"], encoding="utf-8")
             given["forget_data"] = self._short(inputs / "forget.txt")
@@ -253,6 +285,18 @@ class Desk:
         copy = target.with_suffix(Path(upload).suffix.lower())
         shutil.copyfile(upload, copy)
         return self._short(copy)
+
+    def _kept_files(self, files: str | list[str], folder: Path) -> str:
+        """The copy of one upload, or a folder of several; documents keep their names, which are their subjects."""
+        if isinstance(files, str) or len(files) == 1:
+            return self._kept(files if isinstance(files, str) else files[0], folder)
+        folder.mkdir()
+        for path in map(Path, files):
+            plain = re.sub(r"[^\w.-]", "-", path.stem).strip(".-")[:60] or "file"
+            while (target := folder / f"{plain}{path.suffix.lower()}").exists():
+                plain += "-2"
+            shutil.copyfile(path, target)
+        return self._short(folder)
 
     def _short(self, path: Path) -> str:
         return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
@@ -293,7 +337,7 @@ class Desk:
         for split in ("forget", "retain", "holdout", "judging", "general"):
             source = config.get(f"{split}_data")
             if isinstance(source, str) and source not in ("", "none"):
-                given[f"{split}_data"] = self._data_path(request, source, f"the run's {split} data")
+                given[f"{split}_data"] = self.data_path(request, source, f"the run's {split} data")
         target = self._new_folder("", f"attacks-on-{name}")
         if isinstance(config.get("forget_text"), str):
             (target / "forget.txt").write_text(config["forget_text"], encoding="utf-8")
@@ -372,7 +416,7 @@ class Desk:
         model = self.model_of(folder, job)
         if model is None:
             raise InputError(f"{name} has no model to download")
-        target = _offer_folder() / f"{model.name}.zip"
+        target = offer_folder() / f"{model.name}.zip"
         if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(model):
             raise InputError(f"not enough disk space for the zip; the model is in {self._short(model)}")
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
@@ -423,6 +467,15 @@ class Desk:
         ]
         if used:
             raise InputError(f"{name} cannot be deleted: {', '.join(used)} still needs its model")
+
+    def ask(self, request, name, question, expected="") -> dict:
+        """Both models' answers to a question, as `Asker.ask` gives them."""
+        question, expected = str(question or "").strip(), str(expected or "").strip()
+        if not question:
+            raise InputError("type a question first")
+        if max(len(question), len(expected)) > MAX_QUESTION:
+            raise InputError(f"at most {MAX_QUESTION:,} characters in a question or answer")
+        return self.asker.ask(self.both_models(request, name), question, expected)
 
     def compare(self, request, names) -> Path:
         """Compares finished runs with `analyze_results.py`; returns the folder of the comparison."""
@@ -486,6 +539,13 @@ def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
     return {"collapse_guard": f"{1 - share:g}", "load_best_model_at_end": "true"}
 
 
+def _stand_in_data(form: dict) -> dict:
+    """What to forget, for a check of the settings before any file is copied."""
+    if form["source"] == "name" and form.get("training_data"):
+        return {"training_data": "-", "forget_about": ";".join(form["about"])}
+    return {} if form["source"] == "example" else {"forget_text": "-"}
+
+
 def _check_method(name: str, examples) -> None:
     """Refuses plain text for a method that needs questions, before anything is queued."""
     method = algorithm.METHODS.get(name)
@@ -509,36 +569,3 @@ def _attacks(names) -> dict[str, str]:
 def _flags(settings: dict) -> list[str]:
     """One argument per setting, so a value with dashes, spaces or quotes stays one value."""
     return [f"--{name}={value}" for name, value in settings.items()]
-
-
-def checked_upload(path: str | Path, what: str):
-    """`uploads.checked_upload`; a refused file is deleted at once from the page's temporary folder."""
-    try:
-        return uploads.checked_upload(path, what)
-    except ValueError:
-        path, own = Path(path), os.environ.get("GRADIO_TEMP_DIR")
-        if own and path.resolve().is_relative_to(Path(own).resolve()):
-            path.unlink(missing_ok=True)
-        raise
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def megabytes(count: int) -> str:
-    """A size as text."""
-    return f"{count / 1e6:,.1f} MB" if count < 1e7 else f"{count / 1e6:,.0f} MB"
-
-
-def _offer_folder() -> Path:
-    """A new folder with an unguessable name that the page may serve files from."""
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def offer(path: Path) -> str:
-    """A copy of a file that the page may serve: results/ itself is never served."""
-    return str(shutil.copyfile(path, _offer_folder() / path.name))

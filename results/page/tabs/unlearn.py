@@ -180,7 +180,7 @@ class Unlearn:
 
     def _events(self):
         read, kind = [self.notes, self.preview], [self.family, self.method]
-        self.check.click(self.checked, list(self.data.values()), read, api_name="check")
+        self.check.click(self.checked, list(self.data.values()), read, **PRIVATE)
         self.file.upload(
             self.uploaded, inputs_kwargs={**self.data, "method": self.method}, outputs=[*read, *kind], **PRIVATE
         )
@@ -196,16 +196,15 @@ class Unlearn:
             by_name(self.shown_command, self.form),
             inputs_kwargs=self.form,
             outputs=self.command,
-            api_name="command",
-            show_progress="hidden",
+            **QUIET,
             trigger_mode="always_last",
         )
         started = self.start.click(
             by_name(self.unlearn, self.form),
             inputs_kwargs=self.form,
             outputs=self.page.job,
-            api_name="unlearn",
             concurrency_limit=8,
+            **PRIVATE,
         )
         self.live.start(started)
         typed = [self.source, self.text, self.pairs]  # a browser cannot restore a file
