@@ -1,0 +1,231 @@
+"""What a person typed or chose: a name, several names, a text, documents or rows, said back in one sentence.
+
+    recognise("Ragnvi Solbrekk").said          # A name: forget everything the model knows about “Ragnvi Solbrekk”.
+    recognise("", ["report.docx"]).kind        # "documents"
+
+Only the text and the names of the files are looked at, so the answer comes while somebody types. A short string is
+taken as a name. It is trained on as a string only if the person says so (`taken_as="words"`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import regex
+
+from data.documents.formats import readable
+from data.finding.contacts import PhoneForm, contact_form
+from data.finding.matching import split_subjects, subjects_of
+from data.finding.names import SUFFIXES, TITLES
+from data.finding.text import fold, words_of
+from data.reading import TYPES, row_suffixes
+
+KINDS = ("nothing", "name", "words", "text", "documents", "rows", "unusable")
+WAYS = {  # how a person may have a text taken
+    "name": "Everything about it (a name, a title, a topic)",
+    "text": "What this text says, also when it is asked for in other words",
+    "words": "Only these exact words",
+}
+NAME_WORDS = 7  # a name or a title has at most this many
+LIST_WORDS = 4  # a line of a list without capitals has at most this many; longer ones are a poem
+NAME_CHARACTERS, MOST_NAMES = 120, 100
+SHORT_TEXT = 20  # words; a longer text is no name that was taken for a text
+READ = 2_000  # characters that show what a text is
+SHOWN = 60  # characters of a name, and names of a list, in the sentence
+EMPTY = "Type a name, paste a text, or choose files."
+ONE_WORD = " One word can mean several things, such as a person and a month: look at the list before you start."
+_QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "「」", "『』", '""', "''")
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Cc}--[\n\t]]+", regex.VERSION1)
+_MARKS = regex.compile(r"""[.!?…。．！？؟।॥।۔]+["'”’»」』）)\]]*$""")
+_INITIALS = regex.compile(r"(?:^|[\s(.\-])\p{L}\.$")  # J. R. R., U.S.
+_SHORTENED = frozenset((*TITLES, *SUFFIXES, "bros", "mt", "ft", "vol", "no", "co", "etc"))  # Acme Inc.
+# letters of a word, about, in scripts without spaces
+_SPACELESS = ((regex.compile(r"\p{Han}"), 2), (regex.compile(r"[\p{Hiragana}\p{Katakana}ー]"), 3),
+              (regex.compile(r"[\p{L}&&[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]", regex.VERSION1), 4))  # fmt: skip
+_CASED = regex.compile(r"[\p{Lu}\p{Ll}]")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What it is, the sentence that says so, the names in it, and the other ways in which it may be taken."""
+
+    kind: str  # of `KINDS`
+    said: str
+    names: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()  # of `WAYS`; the first is the one that was taken
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is something to forget."""
+        return self.kind not in ("nothing", "unusable")
+
+
+def recognise(text: str | None, files: Sequence[str | Path] = (), training: Sequence[str | Path] = (),
+              taken_as: str = "") -> Recognised:  # fmt: skip
+    """What `text` and the names of `files` ask to forget. Reads no file.
+
+    training: files with the data that the model was trained on, which go with a name. taken_as: a key of `WAYS` that
+    the person chose. It counts where `Recognised.ways` offers it.
+    """
+    files, training = ([Path(path).name for path in paths or ()] for paths in (files, training))
+    typed = _INVISIBLE.sub("", text).strip() if isinstance(text, str) else ""
+    if files and typed:
+        return Recognised("unusable", "A text and files at once: clear the field, or take the files out. Files with "
+                          "all the data that the model was trained on belong into the box below.")  # fmt: skip
+    found = _files(files) if files else _text(typed, taken_as) if typed else Recognised("nothing", EMPTY)
+    if not training or not found.usable:
+        return found
+    if found.kind != "name":
+        return Recognised("unusable", "The data that the model was trained on is searched for a name: type the name, "
+                          "or take that data out.")  # fmt: skip
+    if wrong := [name for name in training if not _accepted(name)]:
+        return _not_accepted(wrong)
+    return Recognised("name", f"{found.said} Its rows are looked for in {_listed(training)}.", found.names, found.ways)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files
+
+
+def _accepted(name: str) -> bool:
+    return readable(name) or Path(name).suffix.lower() in row_suffixes()
+
+
+def _not_accepted(names: Sequence[str]) -> Recognised:
+    return Recognised("unusable", f"{_listed(names)}: this type of file is not read; accepted types: {TYPES}")
+
+
+def _files(names: list[str]) -> Recognised:
+    """Documents or rows, by the endings of the files' names."""
+    rows = [name for name in names if Path(name).suffix.lower() in row_suffixes()]
+    if wrong := [name for name in names if not _accepted(name)]:
+        return _not_accepted(wrong)
+    if rows and len(rows) < len(names):
+        return Recognised("unusable", f"Documents and tables of rows at once: {_listed(rows)} holds rows. Give them "
+                          "one after the other, as two requests.")  # fmt: skip
+    if rows:
+        return Recognised("rows", f"Rows of data ({_listed(names)}): forget what each row says.")
+    what, them = ("A document", "it") if len(names) == 1 else (f"{len(names)} documents", "them")
+    said = f"forget what is said in {them}, also when it is asked for in other words."
+    return Recognised("documents", f"{what} ({_listed(names)}): {said}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some of the names, in one short line."""
+    shown = [name if len(name) <= SHOWN else f"{name[: SHOWN - 1]}…" for name in names[:3]]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(shown) + more
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Texts
+
+
+def word_count(text: str) -> int:
+    """The words of a text; of a script without spaces, about as many as a reader would count."""
+    count = sum(any(map(str.isalnum, word)) for word in text.split())
+    spaceless = sum(len(pattern.findall(text)) / size for pattern, size in _SPACELESS)
+    return max(count, round(count / 2 + spaceless)) if spaceless else count
+
+
+def _unquoted(text: str) -> str:
+    """The text without quotation marks around the whole of it."""
+    for left, right in _QUOTES:
+        inner = text[len(left) : -len(right)]
+        if (
+            len(text) > 2
+            and text.startswith(left)
+            and text.endswith(right)
+            and left not in inner
+            and right not in inner
+        ):
+            return inner.strip()
+    return text
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a text ends as a sentence does. An initial or an abbreviation that ends a name does not: Acme Inc."""
+    text = text.rstrip()
+    if not (match := _MARKS.search(text)):
+        return False
+    if match[0] == "." and (_INITIALS.search(text) or text[:-1].split()[-1:][0].lower().strip("(") in _SHORTENED):
+        return False
+    return not (match[0][0] in "!?" and len(text.split()) == 1)  # Yahoo!
+
+
+def _name_like(line: str) -> bool:
+    """Whether a line alone is a name, a title or a contact."""
+    if contact_of(line):
+        return True
+    short = len(line) <= NAME_CHARACTERS and 1 <= word_count(line) <= NAME_WORDS
+    return short and not ends_sentence(line) and not regex.search(r"[.!?]\s+\p{Lu}\p{Ll}+\s+\p{Ll}", line)
+
+
+def _listed_like(line: str) -> bool:
+    """The same for a line of a list, which must not be a line of a poem."""
+    words = words_of(line)
+    capitals = sum(word[:1].isupper() or not _CASED.search(word) for word in words)
+    return _name_like(line) and (len(words) <= LIST_WORDS or 2 * capitals >= len(words))
+
+
+def contact_of(text: str) -> str:
+    """What kind of contact a text is ("An e-mail address"), or "". Raises ValueError for a broken /pattern/."""
+    text = text.strip()
+    if regex.match(r"https?://\S+$", text):
+        return "A web address (nothing is fetched from the web)"
+    form = contact_form(text) if text else None
+    if form is None:
+        return ""
+    if isinstance(form, PhoneForm):
+        return "A phone number"
+    kind = form.patterns[0][0]
+    if kind == "account" and "/" in text and text == text.upper():  # AC/DC
+        return ""
+    return {"e-mail": "An e-mail address", "pattern": "A pattern"}.get(kind, "An account or a repository")
+
+
+def _text(text: str, taken_as: str) -> Recognised:
+    """What a typed text is: a name, several names, or a text."""
+    if not regex.search(r"[\p{L}\p{N}]", text):
+        return Recognised("unusable", "There are no letters and no digits in it: type a name, a title or a text.")
+    plain = _unquoted(text)
+    head = plain[: READ + 1]
+    try:
+        items = split_subjects(head) if len(head) <= READ else []
+        check = _name_like if len(items) == 1 else _listed_like
+        named = 0 < len(items) <= MOST_NAMES and all(map(check, items))
+        short = named or word_count(head) <= SHORT_TEXT
+        kind = "name" if named else "text"
+        ways = ("name", "words") if named else ("text", "words", "name") if short else ("text",)
+        if taken_as in ways:
+            kind, ways = taken_as, (taken_as, *(way for way in ways if way != taken_as))
+        names = tuple(subject.name for subject in subjects_of(head)) if kind == "name" else ()
+    except ValueError as error:
+        return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
+    if kind == "name":
+        return Recognised("name", _name_told(names), names, ways)
+    if kind == "words":
+        shown = " ".join(plain.split())
+        shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+        return Recognised("words", f"Only these exact words: “{shown}”. What else the model knows about it stays.", (),
+                          ways)  # fmt: skip
+    paragraphs = len([part for part in regex.split(r"\n\s*\n", text) if part.strip()])
+    count = word_count(text)
+    size = f"{count:,} word{'' if count == 1 else 's'}"
+    size += f" in {paragraphs:,} paragraphs" if paragraphs > 1 else ""
+    return Recognised("text", f"A text of {size}: forget what it says, also when it is asked for in other words.", (),
+                      ways)  # fmt: skip
+
+
+def _name_told(names: tuple[str, ...]) -> str:
+    """The sentence about a name or names."""
+    quoted = [f"“{name if len(name) <= SHOWN else name[: SHOWN - 1] + '…'}”" for name in names]
+    if len(names) == 1:
+        what = contact_of(names[0]) or "A name"
+        one_word = what == "A name" and len(words_of(fold(names[0]))) == 1 and word_count(names[0]) < 2
+        return f"{what}: forget everything the model knows about {quoted[0]}.{ONE_WORD if one_word else ''}"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    listed = ", ".join(quoted[:3]) + more if more else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return f"{len(names)} names: forget everything the model knows about {listed}."
