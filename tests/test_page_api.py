@@ -61,7 +61,7 @@ def test_a_short_text_is_a_name_that_nobody_is_asked_about(name, desk):
     [
         "Ada lives in Lund.",
         "one two three four five six seven eight",
-        "two\nlines",
+        "Ada moved to Lund. She lives there.",
         "アダはルンドに住んでいます。 はい。",
     ],
 )
@@ -74,7 +74,10 @@ def test_an_object_says_what_a_text_means(desk, rows, gradio_folder):
     assert started(desk, {"text": "May"})["forget_text"] == "May"
     long = "Ada Example the Third of Lund by the Sea, Countess"
     assert started(desk, {"name": long})["forget_about"] == long
-    assert started(desk, {"name": ["Ada", "Bor"]})["forget_about"] == "Ada;Bor"
+    for request in ({"name": ["Ada", "Bor"]}, "Ada\nBor"):
+        assert started(desk, request)["forget_about"] == "Ada;Bor"
+    assert started(desk, '"Ada Example"')["forget_about"] == "Ada Example"
+    assert started(desk, "Ada = ada@example.org")["forget_about"] == "Ada = ada@example.org"
     for request in (rows, {"files": rows}, {"files": [rows]}):
         kept = started(desk, request)["forget_data"]
         assert Path(kept).read_text() == ROWS and Path(kept).parent.name == "inputs", "a copy in the run folder"
@@ -115,7 +118,8 @@ NESTED: list = []
 for _ in range(50_000):
     NESTED = [NESTED]
 WRONG_REQUESTS = {
-    "nothing": ("", "exactly one"),
+    "nothing": ("", "Type a name"),
+    "no letters": ("?!", "no letters"),
     "none": (None, "give a text, or an object"),
     "number": (7, "a number"),
     "nan": (float("nan"), "a number"),

@@ -9,13 +9,13 @@ A run is named by the key that `/unlearn` returns, or by its name in `/runs`.
 
 import json
 import os
-import re
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
 from data import columns, uploads
 from data.finding.matching import subjects_of
 from data.reading import SUFFIXES
+from data.recognising import recognise
 from data.uploads import InputError
 from models.store import paths
 from models.store.folders import read_json_or_empty
@@ -36,8 +36,6 @@ PARAMETERS = {  # settings that have a parameter of their own
     "method": "method",
 }
 FILES = {f"{split}_data": split for split in KEPT_FILES}  # settings that are files
-NAME_WORDS = 8  # a request with fewer words and no sentence end is a name
-SENTENCE_END = re.compile(r"[.!?…。！？।؟]['\"”’)]*$")
 MAX_NAME, MAX_NAMES, MAX_FILES = 300, 100, 50
 MAX_JSON = 100_000  # characters of settings as text
 NUMBERS = ("answer_probability", "loss")  # of each set, at each evaluation
@@ -187,7 +185,7 @@ def form_of(desk: Desk, who, request, model="", method="", budget="", settings="
 def _asked(desk: Desk, who, request) -> dict:
     """The part of the form that says what to forget."""
     if isinstance(request, str):
-        request = {_way(request): request}
+        request = _typed(request)
     if not isinstance(request, dict) or not request:
         raise InputError(f"request: give a text, or an object with one of {', '.join(WAYS)}; not {_kind(request)}")
     if set(request) >= {"path", "meta"}:  # an uploaded file
@@ -211,14 +209,18 @@ def _asked(desk: Desk, who, request) -> dict:
     return {"source": "text", "text": given["text"]}
 
 
-def _way(text: str) -> str:
-    """What a plain text means: a path, a name, or a text to forget."""
+def _typed(text: str) -> dict:
+    """A plain text as an object: a path, a name or names, or a text to forget."""
     plain = text.strip()
-    if not plain or len(plain) > MAX_SETTING or len(plain.split()) >= NAME_WORDS or "\n" in plain:
-        return "text"
-    if plain.startswith(("/", "~", "./", "../")) or ("/" in plain and Path(plain).suffix.lower() in SUFFIXES):
-        return "files"
-    return "text" if SENTENCE_END.search(plain) and " " in plain else "name"
+    above = plain.startswith(("/", "~", "./", "../"))
+    if "\n" not in plain[:MAX_SETTING] and (above or ("/" in plain and Path(plain).suffix.lower() in SUFFIXES)):
+        return {"files": plain}
+    found = recognise(text)
+    if not found.usable:
+        raise InputError(f"request: {found.said}")
+    if found.kind != "name":
+        return {"text": text}
+    return {"name": plain if "=" in plain else list(found.names)}  # NAME = ALIAS stays as it is
 
 
 def _names(value) -> list[str]:
