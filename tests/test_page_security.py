@@ -1,8 +1,10 @@
 """The page against a stranger: foreign names and pages, others' places, stuck jobs, guessed passwords, full queues."""
 
 import pytest
-from page_room import client_of
+from page_room import client_of, form, request_of, wait_for
 
+from data.uploads import InputError
+from results.page.desk import PROJECT, Desk
 from results.page.server.guard import refusal
 
 # -- names and pages
@@ -68,3 +70,105 @@ def test_every_endpoint_refuses_a_foreign_host_and_a_foreign_page(served, desk):
         own = client.post("gradio_api/call/runs", json={"data": []}, headers={"Origin": served.strip("/")})
         assert own.status_code == 200
     assert desk.queue.jobs() == []
+
+
+# -- places
+
+
+@pytest.fixture
+def shared(queue, project):
+    """A desk of two accounts: ann, who also has the runs of the terminal, and bob; each has a run with a model."""
+    (project / "given").mkdir()
+    (project / "given" / "rows.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    desk = Desk(queue, results_dir=project / "results", models_dir=project / "models", roots=[project / "given"],
+                accounts=[("ann", "password-a"), ("bob", "password-b")])  # fmt: skip
+    for user in ("ann", "bob"):
+        job = desk.unlearn(request_of(user), form(name=f"of-{user}"))
+        wait_for(lambda job=job: queue.get(job.id).over)
+    (project / "results" / "terminal").mkdir()
+    (project / "results" / "terminal" / "config.json").write_text("{}")
+    for name in ("of-ann", "of-bob", "terminal"):
+        (project / "models" / name).mkdir()
+        (project / "results" / name / "forget.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    for hidden in ("results/.comparisons", "results/of-bob/.kept", "models/.cache", "given/.git"):
+        (project / hidden).mkdir(exist_ok=True)
+        (project / hidden / "x.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    return desk
+
+
+MINE = {
+    "bob": ["models/of-bob", "results/of-bob/forget.jsonl", "given/rows.jsonl"],
+    "ann": ["models/of-ann", "models/terminal", "results/of-ann/forget.jsonl", "results/terminal", "given/rows.jsonl"],
+}
+NOBODYS = ["results", "models", "results/.queue", "results/.comparisons/x.jsonl", "results/of-bob/.kept/x.jsonl",
+           "models/.cache", "given/.git/x.jsonl"]  # fmt: skip
+NOT_MINE = {
+    "bob": [*NOBODYS, "models/of-ann", "models/terminal", "results/terminal/forget.jsonl", "results/of-ann",
+            "results/of-ann/forget.jsonl", "results/order.txt"],
+    "ann": [*NOBODYS, "models/of-bob", "results/of-bob", "results/of-bob/forget.jsonl"],
+}  # fmt: skip
+
+
+@pytest.mark.hardening(54, 64)
+@pytest.mark.parametrize("user", ["ann", "bob"])
+def test_path_fields(user, shared, project):
+    me = request_of(user)
+
+    def reads(path):
+        shared.data_path(me, path, "rows")
+
+    def loads(path):
+        shared.model(me, path)
+
+    def all_fields(path):
+        yield from (reads, loads)
+        yield lambda path: shared.settings(me, form(general_data=path))
+        yield lambda path: shared.settings(me, form(retrained_model=path))
+        yield lambda path: shared.settings(me, form(model=path))
+        yield lambda path: shared.evaluate(me, {"model": "org/name", "target_model": path})
+
+    for path in MINE[user]:
+        reads(str(project / path))
+    before = len(shared.queue.jobs())
+    for path in NOT_MINE[user]:
+        path = str(project / path)
+        for field in all_fields(path):
+            told = set()
+            for asked in (path, f"{path}/none"):
+                with pytest.raises(InputError, match="no such file or folder") as raised:
+                    field(asked)
+                told.add(str(raised.value).replace(asked, "X"))
+            assert len(told) == 1, f"the answer tells whether {path} exists"
+    assert len(shared.queue.jobs()) == before
+
+
+def test_links_into_the_run_of_another_are_refused(shared, project):
+    (project / "given" / "way").symlink_to(project / "results" / "of-ann")
+    (project / "results" / "of-bob" / "way").symlink_to(project / "results" / "of-ann")
+    for path in ("given/way", "given/way/forget.jsonl", "results/of-bob/way/forget.jsonl"):
+        with pytest.raises(InputError, match="no such"):
+            shared.data_path(request_of("bob"), str(project / path), "rows")
+
+
+def test_the_bundled_models_and_data_are_for_everybody(shared):
+    for user in ("ann", "bob"):
+        assert shared.model(request_of(user), "models/people-target") == "models/people-target"
+        assert shared.data_path(request_of(user), "data/forget.jsonl", "rows") == str(PROJECT / "data/forget.jsonl")
+    with pytest.raises(InputError, match="no such"):
+        shared.data_path(request_of("bob"), "data/README.md", "rows")
+
+
+def test_without_accounts_all_runs_are_ones_own(desk, project):
+    (project / "results" / "mine").mkdir()
+    (project / "results" / "mine" / "x.jsonl").write_text("{}")
+    assert desk.data_path(request_of(), str(project / "results" / "mine" / "x.jsonl"), "rows")
+    with pytest.raises(InputError, match="no such"):
+        desk.data_path(request_of(), str(project / "results" / ".queue"), "rows")
+
+
+def test_a_run_name_of_another_is_not_confirmed(shared):
+    for user, other in (("bob", "of-ann"), ("bob", "terminal"), ("ann", "of-bob")):
+        job = shared.unlearn(request_of(user), form(name=other))
+        assert job.name != other and job.name.startswith(other)
+        with pytest.raises(InputError, match="exists already"):
+            shared.unlearn(request_of(user), form(name=f"of-{user}"))

@@ -226,7 +226,7 @@ def test_both_models_answer_and_the_trained_one_prefers_the_truth(tmp_path, monk
 def test_two_runs_with_the_same_random_name_both_get_a_folder(desk, monkeypatch):
     drawn = iter(["beef", "beef", "cafe"])
     monkeypatch.setattr("results.page.desk.secrets.token_hex", lambda _size: next(drawn))
-    first, second = desk._new_folder("", "people-npo"), desk._new_folder("", "people-npo")
+    first, second = (desk._new_folder(request_of(), "", "people-npo") for _ in range(2))
     assert first.name.endswith("beef") and second.name.endswith("cafe") and second.is_dir()
 
 

@@ -6,6 +6,7 @@ A request is anything with a `username`. A refusal is an `InputError`, `DataErro
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -29,6 +30,7 @@ from models.store.paths import PROJECT, RUNS, SAVED
 from results.page import watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue
+from results.page.server import places
 from results.page.server.files import checked_upload, checked_uploads, folder_bytes, offer_folder
 from results.report.runs import finite
 from results.run import continuing, options
@@ -136,19 +138,23 @@ class Desk:
 
     def model(self, request, value, what: str = "model") -> str:
         """A model that this person may use, as the runner expects it."""
-        name = uploads.model_name(value, self.roots, PROJECT, what)
-        path = Path(os.path.realpath(PROJECT / name))
-        for job in self.queue.jobs():
-            theirs = [os.path.realpath(PROJECT / folder) for folder in (job.folder, job.model_folder) if folder]
-            if not self._may_see(request, job.owner) and any(path.is_relative_to(folder) for folder in theirs):
-                raise InputError(f"{what} {uploads.shown(value)}: no such file or folder")
-        return name
+        return uploads.model_name(value, self.roots, PROJECT, what, functools.partial(self._may_use, request))
 
     def data_path(self, request, value, what: str) -> str:
         """A path on the server whose data this person may use."""
-        path = uploads.confined_path(str(value), self.roots, PROJECT, what)
-        self.model(request, str(path if path.is_dir() else path.parent), what)  # not inside another person's run
-        return str(path)
+        may = functools.partial(self._may_use, request)
+        return str(uploads.confined_path(str(value), self.roots, PROJECT, what, may))
+
+    def _may_use(self, request, place: Path) -> bool:
+        """Whether a place holds nothing of another person."""
+        if not self.accounts:
+            return True
+        mine, theirs = [], []
+        for job in self.queue.jobs():
+            made = [PROJECT / folder for folder in (job.folder, job.model_folder) if folder]
+            (mine if self._may_see(request, job.owner) else theirs).extend(made)
+        homes = places.Homes(self.results, self.models, [self.models / name for name in PROTECTED_MODELS])
+        return places.may_use(place, homes, mine, theirs, self._first(request))
 
     # -- unlearning
 
@@ -228,7 +234,7 @@ class Desk:
             if form.get(split) not in EMPTY:
                 checked_upload(form[split], what)
         model = given.get("model_name_or_path", options.TARGET)
-        folder = self._new_folder(form.get("name"), f"{Path(model).name}-{given['method']}")
+        folder = self._new_folder(request, form.get("name"), f"{Path(model).name}-{given['method']}")
         given |= self._inputs(form, examples, folder / "inputs")
         if not self._first(request):
             given["ledger"] = self._short(self.ledger(request))
@@ -267,12 +273,15 @@ class Desk:
                 given[f"{split}_data"] = self._kept(form[split], inputs / split)
         return given
 
-    def _new_folder(self, name: str | None, otherwise: str) -> Path:
+    def _new_folder(self, request, name: str | None, otherwise: str) -> Path:
         """A new run folder; two requests never get the same one."""
         wanted = uploads.run_name(name)
         with self._naming:
-            if wanted and ((self.results / wanted).exists() or (self.models / wanted).exists()):
-                raise InputError(f"a run or model named {wanted} exists already: choose another name")
+            taken = [path for path in (self.results / wanted, self.models / wanted) if wanted and path.exists()]
+            if taken:
+                if all(self._may_use(request, Path(os.path.realpath(path))) for path in taken):
+                    raise InputError(f"a run or model named {wanted} exists already: choose another name")
+                wanted, otherwise = "", wanted  # somebody else's, which the answer must not tell
             plain = re.sub(r"[^A-Za-z0-9._-]", "-", otherwise).strip(".-")[:60]
             folder = self.results / wanted if wanted else None
             while folder is None or (not wanted and folder.exists()):  # four letters collide after a few hundred runs
@@ -316,7 +325,7 @@ class Desk:
         for split in own:
             checked_upload(form[split], f"{split} data")
         attacks = _attacks(form.get("attacks"))
-        folder = self._new_folder("", f"evaluation-{Path(given['model_name_or_path']).name}")
+        folder = self._new_folder(request, "", f"evaluation-{Path(given['model_name_or_path']).name}")
         (folder / "inputs").mkdir()
         for split in own:
             given[f"{split}_data"] = self._kept(form[split], folder / "inputs" / split)
@@ -338,7 +347,7 @@ class Desk:
             source = config.get(f"{split}_data")
             if isinstance(source, str) and source not in ("", "none"):
                 given[f"{split}_data"] = self.data_path(request, source, f"the run's {split} data")
-        target = self._new_folder("", f"attacks-on-{name}")
+        target = self._new_folder(request, "", f"attacks-on-{name}")
         if isinstance(config.get("forget_text"), str):
             (target / "forget.txt").write_text(config["forget_text"], encoding="utf-8")
             given["forget_data"] = self._short(target / "forget.txt")
@@ -356,7 +365,7 @@ class Desk:
         if model is None:
             raise InputError(f"the model of {name}, which made the newest request, no longer exists")
         given = {"model_name_or_path": self._short(model), "ledger": self._short(self.ledger(request))}
-        return self._measure(request, self._new_folder("", "requests-tested-again"), given)
+        return self._measure(request, self._new_folder(request, "", "requests-tested-again"), given)
 
     def _measure(self, request, folder: Path, given: dict) -> Job:
         details = {"method": "evaluation", "model": given["model_name_or_path"]}
