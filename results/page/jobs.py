@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.store.folders import read_json_or_empty
+from models.store.process_identity import alive, birth_of
 
 LOG = "log.txt"
 ENDED = ("finished", "failed", "stopped", "diverged", "collapsed")
@@ -80,15 +81,6 @@ class Job:
     def over(self) -> bool:
         """Whether it has ended."""
         return self.state in ENDED
-
-
-def birth_of(pid: int) -> int | None:
-    """Start of a process in ticks since boot, to detect a reused id; None for a dead process or a zombie."""
-    try:
-        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def has_checkpoint(folder: str | Path) -> bool:
@@ -275,7 +267,7 @@ class JobQueue:
         own = self._process if self._process and self._process.pid == job.pid else None
         forced = False
         while not self._closing.is_set():
-            ended = own.poll() is not None if own else birth_of(job.pid or 0) != job.birth or job.birth is None
+            ended = own.poll() is not None if own else job.birth is None or not alive(job.pid, job.birth)
             if ended:
                 self._judge(job, own.returncode if own else None)
                 self._process = None
@@ -292,7 +284,7 @@ class JobQueue:
 
     def _signal(self, job: Job, number: int) -> None:
         """Signals the child's process group, if the id still belongs to it."""
-        if job.pid and birth_of(job.pid) == job.birth:
+        if job.birth is not None and alive(job.pid, job.birth):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(job.pid, number)
 
@@ -300,6 +292,8 @@ class JobQueue:
         """Ends a job by its exit code, or by the status in its folder if the code was not seen."""
         status = read_json_or_empty(self.project / job.folder / "status.json")
         earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
+        if job.birth is not None and status.get("birth", job.birth) != job.birth:
+            earlier = True
         if earlier:  # from another attempt; compare ids if possible, because a clock may be set back
             status = {}
         if code is None:

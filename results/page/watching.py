@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.store.folders import read_json_or_empty
+from models.store.process_identity import alive
 from models.verdict.words import PARTS
-from results.page.jobs import LOG, Job, birth_of, has_checkpoint
+from results.page.jobs import LOG, Job, has_checkpoint
 from results.report.ranking import verdict_cells
 from results.report.runs import finite, judged
 from results.report.words import duration, percent
@@ -359,7 +360,7 @@ def folder_state(folder: Path) -> str:
     """State of a run without a job of this page."""
     status = read_json_or_empty(folder / "status.json")
     state = str(status.get("state") or "")
-    if state == "running" and birth_of(status.get("pid") or 0) is None:
+    if state == "running" and not alive(status.get("pid"), status.get("birth")):
         return "interrupted"
     if not state and (folder / "report.html").exists():
         return "finished"
