@@ -1,10 +1,16 @@
 """The page against a stranger: foreign names and pages, others' places, stuck jobs, guessed passwords, full queues."""
 
+import json
+import time
+
 import pytest
 from page_room import client_of, form, request_of, wait_for
 
 from data.uploads import InputError
+from models.store.process_identity import alive, birth_of
+from results.page import jobs, watching
 from results.page.desk import PROJECT, Desk
+from results.page.jobs import JobQueue
 from results.page.server.guard import refusal
 
 # -- names and pages
@@ -172,3 +178,45 @@ def test_a_run_name_of_another_is_not_confirmed(shared):
         assert job.name != other and job.name.startswith(other)
         with pytest.raises(InputError, match="exists already"):
             shared.unlearn(request_of(user), form(name=f"of-{user}"))
+
+
+# -- a job that does not answer
+
+
+DEAF = """
+import json, os, signal, subprocess, sys, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("deaf.tmp", "w").write(json.dumps([os.getpid(), child.pid]))
+os.replace("deaf.tmp", "deaf.json")
+time.sleep(60)
+"""
+
+
+@pytest.mark.hardening(61)
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_job_that_ignores_stop_is_killed_with_its_children(adopted, project, monkeypatch):
+    monkeypatch.setattr(jobs, "GRACE", 1.0)
+    queue = JobQueue(project / "results", project).start()
+    (project / "deaf.py").write_text(DEAF)
+    job = queue.submit("unlearn", "deaf", ["python", "deaf.py"], "results/deaf")
+    after = queue.submit("unlearn", "after", ["python", "unlearning_script.py", "--output_dir=results/after"],
+                         "results/after")  # fmt: skip
+    wait_for(lambda: (project / "deaf.json").exists())
+    group = {pid: birth_of(pid) for pid in json.loads((project / "deaf.json").read_text())}
+    if adopted:
+        queue.close()
+        queue = JobQueue(project / "results", project).start()
+    try:
+        queue.stop(job.id)
+        time.sleep(1.5)
+        assert queue.get(job.id).state == "running", "one Stop never kills"
+        assert queue.stop(job.id).state == "running"
+        folder = project / "results" / "deaf"
+        assert "it is ended after" in watching.progress(queue.get(job.id), folder, watching.Trace()).detail
+        wait_for(lambda: queue.get(after.id).over, 20)
+        assert queue.get(job.id).state == "stopped" and queue.get(after.id).state == "finished"
+        wait_for(lambda: not any(alive(pid, birth) for pid, birth in group.items()))
+    finally:
+        queue.close()

@@ -42,6 +42,7 @@ EXIT_WORDS = {
 CAME_BACK = 8  # a retest's exit code for this result, which is not a failure
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth finishing
+GRACE = 10.0  # seconds after a second stop until a job that does not answer is killed
 EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
 UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that stop cleanly by themselves
 SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # never passed to a child
@@ -74,6 +75,7 @@ class Job:
     exit_code: int | None = None
     message: str = ""
     stop_asked: float | None = None
+    stop_now: float | None = None  # when it was asked a second time
     attempt: int = 1
     details: dict = field(default_factory=dict)
 
@@ -168,12 +170,17 @@ class JobQueue:
         return dataclasses.replace(job)
 
     def stop(self, job_id: str) -> Job:
-        """Removes a waiting job; asks a running one to stop after its step, and to stop now on the second call."""
+        """Removes a waiting job; asks a running one to stop after its step, and to stop now on the second call.
+
+        A job that does not answer is killed `GRACE` seconds after the second call: it would block everybody's jobs.
+        """
         with self._guard:
             job = self._jobs[job_id]
             if job.state == "queued":
                 self._end(job, "stopped", None, "removed from the queue before it started")
             elif job.state == "running":
+                if job.stop_asked:
+                    job.stop_now = job.stop_now or time.time()
                 job.stop_asked = job.stop_asked or time.time()
                 self._signal(job, signal.SIGTERM)
                 self._save(job)
@@ -191,7 +198,7 @@ class JobQueue:
             self._path(job).unlink(missing_ok=True)
             job.number, job.state, job.attempt = self._next_number(), "queued", job.attempt + 1
             job.submitted, job.started, job.ended = time.time(), None, None
-            job.pid = job.birth = job.exit_code = job.stop_asked = None
+            job.pid = job.birth = job.exit_code = job.stop_asked = job.stop_now = None
             job.message = ""
             self._save(job)
         self._wake.set()
@@ -276,6 +283,8 @@ class JobQueue:
                 forced = True
                 if read_json_or_empty(self.project / job.folder / "status.json").get("stage") not in UNINTERRUPTED:
                     self._signal(job, signal.SIGTERM)
+            if job.stop_now and time.time() - job.stop_now > GRACE:
+                self._signal(job, signal.SIGKILL)
             if own is None:
                 self._closing.wait(POLL)
             else:

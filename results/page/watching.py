@@ -18,7 +18,7 @@ from pathlib import Path
 from models.store.folders import read_json_or_empty
 from models.store.process_identity import alive
 from models.verdict.words import PARTS
-from results.page.jobs import LOG, Job, has_checkpoint
+from results.page.jobs import GRACE, LOG, Job, has_checkpoint
 from results.report.ranking import verdict_cells
 from results.report.runs import finite, judged
 from results.report.words import duration, percent
@@ -234,6 +234,8 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
         return Progress(job.state, words, share, job.message)
     if job.stop_asked:
         detail = "stopping after the current step; press Stop again to stop now"
+    if job.stop_now:
+        detail = f"stopping now; if it does not answer, it is ended after {duration(GRACE)}"
     return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
 
 
