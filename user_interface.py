@@ -22,7 +22,7 @@ import threading
 
 from models.store.paths import PROJECT, RUNS
 from results.page.desk import Desk
-from results.page.jobs import JobQueue, QueueError
+from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
 from results.page.server.guard import Guard, is_loopback
 from results.page.wiring import Page, gr
 
@@ -32,7 +32,6 @@ TABS = (  # file and class in results/page/tabs/, in the page's order; `results.
     "runs:Runs",
     "evaluate:Evaluate",
 )
-AUTH_VARIABLE = "UNLEARNING_AUTH"
 STYLE = PROJECT / "results" / "page" / "style.css"
 
 
@@ -168,7 +167,8 @@ def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
     try:
-        known = accounts(given.auth or os.environ.get(AUTH_VARIABLE))
+        secret = os.environ.pop(AUTH_VARIABLE, None)  # no child inherits it
+        known = accounts(given.auth or secret)
         if not is_loopback(given.server_name) and not known:
             raise QueueError(
                 f"--server_name {given.server_name} is reachable from other machines: add --auth user:password (or "

@@ -220,3 +220,39 @@ def test_a_job_that_ignores_stop_is_killed_with_its_children(adopted, project, m
         wait_for(lambda: not any(alive(pid, birth) for pid, birth in group.items()))
     finally:
         queue.close()
+
+
+# -- passwords
+
+
+def test_no_child_gets_the_passwords(desk, project, monkeypatch):
+    import subprocess
+
+    from results.page.asking import Asker
+
+    monkeypatch.setenv("UNLEARNING_AUTH", "ann:hidden-password")
+    (project / "results" / "page").mkdir()
+    told = 'import json, os; input(); print(json.dumps({"answers": sorted(os.environ)}), flush=True)'
+    (project / "results" / "page" / "asking.py").write_text(told)
+    asker = Asker(project, time_limit=60)
+    variables = asker.ask(["x"], "?")["answers"]
+    asker.close()
+    assert "PATH" in variables and "UNLEARNING_AUTH" not in variables
+    seen = []
+    monkeypatch.setattr(subprocess, "run", lambda *_, **given: seen.append(given["env"]) or 1 / 0)
+    for name in ("one", "two"):
+        (project / "results" / name).mkdir()
+        (project / "results" / name / "config.json").write_text("{}")
+    with pytest.raises(ZeroDivisionError):
+        desk.compare(request_of(), ["one", "two"])
+    assert "PATH" in seen[0] and "UNLEARNING_AUTH" not in seen[0]
+
+
+def test_the_passwords_leave_the_environment_once_they_are_read(monkeypatch, capsys):
+    import os
+
+    import user_interface
+
+    monkeypatch.setenv("UNLEARNING_AUTH", "ann:short")
+    assert user_interface.main([]) == 2 and "--auth" in capsys.readouterr().err
+    assert "UNLEARNING_AUTH" not in os.environ

@@ -29,7 +29,7 @@ from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT, RUNS, SAVED
 from results.page import watching
 from results.page.asking import Asker
-from results.page.jobs import Job, JobQueue
+from results.page.jobs import Job, JobQueue, child_environment
 from results.page.server import places
 from results.page.server.files import checked_upload, checked_uploads, folder_bytes, offer_folder
 from results.report.runs import finite
@@ -494,7 +494,8 @@ class Desk:
         target = self.results / ".comparisons" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         argv = [sys.executable, str(PROJECT / "analyze_results.py"), *chosen, f"--output_dir={target}"]
         try:
-            done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+            quiet = {"cwd": PROJECT, "capture_output": True, "text": True, "env": child_environment()}
+            done = subprocess.run(argv, timeout=300, check=False, **quiet)
         except subprocess.TimeoutExpired:
             raise InputError("the comparison was cancelled after 5 minutes") from None
         if done.returncode:

@@ -45,7 +45,7 @@ FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth fin
 GRACE = 10.0  # seconds after a second stop until a job that does not answer is killed
 EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
 UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that stop cleanly by themselves
-SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # never passed to a child
+AUTH_VARIABLE = "UNLEARNING_AUTH"  # everybody's passwords; never passed to a child
 
 
 class QueueError(ValueError):
@@ -83,6 +83,11 @@ class Job:
     def over(self) -> bool:
         """Whether it has ended."""
         return self.state in ENDED
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a child, which may run what a stranger's model or data brings along."""
+    return {key: value for key, value in os.environ.items() if key != AUTH_VARIABLE}
 
 
 def has_checkpoint(folder: str | Path) -> bool:
@@ -244,8 +249,11 @@ class JobQueue:
     def _launch(self, job: Job) -> None:
         folder = self.project / job.folder
         words = [sys.executable, str(self.project / job.argv[1]), *job.argv[2:]]
-        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
-        environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+        environment = child_environment() | {
+            "PYTHONUNBUFFERED": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+        }
         with self._guard:
             if job.state != "queued":  # stopped in the meantime
                 return
