@@ -24,6 +24,7 @@ from models.store.paths import PROJECT, RUNS
 from results.page.desk import Desk
 from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
 from results.page.server.guard import Guard, is_loopback
+from results.page.server.logins import LogIns
 from results.page.wiring import Page, gr
 
 TABS = (  # file and class in results/page/tabs/, in the page's order; `results.page.wiring` says what a tab is
@@ -117,7 +118,7 @@ def launch(
     return demo.launch(
         server_name=server_name,
         server_port=server_port,
-        auth=list(desk.accounts) or None,
+        auth=LogIns(desk.accounts).check if desk.accounts else None,
         share=False,
         prevent_thread_lock=not wait,
         quiet=True,

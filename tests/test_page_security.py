@@ -4,13 +4,14 @@ import json
 import time
 
 import pytest
-from page_room import client_of, form, request_of, wait_for
+from page_room import client_of, form, request_of, serve, wait_for
 
 from data.uploads import InputError
 from models.store.process_identity import alive, birth_of
 from results.page import jobs, watching
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import JobQueue
+from results.page.server import logins
 from results.page.server.guard import refusal
 
 # -- names and pages
@@ -256,3 +257,76 @@ def test_the_passwords_leave_the_environment_once_they_are_read(monkeypatch, cap
     monkeypatch.setenv("UNLEARNING_AUTH", "ann:short")
     assert user_interface.main([]) == 2 and "--auth" in capsys.readouterr().err
     assert "UNLEARNING_AUTH" not in os.environ
+
+
+@pytest.fixture
+def book():
+    """Log-ins of two accounts, and a clock as a list of one number."""
+    now = [0.0]
+    return logins.LogIns([("ann", "password-a"), ("bob", "password-b")], clock=lambda: now[0]), now
+
+
+def wait_after(book, name="ann", password="guess") -> int:
+    """0 if a wrong password was looked at, else the seconds to wait."""
+    from fastapi import HTTPException
+
+    try:
+        assert book.check(name, password) is False
+    except HTTPException as error:
+        assert error.status_code == 429
+        return int(error.headers["Retry-After"])
+    return 0
+
+
+def test_wrong_passwords_wait_twice_as_long_each_time(book):
+    book, now = book
+    waits = []
+    for _ in range(40):
+        if wait := wait_after(book):
+            waits.append(wait)
+            now[0] += wait
+    assert waits[:5] == [2, 3, 5, 9, 17] and waits == sorted(waits) and waits[-1] == 301
+    assert waits[0] and len(waits) >= 15, "each guess after the first three had to wait"
+
+
+def test_a_right_password_counts_after_the_wait_only_and_ends_it(book):
+    book, now = book
+    assert [wait_after(book) > 0 for _ in range(5)] == [False] * 3 + [True] * 2
+    assert wait_after(book, password="password-a") == 2, "a right guess must not be told"
+    token = logins.caller.set("10.0.0.7")
+    assert book.check("ann", "password-a"), "another address does not wait for somebody's guesses"
+    logins.caller.reset(token)
+    assert book.check("bob", "password-b")
+    now[0] += 2
+    assert book.check("ann", "password-a") and wait_after(book) == wait_after(book) == 0
+
+
+def test_guesses_at_many_names_wait_too_and_do_not_fill_the_memory(book, monkeypatch):
+    book, now = book
+    assert [wait_after(book, f"nobody-{number}") > 0 for number in range(4)] == [False] * 3 + [True]
+    now[0] += 2
+    assert not book.check("", ""), "nobody has no password"
+    monkeypatch.setattr(logins, "KEPT", 6)
+    for number in range(50):
+        token = logins.caller.set(f"10.0.0.{number}")
+        wait_after(book)
+        logins.caller.reset(token)
+    assert len(book._wrong) <= 6
+    now[0] += logins.FORGOTTEN + 1
+    token = logins.caller.set("10.0.0.49")
+    assert [wait_after(book) for _ in range(3)] == [0, 0, 0], "an hour later it starts again"
+    logins.caller.reset(token)
+
+
+def test_the_server_makes_guessing_wait(shared, gradio_folder):
+    import httpx
+
+    for address in serve(shared):
+        told = [httpx.post(f"{address}login", data={"username": "bob", "password": "guess"}).status_code
+                for _ in range(6)]  # fmt: skip
+        assert told == [400] * 3 + [429] * 3
+        right = {"username": "bob", "password": "password-b"}
+        refused = httpx.post(f"{address}login", data=right)
+        assert refused.status_code == 429 and "again in" in refused.json()["detail"]
+        time.sleep(float(refused.headers["retry-after"]))
+        assert httpx.post(f"{address}login", data=right).status_code == 200

@@ -10,6 +10,8 @@ import ipaddress
 import json
 from urllib.parse import urlsplit
 
+from results.page.server.logins import caller
+
 PORTS = {"http": 80, "https": 443}
 
 
@@ -53,7 +55,7 @@ def _place(address: str) -> tuple[str, int | None]:
 
 
 class Guard:
-    """ASGI middleware that answers 403 where `refusal` has a reason."""
+    """ASGI middleware that answers 403 where `refusal` has a reason, and notes who calls."""
 
     def __init__(self, app, local: bool, allowed: frozenset[str] = frozenset()):
         self.app, self.local, self.allowed = app, local, allowed
@@ -68,6 +70,7 @@ class Guard:
             if why:
                 await _refuse(scope, send, why)
                 return
+            caller.set((scope.get("client") or ("",))[0])
         await self.app(scope, receive, send)
 
 
