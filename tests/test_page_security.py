@@ -4,13 +4,13 @@ import json
 import time
 
 import pytest
-from page_room import client_of, form, request_of, serve, wait_for
+from page_room import client_of, form, request_of, serve, submit, wait_for
 
 from data.uploads import InputError
 from models.store.process_identity import alive, birth_of
 from results.page import jobs, watching
 from results.page.desk import PROJECT, Desk
-from results.page.jobs import JobQueue
+from results.page.jobs import JobQueue, QueueError
 from results.page.server import logins
 from results.page.server.guard import refusal
 
@@ -330,3 +330,65 @@ def test_the_server_makes_guessing_wait(shared, gradio_folder):
         assert refused.status_code == 429 and "again in" in refused.json()["detail"]
         time.sleep(float(refused.headers["retry-after"]))
         assert httpx.post(f"{address}login", data=right).status_code == 200
+
+
+# -- a full queue
+
+
+@pytest.mark.hardening(63)
+def test_people_take_turns(queue, project):
+    first = submit(queue, "bob-running", "--wait=1", owner="bob")
+    wait_for(lambda: queue.get(first.id).state == "running")
+    for number in range(4):
+        submit(queue, f"bob-{number}", owner="bob")
+    for name in ("ann-0", "ann-1", "eve-0"):
+        submit(queue, name, owner=name.split("-")[0])
+    order = ["bob-running", "ann-0", "eve-0", "bob-0", "ann-1", "bob-1", "bob-2", "bob-3"]
+    ahead = {job.name: queue.ahead_of(job.id) for job in queue.jobs()}
+    assert ahead == {name: place for place, name in enumerate(order)}
+    wait_for(lambda: all(job.over for job in queue.jobs()))
+    ran = [line.split()[0] for line in (project / "results" / "order.txt").read_text().splitlines()]
+    assert ran == order
+    assert queue.ahead_of(first.id) == 0
+
+
+def test_whoever_was_served_last_waits_after_a_restart_too(project):
+    queue = JobQueue(project / "results", project).start()
+    for name in ("ann", "bob"):
+        job = submit(queue, name, owner=name)
+        wait_for(lambda job=job: queue.get(job.id).over)
+    queue.close()
+    queue = JobQueue(project / "results", project).start()
+    try:
+        running = submit(queue, "running", "--wait=1", owner="eve")
+        wait_for(lambda: queue.get(running.id).state == "running")
+        jobs = [submit(queue, name, owner=name.split("-")[0]) for name in ("bob-1", "ann-1")]
+        assert [queue.ahead_of(job.id) for job in jobs] == [2, 1]
+        wait_for(lambda: all(job.over for job in queue.jobs()))
+    finally:
+        queue.close()
+
+
+def test_a_person_has_at_most_so_many_open_jobs_and_stops_nobody_else(shared, project, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_OPEN", {True: 3, False: 4})
+    bob, ann = request_of("bob"), request_of("ann")
+    submit(shared.queue, "long", "--wait=30", owner="ann")
+    mine = [shared.unlearn(bob, form()) for _ in range(3)]
+    before = {path.name for path in (project / "results").iterdir()}
+    for ask in (lambda: shared.unlearn(bob, form()), lambda: shared.evaluate(bob, {"model": "org/name"})):
+        with pytest.raises(QueueError, match="3 of your jobs"):
+            ask()
+    assert {path.name for path in (project / "results").iterdir()} == before, "nothing is left of a refused one"
+    assert shared.unlearn(ann, form())
+    shared.queue.stop(mine[0].id)
+    assert shared.unlearn(bob, form())
+    with pytest.raises(QueueError, match="3 of your jobs"):
+        shared.queue.again(mine[0].id)
+
+
+def test_a_page_without_accounts_has_a_cap_too(desk, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_OPEN", {True: 3, False: 2})
+    submit(desk.queue, "long", "--wait=30")
+    desk.unlearn(request_of(), form())
+    with pytest.raises(QueueError, match="2 of your jobs"):
+        desk.unlearn(request_of(), form())

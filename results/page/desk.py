@@ -275,6 +275,7 @@ class Desk:
 
     def _new_folder(self, request, name: str | None, otherwise: str) -> Path:
         """A new run folder; two requests never get the same one."""
+        self.queue.check_room(self.owner(request))
         wanted = uploads.run_name(name)
         with self._naming:
             taken = [path for path in (self.results / wanted, self.models / wanted) if wanted and path.exists()]

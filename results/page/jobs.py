@@ -1,4 +1,4 @@
-"""The queue of jobs: each runs one of the scripts as a child process, one at a time, in order of arrival.
+"""The queue of jobs: each runs one of the scripts as a child process, one at a time. People take turns.
 
 A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none. A restarted server
 recognises a running process by its id and start time, and reads the result of an ended one from its run folder. The
@@ -40,6 +40,7 @@ EXIT_WORDS = {
     -11: "crashed in native code",
 }
 CAME_BACK = 8  # a retest's exit code for this result, which is not a failure
+MOST_OPEN = {True: 20, False: 1000}  # jobs that have not ended: of one account, and of a page without accounts
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth finishing
 GRACE = 10.0  # seconds after a second stop until a job that does not answer is killed
@@ -108,6 +109,7 @@ class JobQueue:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._jobs: dict[str, Job] = {}
+        self._served: dict[str | None, float] = {}  # owner: when their newest job started
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen | None = None
         self._lock_file = None
@@ -132,6 +134,7 @@ class JobQueue:
             with contextlib.suppress(TypeError):  # a damaged file stays, for a person to look at
                 job = Job(**read_json_or_empty(path))
                 self._jobs[job.id] = job
+                self._served[job.owner] = max(self._served.get(job.owner, 0.0), job.started or 0.0)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
         return self
@@ -159,14 +162,38 @@ class JobQueue:
             return dataclasses.replace(job) if job else None
 
     def ahead_of(self, job_id: str) -> int:
-        """The number of jobs ahead of this one."""
+        """The number of jobs ahead of this one, if nobody else submits one."""
         with self._guard:
-            number = self._jobs[job_id].number
-            return sum(not job.over and job.number < number for job in self._jobs.values())
+            order = [job.id for job in self._order()]
+            return order.index(job_id) if job_id in order else 0
+
+    def _order(self) -> list[Job]:
+        """Open jobs: the running one, then one of each person in turn, first of those who have waited longest.
+
+        The jobs of one person keep their order.
+        """
+        jobs = sorted((job for job in self._jobs.values() if not job.over), key=lambda job: job.number)
+        turns: dict[str | None, int] = {}
+        rounds = {}
+        for job in jobs:
+            if job.state == "queued":
+                rounds[job.id] = turns[job.owner] = turns.get(job.owner, 0) + 1
+        first = {owner: next(job.number for job in jobs if job.owner == owner) for owner in turns}
+        return sorted(jobs, key=lambda job: (
+            rounds.get(job.id, 0), self._served.get(job.owner, 0.0), first.get(job.owner, 0), job.number
+        ))  # fmt: skip
+
+    def check_room(self, owner: str | None) -> None:
+        """Raises QueueError if a person has too many jobs that have not ended."""
+        most = MOST_OPEN[owner is not None]
+        with self._guard:
+            if sum(job.owner == owner and not job.over for job in self._jobs.values()) >= most:
+                raise QueueError(f"{most} of your jobs have not ended yet: wait for one of them, or stop one")
 
     def submit(self, kind: str, name: str, argv: list[str], folder, **more) -> Job:
         """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it."""
         with self._guard:
+            self.check_room(more.get("owner"))
             key, number = secrets.token_hex(8), self._next_number()
             job = Job(key, number, kind, name, argv, str(folder), submitted=time.time(), **more)
             self._jobs[job.id] = job
@@ -197,6 +224,7 @@ class JobQueue:
             job = self._jobs[job_id]
             if not job.over or job.state == "finished":
                 raise QueueError(f"{job.name} is {job.state}: only a stopped or failed job can be resumed")
+            self.check_room(job.owner)
             job.argv = [word for word in job.argv if not word.startswith("--resume_from_checkpoint")]
             if has_checkpoint(self.project / job.folder):
                 job.argv.append("--resume_from_checkpoint=latest")
@@ -235,9 +263,7 @@ class JobQueue:
     def _work(self) -> None:
         while not self._closing.is_set():
             with self._guard:
-                active = sorted((job for job in self._jobs.values() if not job.over), key=lambda job: job.number)
-                running = [job for job in active if job.state == "running"]
-                job = (running or active or [None])[0]
+                job = next(iter(self._order()), None)
             if job is None:
                 self._wake.wait(1.0)
                 self._wake.clear()
@@ -274,6 +300,7 @@ class JobQueue:
                 return
             job.state, job.started, job.pid = "running", time.time(), self._process.pid
             job.birth = birth_of(job.pid)
+            self._served[job.owner] = job.started
             self._save(job)
         self._watch(job)
 
