@@ -366,6 +366,28 @@ def test_uploads_and_refusals_travel_through_the_server(served, desk, project):
     assert len(desk.queue.jobs()) == 1
 
 
+def test_plain_http_may_leave_out_values_and_is_told_what_is_missing(served, desk):
+    import httpx
+
+    def call(name, body):
+        asked = httpx.post(
+            f"{served}gradio_api/call/{name}", content=body, headers={"content-type": "application/json"}
+        )
+        if asked.status_code != 200:
+            return asked.text
+        return httpx.get(f"{served}gradio_api/call/{name}/{asked.json()['event_id']}", timeout=60).text
+
+    (key,) = json.loads(re.search(r"event: complete\ndata: (.*)", call("unlearn", '{"data": ["Ada"]}'))[1])
+    assert flags(desk.queue.get(key))["forget_about"] == "Ada"
+    for name, message in {"unlearn": "request: give", "watch": "run: give", "download_report": "run: give",
+                          "attack": "select a run"}.items():  # fmt: skip
+        assert message in call(name, '{"data": []}')
+    for body in ("[" * 200 + "]" * 200, "NaN", "null", "1" + "0" * 5000, "[" * 200_000):
+        told = call("unlearn", f'{{"data": [{body}]}}')
+        assert ("request: give" in told or "error parsing the body" in told) and "Traceback" not in told
+    assert len(desk.queue.jobs()) == 1
+
+
 def test_the_example_of_the_readme_runs(small, project, gradio_folder, monkeypatch):
     """With a tiny model in place of the reader's own, and this server's address."""
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -378,14 +400,16 @@ def test_the_example_of_the_readme_runs(small, project, gradio_folder, monkeypat
     monkeypatch.chdir(project)
     try:
         for address in serve(desk):
-            for mine, here in (("http://127.0.0.1:7860", address), ("models/mine", str(small.target))):
+            replaced = {"http://127.0.0.1:7860": address, "models/mine": str(small.target),
+                        '{"max_steps": 20}': '{"max_steps": 3, "eval_rows": 4}'}  # fmt: skip
+            for mine, here in replaced.items():
                 assert mine in code
                 code = code.replace(mine, here)
             seen: dict = {}
             exec(code, seen)
             (job,) = queue.jobs()
             assert job.state == "finished", (seen["seen"], os.listdir(job.folder))
-            assert seen["seen"]["result"]["verdict"].split(",")[0] and seen["seen"]["total"] == 20
+            assert seen["seen"]["result"]["verdict"].split(",")[0] and seen["seen"]["total"] == 3
     finally:
         queue.close()
         desk.asker.close()

@@ -56,6 +56,7 @@ class Api:
             for function in (self.download_model, self.download_report):
                 start = gr.Button(function.__name__)
                 start.click(told(function), run, file, api_name=function.__name__, concurrency_limit=1)
+        _fill_in(page.demo)
 
     def unlearn(
         self,
@@ -146,6 +147,18 @@ class Api:
         return self.desk.own_job(who, self.desk.find(who, run).id).id
 
 
+def _fill_in(demo):
+    """Lets plain HTTP leave out last values, as `gradio_client` does; a needed one is then refused by its name."""
+    check = demo.validate_inputs
+
+    def filled(function, values):
+        if function.api_visibility == "public":
+            values.extend(block.value for block in function.inputs[len(values) :])
+        check(function, values)
+
+    demo.validate_inputs = filled
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What a call asks for
 
@@ -187,7 +200,7 @@ def _asked(desk: Desk, who, request) -> dict:
     if isinstance(request, str):
         request = _typed(request)
     if not isinstance(request, dict) or not request:
-        raise InputError(f"request: give a text, or an object with one of {', '.join(WAYS)}; not {_kind(request)}")
+        raise InputError(f"request: give a text, or an object with one of {', '.join(WAYS)}; given: {_kind(request)}")
     if set(request) >= {"path", "meta"}:  # an uploaded file
         request = {"files": [request]}
     unknown = [str(key) for key in request if key not in WAYS]
