@@ -35,7 +35,10 @@ class InputError(ValueError):
 
 def shown(value: Any) -> str:
     """A short, one-line form of an untrusted value, for messages."""
-    text = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    try:
+        text = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number with too many digits
+        text = type(value).__name__
     return text if len(text) <= 120 else f"{text[:100]}… ({len(text)} characters)"
 
 

@@ -274,6 +274,10 @@ def test_the_result_has_the_three_words_only_if_they_are_a_verdict(desk, tmp_pat
     (tmp_path / "evaluation.json").write_text(json.dumps({"comparison": {"verdict": "FORGOTTEN", "subject": [1]}}))
     found = result_of(desk, tmp_path, None)
     assert found["memory"] is None and found["sentence"] is None and found["report"] is None
+    assert found["nothing_known"] is False
+    (tmp_path / "request").mkdir()
+    (tmp_path / "request" / "request.json").write_text('{"kind": "name", "nothing_known": true}')
+    assert result_of(desk, tmp_path, None)["nothing_known"] is True
 
 
 def test_runs_of_a_terminal_are_watched_and_not_stopped(desk, project):
@@ -294,7 +298,8 @@ def test_nobody_calls_for_the_run_of_another(queue, project):
     run = api.unlearn(bob, "Ada")
     name = api.watch(bob, run)["name"]
     calls = [api.watch, api.stop, api.resume, api.delete, api.download_model, api.download_report]
-    for call in [*calls, lambda who, run: api.ask(who, run, "Who?")]:
+    calls += [lambda who, run: api.ask(who, run, "Who?"), lambda who, run: desk.attack(who, run, ["prompts"])]
+    for call in [*calls, lambda who, run: desk.compare(who, [run])]:
         told = set()
         for other in (run, name, f"run:{name}", "0" * 16):
             with pytest.raises(InputError, match="no run") as raised:
@@ -307,6 +312,18 @@ def test_nobody_calls_for_the_run_of_another(queue, project):
     assert api.runs(ann) == [] and [row["name"] for row in api.runs(bob)] == [name]
     wait_for(lambda: queue.get(run).over)
     assert api.delete(bob, run) == [name]
+
+
+@pytest.mark.parametrize("wrong", [5, float("nan"), {"a": NESTED}, NESTED, [[1]], [None], [NESTED]])
+def test_lists_of_names_that_are_none_are_refused_in_words(wrong, desk):
+    for call in (
+        desk.compare,
+        desk.delete,
+        lambda who, names: desk.evaluate(who, {"model": "org/x", "attacks": names}),
+    ):
+        with pytest.raises(InputError, match="list of names") as raised:
+            call(request_of(), wrong)
+        assert len(str(raised.value)) < 300
 
 
 # -- the server

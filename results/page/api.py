@@ -26,6 +26,7 @@ from results.page.server.files import offer
 from results.page.wiring import HIDDEN, Page, gr, told
 from results.report.runs import finite, judged
 from results.run import options
+from results.run.request.flags import FOLDER
 
 WAYS = ("name", "text", "files", "training_data")  # the keys of a request; training_data goes with name
 BUDGETS = {"little": "0.05", "some": "0.2", "half": ""}  # word: utility that may be lost, as the form has it
@@ -42,8 +43,9 @@ NUMBERS = ("answer_probability", "loss")  # of each set, at each evaluation
 
 
 class Api:
-    """The endpoints. `request` is what to forget, `who` the person behind the call. Made before the tabs, whose private
-    handlers would otherwise take the names.
+    """The endpoints; `request` is what to forget, `who` the person behind the call.
+
+    Made before the tabs, whose private handlers would otherwise take the names.
     """
 
     def __init__(self, page: Page):
@@ -361,12 +363,14 @@ def result_of(desk: Desk, folder: Path, job) -> dict:
     comparison = evaluation.get("comparison")
     comparison = comparison if isinstance(comparison, dict) else {}
     subject = comparison.get("subject")
+    asked = read_json_or_empty(folder / FOLDER / "request.json")
     model = desk.model_of(folder, job)
     return {
         "verdict": comparison.get("verdict"),
         **_verdict(folder),
         "headline": verdicts.headlines(evaluation)[1] or None,
         "sentence": subject.get("sentence") if isinstance(subject, dict) else None,
+        "nothing_known": asked.get("nothing_known") is True,
         "score": finite(comparison.get("score")),
         "report": str(folder / "report.html") if (folder / "report.html").is_file() else None,
         "model": paths.shown_path(model) if model else None,

@@ -197,7 +197,7 @@ class Desk:
             if name == "retrained_model":
                 value = self.model(request, value, f"--{name}")
             elif name == "attn_implementation" and "/" in str(value):
-                raise InputError(f"--{name} {uploads.shown(value)}: code from the hub is not run here; such as sdpa")
+                raise InputError(f"--{name} {uploads.shown(value)}: give a name such as sdpa, no code from the hub")
             elif name == "general_data" and value != "none":
                 value = self.data_path(request, value, f"--{name}")
             given[name] = str(value).lower() if isinstance(value, bool) else str(value)
@@ -448,7 +448,7 @@ class Desk:
 
     def delete(self, request, names) -> list[str]:
         """Deletes runs, their jobs and the models they made; nothing else. Checks all of them first."""
-        chosen = [self.run(request, name) for name in dict.fromkeys(names or ())]
+        chosen = [self.run(request, name) for name in _listed(names, "runs")]
         if not chosen:
             raise InputError("select the runs to delete")
         for name, folder, job in chosen:
@@ -489,7 +489,7 @@ class Desk:
 
     def compare(self, request, names) -> Path:
         """Compares finished runs with `analyze_results.py`; returns the folder of the comparison."""
-        chosen = [str(self.run(request, name)[1]) for name in dict.fromkeys(names or ())]
+        chosen = [str(self.run(request, name)[1]) for name in _listed(names, "runs")]
         if len(chosen) < 2:
             raise InputError("select two or more finished runs to compare")
         target = self.results / ".comparisons" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -567,9 +567,17 @@ def _check_method(name: str, examples) -> None:
         )
 
 
+def _listed(names, what: str) -> list[str]:
+    """Names without repetition; a program may send anything."""
+    names = [names] if isinstance(names, str) else names or []
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{what}: give a list of names, not {uploads.shown(names)}")
+    return list(dict.fromkeys(names))
+
+
 def _attacks(names) -> dict[str, str]:
     """The flag for the selected attacks; refuses unknown names."""
-    names = [names] if isinstance(names, str) else list(names or ())
+    names = _listed(names, "attacks")
     unknown = [name for name in names if name not in evaluation_metrics.ATTACKS]
     if unknown:
         known = ", ".join(evaluation_metrics.ATTACKS)
