@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -369,6 +371,12 @@ def test_uploads_and_refusals_travel_through_the_server(served, desk, project):
     assert client.predict(api_name="/runs")[0]["run"] == run
     (Path(desk.queue.get(run).folder) / "report.html").write_text("<p>the report</p>")
     assert Path(client.predict(run, api_name="/download_report")).read_text() == "<p>the report</p>"
+    name = desk.queue.get(run).name
+    (project / "models" / name).mkdir()
+    (project / "models" / name / "config.json").write_text("{}")
+    with zipfile.ZipFile(client.predict(name, api_name="/download_model")) as archive:
+        assert archive.namelist() == [f"{name}/config.json"]
+    shutil.rmtree(project / "models" / name)
     stolen = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     for endpoint, *values in [
         ("/unlearn", 7), ("/unlearn", {"files": [stolen]}), ("/unlearn", {"files": [{"path": "/etc/passwd"}]}),

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import evaluation_metrics
@@ -31,8 +30,7 @@ from results.page import watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue, child_environment
 from results.page.server import places
-from results.page.server.files import checked_upload, checked_uploads, folder_bytes, offer_folder
-from results.report.runs import finite
+from results.page.server.files import checked_upload, checked_uploads, zipped
 from results.run import continuing, options
 
 PROTECTED_MODELS = (
@@ -116,7 +114,7 @@ class Desk:
         """The job with an id, or a stand-in for "run:NAME", a run from a terminal; None if there is none."""
         if isinstance(key, str) and key.startswith("run:"):
             folder, job = self.runs(request).get(key[4:], (None, None))
-            return job or (_stand_in(key, folder) if folder else None)
+            return job or (watching.stand_in(key, folder) if folder else None)
         job = self.queue.get(key) if isinstance(key, str) else None
         return job if job and self._may_see(request, job.owner) else None
 
@@ -426,14 +424,7 @@ class Desk:
         model = self.model_of(folder, job)
         if model is None:
             raise InputError(f"{name} has no model to download")
-        target = offer_folder() / f"{model.name}.zip"
-        if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(model):
-            raise InputError(f"not enough disk space for the zip; the model is in {self._short(model)}")
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
-            for path in sorted(model.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    archive.write(path, Path(model.name) / path.relative_to(model))
-        return str(target)
+        return str(zipped(model))
 
     def followers(self, request, names) -> dict[str, list[str]]:
         """{run: names of the other runs that continue from it} for those of `names` that have any."""
@@ -503,27 +494,6 @@ class Desk:
             lines = [line for line in done.stderr.splitlines() if line.startswith("error:")] or ["it failed"]
             raise InputError("the runs cannot be compared: " + "; ".join(lines))
         return target
-
-
-def _stand_in(key: str, folder: Path) -> Job:
-    """A run from a terminal as a job."""
-    status = read_json_or_empty(folder / "status.json")
-    state = watching.folder_state(folder)
-    command = read_json_or_empty(folder / "config.json").get("command")
-    argv = [str(word) for word in command] if isinstance(command, list) else []
-    return Job(
-        key,
-        0,
-        "unlearn",
-        key.removeprefix("run:"),
-        argv,
-        str(folder),
-        state=state,
-        ended=None if state == "running" else finite(status.get("updated")),
-        started=finite(status.get("started")),
-        exit_code=status.get("exit_code"),
-        message=str(status.get("message") or ""),
-    )
 
 
 def _budget(value, given: dict, time_budget=None) -> dict[str, str]:

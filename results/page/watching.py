@@ -369,6 +369,27 @@ def folder_state(folder: Path) -> str:
     return state if state in STATES else "interrupted"
 
 
+def stand_in(key: str, folder: Path) -> Job:
+    """A run from a terminal as a job."""
+    status = read_json_or_empty(folder / "status.json")
+    state = folder_state(folder)
+    command = read_json_or_empty(folder / "config.json").get("command")
+    argv = [str(word) for word in command] if isinstance(command, list) else []
+    return Job(
+        key,
+        0,
+        "unlearn",
+        key.removeprefix("run:"),
+        argv,
+        str(folder),
+        state=state,
+        ended=None if state == "running" else finite(status.get("updated")),
+        started=finite(status.get("started")),
+        exit_code=status.get("exit_code"),
+        message=str(status.get("message") or ""),
+    )
+
+
 def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[str]:
     """One row of the table of runs."""
     config, status = read_json_or_empty(folder / "config.json"), read_json_or_empty(folder / "status.json")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import zipfile
 from pathlib import Path
 
 from data import uploads
 from data.reading import Examples, row_suffixes
 from data.uploads import InputError
+from models.store.paths import shown_path
 
 
 def checked_upload(path: str | Path, what: str):
@@ -48,6 +50,18 @@ def offer_folder() -> Path:
     folder = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return folder
+
+
+def zipped(folder: Path) -> Path:
+    """A folder as a zip that the page may serve. Raises InputError if the disk is too full for it."""
+    target = offer_folder() / f"{folder.name}.zip"
+    if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(folder):
+        raise InputError(f"not enough disk space for the zip; the model is in {shown_path(folder)}")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                archive.write(path, Path(folder.name) / path.relative_to(folder))
+    return target
 
 
 def offer(path: Path) -> str:
