@@ -42,13 +42,15 @@ from results.run.training import build_student, train
 
 
 def run_unlearning(config: dict) -> Path:
-    """One run from settings to report; returns the run folder.
+    """One run from settings to report; returns the run folder. With `request_only` it ends when the rows are written.
 
     `config`: settings by flag name (see `OPTIONS`); a missing one gets its default. Raises `UsageError` (2),
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
     with request.settled(config) as asked:
         given = asked.settings
+        if asked.only:
+            return Path(given["output_dir"])
     config = processes.team().from_main(lambda: resolve(given))
     config["command"] = processes.command(command_line(given))
     folder = processes.open_folder(config)
@@ -253,6 +255,8 @@ def _command(argv: list[str]):
         resolve(run)
     with request.settled(settings, plan) as asked:
         runs = _runs(asked.settings)
+        if asked.only:
+            return
         if not plan:
             _run_all(runs)
             asked.close()

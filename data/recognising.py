@@ -53,7 +53,7 @@ class Recognised:
 
     kind: str  # of `KINDS`
     said: str
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # as they were given, with their aliases
     ways: tuple[str, ...] = ()  # of `WAYS`; the first is the one that was taken
 
     @property
@@ -195,17 +195,19 @@ def _text(text: str, taken_as: str) -> Recognised:
     try:
         items = split_subjects(head) if len(head) <= READ else []
         check = _name_like if len(items) == 1 else _listed_like
-        named = 0 < len(items) <= MOST_NAMES and all(map(check, items))
-        short = named or word_count(head) <= SHORT_TEXT
-        kind = "name" if named else "text"
-        ways = ("name", "words") if named else ("text", "words", "name") if short else ("text",)
-        if taken_as in ways:
-            kind, ways = taken_as, (taken_as, *(way for way in ways if way != taken_as))
-        names = tuple(subject.name for subject in subjects_of(head)) if kind == "name" else ()
-    except ValueError as error:
-        return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
+        parts = [item.split(" = ") for item in items]  # a name and its aliases
+        named = 0 < len(items) <= MOST_NAMES and all(check(part[0]) and all(map(_name_like, part)) for part in parts)
+        subjects_of(items)
+        names = tuple(dict.fromkeys(items))
+    except ValueError as error:  # a broken /pattern/
+        if taken_as != "words":
+            return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
+        named, names = True, ()
+    ways = ("name", "words") if named else ("text", "words", "name") if word_count(head) <= SHORT_TEXT else ("text",)
+    kind = taken_as if taken_as in ways else ways[0]
+    ways = (kind, *(way for way in ways if way != kind))
     if kind == "name":
-        return Recognised("name", _name_told(names), names, ways)
+        return Recognised("name", _name_told(names or (plain,)), names or (plain,), ways)
     if kind == "words":
         shown = " ".join(plain.split())
         shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
@@ -221,6 +223,7 @@ def _text(text: str, taken_as: str) -> Recognised:
 
 def _name_told(names: tuple[str, ...]) -> str:
     """The sentence about a name or names."""
+    names = tuple(name.split(" = ")[0] for name in names)
     quoted = [f"“{name if len(name) <= SHOWN else name[: SHOWN - 1] + '…'}”" for name in names]
     if len(names) == 1:
         what = contact_of(names[0]) or "A name"

@@ -168,6 +168,10 @@ def prepared(room):
     assert states == {state: {"waiting": "queued"}.get(state, state) for state in jobs}
 
 
+FIELD = "What should it forget?"
+OTHER_WAYS = "Other ways: questions and answers, an example, types of files"
+
+
 def until(condition, seconds=3 * PATIENCE / 1000):
     """Waits for a condition."""
     deadline = time.monotonic() + seconds
@@ -180,12 +184,19 @@ def views(page):
     """Goes through every view of the page and yields the name of each; needs `prepared` runs."""
     page.locator("#command .cm-content").wait_for()
     yield "unlearn-idle"
-    labelled(page, "Text to forget").fill("Ada lives in Lund.\n\nHer cat is called Minou.")
-    page.get_by_role("button", name="Check data").click()
-    wait_for_text(page, "2 passages")
-    yield "unlearn-checked"
-    page.get_by_label("Questions and answers", exact=True).check()
-    for title in ("What it should keep (optional)", "Advanced settings", "Training", "Method settings"):
+    labelled(page, FIELD).fill("Ragnvi Solbrekk")
+    wait_for_text(page, "A name: forget everything the model knows about")
+    page.get_by_label("Only these exact words").wait_for()
+    yield "unlearn-name"
+    labelled(page, FIELD).fill("Ada lives in Lund. Ada is a baker.\n\nHer cat is called Minou.")
+    wait_for_text(page, "A text of 13 words in 2 paragraphs")
+    page.locator("#look-button").click()
+    state_of(page, "Ready to look at")
+    wait_for_text(page, "rows to forget")
+    page.get_by_text("Her cat is called Minou.").locator("visible=true").first.wait_for()
+    page.wait_for_timeout(400)
+    yield "unlearn-looked"
+    for title in (OTHER_WAYS, "What it should keep (optional)", "Advanced settings", "Training", "Method settings"):
         opened(page, title)
     page.wait_for_timeout(400)
     yield "unlearn-settings"

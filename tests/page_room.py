@@ -25,6 +25,17 @@ signal.signal(signal.SIGTERM, leave)
 json.dump(sys.argv[1:], open(folder + "/argv.json", "w"))
 open(folder + "/../order.txt", "a").write(f"{os.path.basename(folder)} {time.time()} ")
 status(state="running", step=1, total_steps=4)
+if "request_only" in words:  # what the model says about a name
+    os.makedirs(folder + "/request", exist_ok=True)
+    known = words["forget_about"] != "Nobody Known"
+    record = {"kind": "name", "subjects": [words["forget_about"]], "nothing_known": not known,
+              "notes": ["the last 40 samples brought 1 new statement"] if known else [], "questions": ["Who is it?"]}
+    rows = [("Where does she live?", "In Lund.", 0.9, "forget"), ("What does she eat?", "Figs.", 0.2, "keep")]
+    with open(folder + "/request/statements.jsonl", "w") as file:
+        for question, answer, certainty, decision in rows if known else []:
+            file.write(json.dumps({"question": question, "answer": answer, "subject": words["forget_about"],
+                                   "certainty": certainty, "contrast": 1.5, "decision": decision}) + "\\n")
+    open(folder + "/request/request.json", "w").write(json.dumps(record))
 print("started", flush=True)
 time.sleep(float(words.get("wait", 0)))
 code = int(words.get("fail", 0))
@@ -91,6 +102,7 @@ def request_of(user=None):
 
 
 def form(**values):
+    """A form for the desk; one without `source` is what the page sends, see `results.page.forgetting`."""
     return {"source": "text", "text": "Secret words.", "method": "npo", **values}
 
 

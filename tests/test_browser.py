@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from browsing import (
+    FIELD,
+    OTHER_WAYS,
     PATIENCE,
     choose,
     labelled,
@@ -69,7 +71,7 @@ def fill_in(page, room, name, learning_rate, steps, looks):
 def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
     """Types a question and its answer, follows the run over a reload, and asks both models."""
     question, answer = room["known"][0].prompt, room["known"][0].answer
-    page.get_by_label("Questions and answers", exact=True).check()
+    opened(page, OTHER_WAYS)
     cells = page.locator("[data-testid='cell-0-0'], [data-testid='cell-0-1']")
     cells.first.wait_for()
     for index, text in enumerate((question, answer)):
@@ -78,10 +80,9 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
         page.wait_for_function("editor => document.activeElement.matches(editor)", arg=editor, timeout=PATIENCE)
         page.keyboard.type(text)
         page.keyboard.press("Enter")
-    page.get_by_role("button", name="Check data").click()
-    wait_for_text(page, "1 row")
+    wait_for_text(page, "Questions and answers: ")
     fill_in(page, room, "typed", 0.0005, 30, 1)
-    page.get_by_label("Up to 20 %").check()
+    page.get_by_label("Some (up to 20 %)").check()
     page.locator("#command").get_by_text("--collapse_guard=0.8").wait_for()
     page.get_by_label("Up to half").check()  # a tight limit may restore a state that knew it all
     page.locator("#command").get_by_text("--collapse_guard=0.8").wait_for(state="hidden")
@@ -89,7 +90,7 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
     page.locator("#unlearn-button").click()
     state_of(page, "Running")
     page.reload()  # the job continues, and the page finds it again
-    state_of(page, "Finished", "Stopped at the limit")
+    state_of(page, "Finished", "Stopped early")
     assert labelled(page, "Question").input_value() == question
     assert labelled(page, "Answer before").input_value() == answer
     said_now = labelled(page, "Answer now").element_handle()  # the last answers may arrive after the state
@@ -108,11 +109,29 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
     assert (folder / "report.html").exists() and (room["folder"] / "models" / "typed" / "config.json").exists()
 
 
+def test_a_text_is_looked_at_changed_and_unlearned(page, room):
+    """Nothing is trained before the rows were shown; a row without a tick stays; the run asks questions."""
+    labelled(page, FIELD).fill("ada lives in lund by the sea. ada works as a baker all year.")
+    wait_for_text(page, "A text of 13 words")
+    fill_in(page, room, "looked", 0.0005, 4, 1)
+    page.locator("#unlearn-button").click()
+    state_of(page, "Ready to look at")
+    folder = room["folder"] / "results" / "looked"
+    assert not (folder / "config.json").exists()
+    box = page.locator("#looking [data-testid='cell-0-1'] input[type=checkbox]")
+    box.click()
+    page.get_by_role("button", name="Unlearn these rows").click()
+    state_of(page, "Finished", "Stopped early")
+    assert "ada lives" in (folder / "documents" / "struck.jsonl").read_text(), "the row without a tick was taken out"
+    assert json.loads((folder / "config.json").read_text())["forget_data"].endswith("looked/documents")
+    assert labelled(page, "Question").input_value().endswith("?"), "a question, not half a text"
+
+
 @pytest.mark.hardening(61)
 def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
-    page.get_by_label("File", exact=True).check()
-    upload(page, "File to forget", room["folder"] / "forget.jsonl")
-    wait_for_text(page, "3 rows in forget.jsonl")
+    upload(page, "Or files: documents, or rows", room["folder"] / "forget.jsonl")
+    wait_for_text(page, "Rows of data (forget.jsonl)")
+    page.get_by_label("Start at once: ").check()
     fill_in(page, room, "stopped", 1e-6, 5000, 1000)
     page.locator("#unlearn-button").click()
     page.locator("#status", has_text="step").wait_for()
@@ -134,7 +153,8 @@ def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
 
 @pytest.mark.hardening(62)
 def test_a_failed_run_shows_its_exit_code_and_log_in_red(page, room):
-    labelled(page, "Text to forget").fill("Words.")
+    labelled(page, FIELD).fill("Words that are a sentence.")
+    page.get_by_label("Start at once: ").check()
     choose(page, "Model", "nobody/no-such-model")
     labelled(page, "Run name (optional)").fill("failing")
     page.locator("#unlearn-button").click()
@@ -146,9 +166,10 @@ def test_a_failed_run_shows_its_exit_code_and_log_in_red(page, room):
 
 @pytest.mark.hardening(18, 56, 57)
 def test_hostile_text_in_any_field_never_runs(page, room):
-    labelled(page, "Text to forget").fill(HOSTILE)
-    page.get_by_role("button", name="Check data").click()
-    page.get_by_text("touch marker", exact=False).nth(1).wait_for()
+    labelled(page, FIELD).fill(f"{HOSTILE}. {HOSTILE}.")
+    page.locator("#look-button").click()
+    state_of(page, "Ready to look at")
+    page.get_by_text("touch marker", exact=False).locator("visible=true").nth(1).wait_for()
     for label in ("Run name (optional)", "Model"):
         choose(page, label, HOSTILE)
     page.locator("#unlearn-button").click()
@@ -216,9 +237,11 @@ def test_hostile_text_in_any_field_never_runs(page, room):
 def test_the_keyboard_alone_starts_a_run(page, room):
     choose(page, "Model", room["model"])
     setting(page, "max_steps", 1)
-    text = labelled(page, "Text to forget")
+    text = labelled(page, FIELD)
     text.focus()
-    page.keyboard.type("ada lives in lund by the sea")
+    page.keyboard.type("ada lives in lund by the sea.")
+    page.get_by_label("Start at once: ").check()
+    page.locator("#files button").first.focus()
     page.keyboard.press("Tab")
     focused = page.evaluate(
         "() => { const e = document.activeElement, s = getComputedStyle(e); "

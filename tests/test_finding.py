@@ -17,6 +17,7 @@ from data.finding.names import KINDS, NameForm, Usage, settled
 from data.finding.shingles import near_duplicates
 from data.finding.text import Text, fold
 from data.reading import located_rows, read_examples
+from data.request_files import edited
 from models.store import saving
 from models.training import null_models
 from results.run.request import asked, flags, reference
@@ -354,7 +355,7 @@ def test_files_of_a_split_read_back_the_same(tmp_path_factory, drawn):
     split = splitting.split_rows(list(located_rows(write(folder / "all.jsonl", rows), [])), subjects_of("Ada Lund"))
     splitting.write(split, folder / "request")
     again = splitting.read(folder / "request")
-    assert again.counts == split.counts and not splitting.edited(folder / "request")
+    assert again.counts == split.counts and not edited(folder / "request" / splitting.MARKER)
     for part in splitting.PARTS:
         for old, new in zip(getattr(split, part), getattr(again, part)):
             assert (new.row.row, new.reason, new.where, new.kind) == (old.row.row, old.reason, old.where, old.kind)
@@ -397,7 +398,7 @@ def test_edits_of_the_files_count(tmp_path):
     (request / "doubtful.jsonl").write_text("\n")
     (request / "retain.jsonl").write_text("".join([*lines[1:], '{"text": "by hand"}\n']))
     split = splitting.read(request)
-    assert splitting.edited(request) and split.counts == {"forget": 2, "retain": 3, "doubtful": 0}
+    assert edited(request / splitting.MARKER) and split.counts == {"forget": 2, "retain": 3, "doubtful": 0}
     assert [placed.reason for placed in split.retain][-1] == "added by hand"
     assert split.forget[1].where == f"{path}:4"
 
@@ -478,7 +479,7 @@ def test_the_same_request_reads_edited_files_and_another_is_refused(told, tmp_pa
     assert told() == 2
     assert "are read again" in capsys.readouterr().out and len(read_examples(forget)) == 1
     assert told("--forget_about=bor") == 2
-    assert "holds the edited split of another request" in capsys.readouterr().err
+    assert "holds the edited rows of another request" in capsys.readouterr().err
     assert told("--forget_about=bor", "--overwrite_output_dir") == 2
     assert {row.subject for row in read_examples(forget)} == {"bor"}
 

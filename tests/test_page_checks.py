@@ -292,7 +292,7 @@ def test_a_run_in_the_old_location_is_listed_opened_and_deleted(project, monkeyp
         desk = Desk(queue)
         runs = desk.runs(request_of())
         assert set(runs) == {"old", "new"} and set(newest_first(runs)) == set(runs) and finished(runs) == ["old"]
-        assert watching.run_row("old", *runs["old"])[:3] == ["Finished", "old", "npo"]
+        assert watching.run_row("old", *runs["old"])[:3] == ["Not measured", "old", "npo"]
         opened = desk.job(request_of(), "run:old")
         assert (opened.name, opened.state, opened.folder) == ("old", "finished", str(project / "results/old"))
         assert desk.model_of(*runs["old"]) == project / "models/old"

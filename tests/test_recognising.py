@@ -58,6 +58,13 @@ def test_several_lines_or_semicolons_are_several_names(text):
     assert " and " in found.said
 
 
+def test_aliases_stay_with_their_name():
+    found = recognise("Ada Lund = ada@lund.org = @ada\nBor Graz")
+    assert found.names == ("Ada Lund = ada@lund.org = @ada", "Bor Graz")
+    assert found.said.endswith("about “Ada Lund” and “Bor Graz”.")
+    assert recognise("E = mc² is the formula that everybody knows by heart").kind == "text"
+
+
 def test_a_long_list_of_names_is_counted_and_not_spelt_out():
     found = recognise("\n".join(f"Ada {number}" for number in range(50)))
     assert found.kind == "name" and "50 names" in found.said and "47 more" in found.said

@@ -103,14 +103,14 @@ def names(text: str) -> list[str]:
 
 
 def topic(document: Document) -> str:
-    """What a document is about: its most frequent name if it has one twice or in a heading, else its first heading."""
+    """What a document is about: a name that it has twice or in a heading, else its first heading, else any name."""
     headings = [block.text for block in document.blocks if block.heading]
     counts = Counter(name for block in document.blocks if block.prose for name in names(block.text))
     counts.update({name: 1 for heading in headings for name in names(heading)})
     best = max(counts, key=counts.get, default="")
     if best and counts[best] > 1:
         return best
-    return " ".join((headings[0] if headings else document.subject).split()[:12])
+    return " ".join((headings[0] if headings else best or document.subject).split()[:12])
 
 
 def named(sentence: str, name: str) -> str:

@@ -13,7 +13,6 @@ knowledge goes, also where a question asks for it, and not only the string. The 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,9 +24,12 @@ from data.documents import formats
 from data.documents.blocks import MARK, Document
 from data.documents.passages import openings, passages
 from data.documents.questions import Row, ask
+from data.request_files import file_hashes, write_private
 
 PARTS = ("passages", "questions", "probes")
+STRUCK = "struck.jsonl"  # lines that were taken out and can be put back; nothing reads them for a run
 _NOTED = ("documents", *PARTS)
+SUMMARY = "; the probes are never trained on"  # the end of the note that counts the rows
 
 
 @dataclass
@@ -51,24 +53,23 @@ class DocumentRequest:
         """The probes, which nothing is trained on."""
         return [row.example for row in self.probes]
 
-    def write(self, folder: str | Path) -> Path:
+    def write(self, folder: str | Path, about: dict | None = None) -> Path:
         """Writes the request, readable by its owner alone, because it holds what is to be forgotten; `MARK` comes last.
 
         Each line of passages.jsonl, questions.jsonl and probes.jsonl is a row; whoever deletes a line strikes it.
+        about: what else `MARK` records.
         """
         folder = Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / MARK).unlink(missing_ok=True)
+        (folder / STRUCK).unlink(missing_ok=True)
         for part in PARTS:
-            _write(folder / f"{part}.jsonl", "".join(_line(row) + "\n" for row in getattr(self, part)))
+            write_private(folder / f"{part}.jsonl", "".join(_line(row) + "\n" for row in getattr(self, part)))
         counts = {part: len(getattr(self, part)) for part in PARTS}
-        _write(folder / MARK, json.dumps({"documents": self.documents, **counts}, ensure_ascii=False, indent=1) + "\n")
+        record = {"kind": "documents", "documents": self.documents, **counts, **(about or {})}
+        record["files"] = file_hashes(folder)
+        write_private(folder / MARK, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
         return folder
-
-
-def _write(path: Path, text: str):
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _line(row: Row) -> str:
@@ -136,8 +137,20 @@ def _settled(request: DocumentRequest, path: Path, questions: bool) -> DocumentR
     words = ", ".join(
         f"{count:,} {name if count != 1 else name.removesuffix('s')}" for count, name in zip(counts, _NOTED)
     )
-    request.notes.append(f"{path.name}: {words}; the probes are never trained on")
+    request.notes.append(f"{path.name}: {words}{SUMMARY}")
     return request
+
+
+def merged(requests: Iterable[DocumentRequest]) -> DocumentRequest:
+    """One request of several; a row that one of them trains on is no probe of another."""
+    whole = DocumentRequest()
+    for request in requests:
+        for name in ("passages", "questions", "probes", "documents", "notes"):
+            getattr(whole, name).extend(getattr(request, name))
+    asked = {folded(row.example.prompt) for row in whole.questions if row.example.prompt}
+    probes = {folded(row.example.prompt or ""): row for row in whole.probes}
+    whole.probes = [row for prompt, row in probes.items() if prompt not in asked]
+    return whole
 
 
 # ---------------------------------------------------------------------------------------------------------------------

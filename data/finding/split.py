@@ -10,7 +10,6 @@ Every row of the data is in exactly one part. A row in a file has all its column
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -24,6 +23,7 @@ from data.finding.matching import Subject, is_partial, match, nearest_names
 from data.finding.names import KINDS as NAME_KINDS
 from data.preparation import data_hash
 from data.reading import LocatedRow, located_rows
+from data.request_files import file_hashes, record_of, write_private
 
 PARTS = ("forget", "retain", "doubtful")
 WHY, WHERE = RECORDED
@@ -165,24 +165,10 @@ def write(split: Split, folder: Path, about: dict | None = None) -> None:
             placed = [placed for placed in getattr(split, part) if placed.row.kind == kind]
             if placed:
                 name = f"{part}.jsonl" if len(kinds) == 1 else f"{part}/{ROW_KINDS[kind].columns[0]}.jsonl"
-                _write_private(folder / name, "".join(map(_line, placed)))
-    record = {"subjects": split.subjects, "counts": split.counts, "notes": split.notes, **(about or {})}
-    record["files"] = _files(folder)
-    _write_private(folder / MARKER, json.dumps(record, ensure_ascii=True, indent=1) + "\n")
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """{name: SHA-256} of the files of the parts."""
-    found = sorted(path for pattern in ("*.jsonl", "*/*.jsonl") for path in folder.glob(pattern))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def edited(folder: Path) -> bool:
-    """Whether the files of a request differ from what was written."""
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"] != _files(folder)
-    except (OSError, ValueError, TypeError, KeyError):
-        return bool(_files(folder)) if folder.is_dir() else False
+                write_private(folder / name, "".join(map(_line, placed)))
+    record = {"kind": "rows", "subjects": split.subjects, "counts": split.counts, "notes": split.notes}
+    record |= {**(about or {}), "files": file_hashes(folder)}
+    write_private(folder / MARKER, json.dumps(record, ensure_ascii=True, indent=1) + "\n")
 
 
 def _line(placed: Placed) -> str:
@@ -195,22 +181,10 @@ def _line(placed: Placed) -> str:
     return text + "\n"
 
 
-def _write_private(path: Path, text: str):
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(opened, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    temporary.replace(path)
-
-
 def about(folder: Path) -> dict:
     """The `identity` in a request folder; {} for a folder without a finished request."""
-    try:
-        record = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return {name: record[name] for name in ("given", "data")}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+    record = record_of(folder / MARKER)
+    return {name: record[name] for name in ("given", "data")} if {"given", "data"} <= record.keys() else {}
 
 
 def read(folder: Path) -> Split:
@@ -219,9 +193,9 @@ def read(folder: Path) -> Split:
     Raises DataError for a folder without a finished request and for bad rows.
     """
     try:
-        about = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        about = record_of(folder / MARKER)
         split = Split([str(name) for name in about["subjects"]], notes=[str(note) for note in about["notes"]])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (TypeError, KeyError):
         raise DataError(f"{folder}: no finished request ({MARKER} is missing or unreadable)") from None
     for part in PARTS:
         place = place_of(folder, part)

@@ -38,14 +38,15 @@ PROTECTED_MODELS = (
     "people-retrained",
     "SmolLM2-135M-Instruct",
 )  # other people's runs start from these
-SOURCES = {"text": "Text", "pairs": "Questions and answers", "file": "File", "example": "Example"}
+# what a form may ask to forget: everything about a name, these exact words, what a text says, ...
+SOURCES = ("name", "text", "passages", "pairs", "file", "example")
 # settings that have their own field in the form or that the page sets
 NOT_ADVANCED = {
     *("forget_data", "forget_text", "retain_data", "holdout_data", "judging_data", "model_name_or_path", "method"),
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
     *("continue_from", "earlier_data", "ledger"),
-    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "build_retrained", "base_model"),
-    "null_config",
+    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only", "build_retrained"),
+    *("base_model", "null_config"),
     *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
@@ -55,7 +56,7 @@ MAX_SETTING = 1000  # characters
 MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
-UP_TO_HALF = "0.5"  # utility that a search may lose if no budget is selected
+BUDGETS = {"little": 0.05, "some": 0.2, "half": 0.5}  # the share of what a model knows of the rest that it may lose
 EMPTY = (None, "", [])
 
 
@@ -159,20 +160,18 @@ class Desk:
     def check(self, form: dict):
         """The examples to forget, with notes; None for the bundled ones."""
         source, file = form.get("source"), form.get("file")
-        if source == "text":
+        if source in ("text", "passages"):
             return uploads.checked_text(form.get("text"))
         if source == "pairs":
             return uploads.checked_pairs(form.get("pairs"))
         if source == "file":
             if file in EMPTY:
                 raise InputError("no file yet: select one, or drop it into the box")
-            return checked_uploads(file if isinstance(file, list) else [file], "what to forget")
+            return checked_uploads(_files(file), "what to forget")
         if source == "name":
-            if form.get("about") in EMPTY:
-                raise InputError("nothing to forget yet: give a name")
-            for path in form.get("training_data") or ():
-                checked_upload(path, "training data")
-            return None
+            if not form.get("about"):
+                raise InputError("nothing to forget yet: type a name")
+            return [row for path in _files(form.get("training_data")) for row in checked_upload(path, "training data")]
         if source != "example":
             raise InputError(f"{uploads.shown(source)}: the source must be one of {', '.join(SOURCES)}")
         return None
@@ -209,11 +208,16 @@ class Desk:
         """The command as a person would type it, with the files' own names."""
         given = self.settings(request, form)
         source, text = form.get("source"), str(form.get("text") or "")
-        data = {"file": Path(str(form.get("file") or "FILE")).name, "pairs": "pairs.jsonl"}.get(source)
+        files = ",".join(Path(str(path)).name for path in _files(form.get("file")))
+        data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": "text.txt"}.get(source)
         if source == "text" and len(text) > SHOWN_TEXT:
             data = "text.txt"
         elif source == "text":
             given["forget_text"] = text if text.strip() else UNTYPED
+        elif source == "name":
+            given |= {"forget_about": ";".join(form.get("about") or [UNTYPED]), "yes": "true"}
+            if names := [Path(str(path)).name for path in _files(form.get("training_data"))]:
+                given["training_data"] = ",".join(names)
         if data:
             given["forget_data"] = data
         for split in KEPT_FILES:
@@ -225,24 +229,36 @@ class Desk:
 
     def unlearn(self, request, form: dict) -> Job:
         """Checks everything, copies the uploads into a new run folder, queues the job."""
+        given, folder, data = self.placed(request, form)
+        if form["source"] == "name":
+            data["yes"] = "true"
+        return self.submit_run(request, str(folder.relative_to(self.results)), folder, {**given, **data})
+
+    def placed(self, request, form: dict) -> tuple[dict, Path, dict]:
+        """(settings, new run folder, flags of its data) of a form, after all checks and with copies of its uploads."""
         examples = self.check(form)
         given = self.settings(request, form)
-        _check_method(given["method"], examples)
+        self.check_method(given["method"], [row.prompt for row in examples or ()])
         for split, what in KEPT_FILES.items():
             if form.get(split) not in EMPTY:
                 checked_upload(form[split], what)
-        model = given.get("model_name_or_path", options.TARGET)
-        folder = self._new_folder(request, form.get("name"), f"{Path(model).name}-{given['method']}")
-        given |= self._inputs(form, examples, folder / "inputs")
-        if not self._first(request):
-            given["ledger"] = self._short(self.ledger(request))
-        name = str(folder.relative_to(self.results))
-        given |= {"output_dir": self._short(folder), "model_output_dir": self._short(self.models / name)}
-        details = {"method": given["method"], "model": model}
-        return self._submit(request, "unlearn", name, given, details, model_folder=given["model_output_dir"])
+        given = {"model_name_or_path": options.TARGET, **given}
+        plain = f"{Path(given['model_name_or_path']).name}-{given['method']}"
+        folder = self._new_folder(request, form.get("name"), plain)
+        data = self._inputs(form, examples, folder / "inputs")
+        return {**given, "output_dir": self._short(folder)}, folder, data
 
-    def _submit(self, request, kind: str, name: str, given: dict, details: dict, **more) -> Job:
-        script = "unlearning_script.py" if kind == "unlearn" else "evaluation_metrics.py"
+    def submit_run(self, request, name: str, folder: Path, given: dict) -> Job:
+        """Queues a run in its folder."""
+        if not self._first(request):
+            given = {**given, "ledger": self._short(self.ledger(request))}
+        given = {**given, "output_dir": self._short(folder), "model_output_dir": self._short(self.models / name)}
+        details = {"method": given["method"], "model": given.get("model_name_or_path", options.TARGET)}
+        return self.submit(request, "unlearn", name, given, details, model_folder=given["model_output_dir"])
+
+    def submit(self, request, kind: str, name: str, given: dict, details: dict, **more) -> Job:
+        """Queues a script with these settings; "evaluate" measures, every other kind is the runner's."""
+        script = "evaluation_metrics.py" if kind == "evaluate" else "unlearning_script.py"
         argv = ["python", script, *_flags(given)]
         return self.queue.submit(
             kind, name, argv, given["output_dir"], owner=self.owner(request), details=details, **more
@@ -255,21 +271,23 @@ class Desk:
         if source == "pairs":
             given["forget_data"] = self._short(uploads.write_pairs(examples, inputs / "forget.jsonl"))
         elif source == "file":
-            given["forget_data"] = self._kept_files(form["file"], inputs / "forget")
+            copies = self._copies(form["file"], inputs / "forget")
+            given["forget_data"] = copies[0] if len(copies) == 1 else self._short(inputs / "forget")
         elif source == "name":
-            given |= {"forget_about": ";".join(form["about"]), "yes": "true"}
-            for number, path in enumerate(form.get("training_data") or (), 1):
-                kept = self._kept(path, inputs / f"training-{number}")
-                given["training_data"] = f"{given['training_data']},{kept}" if number > 1 else kept
-        elif source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES:
-            (inputs / "forget.txt").write_text(form["text"], encoding="utf-8")
-            given["forget_data"] = self._short(inputs / "forget.txt")
+            given["forget_about"] = ";".join(form["about"])
+            if _files(form.get("training_data")):
+                given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
+        elif source == "passages" or (source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES):
+            (inputs / "text.txt").write_text(form["text"], encoding="utf-8")
+            given["forget_data"] = self._short(inputs / "text.txt")
         elif source == "text":
             given["forget_text"] = form["text"]
-        for split in KEPT_FILES:
-            if form.get(split) not in EMPTY:
-                given[f"{split}_data"] = self._kept(form[split], inputs / split)
-        return given
+        return given | self.kept_files(form, inputs)
+
+    def kept_files(self, form: dict, inputs: Path) -> dict[str, str]:
+        """The flags of the files with rows to keep, copied into the folder `inputs`."""
+        chosen = [split for split in KEPT_FILES if form.get(split) not in EMPTY]
+        return {f"{split}_data": self._kept(form[split], inputs / split) for split in chosen}
 
     def _new_folder(self, request, name: str | None, otherwise: str) -> Path:
         """A new run folder; two requests never get the same one."""
@@ -294,17 +312,23 @@ class Desk:
         shutil.copyfile(upload, copy)
         return self._short(copy)
 
-    def _kept_files(self, files: str | list[str], folder: Path) -> str:
-        """The copy of one upload, or a folder of several; documents keep their names, which are their subjects."""
-        if isinstance(files, str) or len(files) == 1:
-            return self._kept(files if isinstance(files, str) else files[0], folder)
+    def _copies(self, files, folder: Path) -> list[str]:
+        """The copies of uploads in a new folder; their names are the subjects of documents."""
         folder.mkdir()
-        for path in map(Path, files):
-            plain = re.sub(r"[^\w.-]", "-", path.stem).strip(".-")[:60] or "file"
-            while (target := folder / f"{plain}{path.suffix.lower()}").exists():
-                plain += "-2"
-            shutil.copyfile(path, target)
-        return self._short(folder)
+        for number, path in enumerate(map(Path, _files(files)), start=1):
+            plain = re.sub(r"[^\w.-]", "-", path.stem).strip(".-")[:60] or f"file-{number}"
+            target = folder / f"{plain}{path.suffix.lower()}"
+            shutil.copyfile(path, folder / f"{plain}-{number}{path.suffix.lower()}" if target.exists() else target)
+        return [self._short(path) for path in sorted(folder.iterdir())]
+
+    def check_method(self, name: str, prompts) -> None:
+        """Refuses plain text (a prompt that is None) for a method that needs questions, before anything is queued."""
+        method = algorithm.METHODS.get(name)
+        if method and not method.works_on_raw_text and any(prompt is None for prompt in prompts):
+            raise InputError(
+                f"{name.replace('_', ' ')} needs questions with answers, and this is plain text: enter questions and "
+                "answers, or select another method"
+            )
 
     def _short(self, path: Path) -> str:
         return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
@@ -369,7 +393,7 @@ class Desk:
     def _measure(self, request, folder: Path, given: dict) -> Job:
         details = {"method": "evaluation", "model": given["model_name_or_path"]}
         given = {**given, "output_dir": self._short(folder)}
-        return self._submit(request, "evaluate", folder.name, given, details)
+        return self.submit(request, "evaluate", folder.name, given, details)
 
     # -- recorded requests
 
@@ -499,19 +523,24 @@ class Desk:
 def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
     """The runner's flags for a utility budget: stop at that loss and restore the best state; for a search, also a time.
 
-    `value`: the share that may be lost, or empty.
+    `value`: a key of `BUDGETS`, the share that may be lost, or empty.
     """
     searches = given["method"] == options.AUTO
     if value in (None, "") and not searches:
         return {}
     try:
-        share = float(value or UP_TO_HALF)
+        share = BUDGETS.get(str(value or "half")) or float(value)
     except (TypeError, ValueError):
         share = -1.0
     if not 0 < share < 1:
-        raise InputError(f"utility budget {uploads.shown(value)}: give a share between 0 and 1, such as 0.05")
+        names = ", ".join(BUDGETS)
+        raise InputError(
+            f"utility budget {uploads.shown(value)}: give one of {names}, or a share between 0 and 1, such as 0.05"
+        )
     if searches:
         return {"utility_budget": f"{1 - share:g}", "time_budget": str(time_budget or "10m")}
+    if value == "half":  # the runner's own limit
+        return {}
     method = algorithm.METHODS.get(given["method"])
     if method and not method.guarded:
         raise InputError(f"{method.name} cannot stop at a utility budget: clear it, or select another method")
@@ -520,21 +549,17 @@ def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
     return {"collapse_guard": f"{1 - share:g}", "load_best_model_at_end": "true"}
 
 
+def _files(value) -> list:
+    """The uploads of a field for one file or for several."""
+    return [] if value in EMPTY else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 def _stand_in_data(form: dict) -> dict:
     """What to forget, for a check of the settings before any file is copied."""
-    if form["source"] == "name" and form.get("training_data"):
-        return {"training_data": "-", "forget_about": ";".join(form["about"])}
-    return {} if form["source"] == "example" else {"forget_text": "-"}
-
-
-def _check_method(name: str, examples) -> None:
-    """Refuses plain text for a method that needs questions, before anything is queued."""
-    method = algorithm.METHODS.get(name)
-    if method and not method.works_on_raw_text and any(row.prompt is None for row in examples or ()):
-        raise InputError(
-            f"{name.replace('_', ' ')} needs questions with answers, and this is plain text: enter questions and "
-            "answers, or select another method"
-        )
+    if form.get("source") == "name" and _files(form.get("training_data")):
+        kept = {f"{split}_data": "-" for split in KEPT_FILES if form.get(split) not in EMPTY}
+        return {"training_data": "-", "forget_about": ";".join(form.get("about") or ["-"]), **kept}
+    return {} if form.get("source") == "example" else {"forget_text": "-"}
 
 
 def _listed(names, what: str) -> list[str]:

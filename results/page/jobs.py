@@ -61,7 +61,7 @@ class Job:
 
     id: str
     number: int
-    kind: str  # "unlearn" or "evaluate"
+    kind: str  # "unlearn", "evaluate", or "request": it prepares the rows of one
     name: str
     argv: list[str]
     folder: str

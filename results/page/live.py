@@ -7,8 +7,9 @@ from pathlib import Path
 
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
-from results.page import requests, verdicts, watching
+from results.page import forgetting, requests, verdicts, watching
 from results.page.jobs import Job, has_checkpoint
+from results.page.tabs.looking import Looking
 from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, command_line, gr, table, told
 
 TICK = 1.0  # seconds between looks at a running job
@@ -16,7 +17,8 @@ SPOKEN = 2  # live answers with their own boxes
 COLORS = {"to forget": "#c2410c", "to keep": "#0369a1", "never seen": "#64748b"}  # distinct for the colour-blind too
 PLOT = {"x": "step", "color": "set", "color_map": COLORS, "x_title": "step", "elem_classes": "plot"}
 IDLE = """<section class="card"><h3>What happens next</h3><ol>
-<li>Enter what the model should forget, and press <b>Unlearn</b>.</li>
+<li>Enter what the model should forget: a name, a text or files. Press <b>Look for it</b>.</li>
+<li>Look at the rows that were found, change what is wrong, and press <b>Unlearn</b>.</li>
 <li>Follow the run here: its progress, the time left, and what the model answers.</li>
 <li>Then compare its answers before and after, and ask both models yourself.</li>
 </ol><p class="hint">The original model stays unchanged: the run makes a second one. Nothing you type leaves this
@@ -37,6 +39,7 @@ class Live:
             self.again = gr.Button("Resume", size="md", visible=False)
             self.done = gr.Button("Compare before and after", variant="primary", size="md", visible=False)
             self.clear = gr.Button("Close", size="md", visible=False)
+        self.looking = Looking(page)
         with gr.Column(visible=False) as self.details:
             self._answers()
             self._search()
@@ -48,6 +51,7 @@ class Live:
             *(self.status, self.curve, self.losses, self.table, *(part for box in self.boxes for part in box)),
             *(self.answers, self.search, self.searched, self.trials, self.log, self.logs, self.command, self.stop),
             *(self.again, self.done, self.clear, self.details, self.drawn, self.timer, self.seen),
+            self.looking.key,
         ]
         inputs = [page.job, self.seen]
         self.look = {"fn": self.watch, "inputs": inputs, "outputs": outputs, "show_progress": "hidden"}
@@ -154,6 +158,9 @@ class Live:
         shown = {self.status: self._card(job, folder, trace, search), self.timer: gr.Timer(TICK, active=not job.over)}
         shown |= {self.details: gr.update(visible=True), self.drawn: gr.update(visible=bool(trace.evaluations))}
         shown |= {self.seen: mark, **self._buttons(job, folder, search)}
+        if changed("over"):
+            looked = job.kind == forgetting.KIND and job.state == "finished"
+            shown[self.looking.key] = f"{job.id}" if looked else ""
         if changed():
             shown[self.command] = gr.update(value=shlex.join(job.argv), visible=True)
         if changed("points"):
@@ -174,16 +181,19 @@ class Live:
         ahead = self.desk.queue.ahead_of(job.id) if job.state == "queued" else 0
         now = watching.progress(job, folder, trace, ahead, watching.search_share(search) if search else None)
         tone, result = outcome_told(job, folder)
-        return watching.status_html(job, now, result=result, tone=tone)
+        about = verdicts.subject_sentence(read_json_or_empty(folder / "evaluation.json")) if job.over else ""
+        return watching.status_html(job, now, result=result, tone=tone, about=about)
 
     def _buttons(self, job: Job, folder: Path, search: dict) -> dict:
         ours = not job.id.startswith("run:")
         resumable = ours and job.state in ("failed", "stopped", "diverged")
-        done = job.over and (folder / "evaluation.json").is_file()
+        done = job.over and job.kind != forgetting.KIND and (folder / "evaluation.json").is_file()
+        prepares = job.kind == forgetting.KIND
         return {
             self.stop: gr.update(visible=ours and not job.over, value="Stop now" if job.stop_asked else "Stop"),
             self.again: gr.update(
-                visible=resumable, value="Resume" if search or has_checkpoint(folder) else "Start again"
+                visible=resumable,
+                value="Look again" if prepares else "Resume" if search or has_checkpoint(folder) else "Start again",
             ),
             self.done: gr.update(
                 visible=done, value="Compare before and after" if job.kind == "unlearn" else "See the numbers"
@@ -216,6 +226,7 @@ class Live:
             **{part: gr.update(**HIDDEN) for part in hidden},
             self.timer: gr.Timer(TICK, active=False),
             self.seen: {},
+            self.looking.key: "",
         }
 
     # -- what its buttons do
@@ -232,11 +243,15 @@ class Live:
 
 
 def outcome_told(job: Job, folder: Path) -> tuple[str, str]:
-    """(tone, sentence) of a finished job's verdict or of a retest's result; ("", "") if there is none."""
+    """(tone, sentence) of a finished job's verdict or of a retest's result, or why there is none; ("", "") before."""
     if job.over and (folder / "retest.json").is_file():
         return requests.retest_told(read_json_or_empty(folder / "retest.json"))
     if not job.over:
         return "", ""
+    end = watching.end_state(job.state, folder, job.kind)
+    if end in verdicts.NO_VERDICT:
+        evaluation = read_json_or_empty(folder / "evaluation.json")
+        return "", watching.known_nothing(folder) or verdicts.NO_VERDICT[end].format(verdicts.earlier(evaluation))
     return verdicts.headlines(read_json_or_empty(folder / "evaluation.json"))
 
 

@@ -16,6 +16,12 @@ from results.report.runs import Part, finite, judged
 
 SPLIT_NAMES = {"forget": "To forget", "retain": "To keep", "holdout": "Never seen", "general": "General knowledge"}
 TITLES = {"memory": "What it should forget", "rest": "What it should keep", "resistance": "Under attack"}
+NO_VERDICT = {  # end of a job (`watching.STATES`): what it means
+    "ready": "The rows below were found. Nothing has been trained yet.",
+    "nothing": "The model says nothing about it that it would not say about anybody. Nothing was trained.",
+    "measured": "These are the numbers of one model. Without the model before, they cannot say what was forgotten.",
+    "unmeasured": "{}Nothing was measured that could say whether it forgot.",
+}
 SHOWN, OPEN = 3, 12  # reasons of a part shown at once; most persons or rows that are not folded away
 
 
@@ -39,6 +45,48 @@ def headlines(evaluation: dict) -> tuple[str, str]:
     return tone_of(found), " ".join(f"{WORDS[part][word_of(word)].headline}." for part, word in found.items())
 
 
+def earlier(evaluation: dict) -> str:
+    """A sentence about a verdict of an earlier version, with a space after it; "" without one."""
+    told = _tables({"comparison": evaluation.get("comparison")}).get("comparison", {}).get("verdict")
+    return f"{sentences.earlier_version(str(told))} " if told else ""
+
+
+def subject_of(evaluation: dict) -> dict:
+    """What the run says about its subject: {"sentence", "questions", ...}; {} if it was not measured."""
+    comparison = evaluation.get("comparison")
+    subject = comparison.get("subject") if isinstance(comparison, dict) else None
+    return subject if isinstance(subject, dict) and isinstance(subject.get("sentence"), str) else {}
+
+
+def subject_sentence(evaluation: dict) -> str:
+    """The sentence about the subject; "" if it was not measured."""
+    return subject_of(evaluation).get("sentence", "")
+
+
+def _subject_html(evaluation: dict) -> str:
+    """The sentence about the subject in large type, and every question with its answers, folded away."""
+    subject = subject_of(evaluation)
+    if not subject:
+        return ""
+    rows = subject.get("questions")
+    items = [_question(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    told = f'<p class="about-subject">{html.escape(subject["sentence"])}</p>'
+    return told + _folded("Every question about it, with the answer before and after", items)
+
+
+def _question(row: dict) -> str:
+    """A question, what was said before and after, and whether that is what it knew."""
+    word = (
+        "still said" if row.get("said_after") else "no longer said" if row.get("known_before") else "not known before"
+    )
+    tone = "bad" if word == "still said" else "none"
+    texts = [html.escape(str(row.get(name) or "–")) for name in ("question", "before", "after")]
+    return (
+        f'<li class="tone-{tone}">{texts[0]} <span class="badge">{word}</span><br>'
+        f"<small>before: {texts[1]}<br>after: {texts[2]}</small></li>"
+    )
+
+
 def verdict_html(evaluation: dict, examples=()) -> str:
     """The verdict card of an evaluation.json: a block per part, then numbers. examples: rows of examples.jsonl."""
     problems: list[str] = []
@@ -59,8 +107,8 @@ def verdict_html(evaluation: dict, examples=()) -> str:
     )
     tiles = f'<dl class="tiles">{tiles}</dl>' if tiles else ""
     return (
-        f'<section class="card tone-{tone_of(found) or "none"}" aria-label="Verdict"><div class="words">{blocks}</div>'
-        f"{tiles}{_tests(evidence)}</section>"
+        f'<section class="card tone-{tone_of(found) or "none"}" aria-label="Verdict">{_subject_html(evaluation)}'
+        f'<div class="words">{blocks}</div>{tiles}{_tests(evidence)}</section>'
     )
 
 

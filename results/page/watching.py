@@ -15,6 +15,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data.finding.split import MARKER
+from data.request_files import record_of
 from models.store.folders import read_json_or_empty
 from models.store.process_identity import alive
 from models.verdict.words import PARTS
@@ -23,6 +25,7 @@ from results.report.ranking import verdict_cells
 from results.report.runs import finite, judged
 from results.report.words import duration, percent
 from results.run import options
+from results.run.request.preview import folder_in, read_preview
 
 SPLITS = {"forget": "to forget", "retain": "to keep", "holdout": "never seen"}  # set: its name on the page
 STAGES = {  # the runner's name: (the page's name, share of a typical run's time)
@@ -46,8 +49,13 @@ STATES = {
     "failed": "Failed",
     "stopped": "Stopped",
     "diverged": "Diverged",
-    "collapsed": "Stopped at the limit",
+    "collapsed": "Stopped early",
     "interrupted": "Interrupted",
+    # ends of a finished job without a verdict, see `end_state`
+    "ready": "Ready to look at",
+    "nothing": "Nothing known",
+    "measured": "Measured",
+    "unmeasured": "Not measured",
 }
 LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
 KEPT = 32  # traces in memory
@@ -193,6 +201,32 @@ def answer_rows(trace: Trace) -> list[list[str]]:
     return rows
 
 
+def known_nothing(folder: Path) -> str:
+    """The sentence of a request about which the model knows nothing; "" for any other run."""
+    place = folder_in(folder)
+    if place is None or record_of(place / MARKER).get("nothing_known") is not True:
+        return ""
+    try:
+        preview = read_preview(place)
+    except ValueError:
+        return ""
+    return preview.sentence() if preview.nothing_known else ""
+
+
+def end_state(state: str, folder: Path, kind: str = "unlearn") -> str:
+    """The key in `STATES` of a job's end: that of a finished job says whether there is a verdict of this version."""
+    if state != "finished" or (folder / "retest.json").is_file():
+        return state
+    if known_nothing(folder):
+        return "nothing"
+    if kind == "request":
+        return "ready"
+    evaluation = read_json_or_empty(folder / "evaluation.json")
+    if evaluation and judged(evaluation, [])[0]:
+        return state
+    return "measured" if kind == "evaluate" and evaluation else "unmeasured"
+
+
 @dataclass
 class Progress:
     """The progress of a job in words."""
@@ -216,7 +250,8 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
     stage = str(status.get("stage") or "")
     if job.kind == "evaluate":
         stage = ""
-    words, _ = STAGES.get(stage, ("Measuring" if job.kind == "evaluate" else "Starting", 0))
+    starting = {"evaluate": "Measuring", "request": "Looking for it"}.get(job.kind, "Starting")
+    words, _ = STAGES.get(stage, (starting, 0))
     step, total = finite(status.get("step")) or 0, finite(status.get("total_steps")) or 0
     names = [name for name in STAGES if name != "searching" or searched is not None]
     done = sum(STAGES[name][1] for name in names[: names.index(stage)]) if stage in names else 0
@@ -231,18 +266,24 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
         return Progress("stopped", words, min(share, 0.99), way)
     if job.over:
         share = 1.0 if job.state in ("finished", "collapsed") else min(share, 0.99)
-        return Progress(job.state, words, share, job.message)
+        return Progress(end_state(job.state, folder, job.kind), words, share, job.message)
     if job.stop_asked:
         detail = "stopping after the current step; press Stop again to stop now"
     if job.stop_now:
         detail = f"stopping now; if it does not answer, it is ended after {duration(GRACE)}"
-    return Progress("running", words, None if job.kind == "evaluate" else min(share, 0.99), detail, left)
+    if job.kind == "request":
+        share = step / total if total else None
+        detail = detail or (f"{step:.0f} of {total:.0f}" if total else "")
+    return Progress(
+        "running", words, None if job.kind == "evaluate" or share is None else min(share, 0.99), detail, left
+    )
 
 
-def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "", tone: str = "") -> str:
+def status_html(job: Job, seen: Progress, now: float | None = None, result: str = "", tone: str = "",
+                about: str = "") -> str:  # fmt: skip
     """The status card, one of the page's two pieces of handwritten HTML. It escapes every text.
 
-    tone: of the result; it colours a finished job, and only a good one is green.
+    tone: of the result; it colours a finished job, and only a good one is green. about: the sentence about the subject.
     """
     escape = html.escape
     took = (job.ended or now or time.time()) - job.started if job.started else None
@@ -260,10 +301,11 @@ def status_html(job: Job, seen: Progress, now: float | None = None, result: str 
     if percent is not None:
         bar = f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
     outcome = f'<p class="job-result"><strong>{escape(result)}</strong></p>' if result else ""
+    first = f'<p class="about-subject">{escape(about)}</p>' if about else ""
     return (
         f'<section class="job job-{escape(seen.state)} tone-{escape(tone or "none")}" role="status" '
         f'aria-label="State of the job">'
-        f'<p class="job-head"><span class="badge">{escape(STATES.get(seen.state, seen.state))}</span>'
+        f'{first}<p class="job-head"><span class="badge">{escape(STATES.get(seen.state, seen.state))}</span>'
         f"<strong>{escape(title)}</strong><span class='job-name'>{escape(name)}</span></p>"
         f'{bar}<p class="job-facts">{" · ".join(facts)}</p>{outcome}</section>'
     )
@@ -396,8 +438,9 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
     began = (job and job.started) or finite(status.get("started"))
     ended = (job and job.ended) or finite(status.get("updated"))
     state = job.state if job else folder_state(folder)
+    shown = end_state(state, folder, job.kind if job else "unlearn")
     return [
-        STATES.get(state, state) + (f" ({ahead} ahead)" if ahead else ""),
+        STATES.get(shown, shown) + (f" ({ahead} ahead)" if ahead else ""),
         name,
         str(config.get("method") or (job and job.details.get("method")) or "–").replace("_", " "),
         str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),

@@ -80,7 +80,10 @@ def _data_options() -> dict[str, Option]:
             data,
             request.DECISIONS,
         ),
-        "yes": Option(bool, False, "accept the split of --training_data without asking", data),
+        "yes": Option(bool, False, "accept the rows of the request without asking, with what was edited in them", data),
+        "request_only": Option(
+            bool, False, "write the rows of the request, to look at and edit, and stop before anything is trained", data
+        ),
         "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
         "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
         "judging_data": Option(
@@ -138,7 +141,7 @@ def _run_options() -> dict[str, Option]:
         "save_steps": Option(int, 0, "steps between checkpoints (0: only when stopped)", run, low=0),
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
         "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
-        "live_answers": Option(int, 2, "forget prompts to answer at every evaluation", run, low=0),
+        "live_answers": Option(int, 2, "questions about what to forget, answered at every evaluation", run, low=0),
     }
 
 

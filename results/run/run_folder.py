@@ -262,7 +262,7 @@ FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
     *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
     *("auto_batch", *budget_flags()),
-    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes"),  # the data's hashes stand for them
+    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only"),  # the data's hashes do
     *("build_retrained", "base_model", "null_config"),
 }
 

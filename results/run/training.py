@@ -8,13 +8,16 @@ from functools import partial
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data.sampling import spread
 from models.forward.layers import decoder_layers, truncate_layers
 from models.store.on_first_use import weights
 from results.run import processes, run_folder
 from results.run.context import RunContext
 from results.run.run_folder import UsageError
+from results.run.sets import Sets
 from results.run.stopping import Stopped
 
+QUESTION_MARKS = ("?", "？", "؟", "\u037e")  # the last one is Greek
 PLACED = ("--output_dir=", "--resume_from_checkpoint=")  # flags that the resume command sets anew
 
 
@@ -56,9 +59,23 @@ def _probe_line(record: dict) -> str:
     return ", ".join(seen)
 
 
+def asked_live(sets: Sets, count: int) -> list:
+    """The `count` rows to ask while a run goes on: questions about the subject before other prompts and raw text.
+
+    Questions of probes come first, because nothing is trained on them. They are only asked here, and steer nothing.
+    """
+    probes = [row for row in sets.measured.get("probes", ()) if _is_question(row)]
+    rows = [*spread(probes, count), *sets.steering.examples.get("forget", ())] if count else []
+    return sorted(rows, key=lambda row: 0 if _is_question(row) else 1 if row.prompt else 2)[:count]
+
+
+def _is_question(row) -> bool:
+    return row.prompt is not None and row.prompt.rstrip().endswith(QUESTION_MARKS)
+
+
 def log_live_answers(unlearning: algorithm.Unlearning, run: RunContext):
-    """Logs the model's current answers to the first --live_answers forget prompts."""
-    examples = list(run.sets.steering.examples.get("forget", ()))[: run.config["live_answers"]]
+    """Logs the model's current answers to --live_answers prompts, see `asked_live`."""
+    examples = asked_live(run.sets, run.config["live_answers"])
     if examples and (run.folder.writes or unlearning.sharded):  # a sharded model answers in all processes together
         said = evaluation_metrics.generate_answers(unlearning.model, run.tokenizer, examples, max_new_tokens=32)
         answers = [

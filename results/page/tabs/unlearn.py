@@ -1,4 +1,4 @@
-"""The Unlearn tab: what to forget, which model and how, beside the live view of the job."""
+"""The Unlearn tab: what to forget, which model and how, beside the live view of the job and the list of its rows."""
 
 from __future__ import annotations
 
@@ -6,33 +6,24 @@ import shlex
 from typing import Any
 
 import unlearning_algorithm as algorithm
-from data.reading import TYPES
-from models.store.paths import PROJECT
-from results.page.desk import ADVANCED, SOURCES, UNTYPED
+from data.uploads import InputError
+from results.page import forgetting
+from results.page.desk import ADVANCED, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, table, told
+from results.page.tabs.field import AS_DATA, Field
+from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, told
 from results.run import options
 
-SHOWN_ROWS = 20  # of the data to forget
-BUDGETS = [("Up to 5 %", "0.05"), ("Up to 20 %", "0.2"), ("Up to half", "")]
+BUDGETS = [("Little (up to 5 %)", "little"), ("Some (up to 20 %)", "some"), ("Up to half", "half")]
 BUDGET_INFO = (
-    "Checked ten times during training: the run stops at a larger loss. With 5 % or 20 % it then restores its best "
-    "state within the limit."
+    "Of what the model knows besides. Checked ten times during training: a run that loses more stops early and, with "
+    "little or some, goes back to its best state within the limit."
 )
 AUTO_BUDGET = "A trial that loses more is rejected. If all lose more, the search takes the one that keeps most."
 NO_BUDGET = "This method cannot stop at a limit. The loss is measured at the end."
 TIMES = [("10 minutes", "10m"), ("30 minutes", "30m"), ("1 hour", "1h"), ("3 hours", "3h")]
 GROUPS = {"training": "Training", "method": "Method settings", "model": "Model", "data": "Data", "run": "Run"}
-# Unsent text survives a reload, in this browser tab only, because it is sensitive.
-DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
-    const said = JSON.stringify([typed[0], typed[1], typed[2]?.data]);"""
-PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
-    try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
-# Fields also change while the page sets them up, and again after their content was sent.
-KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== window.draftSent)
-    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""
-DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
 
 
 class Unlearn:
@@ -44,22 +35,29 @@ class Unlearn:
         self.page, self.desk = page, page.desk
         with gr.Row(equal_height=False, elem_id="desk-row"):
             with gr.Column(scale=6, min_width=320):
-                self._what_to_forget()
-                self._what_was_read()
+                self.field = Field(page)
+                with gr.Row(equal_height=True):
+                    self.start = gr.Button(
+                        "Unlearn", variant="primary", elem_id="unlearn-button", scale=3, min_width=140
+                    )
+                    self.look = gr.Button("Look for it", elem_id="look-button", scale=2, min_width=120)
+                self.unseen = gr.Checkbox(False, label="Start at once: I do not need to look at the rows first")
+                self.field.more()
                 self._how()
                 self._what_to_keep()
                 self._advanced()
                 letters = "Letters, digits, '.', '-' and '_'."
                 self.name = gr.Textbox(label="Run name (optional)", max_length=80, info=letters)
-                command = f"python unlearning_script.py --method={recommended('text')} --forget_text='{UNTYPED}'"
+                command = (
+                    f"python unlearning_script.py --method={recommended('pairs')} --forget_about='{UNTYPED}' --yes"
+                )
                 self.command = command_line("The command that will run", "command", command)
             with gr.Column(scale=7, min_width=320, elem_id="live"):
                 self.live = Live(page)
         files = {"retain": self.retain, "holdout": self.holdout}
         how = {"model": self.model, "method": self.method, "name": self.name}
         limits = {"utility_budget": self.budget, "time_budget": self.time, "earlier": self.earlier}
-        self.data = {"source": self.source, "text": self.text, "pairs": self.pairs, "file": self.file}
-        self.form = {**self.data, **files, **how, **limits, **self.advanced}
+        self.form = {**self.field.data, **files, **how, **limits, **self.advanced}
         self._events()
 
     def wire(self):
@@ -68,58 +66,8 @@ class Unlearn:
 
     # -- components
 
-    def _what_to_forget(self):
-        """One box each for typed text, questions, a file and the example. Only one box is shown."""
-        sources = [(label, key) for key, label in SOURCES.items()]
-        self.source = gr.Radio(sources, value="text", label="What should the model forget?", elem_id="source")
-        with gr.Column() as text_box:
-            self.text = gr.Textbox(
-                value="",
-                lines=6,
-                max_lines=20,
-                label="Text to forget",
-                elem_id="what",
-                placeholder="Type or paste it here. An empty line starts a new passage.",
-            )
-        with gr.Column(visible=False) as pairs_box:
-            self.pairs = gr.Dataframe(
-                headers=["Question", "Answer to forget"],
-                datatype="str",
-                type="array",
-                row_count=3,
-                column_count=2,
-                interactive=True,
-                wrap=True,
-                label="Questions, and the answers to forget",
-                value=[["", ""]] * 3,
-            )
-        with gr.Column(visible=False) as file_box:
-            self.file = gr.File(label=f"File to forget ({TYPES}; at most 50 MB)", type="filepath", height=150)
-            gr.Markdown(
-                "A text, or a table with columns such as question and answer, prompt and completion, messages, or "
-                "text.",
-                elem_classes="hint",
-            )
-        with gr.Column(visible=False) as example_box:
-            gr.Markdown(
-                "The default model was trained on 20 invented people. The example makes it forget four of them and "
-                "compares it with a model that never saw these four. It takes a few minutes.",
-                elem_classes="hint",
-            )
-        self.boxes = {"text": text_box, "pairs": pairs_box, "file": file_box, "example": example_box}
-
-    def _what_was_read(self):
-        with gr.Row(equal_height=True):
-            self.start = gr.Button("Unlearn", variant="primary", elem_id="unlearn-button", scale=3, min_width=180)
-            self.check = gr.Button("Check data", scale=2, min_width=140)
-        self.notes = gr.Textbox(label="What was read", visible=False, interactive=False)
-        headers, widths = ["Row", "Context (kept)", "To be forgotten"], ["60px", "45%", "45%"]
-        self.preview = table(
-            headers, "First rows", visible=False, max_height=300, column_widths=widths, elem_classes=None
-        )
-
     def _how(self):
-        chosen = recommended("text")
+        chosen = recommended("pairs")
         family = family_of(chosen)
         with gr.Group():
             self.model = gr.Dropdown(
@@ -132,11 +80,11 @@ class Unlearn:
             self.page.keep_fresh_models(self.model)
             with gr.Row(equal_height=True):
                 self.family = gr.Dropdown(family_choices(), value=family, label="Approach", min_width=200)
-                choices = method_choices(family, "text")
+                choices = method_choices(family, "pairs")
                 self.method = gr.Dropdown(choices, value=chosen, label="Method", min_width=160)
-            self.about = gr.Markdown(method_text(chosen, "text"), elem_classes=["hint", "about"])
+            self.about = gr.Markdown(method_text(chosen, "pairs"), elem_classes=["hint", "about"])
             label = "How much other knowledge may it lose? (utility budget)"
-            self.budget = gr.Radio(BUDGETS, value="", label=label, info=BUDGET_INFO)
+            self.budget = gr.Radio(BUDGETS, value="little", label=label, info=BUDGET_INFO)
             self.time = gr.Dropdown(
                 TIMES,
                 value=TIMES[0][1],
@@ -179,18 +127,18 @@ class Unlearn:
     # -- events
 
     def _events(self):
-        read, kind = [self.notes, self.preview], [self.family, self.method]
-        self.check.click(self.checked, list(self.data.values()), read, **PRIVATE)
-        self.file.upload(
-            self.uploaded, inputs_kwargs={**self.data, "method": self.method}, outputs=[*read, *kind], **PRIVATE
+        field, kind = self.field, [self.family, self.method]
+        field.wire(self.method, kind, self.fitting)
+        gr.on(
+            [field.files.upload, field.training.upload],
+            self.uploaded,
+            inputs_kwargs={**field.data, "method": self.method},
+            outputs=kind,
+            **PRIVATE,
         )
-        at_once = {**QUIET, "queue": False}
-        self.source.change(self.sources, [self.source, self.method], [*self.boxes.values(), *kind], **at_once)
-        self.source.change(method_text, [self.method, self.source], self.about, **QUIET)
-        self.source.change(lambda: [gr.update(visible=False)] * 2, None, read, **at_once)
-        self.family.input(self.family_chosen, [self.family, self.source], self.method, **QUIET)
+        self.family.input(self.family_chosen, [self.family, field.before], self.method, **QUIET)
         outputs = [self.about, self.budget, self.time, *self.advanced.values()]
-        self.method.change(self.method_chosen, [self.method, self.source], outputs, **QUIET)
+        self.method.change(self.method_chosen, [self.method, field.before, self.budget], outputs, **QUIET)
         gr.on(
             [field.change for field in self.form.values()],
             by_name(self.shown_command, self.form),
@@ -199,26 +147,27 @@ class Unlearn:
             **QUIET,
             trigger_mode="always_last",
         )
-        started = self.start.click(
-            by_name(self.unlearn, self.form),
-            inputs_kwargs=self.form,
-            outputs=self.page.job,
-            concurrency_limit=8,
-            **PRIVATE,
+        live, looking = self.live, self.live.looking
+        whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "unseen": self.unseen}
+        clicks = (
+            (self.start, self.unlearn, PRIVATE),
+            (self.look, self.looked, PRIVATE),
+            (looking.start, self.go_on, PRIVATE),
         )
-        self.live.start(started)
-        typed = [self.source, self.text, self.pairs]  # a browser cannot restore a file
-        started.success(None, typed, js=DROP_DRAFT, **PRIVATE)
-        self.page.demo.load(None, typed, typed, js=PUT_BACK_DRAFT, **PRIVATE)
-        gr.on([field.change for field in typed], None, typed, js=KEEP_DRAFT, **PRIVATE)
+        for button, function, named in clicks:
+            started = button.click(
+                by_name(function, whole),
+                inputs_kwargs=whole,
+                outputs=self.page.job,
+                concurrency_limit=8,
+                **named,
+            )
+            live.start(started)
+            if button is not self.look:
+                field.drop_draft(started)
 
-    def sources(self, source, method):
-        """Shows the box of the chosen source, and a method that works on it."""
-        boxes = {box: gr.update(visible=source == key) for key, box in self.boxes.items()}
-        return {**boxes, **self._fitting(source, method)}
-
-    def _fitting(self, source, method) -> dict:
-        """Updates of approach and method: keeps the method if it works on the source."""
+    def fitting(self, source, method) -> dict:
+        """Updates of approach and method for a kind of data: the method is kept if it works on it."""
         if method not in (*algorithm.METHODS, options.AUTO) or not fits(method, source):
             method = recommended(source)
         family = family_of(method)
@@ -227,13 +176,13 @@ class Unlearn:
 
     def family_chosen(self, family, source):
         """The methods of an approach, its default selected."""
-        choices = method_choices(family, source)
+        choices = method_choices(family, AS_DATA.get(source, "pairs"))
         return gr.update(choices=choices, value=choices[0][1] if choices else None)
 
-    def method_chosen(self, name, source):
+    def method_chosen(self, name, source, share):
         """What the method does, its utility budget, and its defaults as hints in the advanced settings."""
         known = algorithm.hyper_parameters(name, 0) if name in algorithm.METHODS else {}
-        updates = {self.about: method_text(name, source)}
+        updates = {self.about: method_text(name, AS_DATA.get(source, ""))}
         for key, option in ADVANCED.items():
             default = known.get(key, option.default)
             hint = {} if option.kind is bool or option.choices else {"placeholder": default_text(default)}
@@ -241,7 +190,8 @@ class Unlearn:
             updates[self.advanced[key]] = gr.update(visible=visible, info=info(option, default), **hint)
         searches = name == options.AUTO
         held = searches or (name in algorithm.METHODS and algorithm.METHODS[name].guarded)
-        budget = {"info": AUTO_BUDGET if searches else BUDGET_INFO} if held else {"info": NO_BUDGET, "value": ""}
+        budget = {"info": AUTO_BUDGET if searches else BUDGET_INFO, "value": share or "little"}
+        budget = budget if held else {"info": NO_BUDGET, "value": None}
         updates[self.budget] = gr.update(interactive=held, **budget)
         updates[self.time] = gr.update(visible=searches)
         return updates
@@ -249,51 +199,57 @@ class Unlearn:
     def shown_command(self, request, **form):
         """The command for the current form, or why there is none."""
         try:
-            return shlex.join(self.desk.command(request, form))
+            return shlex.join(self.desk.command(request, _shown(form)))
         except ValueError as error:
             if not hasattr(error, "exit_code"):
                 raise
             return "\n".join(f"# {line}" for line in str(error).splitlines())
 
     @told
-    def checked(self, request: gr.Request, source, text, pairs, file):
-        """First rows of the data to forget, after the checks of a real run."""
-        return self._read(self.desk.check({"source": source, "text": text, "pairs": pairs, "file": file}))
-
-    @told
     def uploaded(self, request: gr.Request, method=None, **data):
-        """The same for a new file; also selects a method that works on it."""
-        examples = self.desk.check(data)
-        raw = any(example.prompt is None for example in examples or ())
-        return {**self._read(examples), **self._fitting("text" if raw else data["source"], method)}
-
-    def _read(self, examples) -> dict:
-        if examples is None:
-            from data.reading import read_examples
-
-            examples = read_examples(str(PROJECT / options.BUNDLED["forget"]), 1000)
-        what = "row" if any(example.prompt is not None for example in examples) else "passage"
-        notes = getattr(examples, "notes", None) or [f"{len(examples):,} {what}{'s' if len(examples) != 1 else ''}"]
-        more = [f"the first {SHOWN_ROWS} are shown"] if len(examples) > SHOWN_ROWS else []
-        return {
-            self.notes: gr.update(value="; ".join([*notes, *more]), visible=True),
-            self.preview: gr.update(value=first_rows(examples), visible=True),
-        }
+        """Checks new files, and selects a method that works on them."""
+        if forgetting.taken(data).kind == "unusable":
+            return {self.method: gr.skip()}
+        form = {"source": "name", "about": ["-"], **data} if data.get("training_data") else {"source": "file", **data}
+        raw = any(example.prompt is None for example in self.desk.check(form))
+        return self.fitting("text" if raw else "pairs", method)
 
     @told
-    def unlearn(self, request, **form):
-        """Queues the run; the browser keeps its id."""
-        return self.desk.unlearn(request, form).id
+    def unlearn(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+        """Queues the run, or first shows its rows; the browser keeps the job's id."""
+        form = forgetting.asked(form)
+        if form["source"] not in forgetting.LOOKED_AT or unseen is True:
+            return self.desk.unlearn(request, form).id
+        if forgetting.matches(self.desk, request, form, key):
+            return self._go_on(request, key, rows, ids, form)
+        return self._looked(request, key, form)
+
+    @told
+    def looked(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+        """Looks for the rows of a request, and trains nothing."""
+        return self._looked(request, key, forgetting.asked(form))
+
+    @told
+    def go_on(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+        """Runs the request whose rows are listed, whatever the field says by now."""
+        return self._go_on(request, key, rows, ids, form)
+
+    def _looked(self, request, key, form) -> str:
+        job = self.desk.job(request, key)
+        if job and not job.over and job.details.get("asked") == forgetting.fingerprint(form):
+            raise InputError("it is being looked for already: wait for the list, or press Stop")
+        return forgetting.prepare(self.desk, request, form).id
+
+    def _go_on(self, request, key, rows, ids, form) -> str:
+        choices = self.live.looking.choices(request, key, rows, ids)
+        return forgetting.start(self.desk, request, form, key, choices).id
 
 
-def first_rows(examples) -> list[list[str]]:
-    """(number, context, answer to forget) of the first rows."""
-    rows = []
-    for number, example in enumerate(examples[:SHOWN_ROWS], 1):
-        turns = [f"{role}: {text}" for role, text in example.history]
-        context = "\n".join([*turns, *([example.prompt] if example.prompt else [])])
-        rows.append([str(number), context[:2000], example.answer[:2000]])
-    return rows
+def _shown(form: dict) -> dict:
+    """The form for its command; an empty one stands for a text that is still to be typed."""
+    nothing = forgetting.taken(form).kind == "nothing" and form.get("example") is not True
+    pairs = any(str(cell or "").strip() for row in form.get("pairs") or () for cell in row)
+    return {**form, "source": "name", "about": []} if nothing and not pairs else forgetting.asked(form)
 
 
 def _field(name: str, option, default, visible: bool):

@@ -1,11 +1,12 @@
 """`--training_data FILES --forget_about NAME`: splits the data, shows the split, asks, and gives the run its sets.
 
-    with settled(settings) as asked:       # does nothing without --training_data and --build_retrained
-        run(asked.settings)                # --forget_data and --retain_data in their place
-        asked.close()                      # what to look at
+    with settled(settings) as asked:       # changes nothing if nobody has to look at rows
+        if not asked.only:                 # --request_only
+            run(asked.settings)            # --forget_data and --retain_data in their place
+            asked.close()                  # what to look at
 
 Nothing is trained on rows in doubt unless the user says so. Without a terminal and without --yes the split is written
-and the run stops, with the command that goes on.
+and the run stops, with the command that goes on. `preparing` does the same for a text, documents and rows.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ import contextlib
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data.documents.blocks import MARK
 from data.finding import split as splitting
 from data.finding.matching import is_partial
 from data.finding.split import Placed, Split
-from models.store.paths import RUNS, shown_path
+from data.request_files import edited
+from models.store.paths import shown_path
 from results.run import processes
-from results.run.options import command_line, resolve
-from results.run.request import reference
-from results.run.request.flags import FLAGS, FOLDER, REFERENCE_FLAGS, asked_subjects, sources_of
+from results.run.options import command_line
+from results.run.request import preparing, preview, reference
+from results.run.request.flags import FLAGS, FOLDER, REFERENCE_FLAGS, asked_subjects, is_on, sources_of
 from results.run.run_folder import UsageError, say
 
 TITLES = {"forget": "forget", "retain": "keep", "doubtful": "in doubt"}
@@ -36,9 +38,13 @@ DECIDED = {"forget": "forget", "keep": "retain", "aside": "doubtful"}
 
 @dataclass
 class Asked:
-    """The settings of the run, with the sets of the request, and what to say at the end."""
+    """The settings of the run, with the sets of the request, and what to say at the end.
+
+    `only`: the request was to be prepared, and nothing to be trained.
+    """
 
     settings: dict
+    only: bool = False
     lines: list[str] = field(default_factory=list)
 
     def close(self):
@@ -55,13 +61,19 @@ def settled(given: dict, plan: bool = False) -> Iterator[Asked]:
     person must look first, DataError (3) if the request fits no row or every row.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    if not (given.get("training_data") or given.get("build_retrained")):
-        yield Asked(given)
-        return
+    only = is_on(given.get("request_only")) and not plan
     team = processes.team()
+    if not given.get("training_data"):
+        if (only or is_on(given.get("yes"))) and not plan:
+            given = team.from_main(lambda: _prepared(dict(given), only))
+        if not given.get("build_retrained") or only:
+            given = {name: value for name, value in given.items() if name not in ("yes", "request_only")}
+            yield Asked(given, only)
+            return
     with tempfile.TemporaryDirectory(prefix="request-") if plan else contextlib.nullcontext() as temporary:
         asked = team.from_main(lambda: _asked(dict(given), Path(temporary) if plan else None))
-        if given.get("build_retrained") and not plan:
+        asked.only = only
+        if given.get("build_retrained") and not plan and not only:
             asked.settings["retrained_model"] = team.from_main(lambda: str(reference.build(asked.settings)))
         for name in REFERENCE_FLAGS:
             asked.settings.pop(name, None)
@@ -72,29 +84,36 @@ def _asked(given: dict, temporary: Path | None) -> Asked:
     """The split settled with the user; `temporary`: a folder for a plan, which asks nothing."""
     if not given.get("training_data"):
         return Asked(given)
-    place = temporary or _place(given)
+    only = is_on(given.get("request_only"))
+    place = temporary or preparing.run_folder_of(given) / FOLDER
     rest = {name: value for name, value in given.items() if name not in FLAGS}
     split = _split(given, place, fresh=temporary is not None)
     show(split, given)
-    _decide(split, place, given, ask=temporary is None)
-    splitting.check(split, place)
+    _decide(split, place, given, ask=temporary is None and not only)
+    if not only:
+        splitting.check(split, place)
     for part in ("forget", "retain"):
         rest[f"{part}_data"] = shown_path(splitting.place_of(place, part).absolute())
     ends = end_lines(split, place if temporary is None else None)
     for line in ends:
         say(line)
-    if temporary is None:
+    if only and temporary is None:
+        _say_how_to_go_on(place, preparing.command_to_go_on(given))
+    elif temporary is None:
         _confirm(split, place, given, rest)
-    return Asked(rest, ends)
+    return Asked(rest, lines=ends)
 
 
-def _place(given: dict) -> Path:
-    """The request folder: in the run folder, or in the common one of several runs. Sets a missing --output_dir."""
-    if not given.get("output_dir"):
-        several = "," in str(given.get("method", "")) or given.get("method") == "all"
-        name = f"request-{time.strftime('%Y%m%d-%H%M%S')}"
-        given["output_dir"] = shown_path(RUNS / name) if several else resolve(given)["output_dir"]
-    return Path(given["output_dir"]).expanduser() / FOLDER
+def _prepared(given: dict, only: bool) -> dict:
+    """The settings of a request without training data; with `only`, says what was found and how to go on."""
+    rest = preparing.settled_alone(given)
+    if only:
+        place = Path(rest["forget_data"])
+        place = place if (place / MARK).is_file() else Path(given["output_dir"]) / FOLDER
+        for line in preview.read_preview(place).lines():
+            say(line)
+        _say_how_to_go_on(place, preparing.command_to_go_on(given))
+    return rest
 
 
 def _split(given: dict, place: Path, fresh: bool) -> Split:
@@ -107,11 +126,8 @@ def _split(given: dict, place: Path, fresh: bool) -> Split:
             split = splitting.read(place)
             say(f"request: the files in {shown_path(place)} are read again, with what was edited in them")
             return split
-        if splitting.edited(place) and not given.get("overwrite_output_dir"):
-            raise UsageError(
-                f"{place} holds the edited split of another request, or of data that has changed: choose another "
-                "--output_dir, or give --overwrite_output_dir to replace it"
-            )
+        if edited(place / splitting.MARKER) and not is_on(given.get("overwrite_output_dir")):
+            raise UsageError(preparing.another_request(place))
     split = splitting.split_rows(rows, subjects, listed)
     split.notes += [note for note in notes if "columns not used" not in note]
     _write(split, place, about)
@@ -188,7 +204,7 @@ def _decide(split: Split, place: Path, given: dict, ask: bool):
         return
     if wish in DECIDED:
         moves = [DECIDED[wish]] * len(split.doubtful)
-    elif ask and _terminal() and not given.get("yes"):
+    elif ask and _terminal() and not is_on(given.get("yes")):
         moves = _ask_rows(split.doubtful)
     else:
         return
@@ -218,13 +234,17 @@ def _ask_rows(rows: list[Placed]) -> list[str]:
 
 def _confirm(split: Split, place: Path, given: dict, rest: dict):
     """Asks before the first training. Raises UsageError where nobody said yes."""
-    if given.get("yes") or given.get("resume_from_checkpoint"):
+    if is_on(given.get("yes")) or given.get("resume_from_checkpoint"):
         return
     counts = split.counts
     if _terminal():
         question = f"forget these {counts['forget']} rows and keep {counts['retain']}? [y/N] "
         if _answer(question).lower() in ("y", "yes"):
             return
-    say(f"the rows are in {shown_path(place)}: look at them, strike or move what is wrong, then go on with")
-    say(f"  {shlex.join(command_line(rest))}")
+    _say_how_to_go_on(place, shlex.join(command_line(rest)))
     raise UsageError("stopped before training: nobody has said yes to the rows (--yes says it)")
+
+
+def _say_how_to_go_on(place: Path, command: str):
+    say(f"the rows are in {shown_path(place)}: look at them, strike or move what is wrong, then go on with")
+    say(f"  {command}")

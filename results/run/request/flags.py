@@ -12,8 +12,13 @@ from models.training import null_models
 
 FOLDER = "request"  # in the run folder
 REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")
-FLAGS = ("training_data", "forget_about", "forget_about_file", "doubtful", "yes")
+FLAGS = ("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only")
 DECISIONS = ("ask", "forget", "keep", "aside")
+
+
+def is_on(value) -> bool:
+    """Whether a flag is set, as the command line or a program gives it."""
+    return value is True or str(value).lower() in ("true", "1", "yes")
 
 
 def problems(given: dict) -> list[str]:
@@ -29,8 +34,13 @@ def problems(given: dict) -> list[str]:
             if given.get(name):
                 found.append(f"--{name} and --training_data: the training data is split into both sets; give only one")
     else:
-        for name in (*asked, *(name for name in ("doubtful", "yes") if given.get(name))):
+        for name in (*asked, *(["doubtful"] if given.get("doubtful") else [])):
             found.append(f"--{name} needs --training_data: the rows that the model was trained on")
+        for name in ("yes", "request_only"):
+            if is_on(given.get(name)) and not (asked or given.get("forget_data") or given.get("forget_text")):
+                found.append(f"--{name} needs something to forget: --training_data, --forget_data or --forget_text")
+    if is_on(given.get("request_only")) and given.get("resume_from_checkpoint"):
+        found.append("--request_only prepares a request, and --resume_from_checkpoint goes on with its run: give one")
     try:
         subjects_of(given.get("forget_about") or [])
     except ValueError as error:

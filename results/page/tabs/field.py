@@ -1,0 +1,135 @@
+"""The field "What should it forget?": a name, a text or files, and the line that says what it was taken for."""
+
+from __future__ import annotations
+
+from data.reading import TYPES
+from data.recognising import EMPTY, WAYS
+from results.page import forgetting
+from results.page.wiring import PRIVATE, QUIET, Page, gr
+
+# Unsent text survives a reload, in this browser tab only, because it is sensitive.
+DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
+    const said = JSON.stringify([typed[0], typed[1], typed[2]?.data]);"""
+PUT_BACK_DRAFT = f"""(...typed) => {{{DRAFT} window.draftWasRead = true;
+    try {{return JSON.parse(sessionStorage.getItem(draft)) ?? typed}} catch {{return typed}}}}"""
+# Fields also change while the page sets them up, and again after their content was sent.
+KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== window.draftSent)
+    try {{sessionStorage.setItem(draft, JSON.stringify(typed))}} catch {{}} return []}}"""
+DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
+EXAMPLE = "An example: the default model forgets 4 of the 20 invented people that it was trained on (a few minutes)"
+PAIRS = "Questions and answers: the answers in the table below are forgotten."
+# source of a form: what `methods` knows it as
+AS_DATA = {"name": "pairs", "pairs": "pairs", "example": "pairs", "text": "text", "passages": "text", "file": "text"}
+
+
+class Field:
+    """The components. `data`: those that a form sends, by the names that the API and the desk use."""
+
+    def __init__(self, page: Page):
+        self.page = page
+        with gr.Row(equal_height=True):
+            self.text = gr.Textbox(
+                value="",
+                lines=4,
+                max_lines=20,
+                label="What should it forget?",
+                elem_id="what",
+                placeholder="A name, a title or a topic, or a text",
+                scale=3,
+                min_width=230,
+            )
+            self.files = gr.File(
+                label="Or files: documents, or rows",
+                file_count="multiple",
+                type="filepath",
+                height=120,
+                elem_id="files",
+                scale=2,
+                min_width=180,
+            )
+        self.taken = gr.Textbox(EMPTY, label="Taken as", interactive=False, max_lines=5, elem_id="taken-as")
+        ways = [(label, key) for key, label in WAYS.items()]
+        self.ways = gr.Radio(ways, value=None, label="Take it as", visible=False)
+        self.chosen = gr.Textbox("", visible=False, label="Way that was chosen")
+
+    def more(self):
+        """The rarer ways, which stand below the buttons."""
+        with gr.Column(visible=False) as self.training_box:
+            self.training = gr.File(
+                label="Data the model was trained on (best, optional)",
+                file_count="multiple",
+                type="filepath",
+                height=120,
+            )
+            gr.Markdown(
+                "With it, the rows about the name are found and forgotten, and the other rows are kept. Without it, "
+                "the model itself is asked what it knows.",
+                elem_classes="hint",
+            )
+        with gr.Accordion("Other ways: questions and answers, an example, types of files", open=False):
+            self.pairs = gr.Dataframe(
+                headers=["Question", "Answer to forget"],
+                datatype="str",
+                type="array",
+                row_count=3,
+                column_count=2,
+                interactive=True,
+                wrap=True,
+                label="Questions, and the answers to forget",
+                value=[["", ""]] * 3,
+            )
+            self.example = gr.Checkbox(False, label=EXAMPLE)
+            gr.Markdown(f"Files: {TYPES}; each at most 50 MB.", elem_classes="hint")
+        self.typed = [self.text, self.chosen, self.pairs]  # a browser cannot restore a file
+        self.data = {
+            "text": self.text,
+            "taken_as": self.chosen,
+            "file": self.files,
+            "training_data": self.training,
+            "pairs": self.pairs,
+            "example": self.example,
+        }
+
+    def wire(self, method, outputs, update):
+        """Says at once what was typed or chosen. `update(data, method)`: a method that fits, in `outputs`."""
+        self.update, self.before = update, gr.State("")
+        self.ways.input(lambda way: way, self.ways, self.chosen, queue=False, **QUIET)
+        shown = [self.taken, self.ways, self.chosen, self.training_box, self.before]
+        gr.on(
+            [field.change for field in self.data.values()],
+            self.recognised,
+            inputs_kwargs={**self.data, "before": self.before, "method": method},
+            outputs=[*shown, *outputs],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        page = self.page
+        page.demo.load(None, self.typed, self.typed, js=PUT_BACK_DRAFT, **PRIVATE)
+        gr.on([field.change for field in self.typed], None, self.typed, js=KEEP_DRAFT, **PRIVATE)
+
+    def drop_draft(self, event):
+        """After `event` started a run: what was typed is sent, and no longer a draft."""
+        event.success(None, self.typed, js=DROP_DRAFT, **PRIVATE)
+
+    def recognised(self, before="", method=None, **data):
+        """The line below the field, the other ways to take it, and a method that fits."""
+        found = forgetting.taken(data)
+        chosen = data.get("taken_as") if found.kind != "nothing" else ""
+        source, said = forgetting.SOURCE_OF.get(found.kind, ""), found.said
+        if found.kind == "nothing":
+            pairs = any(str(cell or "").strip() for row in data.get("pairs") or () for cell in row)
+            source = "pairs" if pairs else "example" if data.get("example") is True else ""
+            said = {"pairs": PAIRS, "example": f"{EXAMPLE}."}.get(source, said)
+        ways = [(WAYS[way], way) for way in WAYS if way in found.ways]
+        several = len(ways) > 1
+        shown = {
+            self.taken: said,
+            self.ways: gr.update(choices=ways, value=found.ways[0], visible=True)
+            if several
+            else gr.update(visible=False),
+            self.chosen: chosen,
+            self.training_box: gr.update(visible=found.kind == "name" or bool(data.get("training_data"))),
+            self.before: source,
+        }
+        fits = self.update(AS_DATA[source], method) if source and source != before else {}
+        return {**shown, **fits}

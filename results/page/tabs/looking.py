@@ -1,0 +1,67 @@
+"""The rows of a request before anything is trained: a table to look at and change, and the button that goes on."""
+
+from __future__ import annotations
+
+from data.uploads import InputError
+from results.page import forgetting
+from results.page.wiring import QUIET, Page, gr, told
+
+SAID = (
+    "**Nothing has been trained yet.** Clear the tick of what should stay, correct what is wrong, and add what is "
+    "missing in a new row. Then press Unlearn."
+)
+ASKED = 60  # questions that are listed
+
+
+class Looking:
+    """The list of the request that the job in `page.job` prepared. `key`: the job's id, or "" without a list."""
+
+    def __init__(self, page: Page):
+        self.page, self.desk = page, page.desk
+        with gr.Column(visible=False, elem_id="looking") as self.whole:
+            self.found = gr.Textbox(label="What was found", interactive=False, lines=1, max_lines=12)
+            with gr.Column() as self.editing:
+                gr.Markdown(SAID, elem_classes="hint")
+                self.rows = gr.Dataframe(
+                    headers=forgetting.HEADERS,
+                    datatype=["number", "bool", "str", "str", "str", "str"],
+                    type="array",
+                    column_count=6,
+                    interactive=True,
+                    static_columns=[0, 4, 5],
+                    wrap=True,
+                    max_height=520,
+                    column_widths=["48px", "66px", "28%", "34%", "16%", "16%"],
+                    label="Rows to forget: with a tick they are forgotten",
+                    elem_classes="wide",
+                )
+                self.start = gr.Button("Unlearn these rows", variant="primary", size="lg")
+            self.asked = gr.Textbox(label="What the model was asked", interactive=False, max_lines=8, visible=False)
+        self.ids, self.key = gr.State([]), gr.State("")
+        outputs = [self.whole, self.found, self.editing, self.rows, self.asked, self.ids]
+        self.key.change(self.shown, self.key, outputs, **QUIET)
+
+    @told
+    def shown(self, request: gr.Request, key):
+        """The list of a prepared request; hidden without one."""
+        if not key:
+            return {self.whole: gr.update(visible=False), self.ids: []}
+        preview = forgetting.preview_of(self.desk, request, key)
+        rows = forgetting.table_of(preview)
+        more = len(preview.rows) - len(rows)
+        notes = [*preview.notes, *([f"{more:,} more rows are not listed here and stay as they are"] if more else [])]
+        asked = preview.questions[:ASKED]
+        return {
+            self.whole: gr.update(visible=True),
+            self.found: "\n".join([preview.sentence(), *notes]),
+            self.editing: gr.update(visible=not preview.nothing_known),
+            self.rows: gr.update(value=rows),
+            self.asked: gr.update(value="\n".join(asked), visible=bool(asked)),
+            self.ids: forgetting.ids_of(preview),
+        }
+
+    def choices(self, request, key, table, ids) -> list[dict]:
+        """What a person changed in the list."""
+        if not isinstance(table, list) or not isinstance(ids, list):
+            raise InputError("there is no list of rows: press Look for it")
+        return forgetting.choices_of(table, ids, forgetting.preview_of(self.desk, request, key))
