@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import ipaddress
 import os
 import pkgutil
 import shutil
@@ -23,7 +22,9 @@ import threading
 
 from models.store.paths import PROJECT, RUNS
 from results.page.desk import Desk
-from results.page.jobs import JobQueue, QueueError
+from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
+from results.page.server.guard import Guard, is_loopback
+from results.page.server.logins import LogIns
 from results.page.wiring import Page, gr
 
 TABS = (  # file and class in results/page/tabs/, in the page's order; `results.page.wiring` says what a tab is
@@ -32,7 +33,6 @@ TABS = (  # file and class in results/page/tabs/, in the page's order; `results.
     "runs:Runs",
     "evaluate:Evaluate",
 )
-AUTH_VARIABLE = "UNLEARNING_AUTH"
 STYLE = PROJECT / "results" / "page" / "style.css"
 
 
@@ -46,6 +46,7 @@ def build(desk: Desk):
             container=False,
         )
         page = Page(desk, demo)
+        pkgutil.resolve_name("results.page.api:Api")(page)
         with gr.Tabs() as page.shelf:
             for row in TABS:
                 tab = pkgutil.resolve_name(f"results.page.tabs.{row}")
@@ -81,16 +82,6 @@ def theme():
 # The server
 
 
-def is_loopback(name: str) -> bool:
-    """Whether a server at this address is reachable from this machine only."""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def accounts(text: str | None) -> list[tuple[str, str]]:
     """[(user, password)] of "user:password,user:password"; raises QueueError for anything else."""
     found = [tuple(entry.split(":", 1)) for entry in (text or "").split(",") if entry]
@@ -113,13 +104,21 @@ def prepare_environment() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def launch(desk: Desk, server_name: str = "127.0.0.1", server_port: int | None = None, wait: bool = True):
-    """Serves the page; returns (app, local address, None). Raises OSError when the port is taken."""
+def launch(
+    desk: Desk, server_name: str = "127.0.0.1", server_port: int | None = None, wait: bool = True, allowed_hosts=()
+):
+    """Serves the page; returns (app, local address, None). Raises OSError when the port is taken.
+
+    allowed_hosts: further names under which browsers reach the page, such as a reverse proxy's.
+    """
+    from starlette.middleware import Middleware
+
+    guard = Middleware(Guard, local=is_loopback(server_name), allowed=frozenset(map(str.lower, allowed_hosts)))
     demo = build(desk).queue(default_concurrency_limit=8)
     return demo.launch(
         server_name=server_name,
         server_port=server_port,
-        auth=list(desk.accounts) or None,
+        auth=LogIns(desk.accounts).check if desk.accounts else None,
         share=False,
         prevent_thread_lock=not wait,
         quiet=True,
@@ -132,7 +131,7 @@ def launch(desk: Desk, server_name: str = "127.0.0.1", server_port: int | None =
         _frontend=False,  # no self-test by HTTP: on a busy machine it fails, and Gradio then suggests a public link
         theme=theme(),
         head=f"<style>{STYLE.read_text(encoding='utf-8')}</style>",  # css= rewrites selectors, loses the media query
-        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
+        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None, "middleware": [guard]},
     )
 
 
@@ -149,6 +148,13 @@ def _parser() -> argparse.ArgumentParser:
         "runs from a terminal",
     )
     parser.add_argument(
+        "--allowed_host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which browsers reach the page, such as a reverse proxy's; may be repeated",
+    )
+    parser.add_argument(
         "--allowed_path",
         action="append",
         default=[],
@@ -162,7 +168,8 @@ def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
     try:
-        known = accounts(given.auth or os.environ.get(AUTH_VARIABLE))
+        secret = os.environ.pop(AUTH_VARIABLE, None)  # no child inherits it
+        known = accounts(given.auth or secret)
         if not is_loopback(given.server_name) and not known:
             raise QueueError(
                 f"--server_name {given.server_name} is reachable from other machines: add --auth user:password (or "
@@ -175,7 +182,7 @@ def main(argv=None) -> int:
         return 2
     desk = Desk(queue, roots=given.allowed_path, accounts=known)
     try:
-        _, address, _ = launch(desk, given.server_name, given.server_port, wait=False)
+        _, address, _ = launch(desk, given.server_name, given.server_port, False, given.allowed_host)
         print(f"{address}\nStop with Ctrl+C. A running job continues, and the next start finds it again.", flush=True)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

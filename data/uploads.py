@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,21 @@ class InputError(ValueError):
 
 def shown(value: Any) -> str:
     """A short, one-line form of an untrusted value, for messages."""
-    text = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    try:
+        text = repr(value)[1:-1] if isinstance(value, str) else repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number with too many digits
+        text = type(value).__name__
     return text if len(text) <= 120 else f"{text[:100]}… ({len(text)} characters)"
 
 
-def confined_path(value: str, roots: Sequence[Path], base: Path, what: str = "path") -> Path:
+def confined_path(
+    value: str, roots: Sequence[Path], base: Path, what: str = "path", may: Callable[[Path], bool] | None = None
+) -> Path:
     """The existing file or folder `value`, inside one of `roots`; a relative path starts at `base`.
 
-    Raises InputError: too long, control characters, `~`, URL, `..`, outside the roots (by text or by link), missing.
+    may: whether the person may use a place, without links; any other place is told as missing.
+    Raises InputError: too long, control characters, `~`, URL, `..`, outside the roots (by text or by link), in a hidden
+    folder, missing.
     """
     value = value.strip() if isinstance(value, str) else ""
     allowed = ", ".join(dict.fromkeys(f"{root.name}/" for root in roots))
@@ -64,21 +71,28 @@ def confined_path(value: str, roots: Sequence[Path], base: Path, what: str = "pa
     outside = InputError(f"{what} {shown(value)}: outside the folders that this page may use ({allowed})")
     if not any(path.is_relative_to(root) for root in roots):
         raise outside
+    missing = InputError(f"{what} {shown(value)}: no such file or folder")
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError, UnicodeError):
-        raise InputError(f"{what} {shown(value)}: no such file or folder") from None
-    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise missing from None
+    inside = [real.relative_to(root.resolve()) for root in roots if real.is_relative_to(root.resolve())]
+    if not inside:
         raise outside
+    hidden = all(any(part.startswith(".") for part in place.parts) for place in inside)
+    if hidden or not (may is None or may(real)):
+        raise missing
     return path
 
 
-def model_name(value: str, roots: Sequence[Path], base: Path, what: str = "model") -> str:
+def model_name(
+    value: str, roots: Sequence[Path], base: Path, what: str = "model", may: Callable[[Path], bool] | None = None
+) -> str:
     """A checked model name: a folder in `roots` (relative to `base` if inside it) or a hub name org/name."""
     value = value.strip() if isinstance(value, str) else ""
     if _HUB_NAME.fullmatch(value) and ".." not in value and not (base / value.split("/")[0]).is_dir():
         return value
-    path = confined_path(value, roots, base, what)
+    path = confined_path(value, roots, base, what, may)
     if not path.is_dir():
         raise InputError(f"{what} {shown(value)} is a file; name the folder that holds config.json and the weights")
     return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)

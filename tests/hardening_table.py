@@ -81,7 +81,7 @@ ROWS = {
     60: ("a tab closed or reloaded, a server restarted", "the job continues and is found again"),
     61: ("a stop while a job waits, prepares, trains, saves, measures", "stops cleanly; results so far are kept"),
     62: ("a job that crashes", "shown in red with exit code and log; the queue continues"),
-    63: ("a hundred submissions at once", "all run, first come, first served"),
+    63: ("a hundred submissions at once", "all run, first come, first served; people take turns"),
     64: ("two accounts", "neither sees the other's jobs, files or texts"),
     65: ("an address that others can reach, without a password", "does not start"),
     66: ("a half-written last line", "ignored"),

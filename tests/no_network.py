@@ -82,8 +82,8 @@ def _go(folder: Path) -> dict:
     from gradio_client import Client
 
     client = Client(address, verbose=False, analytics_enabled=False)
-    key = client.predict(text="ada lives in lund by the sea", model=str(world.target), max_steps=2, eval_rows=4,
-                         name="run", method="npo", api_name="/unlearn")  # fmt: skip
+    key = client.predict({"text": "ada lives in lund by the sea"}, str(world.target), "npo", "half",
+                         {"max_steps": 2, "eval_rows": 4}, api_name="/unlearn")  # fmt: skip
     while not queue.get(key).over:
         time.sleep(0.2)
     job = queue.get(key)

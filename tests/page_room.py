@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import user_interface
 from results.page.desk import Desk
 from results.page.jobs import JobQueue
 
@@ -112,3 +113,36 @@ def judged(*words, why=("Row 2 is still known.",), turn=None, **memory):
     evidence["memory"] |= memory
     comparison = {"verdict": ", ".join(words), **dict(zip(parts, words))}
     return {"models": {}, "comparison": comparison, "evidence": evidence}
+
+
+# -- the server
+
+
+@pytest.fixture(scope="module")
+def gradio_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradio")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False",
+                            "HF_HUB_OFFLINE": "1"}.items():  # fmt: skip
+            patch.setenv(name, value)
+        user_interface.prepare_environment()
+        yield folder
+
+
+@pytest.fixture
+def served(desk, gradio_folder):
+    yield from serve(desk)
+
+
+def serve(desk):
+    gradio = pytest.importorskip("gradio")
+    app, address, _ = user_interface.launch(desk, wait=False)
+    yield address
+    app.get_blocks().close()
+    gradio.close_all(verbose=False)
+
+
+def client_of(address, **options):
+    from gradio_client import Client
+
+    return Client(address, verbose=False, analytics_enabled=False, **options)

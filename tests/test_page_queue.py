@@ -8,8 +8,9 @@ import threading
 import pytest
 from page_room import submit, wait_for
 
+from models.store.process_identity import alive, birth_of
 from results.page import watching
-from results.page.jobs import Job, JobQueue, QueueError, birth_of
+from results.page.jobs import Job, JobQueue, QueueError
 
 
 @pytest.mark.hardening(63)
@@ -129,6 +130,44 @@ def test_a_job_that_ended_without_a_server_is_judged_by_its_folder(project):
             assert job.id == job.state + job.name
     finally:
         queue.close()
+
+
+def test_a_process_is_known_by_its_id_and_its_birth():
+    import subprocess
+    import sys
+
+    own = birth_of(os.getpid())
+    assert own and alive(os.getpid()) and alive(os.getpid(), own) and not alive(os.getpid(), own + 100)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    wait_for(lambda: birth_of(child.pid) is None)
+    assert child.returncode is None, "a zombie is dead although nobody has waited for it"
+    child.wait()
+    for wrong in (child.pid, 0, -1, None, "x", float("nan"), 10**30, [1]):
+        assert not alive(wrong)
+
+
+def test_another_process_with_the_id_of_a_dead_one_is_not_taken_for_it(project, tmp_path):
+    from models.store.folders import tidy
+
+    other = birth_of(os.getpid()) - 500
+    status = {"state": "running", "pid": os.getpid(), "birth": other}
+    (project / "results" / "status.json").write_text(json.dumps(status))
+    assert watching.folder_state(project / "results") == "interrupted"
+    (project / "results" / "status.json").write_text(json.dumps({**status, "birth": other + 500}))
+    assert watching.folder_state(project / "results") == "running"
+    for birth in (other, other + 500):
+        (tmp_path / f".m.writing-{os.getpid()}.{birth}-abc").mkdir()
+    tidy(tmp_path / "m")
+    assert [path.name for path in tmp_path.glob(".m.*")] == [f".m.writing-{os.getpid()}.{other + 500}-abc"]
+
+
+def test_a_status_of_another_process_is_not_taken_for_the_jobs(queue, project):
+    script = (project / "unlearning_script.py").read_text()
+    (project / "old.py").write_text(script.replace('"pid": os.getpid()', '"pid": os.getpid(), "birth": 1'))
+    job = queue.submit("unlearn", "old", ["python", "old.py", f"--output_dir={project}/results/old", "--fail=1"],
+                       "results/old")  # fmt: skip
+    wait_for(lambda: queue.get(job.id).over)
+    assert queue.get(job.id).message == "an unexpected error; see the end of the log"
 
 
 @pytest.mark.parametrize("taken", [False, True])

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from page_room import WRONG_PATHS, judged, request_of, submit, wait_for
+from page_room import WRONG_PATHS, client_of, judged, request_of, serve, submit, wait_for
 
 import unlearning_script as runner
 import user_interface
@@ -223,47 +223,17 @@ def test_both_models_answer_and_the_trained_one_prefers_the_truth(tmp_path, monk
 # -- the server
 
 
-@pytest.fixture(scope="module")
-def gradio_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("gradio")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False",
-                            "HF_HUB_OFFLINE": "1"}.items():  # fmt: skip
-            patch.setenv(name, value)
-        user_interface.prepare_environment()
-        yield folder
-
-
-@pytest.fixture
-def served(desk, gradio_folder):
-    yield from serve(desk)
-
-
-def serve(desk):
-    gradio = pytest.importorskip("gradio")
-    app, address, _ = user_interface.launch(desk, wait=False)
-    yield address
-    app.get_blocks().close()
-    gradio.close_all(verbose=False)
-
-
-def client_of(address, **options):
-    from gradio_client import Client
-
-    return Client(address, verbose=False, analytics_enabled=False, **options)
-
-
 def test_two_runs_with_the_same_random_name_both_get_a_folder(desk, monkeypatch):
     drawn = iter(["beef", "beef", "cafe"])
     monkeypatch.setattr("results.page.desk.secrets.token_hex", lambda _size: next(drawn))
-    first, second = desk._new_folder("", "people-npo"), desk._new_folder("", "people-npo")
+    first, second = (desk._new_folder(request_of(), "", "people-npo") for _ in range(2))
     assert first.name.endswith("beef") and second.name.endswith("cafe") and second.is_dir()
 
 
 @pytest.mark.hardening(63)
 def test_the_api_runs_a_hundred_submissions(served, desk):
     client = client_of(served)
-    asked = [client.submit(text=f"secret {number}", taken_as="words", api_name="/unlearn") for number in range(100)]
+    asked = [client.submit({"text": f"secret {number}"}, api_name="/unlearn") for number in range(100)]
     keys = [job.result(timeout=120) for job in asked]
     assert len(set(keys)) == 100
     wait_for(lambda: all(job.over for job in desk.queue.jobs()), 120)
@@ -280,22 +250,20 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
     client = client_of(served)
     for value, message in list(WRONG_PATHS.items())[:8]:
         with pytest.raises(AppError, match=message.replace("'", "['&#x27;]*")):
-            client.predict(text="x", model=value, api_name="/unlearn")
+            client.predict({"text": "x"}, model=value, api_name="/unlearn")
         with pytest.raises(AppError, match=message):
             client.predict(model=value, api_name="/evaluate")
     for endpoint, values in {
-        "/unlearn": {"text": "x", "name": "../../x"},
-        "/result": {"name": "../../../etc"},
-        "/download_model": {"name": "<script>window.__xss=1</script>"},
-        "/delete": {"names": ["../models"]},
-        "/open_run": {"names": ["/etc"]},
+        "/unlearn": {"request": {"text": "x"}, "settings": {"output_dir": "../../x"}},
+        "/watch": {"run": "../../../etc"},
+        "/download_model": {"run": "<script>window.__xss=1</script>"},
+        "/download_report": {"run": "a\0b"},
+        "/delete": {"runs": ["../models"]},
         "/compare_runs": {"names": ["a", "../b"]},
-        "/numbers": {"name": "a\0b"},
-        "/stop": {"key": "0" * 16},
-        "/resume": {"key": {"a": 1}},
-        "/ask": {"name": "x", "question": "?", "expected": ""},
+        "/stop": {"run": "0" * 16},
+        "/resume": {"run": {"a": 1}},
+        "/ask": {"run": "x", "question": "?", "expected": ""},
         "/attack": {"name": "x", "attacks": ["prompts"]},
-        "/resume_run": {"names": ["nothing"]},
     }.items():
         with pytest.raises(AppError) as raised:
             client.predict(**values, api_name=endpoint)
@@ -303,10 +271,10 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
         assert "<script>" not in str(raised.value)
     (project / "bad.pkl").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(AppError, match="not accepted"):
-        client.predict(file=[handle_file(str(project / "bad.pkl"))], api_name="/unlearn")
+        client.predict({"files": [handle_file(str(project / "bad.pkl"))]}, api_name="/unlearn")
     assert not list(Path(os.environ["GRADIO_TEMP_DIR"]).rglob("bad.pkl")), "a refused file must not stay"
     with pytest.raises(AppError):  # a path that was never uploaded
-        client.predict(file=[{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], api_name="/unlearn")
+        client.predict({"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, api_name="/unlearn")
     assert desk.queue.jobs() == [] and os.listdir(project / "models") == []
 
 
@@ -348,20 +316,16 @@ def test_accounts_are_required_and_kept_apart(queue, project, gradio_folder):
     for address in serve(desk):
         assert httpx.get(f"{address}gradio_api/info").status_code == 401
         ann, bob = (client_of(address, auth=account) for account in desk.accounts)
-        key = bob.predict(text="of bob", unseen=True, api_name="/unlearn")
+        key = bob.predict({"text": "of bob"}, api_name="/unlearn")
         assert queue.get(key).owner == "bob"
         wait_for(lambda: queue.get(key).over)  # noqa: B023 - called at once
         name = queue.get(key).name
         assert name in str(bob.predict(api_name="/runs")) and name not in str(ann.predict(api_name="/runs"))
-        assert name in str(bob.predict(key=key, api_name="/watch")) and name not in str(
-            ann.predict(key=key, api_name="/watch")
-        )
-        for endpoint in ("/stop", "/resume"):
-            with pytest.raises(AppError, match="no such job"):
-                ann.predict(key=key, api_name=endpoint)
-        with pytest.raises(AppError, match="no run"):
-            ann.predict(names=[name], api_name="/delete")
-        assert bob.predict(names=[name], api_name="/delete")
+        assert bob.predict(key, api_name="/watch")["name"] == name
+        for endpoint in ("/watch", "/stop", "/resume", "/delete"):
+            with pytest.raises(AppError, match="no run"):
+                ann.predict(key, api_name=endpoint)
+        assert bob.predict(key, api_name="/delete") == [name]
 
 
 @pytest.mark.hardening(65)
@@ -412,7 +376,7 @@ def test_a_new_tab_is_one_class_and_one_line(desk, gradio_folder, monkeypatch):
     for address in serve(desk):
         client = client_of(address)
         assert client.predict(api_name="/count") == 1
-        assert "one" in str(client.predict(api_name="/runs")[0]), "the table of runs comes first"
+        assert "one" in str(client.predict(api_name="/runs")[0]), "the list of runs"
 
 
 def test_every_option_of_the_runner_has_a_field():

@@ -14,6 +14,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from models.store.process_identity import alive, birth_of
+
 MANIFEST = "manifest.json"
 
 
@@ -112,7 +114,7 @@ def _publish(temporary: str | Path, target: str | Path, extra: dict | None = Non
     sync(temporary)
     previous = None
     if target.exists():
-        previous = target.with_name(f".{target.name}.previous-{os.getpid()}")
+        previous = target.with_name(f".{target.name}.previous-{_writer()}")
         os.rename(target, previous)
     try:
         os.rename(temporary, target)
@@ -138,7 +140,7 @@ def new_folder(target: str | Path, extra: dict | None = None):
         if target.exists() and not target.is_dir():
             raise ModelError(f"{target} is a file; give a folder to write into", 6)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.writing-{os.getpid()}-", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.writing-{_writer()}-", dir=target.parent))
         yield temporary
         _publish(temporary, target, extra)
     except OSError as error:
@@ -153,12 +155,17 @@ def new_folder(target: str | Path, extra: dict | None = None):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _writer() -> str:
+    """This process in the name of a folder; an id alone may be another process's by the time of `tidy`."""
+    return f"{os.getpid()}.{birth_of(os.getpid())}"
+
+
 def tidy(target: str | Path):
     """Cleans up after a killed save: restores the folder that it was replacing and removes unfinished ones."""
     target = Path(target)
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(-\w+)?", path.name)
-        if not found or Path(f"/proc/{found[2]}").exists():  # not ours, or its process may still be writing
+        found = re.fullmatch(rf"\.{re.escape(target.name)}\.(writing|previous)-(\d+)(?:\.(\d+))?(-\w+)?", path.name)
+        if not found or alive(found[2], found[3] and int(found[3])):  # not ours, or its process may still be writing
             continue
         if found[1] == "previous" and not target.exists():
             os.rename(path, target)

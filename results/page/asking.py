@@ -18,6 +18,8 @@ import sys
 import threading
 from pathlib import Path
 
+from results.page.jobs import child_environment
+
 TIME_LIMIT = 180.0  # seconds for a question, loading included
 IDLE = 300.0  # seconds without a question until the process ends
 KEPT_WEIGHTS = 1_500_000_000  # weights kept in memory between questions
@@ -71,7 +73,7 @@ class Asker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=child_environment() | {"PYTHONUNBUFFERED": "1"},
             )
         process, late = self._process, threading.Event()
 

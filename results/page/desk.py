@@ -6,6 +6,7 @@ A request is anything with a `username`. A refusal is an `InputError`, `DataErro
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -15,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import evaluation_metrics
@@ -28,8 +28,9 @@ from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT, RUNS, SAVED
 from results.page import watching
 from results.page.asking import Asker
-from results.page.jobs import Job, JobQueue
-from results.report.runs import finite
+from results.page.jobs import Job, JobQueue, child_environment
+from results.page.server import places
+from results.page.server.files import checked_upload, checked_uploads, zipped
 from results.run import continuing, options
 
 PROTECTED_MODELS = (
@@ -52,6 +53,7 @@ ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not
 KEPT_FILES = {"retain": "what to keep", "holdout": "what it never saw"}  # optional files of the form
 ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
+MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
 BUDGETS = {"little": 0.05, "some": 0.2, "half": 0.5}  # the share of what a model knows of the rest that it may lose
@@ -113,24 +115,45 @@ class Desk:
         """The job with an id, or a stand-in for "run:NAME", a run from a terminal; None if there is none."""
         if isinstance(key, str) and key.startswith("run:"):
             folder, job = self.runs(request).get(key[4:], (None, None))
-            return job or (_stand_in(key, folder) if folder else None)
+            return job or (watching.stand_in(key, folder) if folder else None)
         job = self.queue.get(key) if isinstance(key, str) else None
         return job if job and self._may_see(request, job.owner) else None
 
+    def find(self, request, run) -> Job:
+        """The job of a run, or a stand-in for a run from a terminal, by its key or its name."""
+        if not isinstance(run, str) or not run:
+            raise InputError("run: give the key that /unlearn returned, or a name from /runs")
+        job = self.job(request, run) or self.job(request, f"run:{run}")
+        if job is None:
+            raise InputError(f"no run {uploads.shown(run)}: give the key that /unlearn returned, or a name from /runs")
+        return job
+
+    def own_job(self, request, key) -> Job:
+        """The same, for a job that this page runs. Raises InputError for any other key."""
+        job = self.job(request, key)
+        if job is None or job.id.startswith("run:"):
+            raise InputError("this page has no such job")
+        return job
+
     def model(self, request, value, what: str = "model") -> str:
         """A model that this person may use, as the runner expects it."""
-        name = uploads.model_name(value, self.roots, PROJECT, what)
-        path = Path(os.path.realpath(PROJECT / name))
-        for job in self.queue.jobs():
-            theirs = [os.path.realpath(PROJECT / folder) for folder in (job.folder, job.model_folder) if folder]
-            if not self._may_see(request, job.owner) and any(path.is_relative_to(folder) for folder in theirs):
-                raise InputError(f"{what} {uploads.shown(value)}: no such file or folder")
-        return name
+        return uploads.model_name(value, self.roots, PROJECT, what, functools.partial(self._may_use, request))
 
-    def _data_path(self, request, value, what: str) -> str:
-        path = uploads.confined_path(str(value), self.roots, PROJECT, what)
-        self.model(request, str(path if path.is_dir() else path.parent), what)  # not inside another person's run
-        return str(path)
+    def data_path(self, request, value, what: str) -> str:
+        """A path on the server whose data this person may use."""
+        may = functools.partial(self._may_use, request)
+        return str(uploads.confined_path(str(value), self.roots, PROJECT, what, may))
+
+    def _may_use(self, request, place: Path) -> bool:
+        """Whether a place holds nothing of another person."""
+        if not self.accounts:
+            return True
+        mine, theirs = [], []
+        for job in self.queue.jobs():
+            made = [PROJECT / folder for folder in (job.folder, job.model_folder) if folder]
+            (mine if self._may_see(request, job.owner) else theirs).extend(made)
+        homes = places.Homes(self.results, self.models, [self.models / name for name in PROTECTED_MODELS])
+        return places.may_use(place, homes, mine, theirs, self._first(request))
 
     # -- unlearning
 
@@ -144,7 +167,7 @@ class Desk:
         if source == "file":
             if file in EMPTY:
                 raise InputError("no file yet: select one, or drop it into the box")
-            return [row for path in _files(file) for row in checked_upload(path, "what to forget")]
+            return checked_uploads(_files(file), "what to forget")
         if source == "name":
             if not form.get("about"):
                 raise InputError("nothing to forget yet: type a name")
@@ -170,8 +193,10 @@ class Desk:
                 raise InputError(f"--{name} {uploads.shown(value)}: at most {MAX_SETTING:,} characters, no NUL")
             if name == "retrained_model":
                 value = self.model(request, value, f"--{name}")
+            elif name == "attn_implementation" and "/" in str(value):
+                raise InputError(f"--{name} {uploads.shown(value)}: give a name such as sdpa, no code from the hub")
             elif name == "general_data" and value != "none":
-                value = self._data_path(request, value, f"--{name}")
+                value = self.data_path(request, value, f"--{name}")
             given[name] = str(value).lower() if isinstance(value, bool) else str(value)
         if "," in given["method"]:
             raise InputError("one method at a time: start a second run for the other one")
@@ -218,7 +243,8 @@ class Desk:
             if form.get(split) not in EMPTY:
                 checked_upload(form[split], what)
         given = {"model_name_or_path": options.TARGET, **given}
-        folder = self._new_folder(form.get("name"), f"{Path(given['model_name_or_path']).name}-{given['method']}")
+        plain = f"{Path(given['model_name_or_path']).name}-{given['method']}"
+        folder = self._new_folder(request, form.get("name"), plain)
         data = self._inputs(form, examples, folder / "inputs")
         return {**given, "output_dir": self._short(folder)}, folder, data
 
@@ -263,12 +289,16 @@ class Desk:
         chosen = [split for split in KEPT_FILES if form.get(split) not in EMPTY]
         return {f"{split}_data": self._kept(form[split], inputs / split) for split in chosen}
 
-    def _new_folder(self, name: str | None, otherwise: str) -> Path:
+    def _new_folder(self, request, name: str | None, otherwise: str) -> Path:
         """A new run folder; two requests never get the same one."""
+        self.queue.check_room(self.owner(request))
         wanted = uploads.run_name(name)
         with self._naming:
-            if wanted and ((self.results / wanted).exists() or (self.models / wanted).exists()):
-                raise InputError(f"a run or model named {wanted} exists already: choose another name")
+            taken = [path for path in (self.results / wanted, self.models / wanted) if wanted and path.exists()]
+            if taken:
+                if all(self._may_use(request, Path(os.path.realpath(path))) for path in taken):
+                    raise InputError(f"a run or model named {wanted} exists already: choose another name")
+                wanted, otherwise = "", wanted  # somebody else's, which the answer must not tell
             plain = re.sub(r"[^A-Za-z0-9._-]", "-", otherwise).strip(".-")[:60]
             folder = self.results / wanted if wanted else None
             while folder is None or (not wanted and folder.exists()):  # four letters collide after a few hundred runs
@@ -318,7 +348,7 @@ class Desk:
         for split in own:
             checked_upload(form[split], f"{split} data")
         attacks = _attacks(form.get("attacks"))
-        folder = self._new_folder("", f"evaluation-{Path(given['model_name_or_path']).name}")
+        folder = self._new_folder(request, "", f"evaluation-{Path(given['model_name_or_path']).name}")
         (folder / "inputs").mkdir()
         for split in own:
             given[f"{split}_data"] = self._kept(form[split], folder / "inputs" / split)
@@ -339,8 +369,8 @@ class Desk:
         for split in ("forget", "retain", "holdout", "judging", "general"):
             source = config.get(f"{split}_data")
             if isinstance(source, str) and source not in ("", "none"):
-                given[f"{split}_data"] = self._data_path(request, source, f"the run's {split} data")
-        target = self._new_folder("", f"attacks-on-{name}")
+                given[f"{split}_data"] = self.data_path(request, source, f"the run's {split} data")
+        target = self._new_folder(request, "", f"attacks-on-{name}")
         if isinstance(config.get("forget_text"), str):
             (target / "forget.txt").write_text(config["forget_text"], encoding="utf-8")
             given["forget_data"] = self._short(target / "forget.txt")
@@ -358,7 +388,7 @@ class Desk:
         if model is None:
             raise InputError(f"the model of {name}, which made the newest request, no longer exists")
         given = {"model_name_or_path": self._short(model), "ledger": self._short(self.ledger(request))}
-        return self._measure(request, self._new_folder("", "requests-tested-again"), given)
+        return self._measure(request, self._new_folder(request, "", "requests-tested-again"), given)
 
     def _measure(self, request, folder: Path, given: dict) -> Job:
         details = {"method": "evaluation", "model": given["model_name_or_path"]}
@@ -418,14 +448,7 @@ class Desk:
         model = self.model_of(folder, job)
         if model is None:
             raise InputError(f"{name} has no model to download")
-        target = _offer_folder() / f"{model.name}.zip"
-        if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(model):
-            raise InputError(f"not enough disk space for the zip; the model is in {self._short(model)}")
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
-            for path in sorted(model.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    archive.write(path, Path(model.name) / path.relative_to(model))
-        return str(target)
+        return str(zipped(model))
 
     def followers(self, request, names) -> dict[str, list[str]]:
         """{run: names of the other runs that continue from it} for those of `names` that have any."""
@@ -440,7 +463,7 @@ class Desk:
 
     def delete(self, request, names) -> list[str]:
         """Deletes runs, their jobs and the models they made; nothing else. Checks all of them first."""
-        chosen = [self.run(request, name) for name in dict.fromkeys(names or ())]
+        chosen = [self.run(request, name) for name in _listed(names, "runs")]
         if not chosen:
             raise InputError("select the runs to delete")
         for name, folder, job in chosen:
@@ -470,42 +493,31 @@ class Desk:
         if used:
             raise InputError(f"{name} cannot be deleted: {', '.join(used)} still needs its model")
 
+    def ask(self, request, name, question, expected="") -> dict:
+        """Both models' answers to a question, as `Asker.ask` gives them."""
+        question, expected = str(question or "").strip(), str(expected or "").strip()
+        if not question:
+            raise InputError("type a question first")
+        if max(len(question), len(expected)) > MAX_QUESTION:
+            raise InputError(f"at most {MAX_QUESTION:,} characters in a question or answer")
+        return self.asker.ask(self.both_models(request, name), question, expected)
+
     def compare(self, request, names) -> Path:
         """Compares finished runs with `analyze_results.py`; returns the folder of the comparison."""
-        chosen = [str(self.run(request, name)[1]) for name in dict.fromkeys(names or ())]
+        chosen = [str(self.run(request, name)[1]) for name in _listed(names, "runs")]
         if len(chosen) < 2:
             raise InputError("select two or more finished runs to compare")
         target = self.results / ".comparisons" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         argv = [sys.executable, str(PROJECT / "analyze_results.py"), *chosen, f"--output_dir={target}"]
         try:
-            done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+            quiet = {"cwd": PROJECT, "capture_output": True, "text": True, "env": child_environment()}
+            done = subprocess.run(argv, timeout=300, check=False, **quiet)
         except subprocess.TimeoutExpired:
             raise InputError("the comparison was cancelled after 5 minutes") from None
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("error:")] or ["it failed"]
             raise InputError("the runs cannot be compared: " + "; ".join(lines))
         return target
-
-
-def _stand_in(key: str, folder: Path) -> Job:
-    """A run from a terminal as a job."""
-    status = read_json_or_empty(folder / "status.json")
-    state = watching.folder_state(folder)
-    command = read_json_or_empty(folder / "config.json").get("command")
-    argv = [str(word) for word in command] if isinstance(command, list) else []
-    return Job(
-        key,
-        0,
-        "unlearn",
-        key.removeprefix("run:"),
-        argv,
-        str(folder),
-        state=state,
-        ended=None if state == "running" else finite(status.get("updated")),
-        started=finite(status.get("started")),
-        exit_code=status.get("exit_code"),
-        message=str(status.get("message") or ""),
-    )
 
 
 def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
@@ -550,9 +562,17 @@ def _stand_in_data(form: dict) -> dict:
     return {} if form.get("source") == "example" else {"forget_text": "-"}
 
 
+def _listed(names, what: str) -> list[str]:
+    """Names without repetition; a program may send anything."""
+    names = [names] if isinstance(names, str) else names or []
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{what}: give a list of names, not {uploads.shown(names)}")
+    return list(dict.fromkeys(names))
+
+
 def _attacks(names) -> dict[str, str]:
     """The flag for the selected attacks; refuses unknown names."""
-    names = [names] if isinstance(names, str) else list(names or ())
+    names = _listed(names, "attacks")
     unknown = [name for name in names if name not in evaluation_metrics.ATTACKS]
     if unknown:
         known = ", ".join(evaluation_metrics.ATTACKS)
@@ -563,36 +583,3 @@ def _attacks(names) -> dict[str, str]:
 def _flags(settings: dict) -> list[str]:
     """One argument per setting, so a value with dashes, spaces or quotes stays one value."""
     return [f"--{name}={value}" for name, value in settings.items()]
-
-
-def checked_upload(path: str | Path, what: str):
-    """`uploads.checked_upload`; a refused file is deleted at once from the page's temporary folder."""
-    try:
-        return uploads.checked_upload(path, what)
-    except ValueError:
-        path, own = Path(path), os.environ.get("GRADIO_TEMP_DIR")
-        if own and path.resolve().is_relative_to(Path(own).resolve()):
-            path.unlink(missing_ok=True)
-        raise
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def megabytes(count: int) -> str:
-    """A size as text."""
-    return f"{count / 1e6:,.1f} MB" if count < 1e7 else f"{count / 1e6:,.0f} MB"
-
-
-def _offer_folder() -> Path:
-    """A new folder with an unguessable name that the page may serve files from."""
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def offer(path: Path) -> str:
-    """A copy of a file that the page may serve: results/ itself is never served."""
-    return str(shutil.copyfile(path, _offer_folder() / path.name))

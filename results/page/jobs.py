@@ -1,4 +1,4 @@
-"""The queue of jobs: each runs one of the scripts as a child process, one at a time, in order of arrival.
+"""The queue of jobs: each runs one of the scripts as a child process, one at a time. People take turns.
 
 A job is a JSON file in `results/runs/.queue/`, so a closed tab or a restarted server loses none. A restarted server
 recognises a running process by its id and start time, and reads the result of an ended one from its run folder. The
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.store.folders import read_json_or_empty
+from models.store.process_identity import alive, birth_of
 
 LOG = "log.txt"
 ENDED = ("finished", "failed", "stopped", "diverged", "collapsed")
@@ -39,11 +40,13 @@ EXIT_WORDS = {
     -11: "crashed in native code",
 }
 CAME_BACK = 8  # a retest's exit code for this result, which is not a failure
+MOST_OPEN = {True: 20, False: 1000}  # jobs that have not ended: of one account, and of a page without accounts
 POLL = 0.1  # seconds between looks at the child
 FORCED = 5.0  # seconds until a stop is forced in a stage with nothing worth finishing
+GRACE = 10.0  # seconds after a second stop until a job that does not answer is killed
 EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
 UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that stop cleanly by themselves
-SECRET_VARIABLES = ("UNLEARNING_AUTH",)  # never passed to a child
+AUTH_VARIABLE = "UNLEARNING_AUTH"  # everybody's passwords; never passed to a child
 
 
 class QueueError(ValueError):
@@ -73,6 +76,7 @@ class Job:
     exit_code: int | None = None
     message: str = ""
     stop_asked: float | None = None
+    stop_now: float | None = None  # when it was asked a second time
     attempt: int = 1
     details: dict = field(default_factory=dict)
 
@@ -82,13 +86,9 @@ class Job:
         return self.state in ENDED
 
 
-def birth_of(pid: int) -> int | None:
-    """Start of a process in ticks since boot, to detect a reused id; None for a dead process or a zombie."""
-    try:
-        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+def child_environment() -> dict[str, str]:
+    """The environment of a child, which may run what a stranger's model or data brings along."""
+    return {key: value for key, value in os.environ.items() if key != AUTH_VARIABLE}
 
 
 def has_checkpoint(folder: str | Path) -> bool:
@@ -109,6 +109,7 @@ class JobQueue:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._jobs: dict[str, Job] = {}
+        self._served: dict[str | None, float] = {}  # owner: when their newest job started
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen | None = None
         self._lock_file = None
@@ -133,6 +134,7 @@ class JobQueue:
             with contextlib.suppress(TypeError):  # a damaged file stays, for a person to look at
                 job = Job(**read_json_or_empty(path))
                 self._jobs[job.id] = job
+                self._served[job.owner] = max(self._served.get(job.owner, 0.0), job.started or 0.0)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
         return self
@@ -160,14 +162,38 @@ class JobQueue:
             return dataclasses.replace(job) if job else None
 
     def ahead_of(self, job_id: str) -> int:
-        """The number of jobs ahead of this one."""
+        """The number of jobs ahead of this one, if nobody else submits one."""
         with self._guard:
-            number = self._jobs[job_id].number
-            return sum(not job.over and job.number < number for job in self._jobs.values())
+            order = [job.id for job in self._order()]
+            return order.index(job_id) if job_id in order else 0
+
+    def _order(self) -> list[Job]:
+        """Open jobs: the running one, then one of each person in turn, first of those who have waited longest.
+
+        The jobs of one person keep their order.
+        """
+        jobs = sorted((job for job in self._jobs.values() if not job.over), key=lambda job: job.number)
+        turns: dict[str | None, int] = {}
+        rounds = {}
+        for job in jobs:
+            if job.state == "queued":
+                rounds[job.id] = turns[job.owner] = turns.get(job.owner, 0) + 1
+        first = {owner: next(job.number for job in jobs if job.owner == owner) for owner in turns}
+        return sorted(jobs, key=lambda job: (
+            rounds.get(job.id, 0), self._served.get(job.owner, 0.0), first.get(job.owner, 0), job.number
+        ))  # fmt: skip
+
+    def check_room(self, owner: str | None) -> None:
+        """Raises QueueError if a person has too many jobs that have not ended."""
+        most = MOST_OPEN[owner is not None]
+        with self._guard:
+            if sum(job.owner == owner and not job.over for job in self._jobs.values()) >= most:
+                raise QueueError(f"{most} of your jobs have not ended yet: wait for one of them, or stop one")
 
     def submit(self, kind: str, name: str, argv: list[str], folder, **more) -> Job:
         """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it."""
         with self._guard:
+            self.check_room(more.get("owner"))
             key, number = secrets.token_hex(8), self._next_number()
             job = Job(key, number, kind, name, argv, str(folder), submitted=time.time(), **more)
             self._jobs[job.id] = job
@@ -176,12 +202,17 @@ class JobQueue:
         return dataclasses.replace(job)
 
     def stop(self, job_id: str) -> Job:
-        """Removes a waiting job; asks a running one to stop after its step, and to stop now on the second call."""
+        """Removes a waiting job; asks a running one to stop after its step, and to stop now on the second call.
+
+        A job that does not answer is killed `GRACE` seconds after the second call: it would block everybody's jobs.
+        """
         with self._guard:
             job = self._jobs[job_id]
             if job.state == "queued":
                 self._end(job, "stopped", None, "removed from the queue before it started")
             elif job.state == "running":
+                if job.stop_asked:
+                    job.stop_now = job.stop_now or time.time()
                 job.stop_asked = job.stop_asked or time.time()
                 self._signal(job, signal.SIGTERM)
                 self._save(job)
@@ -193,13 +224,14 @@ class JobQueue:
             job = self._jobs[job_id]
             if not job.over or job.state == "finished":
                 raise QueueError(f"{job.name} is {job.state}: only a stopped or failed job can be resumed")
+            self.check_room(job.owner)
             job.argv = [word for word in job.argv if not word.startswith("--resume_from_checkpoint")]
             if has_checkpoint(self.project / job.folder):
                 job.argv.append("--resume_from_checkpoint=latest")
             self._path(job).unlink(missing_ok=True)
             job.number, job.state, job.attempt = self._next_number(), "queued", job.attempt + 1
             job.submitted, job.started, job.ended = time.time(), None, None
-            job.pid = job.birth = job.exit_code = job.stop_asked = None
+            job.pid = job.birth = job.exit_code = job.stop_asked = job.stop_now = None
             job.message = ""
             self._save(job)
         self._wake.set()
@@ -231,9 +263,7 @@ class JobQueue:
     def _work(self) -> None:
         while not self._closing.is_set():
             with self._guard:
-                active = sorted((job for job in self._jobs.values() if not job.over), key=lambda job: job.number)
-                running = [job for job in active if job.state == "running"]
-                job = (running or active or [None])[0]
+                job = next(iter(self._order()), None)
             if job is None:
                 self._wake.wait(1.0)
                 self._wake.clear()
@@ -245,8 +275,11 @@ class JobQueue:
     def _launch(self, job: Job) -> None:
         folder = self.project / job.folder
         words = [sys.executable, str(self.project / job.argv[1]), *job.argv[2:]]
-        environment = {key: value for key, value in os.environ.items() if key not in SECRET_VARIABLES}
-        environment |= {"PYTHONUNBUFFERED": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+        environment = child_environment() | {
+            "PYTHONUNBUFFERED": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+        }
         with self._guard:
             if job.state != "queued":  # stopped in the meantime
                 return
@@ -267,6 +300,7 @@ class JobQueue:
                 return
             job.state, job.started, job.pid = "running", time.time(), self._process.pid
             job.birth = birth_of(job.pid)
+            self._served[job.owner] = job.started
             self._save(job)
         self._watch(job)
 
@@ -275,7 +309,7 @@ class JobQueue:
         own = self._process if self._process and self._process.pid == job.pid else None
         forced = False
         while not self._closing.is_set():
-            ended = own.poll() is not None if own else birth_of(job.pid or 0) != job.birth or job.birth is None
+            ended = own.poll() is not None if own else job.birth is None or not alive(job.pid, job.birth)
             if ended:
                 self._judge(job, own.returncode if own else None)
                 self._process = None
@@ -284,6 +318,8 @@ class JobQueue:
                 forced = True
                 if read_json_or_empty(self.project / job.folder / "status.json").get("stage") not in UNINTERRUPTED:
                     self._signal(job, signal.SIGTERM)
+            if job.stop_now and time.time() - job.stop_now > GRACE:
+                self._signal(job, signal.SIGKILL)
             if own is None:
                 self._closing.wait(POLL)
             else:
@@ -292,7 +328,7 @@ class JobQueue:
 
     def _signal(self, job: Job, number: int) -> None:
         """Signals the child's process group, if the id still belongs to it."""
-        if job.pid and birth_of(job.pid) == job.birth:
+        if job.birth is not None and alive(job.pid, job.birth):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(job.pid, number)
 
@@ -300,6 +336,8 @@ class JobQueue:
         """Ends a job by its exit code, or by the status in its folder if the code was not seen."""
         status = read_json_or_empty(self.project / job.folder / "status.json")
         earlier = status["pid"] != job.pid if "pid" in status else status.get("started", 0) < (job.started or 0) - 1
+        if job.birth is not None and status.get("birth", job.birth) != job.birth:
+            earlier = True
         if earlier:  # from another attempt; compare ids if possible, because a clock may be set back
             status = {}
         if code is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from data.uploads import InputError
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 from results.page import forgetting, requests, verdicts, watching
@@ -109,10 +108,10 @@ class Live:
 
     def _events(self):
         page, job = self.page, self.page.job
-        page.demo.load(api_name="watch", **self.look)
+        page.demo.load(**self.look, **PRIVATE)
         self.timer.tick(queue=False, **self.look, **PRIVATE)
-        for button, function, name in ((self.stop, self.stop_job, "stop"), (self.again, self.resume_job, "resume")):
-            button.click(function, job, self.state, api_name=name).success(**self.look, **PRIVATE)
+        for button, function in ((self.stop, self.stop_job), (self.again, self.resume_job)):
+            button.click(function, job, self.state, **PRIVATE).success(**self.look, **PRIVATE)
         self.clear.click(lambda: None, None, job, **QUIET).then(**self.look, **PRIVATE)
 
     def wire(self):
@@ -235,18 +234,12 @@ class Live:
     @told
     def stop_job(self, request: gr.Request, key):
         """Asks a job to stop; the second time it stops immediately."""
-        return self.desk.queue.stop(self._own_job(request, key)).state
+        return self.desk.queue.stop(self.desk.own_job(request, key).id).state
 
     @told
     def resume_job(self, request: gr.Request, key):
         """Queues a stopped job again, from its checkpoint if it has one."""
-        return self.desk.queue.again(self._own_job(request, key)).state
-
-    def _own_job(self, request, key) -> str:
-        job = self.desk.job(request, key)
-        if job is None or job.id.startswith("run:"):
-            raise InputError("this page has no such job")
-        return job.id
+        return self.desk.queue.again(self.desk.own_job(request, key).id).state
 
 
 def outcome_told(job: Job, folder: Path) -> tuple[str, str]:

@@ -18,8 +18,9 @@ from pathlib import Path
 from data.finding.split import MARKER
 from data.request_files import record_of
 from models.store.folders import read_json_or_empty
+from models.store.process_identity import alive
 from models.verdict.words import PARTS
-from results.page.jobs import LOG, Job, birth_of, has_checkpoint
+from results.page.jobs import GRACE, LOG, Job, has_checkpoint
 from results.report.ranking import verdict_cells
 from results.report.runs import finite, judged
 from results.report.words import duration, percent
@@ -268,6 +269,8 @@ def progress(job: Job, folder: Path, trace: Trace, ahead: int = 0, searched: flo
         return Progress(end_state(job.state, folder, job.kind), words, share, job.message)
     if job.stop_asked:
         detail = "stopping after the current step; press Stop again to stop now"
+    if job.stop_now:
+        detail = f"stopping now; if it does not answer, it is ended after {duration(GRACE)}"
     if job.kind == "request":
         share = step / total if total else None
         detail = detail or (f"{step:.0f} of {total:.0f}" if total else "")
@@ -401,11 +404,32 @@ def folder_state(folder: Path) -> str:
     """State of a run without a job of this page."""
     status = read_json_or_empty(folder / "status.json")
     state = str(status.get("state") or "")
-    if state == "running" and birth_of(status.get("pid") or 0) is None:
+    if state == "running" and not alive(status.get("pid"), status.get("birth")):
         return "interrupted"
     if not state and (folder / "report.html").exists():
         return "finished"
     return state if state in STATES else "interrupted"
+
+
+def stand_in(key: str, folder: Path) -> Job:
+    """A run from a terminal as a job."""
+    status = read_json_or_empty(folder / "status.json")
+    state = folder_state(folder)
+    command = read_json_or_empty(folder / "config.json").get("command")
+    argv = [str(word) for word in command] if isinstance(command, list) else []
+    return Job(
+        key,
+        0,
+        "unlearn",
+        key.removeprefix("run:"),
+        argv,
+        str(folder),
+        state=state,
+        ended=None if state == "running" else finite(status.get("updated")),
+        started=finite(status.get("started")),
+        exit_code=status.get("exit_code"),
+        message=str(status.get("message") or ""),
+    )
 
 
 def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from models.store.paths import PROJECT
-from results.page.desk import Desk, offer
+from results.page.desk import Desk
+from results.page.server.files import offer
 from results.run import options
 
 
@@ -116,12 +117,9 @@ class Page:
         self.tabs: dict[str, Any] = {}
         self.lists: dict[Any, Any] = {}
 
-    def keep_fresh(self, component, update, first: bool = False) -> None:
-        """Updates a component with `update(runs)` whenever runs may have changed; runs: {name: (folder, job)}.
-
-        `first`: the API's `/runs` returns it before all others.
-        """
-        self.lists = {component: update, **self.lists} if first else {**self.lists, component: update}
+    def keep_fresh(self, component, update) -> None:
+        """Updates a component with `update(runs)` whenever runs may have changed; runs: {name: (folder, job)}."""
+        self.lists[component] = update
 
     def keep_fresh_models(self, component) -> None:
         """The same for a model selector: the bundled models and those that this person's runs made."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from evaluation_metrics import UsageError, budget_flags
 from models.store import folders, paths
 from models.store.paths import PROJECT
+from models.store.process_identity import birth_of
 from models.training import together
 
 
@@ -59,7 +60,8 @@ class RunFolder:
         self.started = time.time()
         begin_peak()
         self._began = time.perf_counter()  # unlike time.time(), it never goes backwards
-        self.status = {"state": "running", "pid": os.getpid(), "started": self.started, "step": 0, "total_steps": 0}
+        self.status = {"state": "running", "pid": os.getpid(), "birth": birth_of(os.getpid())}
+        self.status |= {"started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
         self._earlier_peak = 0.0
         self._stage: tuple[str, float] | None = None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from data.uploads import InputError
 from models.store.folders import read_json_or_empty
 from results.page import verdicts, watching
-from results.page.desk import folder_bytes, megabytes, offer
+from results.page.desk import MAX_QUESTION
+from results.page.server.files import folder_bytes, megabytes, offer
 from results.page.verdicts import SPLIT_NAMES, chance
 from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, figures, finished, gallery, gr, table, told
 from results.report.runs import read_run
 
 SHOWN_EXAMPLES = 500
-MAX_QUESTION = 4000  # characters
 
 
 class Compare:
@@ -37,9 +36,9 @@ class Compare:
             with gr.Accordion("All numbers", open=False):
                 self.numbers = verdicts.numbers_table()
         shown = [self.card, self.examples, self.numbers, self.figures, self.report, self.zip, self.archive, self.whole]
-        self.run.change(self.result, [self.run, self.split], shown, api_name="result")
+        self.run.change(self.result, [self.run, self.split], shown, **PRIVATE)
         self.split.change(self.answers, [self.run, self.split], self.examples, **PRIVATE)
-        self.zip.click(self.zip_model, self.run, self.archive, api_name="download_model", concurrency_limit=1)
+        self.zip.click(self.zip_model, self.run, self.archive, concurrency_limit=1, **PRIVATE)
 
     def _questions(self):
         with gr.Group():
@@ -65,8 +64,8 @@ class Compare:
             self.ask,
             [self.run, question, expected],
             [self.before, self.after, self.chances],
-            api_name="ask",
             concurrency_limit=2,
+            **PRIVATE,
         )
 
     def _answers(self):
@@ -122,16 +121,11 @@ class Compare:
     @told
     def ask(self, request: gr.Request, name, question, expected):
         """Both models' answers, and the probability of each answer under each model."""
-        question, expected = str(question or "").strip(), str(expected or "").strip()
-        if not question:
-            raise InputError("type a question first")
-        if max(len(question), len(expected)) > MAX_QUESTION:
-            raise InputError(f"at most {MAX_QUESTION:,} characters in a question or answer")
-        reply = self.desk.asker.ask(self.desk.both_models(request, name), question, expected)
+        reply = self.desk.ask(request, name, question, expected)
         said = zip(reply["answers"], ("before", "after"), reply["probabilities"])
         rows = [[text, who, *map(chance, row)] for text, who, row in said]
-        if expected:
-            rows.append([expected, "true answer", *map(chance, reply["expected"])])
+        if str(expected or "").strip():
+            rows.append([str(expected).strip(), "true answer", *map(chance, reply["expected"])])
         return *reply["answers"], gr.update(value=rows, visible=True)
 
 

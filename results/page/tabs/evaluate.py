@@ -5,7 +5,7 @@ from __future__ import annotations
 import evaluation_metrics
 from models.store.folders import read_json_or_empty
 from results.page import verdicts
-from results.page.wiring import HIDDEN, MODELS, Page, by_name, finished, gr, table, told
+from results.page.wiring import HIDDEN, MODELS, PRIVATE, Page, by_name, finished, gr, table, told
 from results.report import words
 from results.report.runs import RunError, read_run
 from results.run import options
@@ -30,7 +30,7 @@ class Evaluate:
                 attack = gr.Button("Run the attacks", min_width=140)
         _meanings()
         shown = [self.card, self.numbers, self.notes, self.whole]
-        self.run.change(self.result, self.run, shown, api_name="numbers")
+        self.run.change(self.result, self.run, shown, **PRIVATE)
         page.follow(attack.click(self.attack, [self.run, attacks], page.job, api_name="attack"))
         self._measure()
 

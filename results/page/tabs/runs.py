@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from data.uploads import InputError
 from results.page import watching
-from results.page.desk import folder_bytes, megabytes, offer
 from results.page.requests import Requests
+from results.page.server.files import folder_bytes, megabytes, offer
 from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, figures, gallery, gr, table, told
 
 LISTED = 5.0  # seconds between refreshes while the tab is open
@@ -26,8 +26,8 @@ class Runs:
             column_widths=["9%", "17%", "11%", "14%", "9%", "8%", "13%", "9%", "10%"],
         )
         self.chosen = gr.Dropdown([], multiselect=True, label="Selected runs", allow_custom_value=True)
-        page.keep_fresh(self.chosen, lambda runs: gr.update(choices=newest_first(runs)), first=True)
-        page.keep_fresh(self.table, lambda runs: gr.update(value=self.rows(runs)), first=True)
+        page.keep_fresh(self.chosen, lambda runs: gr.update(choices=newest_first(runs)))
+        page.keep_fresh(self.table, lambda runs: gr.update(value=self.rows(runs)))
         with gr.Row():
             small = {"size": "md", "min_width": 110}
             opened = gr.Button("Open", variant="primary", **small)
@@ -40,8 +40,8 @@ class Runs:
         self.requests = Requests(page)
         self.timer = gr.Timer(LISTED, active=False)
         self.table.select(self.pick, self.chosen, self.chosen, queue=False, **QUIET)
-        page.follow(opened.click(self.open, self.chosen, page.job, api_name="open_run"))
-        page.follow(again.click(self.again, self.chosen, page.job, api_name="resume_run"))
+        page.follow(opened.click(self.open, self.chosen, page.job, **PRIVATE))
+        page.follow(again.click(self.again, self.chosen, page.job, **PRIVATE))
 
     def _deletion(self, delete):
         with gr.Column(visible=False) as confirm:
@@ -52,7 +52,7 @@ class Runs:
         self.deleted = gr.Textbox(label="Last action", interactive=False, visible=False)
         delete.click(self.ask_delete, self.chosen, [confirm, listed], **PRIVATE)
         cancel.click(lambda: gr.update(**HIDDEN), None, confirm, **PRIVATE)
-        sure.click(self.delete, self.chosen, [confirm, self.chosen, self.deleted], api_name="delete")
+        sure.click(self.delete, self.chosen, [confirm, self.chosen, self.deleted], **PRIVATE)
 
     def _comparison(self, compare):
         drawn = figures("Comparison", visible=False)
@@ -65,8 +65,9 @@ class Runs:
         for name, panel in page.panels.items():
             active = name == "runs"
             panel.select(lambda active=active: gr.Timer(LISTED, active=active), None, self.timer, queue=False, **QUIET)
-        page.refresh_on(page.demo.load, api_name="runs", api_visibility="public")
-        page.refresh_on(opened, self.timer.tick, self.refresh.click, self.deleted.change, page.live.state.change)
+        page.refresh_on(
+            page.demo.load, opened, self.timer.tick, self.refresh.click, self.deleted.change, page.live.state.change
+        )
         self.requests.refresh_on(page.demo.load, api_name="requests", api_visibility="public")
         self.requests.refresh_on(opened, self.refresh.click, page.live.state.change)
 

@@ -144,15 +144,14 @@ class Unlearn:
             by_name(self.shown_command, self.form),
             inputs_kwargs=self.form,
             outputs=self.command,
-            api_name="command",
-            show_progress="hidden",
+            **QUIET,
             trigger_mode="always_last",
         )
         live, looking = self.live, self.live.looking
         whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "unseen": self.unseen}
         clicks = (
-            (self.start, self.unlearn, {"api_name": "unlearn"}),
-            (self.look, self.looked, {"api_name": "look"}),
+            (self.start, self.unlearn, PRIVATE),
+            (self.look, self.looked, PRIVATE),
             (looking.start, self.go_on, PRIVATE),
         )
         for button, function, named in clicks:
