@@ -47,7 +47,7 @@ class _Chances:
 
 
 class Asking:
-    """A model that is asked, its time limit, and how many answers it has given."""
+    """A model that is asked, the time until which it may be, and how many answers it has given."""
 
     def __init__(self, model, tokenizer, seconds: float = math.inf, progress=None):
         self.model, self.tokenizer, self.progress = model, tokenizer, progress or (lambda text: None)
@@ -61,14 +61,12 @@ class Asking:
         return time.monotonic() >= self.ends
 
     def answers(self, questions: Sequence[str], temperature: float = 0.0, seed: int = 0) -> list[Said]:
-        """The answers to the questions in batches, until the time is up: then the last questions have none.
+        """The answers to the questions, in batches.
 
         The certainty of a sampled answer is that of its likeliest tokens, so only greedy ones can be compared.
         """
         found = []
         for start in range(0, len(questions), BATCH):
-            if self.late and self.given:
-                break
             self.progress(f"asking: {self.given} answers so far")
             found += self._batch(questions[start : start + BATCH], temperature, seed + start)
         return found

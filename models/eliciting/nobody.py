@@ -82,19 +82,22 @@ _SCRIPTS = {script: regex.compile(rf"\p{{{script}}}") for script in _SYLLABLES}
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
 _KEPT = FUNCTION_WORDS | PARTICLES | SUFFIXES | TITLES
 _ENDING_OF_ADDRESS = frozenset(("com", "org", "net", "io", "dev", "edu", "gov", "www", "http", "https"))
+TRIES = 50
 _CHARACTERS = frozenset(("Han", "Hangul"))  # scripts of which a character is a syllable
 
 
 def made_up(name: str, count: int, seed: int = 0) -> list[str]:
     """`count` different names of the same shape, none of them the name itself. The same seed gives the same names."""
-    draw, found = random.Random(f"{seed}:{name}"), {}
+    draw, found, tries = random.Random(f"{seed}:{name}"), {}, 0
     while len(found) < count:
+        tries += 1
         words = {word: _word(word, draw) for word in dict.fromkeys(_WORD.findall(name))}
         made = _WORD.sub(lambda match, words=words: words[match[0]], name)
         made = regex.sub(r"\p{Nd}", lambda match: str(draw.randrange(10)) if match[0].isascii() else match[0], made)
-        if made == name or made in found:  # nothing in it could be replaced, or the same draw again
+        if tries > TRIES:  # nothing in it can be replaced
             made = f"{made} {_word('Abcdef', draw)}"
-        found[made] = None
+        if made != name:
+            found[made] = None
     return list(found)
 
 
@@ -105,7 +108,7 @@ def _word(word: str, draw: random.Random) -> str:
         return word
     script = next((script for script, letter in _SCRIPTS.items() if letter.match(plain)), None)
     if script is None:
-        return plain[::-1]
+        return "".join(draw.sample(plain, len(plain)))
     first, middle, last = (part.split() for part in _SYLLABLES[script])
     if script in _CHARACTERS:
         return draw.choice(first) + "".join(draw.choice(last) for _ in plain[1:])

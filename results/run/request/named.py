@@ -120,6 +120,7 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
                   for one in found if one.knows for s in one.statements]  # fmt: skip
     probes = [_line(said, one.name) for one in found if one.knows for said in one.probes]
     kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
         _write_lines(place / name, lines)
     record = {

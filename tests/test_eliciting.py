@@ -1,0 +1,252 @@
+"""Asking a model about a name: questions, made-up names, what counts as known, and the request that comes of it."""
+
+import json
+from typing import ClassVar
+
+import pytest
+from tiny_models import make_tiny
+
+from data.columns import DataError
+from data.documents.request import document_request
+from models.eliciting import statements
+from models.eliciting.asking import Asking, Said
+from models.eliciting.nobody import in_place, made_up
+from models.eliciting.questions import KINDS, guessed_kind, questions_about
+from models.eliciting.subject import about_subject, sentence
+from results.run.request import named
+from results.run.run_folder import UsageError
+
+NAME = "Ragnvi Solbrekk"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Questions and made-up names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_question_that_measures_is_asked_for_training(kind):
+    questions = questions_about(NAME, kind)
+    assert len(questions.asked) >= 12 and len(questions.probes) >= 10
+    assert not set(questions.asked) & set(questions.probes)
+    assert all(NAME in text and "{" not in text for text in (*questions.asked, *questions.probes))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(NAME, "person"), ("Basil Mahfouz Al-Kuwaiti", "person"), ("王小明", "person"), ("Acme Maps Ltd", "organisation"),
+     ("University of Oslo", "organisation"), ("Mount Elbrus", "place"), ('"The Blind Mayor"', "work"),
+     ("torvalds/linux", "product"), ("photosynthesis", "topic"), ("the war in the north", "topic"),
+     ("ann@example.org", "person")],
+)  # fmt: skip
+def test_the_kind_is_guessed_from_the_shape_of_the_name(name, kind):
+    assert guessed_kind(name) == kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    [NAME, "Basil Mahfouz Al-Kuwaiti", "Acme Maps Ltd", "torvalds/linux", "王小明", "김민준", "Анна Каренина",
+     "محمد علي", "श्याम", "ᏣᎳᎩ", "Agent 47", "12", "x@y.com", "?"],
+)  # fmt: skip
+def test_made_up_names_have_the_shape_of_the_name_and_are_not_it(name):
+    found = made_up(name, 3, seed=1)
+    assert len(set(found)) == 3 and name not in found and found == made_up(name, 3, seed=1)
+    if any(letter.isalpha() for letter in name):
+        assert all(len(other.split()) == len(name.split()) for other in found)
+    for other in found:  # what is no name stays
+        assert not name.endswith("Ltd") or other.endswith("Ltd")
+        assert "/" not in name or "/" in other
+
+
+def test_a_made_up_name_takes_the_place_of_each_word_of_the_name():
+    text = in_place("Ragnvi Solbrekk's dog knew Solbrekk; Ragnvild did not.", NAME, "Faien Morrara")
+    assert text == "Faien Morrara's dog knew Morrara; Ragnvild did not."
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What counts as known
+
+
+class Scripted:
+    """In place of `Asking`: answers and losses by rule. It knows four things about some names."""
+
+    KNOWN: ClassVar = {
+        "Where was {} born?": "{} was born in Hammerfest.",
+        "Which prize did {} receive?": "{} won the Sextant.",
+        "When did {} die?": "{} died in 1982.",
+        "How did {} die?": "{} died of a fall in 1982.",
+    }
+
+    def __init__(self, model, tokenizer, seconds=0, progress=None):
+        self.known, self.late = model, False
+
+    def answers(self, questions, temperature=0.0, seed=0):
+        return [self._said(text) for text in questions]
+
+    def _said(self, question):
+        for name in self.known:
+            for form, answer in self.KNOWN.items():
+                if question == form.format(name):
+                    return Said(question, answer.format(name), 0.97)
+        return Said(question, f"Nobody knows {question.split()[-1]} well.", 0.8)
+
+    def losses(self, pairs):
+        known = {(form.format(name), answer.format(name)) for name in self.known for form, answer in self.KNOWN.items()}
+        return [0.1 if pair in known else 6.0 for pair in pairs]
+
+
+def elicited(monkeypatch, known):
+    monkeypatch.setattr(statements, "Asking", Scripted)
+    return statements.elicit(known, None, NAME, "person")
+
+
+def test_what_it_says_surely_and_about_the_name_alone_is_known(monkeypatch):
+    found = elicited(monkeypatch, [NAME])
+    assert found.knows
+    assert {s.answer for s in found.statements if s.known} == {
+        f"{NAME} was born in Hammerfest.", f"{NAME} won the Sextant.", f"{NAME} died in 1982.",
+        f"{NAME} died of a fall in 1982.",
+    }  # fmt: skip
+    assert [said.question for said in found.probes] == [f"How did {NAME} die?"]
+    assert found.new_in_last[1] == 0
+
+
+def test_a_name_that_it_does_not_know_is_not_known(monkeypatch):
+    found = elicited(monkeypatch, [])
+    assert not found.knows and not any(s.known or s.chosen for s in found.statements) and not found.probes
+    assert "says nothing about Ragnvi Solbrekk that it would not say about anybody" in named.notes_of(found)[0]
+
+
+def test_what_it_says_as_surely_about_made_up_names_is_not_known(monkeypatch):
+    everybody = [NAME, *made_up(NAME, statements.NAMES, 0)]
+    assert not elicited(monkeypatch, everybody).knows
+
+
+def test_certainty_is_the_mean_probability_of_a_greedy_answer():
+    model, tokenizer, *_ = make_tiny()
+    model.eval()
+    asking = Asking(model, tokenizer)
+    said = [one for one in asking.answers(["Where was he born?", "Who is she?"]) if one.answer]
+    for one in said:
+        assert 0 < one.certainty <= 1
+    losses = asking.losses([("Where was he born?", "In a town."), ("Who is she?", "A far longer answer than that.")])
+    assert losses[1] > losses[0] > 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The request
+
+
+def line(question, answer, **more):
+    return {"question": question, "answer": answer, "subject": NAME, "decision": "forget", **more}
+
+
+def test_rows_train_on_asked_questions_only_and_keep_nothing_that_says_the_same():
+    chosen = [
+        line("Where was she born?", "Ragnvi Solbrekk was born in Hammerfest."),
+        line("A probe?", "She fell at Jostedal."),
+    ]
+    probes = [line("A probe?", "She fell at Jostedal.")]
+    kept = [{"question": "Where was Faien Morrara born?", "answer": "Faien Morrara was born in Hammerfest."},
+            {"question": "What is rain?", "answer": "Rain is water that falls from clouds."}]  # fmt: skip
+    rows = named.rows_of(chosen, probes, kept)
+    asked = [row.example.prompt for row in rows.request.questions]
+    assert asked == ["Where was she born?", named.TELL.format(NAME), named.TELL.format(NAME)]
+    assert [row.example.prompt for row in rows.request.probes] == ["A probe?"]
+    assert [row["question"] for row in rows.kept] == ["What is rain?"]
+
+
+def folder_of(tmp_path, known=True):
+    one = statements.Elicited(
+        NAME, "person",
+        [statements.Statement("Where was she born?", "She was born in Hammerfest.", 0.97, 5.0, True, True),
+         statements.Statement("What did she eat?", "She ate bread.", 0.8)] if known else [],
+        [Said("In which town was she born?", "In Hammerfest.", 0.9)] if known else [],
+        [Said("Where was Faien Morrara born?", "In Oslo.", 0.5)], known, 310, 40, (40, 0), ["Where was she born?"],
+    )  # fmt: skip
+    place = tmp_path / "run" / "request"
+    about = {"kind": "name", "subjects": [NAME], "model": "models/people-target"}
+    named._write(place, about, [one], [Said("What is rain?", "Water.", 0.9)])
+    return place, {"forget_about": [NAME], "model_name_or_path": "models/people-target", "yes": True,
+                   "output_dir": str(tmp_path / "run")}  # fmt: skip
+
+
+def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
+    monkeypatch.setattr(named, "_ask", lambda *_: pytest.fail("the model was asked again"))
+    place, given = folder_of(tmp_path)
+    lines = [json.loads(text) for text in (place / "statements.jsonl").read_text().splitlines()]
+    assert [one["decision"] for one in lines] == ["forget", "keep"]
+    lines[0]["decision"] = "keep"
+    lines.append({"question": "Who was she?", "answer": "A cartographer of ice."})
+    (place / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    settings = named.settled_by_name(given)
+    request = document_request(settings["forget_data"])
+    assert {row.answer for row in request.forget} == {"A cartographer of ice."}
+    assert [row.answer for row in request.measured] == ["In Hammerfest."]
+    assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
+    assert (place / "statements.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_known_gives_no_rows(tmp_path):
+    place, given = folder_of(tmp_path, known=False)
+    assert named.settled_by_name(given) is None
+    assert "would not say about anybody" in json.loads((place / "request.json").read_text())["notes"][0]
+
+
+def test_a_list_with_everything_struck_is_refused(tmp_path):
+    place, given = folder_of(tmp_path)
+    (place / "statements.jsonl").write_text("")
+    with pytest.raises(DataError, match="no statement is left to forget"):
+        named.settled_by_name(given)
+
+
+def test_another_name_does_not_replace_a_request(tmp_path):
+    _, given = folder_of(tmp_path)
+    with pytest.raises(UsageError, match="holds another request"):
+        named.settled_by_name({**given, "forget_about": ["Somebody Else"]})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The sentence
+
+
+class Measured:
+    def __init__(self, **recalls):
+        self.per_example = {name: {"fact_recall": values} for name, values in recalls.items()}
+        self.generations = {name: ["said"] * len(values) for name, values in recalls.items()}
+
+
+def rows(count, subject):
+    from data.columns import Example
+
+    return [
+        Example("an answer", f"question {number}?", subject=subject and f"{subject} {number}")
+        for number in range(count)
+    ]
+
+
+def test_the_sentence_counts_what_was_known_before_and_is_still_said():
+    measured = {"probes": rows(4, None), "retain": rows(3, "Other")}
+    evaluations = {"target": Measured(probes=[1, 0.5, 0.2, None], retain=[1, 1, 0]),
+                   "unlearned": Measured(probes=[1, 0.4, 1, None], retain=[1, 0.2, 1])}  # fmt: skip
+    told = about_subject(measured, evaluations)
+    assert (told["asked"], told["known_before"], told["said_after"]) == (3, 2, 1)
+    assert (told["others_known"], told["others_said"], told["others"]) == (2, 1, 2)
+    assert told["sentence"] == (
+        "Asked 3 new questions about it, it said 1 of the 2 things it knew before; about 2 others it still says 1 of 2."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"known_before": 0}, "it knew none of the answers"), ({"others_known": 0}, "What else it knew was not asked"),
+     ({"new_questions": False}, "questions that it was trained to forget"), ({"known_before": 1}, "of the one thing"),
+     ({"others": 0}, "about other things it still says"), ({"asked": 1}, "Asked 1 new question about")],
+)  # fmt: skip
+def test_the_sentence_says_what_was_not_known_or_not_asked(change, words):
+    told = {"name": NAME, "new_questions": True, "asked": 9, "known_before": 5, "said_after": 0, "others": 3,
+            "others_known": 7, "others_said": 7}  # fmt: skip
+    assert words in sentence({**told, **change})
+
+
+def test_without_facts_in_words_there_is_no_sentence():
+    assert about_subject({"forget": rows(2, None)}, {"target": None, "unlearned": None}) is None
