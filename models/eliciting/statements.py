@@ -93,7 +93,8 @@ class _Statements:
 def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, seed: int = 0, progress=None) -> Elicited:
     """Asks the questions of a kind about a name and about made-up names of its shape, greedily, then samples.
 
-    Sampling ends when a round brings nothing new, and does not begin after `seconds`. model: in evaluation mode, in its compute type.
+    Sampling ends when a round brings nothing new, and does not begin after `seconds`. The model is in evaluation mode,
+    in its compute type.
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
