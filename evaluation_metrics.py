@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import judging
+from data import exams, judging
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
 from data.documents.request import document_request
@@ -30,7 +30,8 @@ from data.wrong_answers import in_context
 from models.attacks.relearning import harmless_text
 from models.attacks.subject import budget_flags, budget_of, budget_problems  # noqa: F401
 from models.attacks.table import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
-from models.requests import retest
+from models.requests import recorded, retest
+from models.scores import own as own_metrics
 
 # This file exports every statistic, so a new one needs no line here.
 from models.scores.array_scores import *  # noqa: F403
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--holdout_data", help="rows of the same kind that no model saw")
     add("--judging_data", help="such rows that only judge, or none; default: half of the holdout set")
     add("--general_data", help="general facts with wrong answers; default: the bundled set")
+    add("--exam_data", help="exams to take: rows of question, choices, answer; commas separate files")
     add("--target_model", help="the model before unlearning")
     add(
         "--retrained_model",
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--output_dir", help="folder for evaluation.json (optional with --ledger, for retest.json)")
     add("--metrics", default="all", help="names separated by commas, or all")
+    add("--metric_from", action="append", metavar="FILE.py:NAME", help="a metric of your own; may be repeated")
     add("--attacks", default="none", help="names separated by commas, all, or none")
     for flag, (kind, default, text, _) in budget_flags().items():
         add(f"--{flag}", type=kind, default=default, help=f"{text} [{default}]")
@@ -133,7 +136,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     """The arguments. Raises UsageError with all problems at once."""
-    parser = _parser()
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--metric_from", nargs="?", action="append", default=[])
+    own = [own_metrics.use(source).name for source in filter(None, first.parse_known_args(argv)[0].metric_from)]
+    parser = _parser()  # after the user's metrics, which its help lists
     args, unknown = parser.parse_known_args(argv)
     flags = [flag for action in parser._actions for flag in action.option_strings]
     problems = []
@@ -145,6 +151,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     problems += [*_unknown_names(args), *_contradictions(args)]
     if problems:
         raise UsageError("\n  ".join(problems))
+    if own and _named(args.metrics):
+        args.metrics = ",".join(dict.fromkeys([*_named(args.metrics), *own]))
     return args
 
 
@@ -244,6 +252,8 @@ def _with_judges(args, sets: dict, notes: list[str]) -> dict[str, list[Example]]
     judging.settle(sets, notes, given)
     judging.check(sets, given)
     notes += judging.shared_subjects(sets)
+    if args.exam_data:
+        sets |= exams.read_exams(recorded.paths_of(args.exam_data), args.limit, notes)
     sets = {name: rows[: args.limit] for name, rows in sets.items()}
     asked = in_context(sets.get("forget", []))
     return {**sets, "in_context": asked} if asked else sets

@@ -29,7 +29,16 @@ from models.store.on_first_use import torch, weights
 from models.training import together
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
-from results.run.options import AUTO, OPTIONS, command_line, offered_methods, parse, read_config_file, resolve
+from results.run.options import (
+    AUTO,
+    OPTIONS,
+    command_line,
+    offered_methods,
+    parse,
+    read_config_file,
+    resolve,
+    use_own,
+)
 from results.run.request import asked as request
 from results.run.request.reference import compared
 from results.run.run_folder import RunFolder, UsageError, say
@@ -49,6 +58,7 @@ def run_unlearning(config: dict) -> Path:
     """
     with request.settled(config) as asked:
         given = asked.settings
+    use_own(given)  # in every process, because each needs the method
     config = processes.team().from_main(lambda: resolve(given))
     config["command"] = processes.command(command_line(given))
     folder = processes.open_folder(config)

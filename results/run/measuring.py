@@ -9,7 +9,9 @@ from pathlib import Path
 
 import evaluation_metrics
 from data import preparation
+from data.exams import is_exam
 from data.sampling import spread
+from models.scores import own as own_metrics
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
 from models.store.on_first_use import weights
@@ -37,6 +39,7 @@ def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") ->
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
+    settings += [own_metrics.code()] if config["metric_from"] else []
     if what == "attacks":
         settings += [role, dataclasses.asdict(evaluation_metrics.budget_of(config))]  # some are not run on the target
     return EVALUATIONS / f"{key_of(what, model_hash, hashes, settings)}.json"
@@ -161,7 +164,8 @@ class Measurements:
 # A finished run once more, with today's metrics, attacks and verdict; trains nothing
 
 
-CHANGEABLE = ("attacks", "metrics", "eval_rows", "retrained_model", "judging_data", "general_data")
+CHANGEABLE = ("attacks", "metrics", "metric_from", "method_from", "eval_rows", "retrained_model", "judging_data",
+              "general_data", "exam_data")  # fmt: skip
 
 
 def settings_again(folder: str | Path, given: dict) -> dict:
@@ -180,9 +184,13 @@ def settings_again(folder: str | Path, given: dict) -> dict:
         wrong.append(f"--measure_again {folder}: this run is not finished; resume it first")
     elif not Path(str(told.get("model_output_dir"))).is_dir():
         wrong.append(f"--measure_again {folder}: its model {told.get('model_output_dir')} is gone")
+    elif told.get("method_from") and not given.get("method_from"):
+        wrong.append(f"--measure_again {folder}: its method is your own; add --method_from {told['method_from']}")
     if wrong:
         raise UsageError(wrong)
-    kept = {name: value for name, value in told.items() if name in OPTIONS and value is not None}
+    # a run's files may come from others, so only the command line names code to run
+    kept = {name: value for name, value in told.items()
+            if name in OPTIONS and value is not None and name not in ("method_from", "metric_from")}  # fmt: skip
     if "judging_data" not in told and told.get("holdout_data") != BUNDLED["holdout"]:
         kept["judging_data"] = "none"  # this run is older than the split: all its holdout rows may have steered it
     config = resolve({**kept, **given, "output_dir": str(folder), "overwrite_output_dir": True})
@@ -229,7 +237,7 @@ def _read(path: Path) -> str | None:
 def print_table(report: dict):
     """Prints a table of all models by set and metric, then the comparison."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
-    for split in EVALUATED:
+    for split in (*EVALUATED, *filter(is_exam, report["models"]["target"])):
         rows = {name: report["models"][name].get(split, {}) for name in models}
         if not rows["target"]:
             continue

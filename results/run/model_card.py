@@ -11,6 +11,7 @@ import re
 import shlex
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from data.exams import is_exam
 from models.store.paths import PROJECT
 from models.verdict.gates import PASSED
 from models.verdict.words import WORDS, word_of
@@ -178,7 +179,7 @@ def _table(run: Run) -> str:
         "| set | metric | " + " | ".join(ROLES[name] for name in models) + " |",
         "|---|---|" + "---|" * len(models),
     ]
-    for split in SPLITS:
+    for split in (*SPLITS, *filter(is_exam, run.models.get("unlearned", {}))):
         for metric in CARD_METRICS:
             cells = []
             for name in models:

@@ -18,9 +18,11 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import columns, judging
+from models.methods import own as own_methods
 from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
-from models.store import default_model, loading, paths, quantised
+from models.scores import own as own_metrics
+from models.store import default_model, loading, own_code, paths, quantised
 from results.run import continuing
 from results.run.request import flags as request
 from results.run.run_folder import UsageError
@@ -87,6 +89,9 @@ def _data_options() -> dict[str, Option]:
             str, None, "holdout rows that only judge, or none (bundled; else half of the holdout set)", data
         ),
         "general_data": Option(str, None, "general knowledge to check (bundled)", data),
+        "exam_data": Option(
+            str, None, "exams to take before and after: rows of question, choices, answer; commas separate files", data
+        ),
         "earlier_data": Option(
             str,
             None,
@@ -122,12 +127,18 @@ def _run_options() -> dict[str, Option]:
         "method": Option(
             str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
         ),
+        "method_from": Option(
+            str, None, "FILE.py:NAME, a Method of your own; it is checked first, and then is the default method", run
+        ),
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
         "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
         "metrics": Option(str, "all", "metrics to compute, separated by commas", run),
+        "metric_from": Option(
+            str, None, "FILE.py:NAME, a metric of your own: a function of one answer; may be repeated", run, many=True
+        ),
         "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
         "attacks": Option(str, "none", "attacks to run after unlearning, separated by commas, or all", run),
         **{
@@ -171,6 +182,22 @@ def _option(setting: Setting, text: str, group: str) -> Option:
 
 OPTIONS: dict[str, Option] = {**_data_options(), **_run_options(), **_search_options(), **_training_options()}
 COMMANDS = ("config", "debug", "list_methods", "measure_again", "plan", "help")  # flags that are not settings of a run
+
+
+def use_own(given: dict) -> dict:
+    """Adds the user's method and metrics to the tables (--method_from, --metric_from); a repetition is harmless.
+
+    Returns the settings with this method as the default one, and with these metrics among the measured ones.
+    """
+    if given.get("method_from"):
+        method = own_methods.use(str(given["method_from"]))
+        OPTIONS.update(_training_options())
+        given = {**given, "method": given.get("method") or method.name}
+    names = [own_metrics.use(source).name for source in own_code.sources(given.get("metric_from"))]
+    if names and given.get("metrics") not in (None, "all"):
+        asked = [name.strip() for name in str(given["metrics"]).split(",")]
+        given = {**given, "metrics": ",".join(dict.fromkeys([*asked, *names]))}
+    return given
 
 
 def offered_methods() -> list[tuple[str, str, str]]:
@@ -219,8 +246,18 @@ def nearest(name: str, known) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
+def own_flags(argv: list[str]) -> dict:
+    """The values of --method_from and --metric_from in a command line."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    first.add_argument("--method_from", nargs="?")
+    first.add_argument("--metric_from", nargs="?", action="append")
+    found = vars(first.parse_known_args(argv)[0])
+    return {name: value for name, value in found.items() if value not in (None, [None])}
+
+
 def parse(argv: list[str], description: str = "") -> argparse.Namespace:
     """The flags as text. Raises UsageError that names every unknown flag with its nearest names."""
+    use_own(own_flags(argv))  # first: they add flags and lines of --help
     known, rest = _parser(description).parse_known_args(argv)
     names = [*OPTIONS, *COMMANDS]
     problems = [
@@ -315,6 +352,7 @@ def read_config_file(path: str) -> dict:
         raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must be a table of settings, such as 'method: npo'")
+    use_own(values)
     problems = [f"{path}: unknown key {key!r}: {nearest(str(key), OPTIONS)}" for key in values if key not in OPTIONS]
     if problems:
         raise UsageError(problems)
@@ -323,6 +361,7 @@ def read_config_file(path: str) -> dict:
 
 def resolve(given: dict) -> dict:
     """The whole configuration of one run. Checks everything; raises UsageError with all problems at once."""
+    given = use_own(given)
     if isinstance(given.get("method"), str) and given["method"].strip() == AUTO:
         return _resolve_auto(given)
     problems = [f"--{name} is for --method auto" for name in SEARCH_DEFAULTS if given.get(name) is not None]
@@ -364,6 +403,8 @@ def resolve(given: dict) -> dict:
     problems += request.reference_problems(given, config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)
+    if config["method"] in own_methods.OWN:
+        config["method_code"] = own_methods.OWN[config["method"]].code  # a changed file does not resume a run
     if problems:
         raise UsageError(problems)
     _name_run(config)
@@ -383,6 +424,8 @@ def _resolve_auto(given: dict) -> dict:
         problems.append("--method auto needs optuna, which is not installed: pip install optuna")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
+    if given.get("method_from"):
+        problems.append("--method_from is not for --method auto: leave out --method to run your own method")
     tried = searched(given)
     shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
     for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):

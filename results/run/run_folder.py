@@ -259,6 +259,7 @@ def environment(data_hashes: dict, model_hash: str, device: str, processes: int 
 FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
     *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
+    *("method_from", "metric_from"),  # the hash of the method's file stands for it
     *("auto_batch", *budget_flags()),
     *("training_data", "forget_about", "forget_about_file", "doubtful", "yes"),  # the data's hashes stand for them
     *("build_retrained", "base_model", "null_config"),
