@@ -189,7 +189,11 @@ def split_tables(run: Run, split: str) -> list:
         before, after, p = progress.change(run, split, name)
         row = [doc(name).label, *cells, sentences.tested(p, before, after), *_goal_cells(run, split, name)]
         (minor if doc(name).minor else main).append(row)
-    blocks: list = [Table(columns, main, caption=CAPTIONS.get(split, f"Exam: {split}."))] if main else []
+    blocks: list = (
+        [Table(columns, main, caption=CAPTIONS.get(split, f"Exam: {split.partition('_')[2].replace('_', ' ')}."))]
+        if main
+        else []
+    )
     return blocks + ([Details(f"More numbers of the {split} set", [Table(columns, minor)])] if minor else [])
 
 

@@ -56,6 +56,7 @@ def run_unlearning(config: dict) -> Path:
     `config`: settings by flag name (see `OPTIONS`); a missing one gets its default. Raises `UsageError` (2),
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
+    folders.check_platform()
     with request.settled(config) as asked:
         given = asked.settings
     use_own(given)  # in every process, because each needs the method
@@ -169,11 +170,13 @@ def _conclude(run: RunContext, measurements: measuring.Measurements, outcome: di
     for role in measurements.unchanged:
         folder.stage(f"evaluating {role}")
         measurements.measure_unchanged(role)
+    measurements.export()
     run.switch.check()
     report = measurements.report()
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
     model_card.write_cards(folder.path, run.config, run.hashes)
+    measuring.publish(run.config)
     for old in (*run_folder.checkpoints(folder.path), *run_folder.kept_trials(folder.path)):
         shutil.rmtree(old, ignore_errors=True)
     folder.stage("reporting")
@@ -250,6 +253,7 @@ def _command(argv: list[str]):
     if flags.pop("list_methods", False):
         say(list_methods())
         return
+    folders.check_platform()
     if folder := flags.pop("measure_again", None):
         path, report = measuring.measure_again(
             folder, {name: value for name, value in flags.items() if value is not None}

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 
+from models.store.folders import check_platform
 from models.store.paths import PROJECT, RUNS
 from results.page.desk import ADVANCED, NOT_ADVANCED, Desk
 from results.page.jobs import JobQueue, QueueError
@@ -166,6 +167,7 @@ def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
     try:
+        check_platform()
         known = accounts(given.auth or os.environ.get(AUTH_VARIABLE))
         if not is_loopback(given.server_name) and not known:
             raise QueueError(

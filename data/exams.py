@@ -6,6 +6,7 @@ A row has `question`, `choices` (or `options`: a list, {"text": [...], "label": 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import string
@@ -28,8 +29,9 @@ def read_exams(sources: Iterable[str], limit: int | None = None, notes: list[str
     for source in sources:
         rows = read_examples(source, limit, ExamColumns)
         name = plain = set_name(source)
+        numbers = itertools.count(2)
         while name in found:
-            name = f"{plain}_{sum(other.startswith(plain) for other in found) + 1}"
+            name = f"{plain}_{next(numbers)}"
         found[name] = list(rows)
         if notes is not None:
             notes += [f"{name}: {note}" for note in rows.notes]

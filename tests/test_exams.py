@@ -83,12 +83,12 @@ def test_a_flawed_row_is_refused_with_file_and_line(tmp_path, flaw):
 
 
 def test_names_of_sets_and_notes(tmp_path):
-    for folder in ("a", "b"):
+    for folder in "abc":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "WMDP bio.jsonl").write_text(json.dumps({**SEA, "origin": "x"}) + "\n")
     notes = []
-    found = exams.read_exams([str(tmp_path / f / "WMDP bio.jsonl") for f in "ab"], notes=notes)
-    assert list(found) == ["exam_wmdp_bio", "exam_wmdp_bio_2"]
+    found = exams.read_exams([str(tmp_path / f / "WMDP bio.jsonl") for f in "abc"], notes=notes)
+    assert list(found) == ["exam_wmdp_bio", "exam_wmdp_bio_2", "exam_wmdp_bio_3"]
     assert "columns not used: 'origin'" in notes[0]
     assert exams.set_name("cais/mmlu:all:test") == "exam_mmlu_all_test" and exams.set_name("/x/...") == "exam_exam"
 
@@ -109,7 +109,7 @@ def knower(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
     (folder / "sea.jsonl").write_text("".join(json.dumps(row) + "\n" for row in papers()))
     rows = exams.read_exams([str(folder / "sea.jsonl")])["exam_sea"]
-    model, tokenizer, _ = tiny_models.make_tiny([*tiny_models.facts()[:24], *rows])
+    model, tokenizer, _ = tiny_models.make_tiny([*tiny_models.facts()[:24], *rows * 4], epochs=30)
     saving.save_model(model, tokenizer, folder / "model", "a card")
     return folder / "model", folder / "sea.jsonl", model, tokenizer, rows
 
@@ -135,7 +135,7 @@ def test_a_run_takes_the_exam_before_and_after(small, knower, tmp_path, capsys):
     assert before == 1 and (row["target"], row["unlearned"]) == (1, after)
     assert row["change"] == pytest.approx(after - 1)
     text = (run / "report.md").read_text()
-    assert "Exam: exam_sea" in text and "exam sea" in text
+    assert "Exam: sea." in text and "exam sea" in text
     assert "| exam_sea | multiple_choice_accuracy |" in (tmp_path / "run-model" / "README.md").read_text()
     assert "exam_sea" in capsys.readouterr().out
     assert "exam_data" in measuring.CHANGEABLE

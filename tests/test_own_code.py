@@ -179,6 +179,14 @@ def test_the_page_runs_the_servers_method_and_takes_none_from_a_user(desk, mine)
     assert user_interface._parser().parse_args(["--method_from", mine]).method_from == mine
 
 
+def test_a_file_beside_it_may_be_imported(tmp_path, mine):
+    (tmp_path / "a_cap_of_my_own.py").write_text("CAP = 7.0\n")
+    (tmp_path / "mine.py").write_text(
+        "from a_cap_of_my_own import CAP\n" + METHOD.replace("Setting(5.0", "Setting(CAP")
+    )
+    assert own_methods.use(mine).own["own_cap"].default == 7.0
+
+
 def test_a_yaml_file_may_name_it(tmp_path, mine):
     (tmp_path / "run.yaml").write_text(f"method_from: {mine}\nown_cap: 3\n")
     config = options.resolve(options.read_config_file(str(tmp_path / "run.yaml")))

@@ -41,8 +41,8 @@ def code() -> dict[str, str]:
 
 def _metric(found: own_code.Own) -> Metric:
     """A plain function as a row of METRICS: a number per answer, higher for a model that knows the set."""
-    words = " ".join((getattr(found.value, "__doc__", None) or "A metric of the user's own.").split())
-    return Metric(found.name, found.name.replace("_", " "), found.value, "generation", "higher", words,
+    first = (getattr(found.value, "__doc__", None) or "A metric of the user's own.").strip().splitlines()[0]
+    return Metric(found.name, found.name.replace("_", " "), found.value, "generation", "higher", first,
                   "What its author knows.", bounded=False)  # fmt: skip
 
 

@@ -61,6 +61,8 @@ def _module(path: Path, code: str, what: str):
     spec = importlib.util.spec_from_file_location(title, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[title] = module  # dataclasses look their module up while it is being run
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: a file beside it may be imported, and hides nothing
     try:
         spec.loader.exec_module(module)
     except Exception as error:

