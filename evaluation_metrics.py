@@ -58,7 +58,7 @@ from models.scores.facts import (  # noqa: F401
 from models.scores.intervals import jackknife_interval, mean_interval, share_interval, standard_error  # noqa: F401
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
-from models.store import folders, paths
+from models.store import folders, own_code, paths
 from models.training import null_models
 from models.verdict.evaluation_files import MODELS, evaluation_json, print_report, write_examples
 from models.verdict.null import null_positions, null_report  # noqa: F401
@@ -138,9 +138,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     """The arguments. Raises UsageError with all problems at once."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--metric_from", nargs="?", action="append", default=[])
-    own = [own_metrics.use(source).name for source in filter(None, first.parse_known_args(argv)[0].metric_from)]
+    words = sys.argv[1:] if argv is None else argv
+    own = [own_metrics.use(source).name for source in own_code.given(words, "metric_from")]
     parser = _parser()  # after the user's metrics, which its help lists
     args, unknown = parser.parse_known_args(argv)
     flags = [flag for action in parser._actions for flag in action.option_strings]
@@ -254,7 +253,7 @@ def _with_judges(args, sets: dict, notes: list[str]) -> dict[str, list[Example]]
     judging.settle(sets, notes, given)
     judging.check(sets, given)
     notes += judging.shared_subjects(sets)
-    if args.exam_data:
+    if args.exam_data not in (None, "none"):
         sets |= exams.read_exams(recorded.paths_of(args.exam_data), args.limit, notes)
     sets = {name: rows[: args.limit] for name, rows in sets.items()}
     asked = in_context(sets.get("forget", []))
@@ -270,7 +269,7 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
 
     model, tokenizer = load_model(source, dtype=args.dtype, progress=say)
     own = muse_scores(model, tokenizer, parts) if parts else {}
-    tasks = harness.measure(model, tokenizer, args.lm_eval, args.limit) if args.lm_eval else {}
+    tasks = harness.measure(model, tokenizer, args.lm_eval, args.limit) if harness.tasks_of(args.lm_eval) else {}
     if not sets:
         return None, {}, own, tasks
     found = evaluate_model(
@@ -341,7 +340,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     _add_perplexities(args, found, sets)
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
-    if args.lm_eval:
+    if harness.tasks_of(args.lm_eval):
         report["lm_eval"] = {name: tasks[name] for name in MODELS if name in tasks}
         report["evidence"].get("rest", {}).get("beside", {}).update(harness.beside(report["lm_eval"]))
     report["notes"].update({f"data_{number}": paths.portable(note) for number, note in enumerate(notes, 1)})

@@ -15,7 +15,8 @@ from data.columns import DataError
 from models.scores.evaluating import EXAM_METRICS
 from models.store import saving
 from models.verdict import rest
-from results.run import measuring
+from results.run import measuring, options
+from results.run.sets import read_sets
 
 SEA = {"question": "which is wet ?", "choices": ["sand", "sea", "stone", "sky"], "answer": 1}
 
@@ -140,6 +141,11 @@ def test_a_run_takes_the_exam_before_and_after(small, knower, tmp_path, capsys):
     assert "exam_sea" in capsys.readouterr().out
     assert "exam_data" in measuring.CHANGEABLE
     assert analyze_results.exams(analyze_results.read_run(run)) == ["exam_sea"]
+
+
+def test_none_takes_no_exam(small):
+    config = options.resolve({"exam_data": "none", **{f"{name}_data": str(path) for name, path in small.data.items()}})
+    assert set(read_sets(config).measured) == {"forget", "retain", "holdout", "judging", "general", "in_context"}
 
 
 def test_an_exam_with_a_flaw_stops_before_a_model_is_loaded(small, tmp_path, capsys):

@@ -29,7 +29,7 @@ def problems(config: dict) -> list[str]:
     names, found = chosen(config.get("export")), hub.problems(config.get("push_to_hub"))
     for name in names:
         if name not in FORMATS:
-            found.append(f"--export {name}: known are {', '.join(FORMATS)}")
+            found.append(f"--export {name[:100]}: known are {', '.join(FORMATS)}")
         elif FORMATS[name]:
             found += [f"--export {name}: {text}" for text in gguf.problems(FORMATS[name], config.get("gguf_converter"))]
     if names and config.get("use_peft") and not config.get("merge_adapter"):

@@ -37,7 +37,7 @@ def converter(given: str | None = None) -> list[str] | None:
 def problems(kind: str, given: str | None = None) -> list[str]:
     """What is missing to write a GGUF file of a type, before anything is trained."""
     if given and not Path(os.path.expanduser(given)).is_file():
-        return [f"--gguf_converter {given}: no such file"]
+        return [f"--gguf_converter {given[:300]}: no such file"]
     found = [] if converter(given) else [HINT]
     if kind in QUANTISED and not shutil.which(QUANTIZER):
         found.append(f"GGUF type {kind} needs llama.cpp's {QUANTIZER} on the PATH; without it there are "

@@ -14,7 +14,7 @@ LOGIN = "log in first with `hf auth login`, with a token that may write"
 def problems(name: str | None) -> list[str]:
     """What is wrong with the name, without asking the hub."""
     wrong = name and not NAME.fullmatch(name)
-    return [f"--push_to_hub {name}: give USER/NAME or ORGANISATION/NAME"] if wrong else []
+    return [f"--push_to_hub {name[:200]}: give USER/NAME or ORGANISATION/NAME"] if wrong else []
 
 
 def check(name: str) -> str:

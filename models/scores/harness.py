@@ -27,7 +27,7 @@ def problems(given: str | None) -> list[str]:
     """What is wrong with the flag, before a model is loaded. Names of lm-eval's own tasks are checked by lm-eval."""
     tasks = tasks_of(given)
     files = [task for task in tasks if task.endswith((".yaml", ".yml"))]
-    found = [f"--lm_eval {file}: no such file" for file in files if not Path(file).is_file()]
+    found = [f"--lm_eval {file[:300]}: no such file" for file in files if not Path(file).is_file()]
     return [*([MISSING] if tasks and importlib.util.find_spec("lm_eval") is None else []), *found]
 
 
@@ -81,7 +81,7 @@ def measure(model, tokenizer, given: str, limit: int | None = None, batch_size: 
 
     wrapped = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=batch_size)
     found = lm_eval.simple_evaluate(
-        wrapped, tasks=tasks_of(given), limit=limit, bootstrap_iters=0, log_samples=False,
+        wrapped, tasks=tasks_of(given), limit=limit, bootstrap_iters=1000, log_samples=False,
         apply_chat_template=bool(getattr(tokenizer, "chat_template", None)),
     )  # fmt: skip
     return {task: _numbers(values) for task, values in found["results"].items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import sys
 import traceback
@@ -32,20 +33,28 @@ class Own(NamedTuple):
 
 def sources(value) -> list[str]:
     """The sources of a flag that may be given several times: a list, or text with one a line."""
-    given = value.splitlines() if isinstance(value, str) else list(value or ())
-    return [source.strip() for source in given if source.strip()]
+    given = value.splitlines() if isinstance(value, str) else value if isinstance(value, list) else []
+    return [source.strip() for source in given if isinstance(source, str) and source.strip()]
+
+
+def given(argv: list[str], flag: str) -> list[str]:
+    """The values of a flag in a command line, before the parser exists that knows all flags."""
+    pairs = [word.partition("=") for word in argv]
+    alone = [value for word, value in itertools.pairwise(argv) if word == f"--{flag}"]
+    return [*alone, *(value for name, equals, value in pairs if name == f"--{flag}" and equals)]
 
 
 def read(source: str, flag: str) -> Own:
     """The object `source`, such as "mine.py:MINE". Raises ModelError (2) that names the flag and the cure."""
     file, colon, name = source.rpartition(":")
+    source = source if len(source) <= 300 else f"{source[:300]}..."
     if not colon or not file.endswith(".py") or not name.isidentifier():
         raise ModelError(f"--{flag} {source}: give a Python file and a name in it, such as mine.py:NAME", 2)
     path = Path(os.path.expanduser(file)).absolute()
     try:
         code = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"--{flag} {source}: {file}: {error.strerror}", 2) from None
+    except (OSError, ValueError) as error:  # missing, a folder, a NUL in the name
+        raise ModelError(f"--{flag} {source}: {getattr(error, 'strerror', None) or error}", 2) from None
     module = _module(path, code, f"--{flag} {source}")
     if not hasattr(module, name):
         known = ", ".join(found for found in vars(module) if not found.startswith("_")) or "nothing"

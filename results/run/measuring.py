@@ -61,7 +61,11 @@ class Measurements:
         sources = {"target": run.config["model_name_or_path"], "retrained": run.config["retrained_model"]}
         self.unchanged = {role: source for role, source in sources.items() if source}
         attacks = "forget" in run.sets.measured and bool(evaluation_metrics.attack_names(run.config["attacks"]))
-        self.wanted = ("metrics", *(["attacks"] if attacks else []), *(["lm_eval"] if run.config["lm_eval"] else []))
+        self.wanted = (
+            "metrics",
+            *(["attacks"] if attacks else []),
+            *(["lm_eval"] if harness.tasks_of(run.config["lm_eval"]) else []),
+        )
         self.exports: dict[str, dict] = {}  # what the files of --export say
         harness.check(run.config["lm_eval"])
         if run.config["push_to_hub"]:

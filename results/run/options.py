@@ -25,6 +25,7 @@ from models.requests import ledger
 from models.scores import harness
 from models.scores import own as own_metrics
 from models.store import default_model, loading, own_code, paths, quantised
+from models.store.folders import ModelError
 from results.run import continuing
 from results.run.request import flags as request
 from results.run.run_folder import UsageError
@@ -203,11 +204,15 @@ def use_own(given: dict) -> dict:
 
     Returns the settings with this method as the default one, and with these metrics among the measured ones.
     """
-    if given.get("method_from"):
-        method = own_methods.use(str(given["method_from"]))
-        OPTIONS.update(_training_options())
-        given = {**given, "method": given.get("method") or method.name}
-    names = [own_metrics.use(source).name for source in own_code.sources(given.get("metric_from"))]
+    method = given.get("method_from")
+    try:
+        if isinstance(method, str) and method.strip():
+            method = own_methods.use(method)
+            OPTIONS.update(_training_options())
+            given = {**given, "method": given.get("method") or method.name}
+        names = [own_metrics.use(source).name for source in own_code.sources(given.get("metric_from"))]
+    except ModelError as error:
+        raise UsageError(str(error).splitlines()) from None
     if names and given.get("metrics") not in (None, "all"):
         asked = [name.strip() for name in str(given["metrics"]).split(",")]
         given = {**given, "metrics": ",".join(dict.fromkeys([*asked, *names]))}
@@ -260,18 +265,10 @@ def nearest(name: str, known) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
-def own_flags(argv: list[str]) -> dict:
-    """The values of --method_from and --metric_from in a command line."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    first.add_argument("--method_from", nargs="?")
-    first.add_argument("--metric_from", nargs="?", action="append")
-    found = vars(first.parse_known_args(argv)[0])
-    return {name: value for name, value in found.items() if value not in (None, [None])}
-
-
 def parse(argv: list[str], description: str = "") -> argparse.Namespace:
     """The flags as text. Raises UsageError that names every unknown flag with its nearest names."""
-    use_own(own_flags(argv))  # first: they add flags and lines of --help
+    *_, method = [None, *own_code.given(argv, "method_from")]
+    use_own({"method_from": method, "metric_from": own_code.given(argv, "metric_from")})  # they add flags and help
     known, rest = _parser(description).parse_known_args(argv)
     names = [*OPTIONS, *COMMANDS]
     problems = [
@@ -350,7 +347,7 @@ def _method_name(name: str, problems: list[str]) -> str:
     name = algorithm.FAMILY_DEFAULTS.get(name, name) if name not in algorithm.METHODS else name
     if name not in algorithm.METHODS:
         known = [AUTO, *algorithm.METHODS, *algorithm.FAMILY_DEFAULTS]
-        problems.append(f"unknown method {name!r}: {nearest(name, known)}")
+        problems.append(f"unknown method {shown(name)}: {nearest(name, known)}")
     return name
 
 
@@ -366,7 +363,10 @@ def read_config_file(path: str) -> dict:
         raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must be a table of settings, such as 'method: npo'")
-    use_own(values)
+    try:
+        use_own(values)  # first: the method has keys of its own
+    except UsageError as error:
+        raise UsageError([f"--config {path}: {line}" for line in str(error).splitlines()]) from None
     problems = [f"{path}: unknown key {key!r}: {nearest(str(key), OPTIONS)}" for key in values if key not in OPTIONS]
     if problems:
         raise UsageError(problems)

@@ -86,7 +86,7 @@ def read_sets(config: dict) -> Sets:
         examples["earlier"] = earlier.rows
     _clean_retain_set(examples, notes, config["allow_overlap"])
     _check_judging_set(examples, notes, config)
-    if config["exam_data"]:
+    if config["exam_data"] not in (None, "none"):
         examples |= exams.read_exams(recorded.paths_of(config["exam_data"]), notes=notes)
     measured = {}
     for split in [split for split in (*READ, "probes", *filter(exams.is_exam, examples)) if split in examples]:
