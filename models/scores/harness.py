@@ -62,7 +62,7 @@ def _data_files(task: Path) -> Iterator[Path]:
         """Reads lm-eval's !function and other tags as plain values; runs nothing."""
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-    values = yaml.load(task.read_text(encoding="utf-8"), Loader)
+    values = Loader(task.read_text(encoding="utf-8")).get_single_data()
     open_values = [values.get("dataset_kwargs") if isinstance(values, dict) else None]
     while open_values:
         value = open_values.pop()

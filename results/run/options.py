@@ -262,7 +262,10 @@ def nearest(name: str, known) -> str:
     """A hint for an unknown name: the nearest known ones, or all."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 3, 0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    listed = ", ".join(known)
+    return f"known: {listed if len(listed) < 1000 else f'{listed[:900]} ... (all: --help)'}"
 
 
 def parse(argv: list[str], description: str = "") -> argparse.Namespace:
