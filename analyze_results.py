@@ -15,6 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from models.scores.evaluating import is_exam
 from models.store.paths import RUNS, old_runs
 from results.report import pages, progress, sentences, verdict, words
 from results.report.comparison import compare_runs
@@ -82,7 +83,7 @@ def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
         *show.get("course", []),
         Heading("Before, after, and the goal"),
         Paragraph(_how_to_read(run)),
-        *[block for split in SPLITS for block in split_tables(run, split)],
+        *[block for split in (*SPLITS, *exams(run)) for block in split_tables(run, split)],
         *verdict.beside(run),
         *comparison_table(run),
         *show.get("goal", []),
@@ -171,6 +172,11 @@ CAPTIONS = {
 }
 
 
+def exams(run: Run) -> list[str]:
+    """The run's exams, which are sets of their own."""
+    return [split for split in run.models.get("unlearned", {}) if is_exam(split)]
+
+
 def split_tables(run: Run, split: str) -> list:
     """The before/after table of a set; minor metrics are folded away below it."""
     models = [model for model in ROLES if split in run.models.get(model, {})]
@@ -183,7 +189,11 @@ def split_tables(run: Run, split: str) -> list:
         before, after, p = progress.change(run, split, name)
         row = [doc(name).label, *cells, sentences.tested(p, before, after), *_goal_cells(run, split, name)]
         (minor if doc(name).minor else main).append(row)
-    blocks: list = [Table(columns, main, caption=CAPTIONS[split])] if main else []
+    blocks: list = (
+        [Table(columns, main, caption=CAPTIONS.get(split, f"Exam: {split.partition('_')[2].replace('_', ' ')}."))]
+        if main
+        else []
+    )
     return blocks + ([Details(f"More numbers of the {split} set", [Table(columns, minor)])] if minor else [])
 
 
@@ -191,6 +201,8 @@ def _goal_cells(run: Run, split: str, metric: str) -> list[str]:
     """The goal of a metric on a set and, on the forget set, the share of the way to it."""
     if split == "holdout":
         return ["unchanged"]
+    if is_exam(split):
+        return ["–"]
     if split != "forget":
         return [{"higher": "not lower", "lower": "not higher"}[doc(metric).direction[split]]]
     aim, source = progress.goal(run, metric)

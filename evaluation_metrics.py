@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import judging
+from data import exams, judging
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
 from data.documents.request import document_request
@@ -30,7 +30,9 @@ from data.wrong_answers import in_context
 from models.attacks.relearning import harmless_text
 from models.attacks.subject import budget_flags, budget_of, budget_problems  # noqa: F401
 from models.attacks.table import ATTACKS, Budget, attack_names, run_attacks  # noqa: F401
-from models.requests import retest
+from models.requests import recorded, retest
+from models.scores import harness
+from models.scores import own as own_metrics
 
 # This file exports every statistic, so a new one needs no line here.
 from models.scores.array_scores import *  # noqa: F403
@@ -56,7 +58,7 @@ from models.scores.facts import (  # noqa: F401
 from models.scores.intervals import jackknife_interval, mean_interval, share_interval, standard_error  # noqa: F401
 from models.scores.metric_table import METRICS, REDUCTIONS, Measured, Metric, known_names, metric_names  # noqa: F401
 from models.scores.text_scores import *  # noqa: F403
-from models.store import folders, paths
+from models.store import folders, own_code, paths
 from models.training import null_models
 from models.verdict.evaluation_files import MODELS, evaluation_json, print_report, write_examples
 from models.verdict.null import null_positions, null_report  # noqa: F401
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--holdout_data", help="rows of the same kind that no model saw")
     add("--judging_data", help="such rows that only judge, or none; default: half of the holdout set")
     add("--general_data", help="general facts with wrong answers; default: the bundled set")
+    add("--exam_data", help="exams to take: rows of question, choices, answer; commas separate files")
     add("--target_model", help="the model before unlearning")
     add(
         "--retrained_model",
@@ -110,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--output_dir", help="folder for evaluation.json (optional with --ledger, for retest.json)")
     add("--metrics", default="all", help="names separated by commas, or all")
+    add("--metric_from", action="append", metavar="FILE.py:NAME", help="a metric of your own; may be repeated")
+    add("--lm_eval", help="tasks of lm-eval, or YAML files of tasks, separated by commas (pip install lm-eval)")
     add("--attacks", default="none", help="names separated by commas, all, or none")
     for flag, (kind, default, text, _) in budget_flags().items():
         add(f"--{flag}", type=kind, default=default, help=f"{text} [{default}]")
@@ -133,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     """The arguments. Raises UsageError with all problems at once."""
-    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    own = [own_metrics.use(source).name for source in own_code.given(words, "metric_from")]
+    parser = _parser()  # after the user's metrics, which its help lists
     args, unknown = parser.parse_known_args(argv)
     flags = [flag for action in parser._actions for flag in action.option_strings]
     problems = []
@@ -142,9 +149,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         problems.append(f"unknown flag {flag}" + (f" (did you mean {near[0]}?)" if near else ""))
     if unknown and not problems:
         problems.append(f"unexpected: {' '.join(unknown)}")
-    problems += [*_unknown_names(args), *_contradictions(args)]
+    problems += [*_unknown_names(args), *_contradictions(args), *harness.problems(args.lm_eval)]
     if problems:
         raise UsageError("\n  ".join(problems))
+    if own and _named(args.metrics):
+        args.metrics = ",".join(dict.fromkeys([*_named(args.metrics), *own]))
     return args
 
 
@@ -244,13 +253,15 @@ def _with_judges(args, sets: dict, notes: list[str]) -> dict[str, list[Example]]
     judging.settle(sets, notes, given)
     judging.check(sets, given)
     notes += judging.shared_subjects(sets)
+    if args.exam_data not in (None, "none"):
+        sets |= exams.read_exams(recorded.paths_of(args.exam_data), args.limit, notes)
     sets = {name: rows[: args.limit] for name, rows in sets.items()}
     asked = in_context(sets.get("forget", []))
     return {**sets, "in_context": asked} if asked else sets
 
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
-    """(evaluation or None, attack results, MUSE's numbers) of one model, loaded for this call only."""
+    """(evaluation or None, attack results, MUSE's numbers, lm-eval's) of one model, loaded for this call only."""
     from models.store.loading import load_model
 
     def say(text):
@@ -258,8 +269,9 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
 
     model, tokenizer = load_model(source, dtype=args.dtype, progress=say)
     own = muse_scores(model, tokenizer, parts) if parts else {}
+    tasks = harness.measure(model, tokenizer, args.lm_eval, args.limit) if harness.tasks_of(args.lm_eval) else {}
     if not sets:
-        return None, {}, own
+        return None, {}, own, tasks
     found = evaluate_model(
         model, tokenizer, sets, metrics=_named(args.metrics), max_length=args.max_length,
         truth_ratio_reduction=args.truth_ratio_reduction, progress=say,
@@ -270,7 +282,7 @@ def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tu
             model, tokenizer, {**sets, "benign": harmless_text(args.retain_data)}, wanted, max_length=args.max_length,
             budget=budget_of(vars(args)), evaluation=found, target=name == "target", progress=say,
         )  # fmt: skip
-    return found, attacked, own
+    return found, attacked, own, tasks
 
 
 def _null_folders(args) -> list[Path]:
@@ -317,16 +329,20 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     if args.retrained_model and same_model(args.model_name_or_path, args.retrained_model):
         notes.append("the model to evaluate is the retrained model itself: this checks the measurement, not a model")
     null_folders = _null_folders(args)  # before a model is in memory
-    found, attacked, own = {}, {}, {}
+    found, attacked, own, tasks = {}, {}, {}, {}
+    harness.check(args.lm_eval)
     for name, source in models.items():
         if source:
-            evaluation, attacked[name], own[name] = _evaluate_named(args, name, source, sets, parts)
+            evaluation, attacked[name], own[name], tasks[name] = _evaluate_named(args, name, source, sets, parts)
             found.update({name: evaluation} if evaluation else {})
             if name == "target" and "retrained" in found:
                 check_retrained(found["target"], found["retrained"])
     _add_perplexities(args, found, sets)
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
+    if harness.tasks_of(args.lm_eval):
+        report["lm_eval"] = {name: tasks[name] for name in MODELS if name in tasks}
+        report["evidence"].get("rest", {}).get("beside", {}).update(harness.beside(report["lm_eval"]))
     report["notes"].update({f"data_{number}": paths.portable(note) for number, note in enumerate(notes, 1)})
     if null_folders:
         report["null"], more = _null_report(args, null_folders, sets, found)
@@ -348,6 +364,7 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         args = _parse(argv)
+        folders.check_platform()
         if args.ledger:
             return retest.main(args)
         folder = Path(args.output_dir)

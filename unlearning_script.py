@@ -29,7 +29,16 @@ from models.store.on_first_use import torch, weights
 from models.training import together
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
-from results.run.options import AUTO, OPTIONS, command_line, offered_methods, parse, read_config_file, resolve
+from results.run.options import (
+    AUTO,
+    OPTIONS,
+    command_line,
+    offered_methods,
+    parse,
+    read_config_file,
+    resolve,
+    use_own,
+)
 from results.run.request import asked as request
 from results.run.request.reference import compared
 from results.run.run_folder import RunFolder, UsageError, say
@@ -47,10 +56,12 @@ def run_unlearning(config: dict) -> Path:
     `config`: settings by flag name (see `OPTIONS`); a missing one gets its default. Raises `UsageError` (2),
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
+    folders.check_platform()
     with request.settled(config) as asked:
         given = asked.settings
         if asked.only:
             return Path(given["output_dir"])
+    use_own(given)  # in every process, because each needs the method
     config = processes.team().from_main(lambda: resolve(given))
     config["command"] = processes.command(command_line(given))
     folder = processes.open_folder(config)
@@ -161,11 +172,13 @@ def _conclude(run: RunContext, measurements: measuring.Measurements, outcome: di
     for role in measurements.unchanged:
         folder.stage(f"evaluating {role}")
         measurements.measure_unchanged(role)
+    measurements.export()
     run.switch.check()
     report = measurements.report()
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
     model_card.write_cards(folder.path, run.config, run.hashes)
+    measuring.publish(run.config)
     for old in (*run_folder.checkpoints(folder.path), *run_folder.kept_trials(folder.path)):
         shutil.rmtree(old, ignore_errors=True)
     folder.stage("reporting")
@@ -242,6 +255,7 @@ def _command(argv: list[str]):
     if flags.pop("list_methods", False):
         say(list_methods())
         return
+    folders.check_platform()
     if folder := flags.pop("measure_again", None):
         path, report = measuring.measure_again(
             folder, {name: value for name, value in flags.items() if value is not None}

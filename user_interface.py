@@ -20,12 +20,14 @@ import sys
 import tempfile
 import threading
 
+from models.store.folders import check_platform
 from models.store.paths import PROJECT, RUNS
-from results.page.desk import Desk
+from results.page.desk import ADVANCED, NOT_ADVANCED, Desk
 from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
 from results.page.server.guard import Guard, is_loopback
 from results.page.server.logins import LogIns
 from results.page.wiring import Page, gr
+from results.run import options
 
 TABS = (  # file and class in results/page/tabs/, in the page's order; `results.page.wiring` says what a tab is
     "unlearn:Unlearn",
@@ -161,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="another folder that models and data may come from; may be repeated",
     )
+    parser.add_argument(
+        "--method_from", metavar="FILE.py:NAME", help="offer a method of your own, as the runner's flag does"
+    )
     return parser
 
 
@@ -168,6 +173,7 @@ def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
     try:
+        check_platform()
         secret = os.environ.pop(AUTH_VARIABLE, None)  # no child inherits it
         known = accounts(given.auth or secret)
         if not is_loopback(given.server_name) and not known:
@@ -175,6 +181,9 @@ def main(argv=None) -> int:
                 f"--server_name {given.server_name} is reachable from other machines: add --auth user:password (or "
                 f"set {AUTH_VARIABLE}), or leave out --server_name"
             )
+        if given.method_from:
+            options.use_own({"method_from": given.method_from})
+            ADVANCED.update({name: options.OPTIONS[name] for name in options.OPTIONS if name not in NOT_ADVANCED})
         prepare_environment()
         queue = JobQueue(RUNS, PROJECT).start()
     except ValueError as error:

@@ -311,8 +311,10 @@ TYPES = f"{' '.join(suffix for suffix in SUFFIXES if suffix not in formats.CODE)
 # Sources
 
 
-def iter_examples(source: str | Path, limit: int | None = None, notes: list[str] | None = None) -> Iterator[Example]:
-    """Yields the examples of a file, folder or hub dataset; appends remarks to `notes`.
+def iter_examples(
+    source: str | Path, limit: int | None = None, notes: list[str] | None = None, kind=Columns
+) -> Iterator[Example]:
+    """Yields the examples of a file, folder or hub dataset; appends remarks to `notes`. `kind`: see `read_examples`.
 
     Raises DataError at the end of a file with problems, or at its 20th problem. Read all rows before acting on any.
     """
@@ -320,7 +322,7 @@ def iter_examples(source: str | Path, limit: int | None = None, notes: list[str]
     seen: set[int] = set()
     count = 0
     for rows, problems in _tables(str(source), notes):
-        columns = Columns()
+        columns = kind()
         before = count
         for example in islice(_checked(rows, problems, columns), None if limit is None else limit - count):
             count += 1
@@ -355,15 +357,16 @@ def _checked(rows: Iterable[tuple[int, Any]], problems: Problems, columns: Colum
         problems.check()
 
 
-def read_examples(source: str | Path, limit: int | None = None) -> Examples:
+def read_examples(source: str | Path, limit: int | None = None, kind=Columns) -> Examples:
     """The examples of a file, folder or hub dataset (at most `limit`), with `.notes`.
 
     source: a file of a kind in `READERS`, a folder of such files, or a hub dataset as org/name, org/name:split or
-    org/name:config:split. A document becomes passages; `data.documents.request` makes more of one to forget. Raises
-    DataError naming file and line of each problem.
+    org/name:config:split. A document becomes passages; `data.documents.request` makes more of one to forget. kind: the
+    class that turns a file's rows into examples (`data.exams` has its own). Raises DataError naming file and line of
+    each problem.
     """
     notes: list[str] = []
-    return Examples(iter_examples(source, limit, notes), notes)
+    return Examples(iter_examples(source, limit, notes, kind), notes)
 
 
 @dataclass(frozen=True, slots=True)

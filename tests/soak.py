@@ -216,7 +216,7 @@ def external_hosts(world, folder: Path, count: int) -> dict:
 def scripts(world, folder: Path, count: int) -> dict:
     """Hostile text in every field and file, in a real browser; the report parsed for scripts."""
     passed, said = by_pytest("tests/test_browser.py::test_hostile_text_in_any_field_never_runs",
-                             "tests/test_analyze_results.py::test_user_text_is_escaped_everywhere")  # fmt: skip
+                             "tests/test_run_report.py::test_user_text_is_escaped_everywhere")  # fmt: skip
     return {"value": "0" if passed else f"not measured: {said[:80]}", "good": passed}
 
 

@@ -15,7 +15,6 @@ hash of its own line in its folder (`RECEIPT`).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ import time
 from pathlib import Path
 
 from models.store import folders
+from models.store.on_first_use import fcntl
 
 NAME = "ledger.jsonl"
 RECEIPT = "request.json"  # in a run folder: the request, the model it produced, the number and hash of its line

@@ -13,6 +13,7 @@ import numpy as np
 
 from data import sampling
 from data.columns import Example
+from data.exams import is_exam
 from data.preparation import data_hash, encode_examples, end_of_turn
 from data.wrong_answers import completed, question_of
 from models.forward import generation, packing
@@ -28,6 +29,7 @@ OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short
 # Inputs (see `Need`) of the metrics that are measured on a set; on other sets all are. The rows of "judging" serve as
 # non-members in membership tests; those of "in_context" give the true answer away, so its probability says nothing.
 SET_INPUTS = {"judging": frozenset({"answer", "paraphrase"}), "in_context": frozenset({"generation"})}
+EXAM_METRICS = ("multiple_choice_accuracy", "option_probability")  # an exam's choices are letters
 _ALL_INPUTS = frozenset().union(*(need.inputs for need in NEEDS.values()))
 
 
@@ -116,7 +118,9 @@ def evaluate_model(
 
 
 def _measurable(split: str, names: Sequence[str]) -> list[str]:
-    """The metrics that are measured on a set, see `SET_INPUTS`."""
+    """The metrics that are measured on a set, see `SET_INPUTS`; on an exam always the `EXAM_METRICS`."""
+    if is_exam(split):
+        return list(EXAM_METRICS)
     return [name for name in names if NEEDS[METRICS[name].needs].inputs <= SET_INPUTS.get(split, _ALL_INPUTS)]
 
 
@@ -303,10 +307,10 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
     """Adds `generation_perplexity` per set: exp(mean loss of the generated answers under `judge`).
 
     The judge is the base or target model; nonsense has a high perplexity. Empty answers are left out and counted in the
-    notes. A set with no other answers gets None, a set of `SET_INPUTS` no number.
+    notes. A set with no other answers gets None, an exam or a set of `SET_INPUTS` no number.
     """
     for split, texts in evaluation.generations.items():
-        if split in SET_INPUTS:
+        if split in SET_INPUTS or is_exam(split):
             continue
         rows = [dataclasses.replace(e, answer=text) for e, text in zip(splits[split], texts) if text and e.prompt]
         losses = []

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -25,6 +26,15 @@ class ModelError(ValueError):
     def __init__(self, message: str, exit_code: int = 4):
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def check_platform():
+    """Raises ModelError (2) on a system without the file locks and signals that runs, ledger and page rely on."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise ModelError(
+            "this needs Linux or macOS, because it relies on their file locks and signals: on Windows use WSL "
+            "(wsl --install); analyze_results.py and the Python functions unlearn and evaluate_model run anywhere", 2
+        )  # fmt: skip
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Modules that are imported on first use, because importing torch takes longer than `--help` may take."""
+"""Modules that are imported on first use: importing torch takes longer than `--help` may, and Windows lacks two."""
 
 from __future__ import annotations
 
@@ -20,3 +20,5 @@ torch: Any = OnFirstUse("torch")
 F: Any = OnFirstUse("torch.nn.functional")
 weights: Any = OnFirstUse("models.training.weights")
 sharded: Any = OnFirstUse("models.training.sharded")
+fcntl: Any = OnFirstUse("fcntl")  # see `folders.check_platform`
+resource: Any = OnFirstUse("resource")

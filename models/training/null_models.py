@@ -28,6 +28,7 @@ import numpy as np
 from data.preparation import data_hash, remove_overlap
 from data.reading import read_examples
 from models.scores import kept
+from models.scores import own as own_metrics
 from models.scores.evaluating import ModelEvaluation, evaluate_model
 from models.store import loading
 from models.store.folders import MANIFEST, ModelError, known_hash, verify_manifest
@@ -255,7 +256,7 @@ def evaluated(
     needed = [split for split in SPLITS if split != "holdout" or not sets.get("judging")]
     wanted = {split: sets[split] for split in splits or needed if sets.get(split)}
     hashes = {split: data_hash(rows) for split, rows in wanted.items()}
-    settings = [sorted(metrics) if metrics else None, max_length, dtype, truth_ratio_reduction]
+    settings = [sorted(metrics) if metrics else None, max_length, dtype, truth_ratio_reduction, own_metrics.code()]
     found = []
     for number, folder in enumerate(folders, 1):
         path = kept.EVALUATIONS / f"{kept.key_of('null', loading.model_hash(folder), hashes, settings)}.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.attacks.table import ATTACKS
+from models.scores import harness
 from models.scores.evaluating import ModelEvaluation
 from models.scores.metric_table import REPORTED
 from models.verdict.null import null_lines
@@ -90,6 +91,8 @@ def print_report(report: dict) -> None:
         print(f"\n{split:<28}" + "".join(f"{model:>12}" for model in models))
         for name in report["models"][models[0]][split]:
             print(f"  {name:<26}" + _cells([report["models"][model][split][name] for model in models], 4))
+    for name, row in harness.beside(report.get("lm_eval", {})).items():
+        print(f"{name}: " + ", ".join(f"{model} {value:.4g}" for model, value in row.items()))
     print("\n".join(_attack_lines(report)))
     for line in null_lines(report.get("null", {})):
         print(line)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data.exams import is_exam
 from models.scores.array_scores import harmonic_mean
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, mean_interval
@@ -150,7 +151,8 @@ def beside(target, unlearned, retrained) -> dict[str, dict]:
     """Numbers printed beside the utility: {name: {model: value}}.
 
     run_on, answer_precision: of general answers. in_context: fact recall with the fact in the prompt. holdout_drift:
-    change of the answer probability on rows that nobody trained on, with its interval; any change is damage.
+    change of the answer probability on rows that nobody trained on, with its interval; any change is damage. exam_...:
+    the share of an exam's questions answered rightly, with the change from the target and its interval.
     """
     models = {"target": target, "unlearned": unlearned, "retrained": retrained}
     asked = {"run_on": ("general", "run_on"), "answer_precision": ("general", "precision"),
@@ -160,6 +162,7 @@ def beside(target, unlearned, retrained) -> dict[str, dict]:
         row = {role: model.metrics.get(split, {}).get(metric) for role, model in models.items() if model is not None}
         if any(value is not None for value in row.values()):
             found[name] = row
+    found |= {split: _exam(models, split) for split in unlearned.metrics if is_exam(split)}
     drift, subjects = [], []
     for split in ("holdout", "judging") if target is not None else ():
         before, after = _rows([target, unlearned], f"{split}.answer_probability")
@@ -171,3 +174,19 @@ def beside(target, unlearned, retrained) -> dict[str, dict]:
         low, high = mean_interval(drift, subjects) or (None, None)
         found["holdout_drift"] = {"change": float(np.mean(drift)), "low": low, "high": high}
     return found
+
+
+def _exam(models: dict, split: str) -> dict:
+    """An exam's share of right answers of each model, and the mean change by row from the target to the unlearned."""
+    metric = "multiple_choice_accuracy"
+    row = {role: model.metrics.get(split, {}).get(metric) for role, model in models.items() if model is not None}
+    sides = [column(models[role], split, metric) for role in ("target", "unlearned") if models[role] is not None]
+    if len(sides) < 2 or len(sides[0]) != len(sides[1]):
+        return row
+    there = np.isfinite(sides[0]) & np.isfinite(sides[1])
+    change = (sides[1] - sides[0])[there].tolist()
+    if not change:
+        return row
+    subjects = [subject for subject, here in zip(models["unlearned"].subjects[split], there) if here]
+    low, high = mean_interval(change, subjects) or (None, None)
+    return {**row, "change": float(np.mean(change)), "low": low, "high": high}

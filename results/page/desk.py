@@ -22,6 +22,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import uploads
 from data.uploads import InputError
+from models.methods import own as own_methods
 from models.requests import ledger
 from models.store import paths
 from models.store.folders import read_json_or_empty
@@ -45,8 +46,10 @@ NOT_ADVANCED = {
     *("forget_data", "forget_text", "retain_data", "holdout_data", "judging_data", "model_name_or_path", "method"),
     *("output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint"),
     *("continue_from", "earlier_data", "ledger"),
-    *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only", "build_retrained"),
-    *("base_model", "null_config"),
+    *("training_data", "forget_about", "forget_about_file", "subject_kind", "doubtful", "yes", "request_only"),
+    *("build_retrained", "base_model", "null_config", "exam_data", "lm_eval"),
+    # these name programs or upload, which only the server's owner may do
+    *("method_from", "metric_from", "export", "gguf_converter", "push_to_hub"),
     *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
@@ -198,6 +201,8 @@ class Desk:
             elif name == "general_data" and value != "none":
                 value = self.data_path(request, value, f"--{name}")
             given[name] = str(value).lower() if isinstance(value, bool) else str(value)
+        if given["method"] in own_methods.OWN:
+            given["method_from"] = own_methods.OWN[given["method"]].source
         if "," in given["method"]:
             raise InputError("one method at a time: start a second run for the other one")
         given |= _budget(form.get("utility_budget"), given, form.get("time_budget"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import secrets
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.store.folders import read_json_or_empty
+from models.store.on_first_use import fcntl
 from models.store.process_identity import alive, birth_of
 
 LOG = "log.txt"

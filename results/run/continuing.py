@@ -27,8 +27,10 @@ from models.verdict.words import verdict_words
 from results.run.run_folder import UsageError
 
 INHERITED = (
-    "method", "retain_data", "holdout_data", "judging_data", "general_data", "max_length", "attn_implementation",
-    "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "ledger",
+    "method", "retain_data", "holdout_data", "judging_data", "general_data", "exam_data", "max_length",
+    "attn_implementation",
+    "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "lm_eval",
+    "ledger",
 )  # fmt: skip
 DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "judging", "general", "earlier")}
 
@@ -78,9 +80,14 @@ def inherited(given: dict, problems: list[str]) -> dict:
         problems.append("--continue_from needs the next request: give --forget_data or --forget_text")
     if given.get("method") == "retrain":
         problems.append("--method retrain starts from the base model, so it cannot continue from a run")
+    method = before.get("method", "npo")
+    if not given.get("method") and method not in algorithm.METHODS:
+        own = f"add --method_from {before['method_from']}" if before.get("method_from") else "give --method"
+        problems.append(f"--continue_from {run}: its method {method} is not known here; {own}")
+        return {}
     names = set(INHERITED) - ({"judging_data"} if given.get("holdout_data") else set())  # these two go together
-    if given.get("method") in (None, before.get("method")):
-        names |= {*algorithm.hyper_parameters(before.get("method", "npo")), "retain_loss"}
+    if given.get("method") in (None, method):
+        names |= {*algorithm.hyper_parameters(method), "retain_loss"}
     model = given.get("model_name_or_path") or _model_of(run, before, problems)
     kept = {name: before[name] for name in names if before.get(name) not in (None, "")}
     if kept.get("ledger", "none") != "none":

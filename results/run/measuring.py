@@ -9,10 +9,16 @@ from pathlib import Path
 
 import evaluation_metrics
 from data import preparation
+from data.exams import is_exam
 from data.sampling import spread
 from models.eliciting.subject import about_subject
+from models.exporting import formats as exporting
+from models.exporting import hub
+from models.scores import harness
+from models.scores import own as own_metrics
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
+from models.store.folders import ModelError
 from models.store.on_first_use import weights
 from results.run import model_card, processes
 from results.run.context import RunContext, prepare
@@ -21,6 +27,7 @@ from results.run.run_folder import UsageError, say
 from results.run.sets import EVALUATED
 from results.run.stopping import StopSwitch
 
+EXPORTED = ("verdict", "leaking_rows", "worst_person", "membership_gap", "utility")  # numbers told of an exported file
 GLANCE = 8  # rows per set for the quick check of the retrained model before the run
 
 
@@ -38,6 +45,9 @@ def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") ->
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
     settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
+    settings += [own_metrics.code()] if config["metric_from"] else []
+    if what == "lm_eval":
+        hashes, settings = {}, [*settings, config["eval_rows"], harness.identity(config["lm_eval"])]
     if what == "attacks":
         settings += [role, dataclasses.asdict(evaluation_metrics.budget_of(config))]  # some are not run on the target
     return EVALUATIONS / f"{key_of(what, model_hash, hashes, settings)}.json"
@@ -48,10 +58,19 @@ class Measurements:
 
     def __init__(self, run: RunContext):
         self.run, self.evaluations, self.attacked, self.glance = run, {}, {}, None
+        self.harness: dict[str, dict] = {}  # what lm-eval found, by role
         sources = {"target": run.config["model_name_or_path"], "retrained": run.config["retrained_model"]}
         self.unchanged = {role: source for role, source in sources.items() if source}
         attacks = "forget" in run.sets.measured and bool(evaluation_metrics.attack_names(run.config["attacks"]))
-        self.wanted = ("metrics", "attacks") if attacks else ("metrics",)
+        self.wanted = (
+            "metrics",
+            *(["attacks"] if attacks else []),
+            *(["lm_eval"] if harness.tasks_of(run.config["lm_eval"]) else []),
+        )
+        self.exports: dict[str, dict] = {}  # what the files of --export say
+        harness.check(run.config["lm_eval"])
+        if run.config["push_to_hub"]:
+            say(f"logged in to the hub as {hub.check(run.config['push_to_hub'])}")
         for role in self.unchanged:
             found = {what: read_kept(path) for what, path in self._kept_paths(role).items()}
             if None not in found.values():
@@ -64,6 +83,7 @@ class Measurements:
     def _take(self, role: str, found: dict):
         self.evaluations[role] = evaluation_metrics.ModelEvaluation(**found["metrics"])
         self.attacked[role] = found.get("attacks", {})
+        self.harness |= {role: found["lm_eval"]} if "lm_eval" in found else {}
 
     def glance_at_retrained(self):
         """Measures a few rows of the retrained model for `check_retrained`, unless both models are measured already."""
@@ -106,6 +126,8 @@ class Measurements:
         with weights.computing_in(model, self.run.dtype):
             self.evaluations["unlearned"] = self._evaluate(model)
             self.attacked["unlearned"] = self._attack(model, "unlearned", self.evaluations["unlearned"])
+            if "lm_eval" in self.wanted:
+                self.harness["unlearned"] = self._lm_eval(model)
 
     def measure_unchanged(self, role: str):
         """Loads, measures and attacks an unchanged model and keeps the results. Does nothing if all are known."""
@@ -121,6 +143,9 @@ class Measurements:
                 measured = evaluation_metrics.ModelEvaluation(**found["metrics"])
                 found["attacks"] = self._attack(model, role, measured)
                 keep(paths["attacks"], found["attacks"])
+            if "lm_eval" in paths and found["lm_eval"] is None:
+                found["lm_eval"] = self._lm_eval(model)
+                keep(paths["lm_eval"], found["lm_eval"])
         self._take(role, found)
 
     def _evaluate(self, model):
@@ -149,6 +174,26 @@ class Measurements:
             evaluation=evaluation, target=role == "target", progress=announce,
         )  # fmt: skip
 
+    def export(self):
+        """Writes the files of --export and measures them like the model that they were made of."""
+        if self.run.config["export"]:
+            self.run.folder.stage("exporting")
+            self.exports = exporting.export(self.run.config, self._measure_exported, say)
+
+    def _measure_exported(self, model) -> dict:
+        model = processes.team().placed(model)
+        with weights.computing_in(model, self.run.dtype):
+            found = self._evaluate(model)
+        sides = [self.evaluations.get(role) for role in ("target", "retrained")]
+        judged = evaluation_metrics.judge(sides[0], found, sides[1]).comparison
+        return {"metrics": found.metrics, "comparison": {name: judged.get(name) for name in EXPORTED}}
+
+    def _lm_eval(self, model) -> dict:
+        """The numbers of --lm_eval on one model."""
+        config = self.run.config
+        self.run.progress(f"lm-eval: {config['lm_eval']}")
+        return harness.measure(model, self.run.tokenizer, config["lm_eval"], config["eval_rows"] or None)
+
     def report(self) -> dict:
         """The contents of evaluation.json."""
         attacked = {role: results for role, results in self.attacked.items() if results}
@@ -156,6 +201,11 @@ class Measurements:
         report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
         if told := about_subject(self.run.sets.measured, self.evaluations):
             report["comparison"]["subject"] = told
+        if self.exports:
+            report["exports"] = self.exports
+        if self.harness:
+            report["lm_eval"] = self.harness
+            report["evidence"]["rest"]["beside"] |= harness.beside(self.harness)
         report["earlier"] = self.run.sets.earlier.retested(report, self.evaluations["unlearned"])
         return report
 
@@ -164,7 +214,9 @@ class Measurements:
 # A finished run once more, with today's metrics, attacks and verdict; trains nothing
 
 
-CHANGEABLE = ("attacks", "metrics", "eval_rows", "retrained_model", "judging_data", "general_data")
+CHANGEABLE = ("attacks", "metrics", "metric_from", "method_from", "eval_rows", "retrained_model", "judging_data",
+              "general_data", "exam_data", "lm_eval", "export", "gguf_converter", "push_to_hub")  # fmt: skip
+NAMED_AGAIN = ("method_from", "metric_from", "export", "gguf_converter", "push_to_hub")  # run or send something
 
 
 def settings_again(folder: str | Path, given: dict) -> dict:
@@ -183,9 +235,13 @@ def settings_again(folder: str | Path, given: dict) -> dict:
         wrong.append(f"--measure_again {folder}: this run is not finished; resume it first")
     elif not Path(str(told.get("model_output_dir"))).is_dir():
         wrong.append(f"--measure_again {folder}: its model {told.get('model_output_dir')} is gone")
+    elif told.get("method_from") and not given.get("method_from"):
+        wrong.append(f"--measure_again {folder}: its method is your own; add --method_from {told['method_from']}")
     if wrong:
         raise UsageError(wrong)
-    kept = {name: value for name, value in told.items() if name in OPTIONS and value is not None}
+    # a run's files may come from others, so only the command line names code to run
+    kept = {name: value for name, value in told.items()
+            if name in OPTIONS and value is not None and name not in NAMED_AGAIN}  # fmt: skip
     if "judging_data" not in told and told.get("holdout_data") != BUNDLED["holdout"]:
         kept["judging_data"] = "none"  # this run is older than the split: all its holdout rows may have steered it
     config = resolve({**kept, **given, "output_dir": str(folder), "overwrite_output_dir": True})
@@ -209,18 +265,31 @@ def measure_again(folder: str | Path, given: dict) -> tuple[Path, dict]:
             model, _ = loading.load_model(config["model_output_dir"], dtype="float32", progress=say,
                                           tokenizer=run.tokenizer)  # fmt: skip
             measurements.measure_unlearned(processes.team().placed(model))
+            del model
+            measurements.export()
             opened.stage("reporting")
         report = measurements.report()
         opened.write_json("config.json", config)
         opened.write_json("evaluation.json", report)
         evaluation_metrics.write_examples(opened.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
         model_card.write_cards(opened.path, config, run.hashes)
+        publish(config)
     finally:  # what training wrote stays, also after a failed measurement
         for name, text in before.items():
             if text is not None:
                 (opened.path / name).write_text(text, encoding="utf-8")
         opened.release()
     return opened.path, report
+
+
+def publish(config: dict):
+    """Uploads the saved model and its exported files to --push_to_hub. A failure is told and ends nothing."""
+    for folder in (Path(config["model_output_dir"]), exporting.folder_of(config)) if config["push_to_hub"] else ():
+        if folder.is_dir():
+            try:
+                say(f"pushed {folder} to {hub.push(folder, config['push_to_hub'])}")
+            except ModelError as error:
+                say(f"warning: {error}")
 
 
 def _read(path: Path) -> str | None:
@@ -232,7 +301,7 @@ def _read(path: Path) -> str | None:
 def print_table(report: dict):
     """Prints a table of all models by set and metric, then the comparison."""
     models = [name for name in ("target", "unlearned", "retrained") if name in report["models"]]
-    for split in EVALUATED:
+    for split in (*EVALUATED, *filter(is_exam, report["models"]["target"])):
         rows = {name: report["models"][name].get(split, {}) for name in models}
         if not rows["target"]:
             continue
@@ -242,6 +311,8 @@ def print_table(report: dict):
             if all(cell is None for cell in cells):
                 continue  # not every set has every number
             say(f"  {metric:30}" + "".join(f"{'-' if cell is None else f'{cell:.3f}':>12}" for cell in cells))
+    for name, row in harness.beside(report.get("lm_eval", {})).items():
+        say(f"{name:32}" + "".join(f"{row[model]:12.3f}" if model in row else f"{'-':>12}" for model in models))
     say("\ncomparison")
     for name, value in report["comparison"].items():
         if isinstance(value, (int, float, str)):

@@ -11,6 +11,9 @@ import re
 import shlex
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from data.exams import is_exam
+from models.exporting import formats as exporting
+from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
 from models.verdict.gates import PASSED
 from models.verdict.words import WORDS, word_of
@@ -42,8 +45,32 @@ def write_cards(folder: Path, config: dict, data_hashes: dict):
         kinds[target.with_name(f"{target.name}-merged")] = False
     for saved, adapter in kinds.items():
         described = dataclasses.replace(run, config={**run.config, "use_peft": adapter})
-        card = model_card(described, METHODS[config["method"]], data_hashes, base, licence)
+        card = model_card(described, METHODS[config["method"]], data_hashes, base, licence, exported(folder))
         (saved / "README.md").write_text(card, encoding="utf-8")
+        beside = exporting.folder_of(config)
+        if not adapter and beside.is_dir():
+            (beside / "README.md").write_text(card, encoding="utf-8")
+
+
+def exported(folder: Path) -> str:
+    """A table of a run's exported files with what was measured on each; "" without any."""
+    found = read_json_or_empty(folder / "evaluation.json").get("exports")
+    rows = []
+    files = found.items() if isinstance(found, dict) else ()
+    for name, told in ((name, told) for name, told in files if told.get("sha256") or told.get("error")):
+        forget, after = told.get("metrics", {}).get("forget", {}), told.get("comparison", {})
+        numbers = [number(forget.get("answer_probability")), number(after.get("utility"))]
+        state = after.get("verdict") or told.get("error") or "not measured"
+        size = "–" if "bytes" not in told else f"{told['bytes']:,}"
+        cells = [str(told.get("file") or name), size, *numbers, state, str(told.get("sha256") or "–")[:16]]
+        rows.append("| " + " | ".join(map(markdown_text, cells)) + " |")
+    if not rows:
+        return ""
+    head = ["| file | bytes | answer probability, forget set | utility left | verdict | SHA-256 |", "|---" * 6 + "|"]
+    return (
+        "\n".join([*head, *rows])
+        + "\n\nA file with a verdict was read back and measured on the same rows: rounding changes a model."
+    )
 
 
 def front_matter(text: str) -> dict[str, str]:
@@ -106,10 +133,10 @@ def _portable(path: str) -> str:
     return path
 
 
-def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: str | None) -> str:
+def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: str | None, files: str = "") -> str:
     """The card in Markdown.
 
-    method: a row of METHODS. data_hashes: {set: SHA-256}. base, licence: see `origin`.
+    method: a row of METHODS. data_hashes: {set: SHA-256}. base, licence: see `origin`. files: see `exported`.
     """
     adapter = bool(run.config.get("use_peft"))
     parts = [
@@ -121,6 +148,7 @@ def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: s
         "## Before and after" + (", compared with a model that never saw the forget set" * ("retrained" in run.models)),
         _table(run),
         _put_together(run),
+        *(["## Exported files", files] if files else []),
         "## Limits",
         _limits(run, method),
         "## How to load it",
@@ -178,7 +206,7 @@ def _table(run: Run) -> str:
         "| set | metric | " + " | ".join(ROLES[name] for name in models) + " |",
         "|---|---|" + "---|" * len(models),
     ]
-    for split in SPLITS:
+    for split in (*SPLITS, *filter(is_exam, run.models.get("unlearned", {}))):
         for metric in CARD_METRICS:
             cells = []
             for name in models:

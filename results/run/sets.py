@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
-from data import augmentation, judging, preparation, reading
+from data import augmentation, exams, judging, preparation, reading
 from data.sampling import spread
 from data.wrong_answers import in_context
 from models.requests import recorded
@@ -86,8 +86,10 @@ def read_sets(config: dict) -> Sets:
         examples["earlier"] = earlier.rows
     _clean_retain_set(examples, notes, config["allow_overlap"])
     _check_judging_set(examples, notes, config)
+    if config["exam_data"] not in (None, "none"):
+        examples |= exams.read_exams(recorded.paths_of(config["exam_data"]), notes=notes)
     measured = {}
-    for split in [split for split in (*READ, "probes") if split in examples]:
+    for split in [split for split in (*READ, "probes", *filter(exams.is_exam, examples)) if split in examples]:
         measured[split] = spread(examples[split], config["eval_rows"])
         if (count := len(measured[split])) < len(examples[split]):
             notes.append(f"{split}: {count} of {len(examples[split])} rows are measured (--eval_rows)")
