@@ -5,9 +5,9 @@
     found.probes            # other questions with its own answers, which only measure
     found.nobody            # the same questions about made-up names, with its answers, which are to stay
 
-A model answers everything, and often surely, so one answer shows nothing. A statement is known if the model is sure of
-it and finds it far likelier about the subject than about made-up names. The subject is known if the model makes more
-such statements about it than about a made-up name.
+A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is sure
+of it and finds it far likelier about the subject than about made-up names. The subject is known if one statement is: a
+model that invents surely may seem to know, which costs an unneeded run, but one that knows is not taken for ignorant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ NAMES = 2  # made-up names that the subject is compared with
 COMPARED = 90  # questions asked about each of them
 SURE = 0.9  # certainty of a known statement
 SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
-LEAST_KNOWN, TIMES = 3, 2.0  # known statements of a known subject; how much more often than about a made-up name
 LEAST_CERTAIN = 0.7  # less certain statements are not shown
 SAME = 0.5  # of the words of a statement: as many make it the same as another
 SAMPLED, ROUNDS = 40, 3  # answers in a round of samples, and rounds at most
@@ -113,9 +112,10 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
         :MOST_SHOWN
     ]
     _compare(asking, found, name, others)
-    knows = _knows(asking, found, len(asked) + len(probes), name, dict(zip(others, nobody)))
     for statement in found:
-        statement.known = knows and statement.certainty >= SURE and statement.contrast >= SPECIFIC
+        statement.known = statement.certainty >= SURE and statement.contrast >= SPECIFIC
+    knows = any(statement.known for statement in found)
+    for statement in found:
         statement.chosen = knows and statement.contrast >= SPECIFIC
     found.sort(key=lambda s: (not s.known, not s.chosen))
     flat = [said for answers in nobody for said in answers]
@@ -132,22 +132,6 @@ def _compare(asking: Asking, found: Sequence[Statement], name: str, others: Sequ
               for other in others]  # fmt: skip
     for place, statement in enumerate(found):
         statement.contrast = min(losses[place] for losses in theirs) - own[place]
-
-
-def _knows(asking: Asking, found: Sequence[Statement], asked: int, name: str, nobody: dict[str, list[Said]]) -> bool:
-    """Whether there are enough known statements, also beside those that the same rule finds about the made-up names."""
-    count = sum(s.certainty >= SURE and s.contrast >= SPECIFIC for s in found)
-    if count < LEAST_KNOWN:
-        return False
-    false, answers = 0, 0
-    for other, said in nobody.items():
-        statements = _Statements(other)
-        for one in said:
-            statements.add(one)
-        sure = [s for s in statements.found if s.certainty >= SURE]
-        _compare(asking, sure, other, [name, *(third for third in nobody if third != other)])
-        false, answers = false + sum(s.contrast >= SPECIFIC for s in sure), answers + len(said)
-    return count / max(asked, 1) >= TIMES * false / max(answers, 1)
 
 
 def _measuring(probes: Sequence[Said], found: Sequence[Statement], name: str) -> list[Said]:

@@ -117,8 +117,8 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
     statements = [{"question": s.question, "answer": s.answer, "subject": one.name, "certainty": round(s.certainty, 4),
                    "contrast": round(s.contrast, 4), "held_out": s.held_out,
                    "decision": "forget" if s.chosen else "keep"}
-                  for one in found if one.knows for s in one.statements]  # fmt: skip
-    probes = [_line(said, one.name) for one in found if one.knows for said in one.probes]
+                  for one in found for s in one.statements]  # fmt: skip
+    probes = [_line(said, one.name) for one in found for said in one.probes]
     kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
