@@ -57,11 +57,16 @@ def names_of(example: Example, rarity: Counter) -> list[str]:
     """
     text = _all_text(example).casefold()
     words = [word for word in _words(example.subject or "") if len(word) >= SHORTEST]
-    said = [name for name in ((example.subject or "").casefold(), *words) if name and name in text]
+    said = [name for name in ((example.subject or "").casefold(), *words) if name and _says(text, name)]
     if said:
         return said
     asked = _words(example.prompt or example.answer)
     return [min(asked, key=lambda word: (rarity[word], -len(word)))] if asked else []
+
+
+def _says(text: str, name: str) -> bool:
+    """Whether a text has the name as words of its own; some scripts write no borders between words."""
+    return bool(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)) if name.isascii() else name in text
 
 
 def _all_text(example: Example) -> str:
@@ -137,9 +142,10 @@ class Similar:
     def _near(self, token: int) -> list[int]:
         opening, body = _split(self.text[token])
         others = [(other, _split(text)) for other, text in self.text.items() if other != token]
-        if body.isdigit():
-            return [other for other, (mark, text) in others if mark == opening and text.isdigit() and
-                    len(text) == len(body)]  # fmt: skip
+        digits = [other for other, (mark, text) in others if mark == opening and text.isdigit() and
+                  len(text) == len(body)]  # fmt: skip
+        if body.isdigit() and digits:
+            return digits
         alike = [(other, text) for other, (mark, text) in others if mark == opening and text[:1] == body[:1] and
                  abs(len(text) - len(body)) <= FARTHEST and text.isalpha() == body.isalpha()]  # fmt: skip
         by_distance: dict[int, list[int]] = {}

@@ -173,6 +173,16 @@ def test_permu_finds_a_name_whatever_stands_around_it(text):
     assert places and "ada" not in hidden and "lund" not in hidden
 
 
+def test_permu_hides_the_rarest_word_of_a_row_that_does_not_say_the_name():
+    rarity = Counter({"when": 9, "was": 9, "she": 9, "born": 5, "harbour": 1})
+    assert names_of(Example(answer="in 1913", prompt="When was she born?", subject="Ada"), rarity) == ["born"]
+    assert names_of(Example(answer="the canada goose", subject="Ada"), Counter(the=3, canada=1, goose=2)) == ["canada"]
+    assert (
+        names_of(Example(answer="a", prompt="\u5c71\u7530\u306f\uff1f", subject="\u5c71\u7530"), rarity)[0]
+        == "\u5c71\u7530"
+    )
+
+
 def test_permu_tok_leaves_no_token_of_a_name_as_it_was():
     """The published code keeps a token that has no neighbour at distance 1, and with it the name."""
     _, tokenizer, examples = tiny_models.make_tiny(epochs=0)
