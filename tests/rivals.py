@@ -201,14 +201,15 @@ class Judge:
         given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
         self.config = resolve({**given, "method": "npo", "eval_rows": rows})
         measured = read_sets(self.config).measured
-        self.forget = {split: measured[split] for split in ("forget", "judging", "holdout") if split in measured}
+        self.forget = {split: measured[split] for split in ("forget", "judging") if split in measured}
+        self.unseen = {split: measured[split] for split in ("holdout",) if split in measured}  # for the tests' margins
         self.rest = {split: measured[split] for split in ("retain", "general") if split in measured}
         self.tokenizer = loading.load_tokenizer(self.config["model_name_or_path"])
         retrained = self._load(self.config["retrained_model"])
         self.dtype = weights.compute_dtype(self.config["dtype"], retrained.device)
-        self.retrained = self._whole(retrained)
+        self.retrained = self._whole(retrained, self.unseen)
         self.model = self._load(self.config["model_name_or_path"])
-        self.target = self._whole(self.model)
+        self.target = self._whole(self.model, self.unseen)
         self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
 
     @staticmethod
@@ -226,9 +227,10 @@ class Judge:
                 model, self.tokenizer, sets, metrics=metrics, max_length=self.config["max_length"]
             )
 
-    def _whole(self, model):
-        """The forget side with generated answers and the rest without, as one evaluation."""
-        whole, rest = self._measured(model, self.forget, None), self._measured(model, self.rest, METRICS)
+    def _whole(self, model, more=()):
+        """The forget side with generated answers and the rest without, as one evaluation; `more`: further sets."""
+        whole = self._measured(model, {**self.forget, **dict(more)}, None)
+        rest = self._measured(model, self.rest, METRICS)
         for name in ("metrics", "intervals", "per_example", "generations", "subjects", "measured_on"):
             getattr(whole, name).update(getattr(rest, name))
         return whole
