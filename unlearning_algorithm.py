@@ -28,10 +28,10 @@ import numpy as np
 from models.forward.answers import answer_outputs, join_batches, split_rows, unwrapped
 from models.forward.layers import MethodError, chosen_layer
 from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
-from models.methods.losses import RETAIN_LOSSES, draw_levels, stay_forgotten
+from models.methods.losses import RETAIN_LOSSES, draw_levels, own_levels, stay_forgotten
 from models.methods.table import FAMILIES, FAMILY_DEFAULTS, METHODS, REGULARIZERS, Method, hyper_parameters  # noqa: F401
 from models.store.on_first_use import sharded, torch, weights
-from models.training import together
+from models.training import range_test, together
 from models.training.stages import Stage, planned_stages
 from models.training.step import Term, learning_rate_at, load_run_state, pair_rows, run_state, until_it_fits
 
@@ -55,7 +55,8 @@ class Unlearning:
     "generic" (text that must not change), "earlier" (rows of earlier requests, which must stay forgotten),
     "retain_probe" (the retain rows to probe, when "retain" holds others too). Refuses other sets: rows that judge a run
     must not steer it.
-    `settings`: see models/methods/settings.py and the method's row.
+    `settings`: see models/methods/settings.py and the method's row. `unseen`: the token losses of each forget row
+    under a model that never saw it, such as the base model; they give the levels where there is no holdout set.
     The caller may stop between any two records; `close()` gives the model plain weights again. Raises `MethodError` for
     rows, models or settings that do not fit the method.
     """
@@ -70,13 +71,14 @@ class Unlearning:
         pad_token_id=0,
         accelerator=None,
         references=None,
+        unseen=None,
     ):
         self.method = METHODS[method] if isinstance(method, str) else method
         chosen = {**hyper_parameters(self.method.name), **settings}
         chosen["retain_loss"] = chosen["retain_loss"] or self.method.retain
         self.settings = SimpleNamespace(**{**RETAIN_LOSSES[chosen["retain_loss"]].defaults, **chosen})
         self.model, self.rows, self.pad = model, dict(rows), pad_token_id
-        self.references = dict(references or {})
+        self.references, self.unseen = dict(references or {}), unseen
         self.accelerator = accelerator
         self._world, self._rank = together.count(accelerator), together.rank(accelerator)
         self.step, self.best, self.levels, self.ended = 0, None, None, None
@@ -111,6 +113,8 @@ class Unlearning:
         missing = [each for each, wanted in needed.items() if wanted and not len(self.rows.get(each) or ())]
         if missing:
             raise MethodError(f"{name} needs {' and '.join(missing)} rows")
+        if settings.find_learning_rate:
+            range_test.check(method)
         if method.student and settings.update_scale != 1:
             raise MethodError(f"{name}: a student has no target to go back to; remove --update_scale")
         if method.full_weights_only and any("lora_" in each for each, _ in self.model.named_parameters()):
@@ -162,6 +166,8 @@ class Unlearning:
         self._first_look()
         if method.before:
             method.before(self)
+        if settings.find_learning_rate:
+            self.news = [range_test.find(self)]
 
     def _make_optimizer(self):
         settings, device = self.settings, next(self.model.parameters()).device
@@ -185,11 +191,21 @@ class Unlearning:
             few = self._probed("holdout", holdout)
             known["holdout"] = summary(means[few], accuracy[few])
         self.start = self._look(known)
-        self.level = float(means.mean()) if unseen else self._stated_level()
-        if method.draws:
+        own = not unseen and self._knows_more_than_unseen()
+        means = np.array([values.mean() for values in self.unseen]) if own else means
+        self.level = float(means.mean()) if len(means) else self._stated_level()
+        if method.draws and own:
+            self.levels = own_levels(self.unseen, method.draws)
+        elif method.draws:
             unseen = means if method.draws is draw_levels else unseen
             levels = method.draws(unseen, len(self.rows["forget"]), self.level, self.settings.seed)
             self.levels = levels * getattr(self.settings, "level_scale", 1.0)
+
+    def _knows_more_than_unseen(self) -> bool:
+        """Whether `unseen` says how surprising the forget rows are to a model that knows them less than the target."""
+        if not self.unseen or "forget" not in self.start:
+            return False
+        return float(np.mean([values.mean() for values in self.unseen])) > self.start["forget"]["loss"]
 
     def _stated_level(self) -> float:
         """`level`, but at least the forget rows' loss at the start plus `CLEARLY_ABOVE`.
@@ -488,6 +504,8 @@ class Unlearning:
         if not self.step:
             seen, started = self.start, time.perf_counter()
             self._judge(seen)
+            yield from self.news
+            self.news = []
             yield self._evaluation_record(seen, started)
         while self.step < self.total_steps and not self.ended:
             record = self._train_step()
@@ -518,6 +536,7 @@ class Unlearning:
             yield {"event": "scaled", "step": self.step, "message": message}
 
     state, load_state = run_state, load_run_state  # for checkpoints
+    diverged = Diverged
 
     def close(self):
         """Gives the model plain weights in its own type, from the fp32 master.
@@ -538,7 +557,7 @@ def unlearn(
     """Unlearns in place: a generator of step records. At its end the model holds the best state in its own type.
 
     `rows` {"forget", "retain", "holdout"}: encoded sets; `settings` override the method's defaults; options:
-    `pad_token_id`, `accelerator`, `references`. Raises `Diverged` before a step that would not be finite.
+    `pad_token_id`, `accelerator`, `references`, `unseen`. Raises `Diverged` before a step that would not be finite.
     """
     run = Unlearning(model, rows, method, settings or {}, **options)
     run.prepare()

@@ -114,6 +114,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
 def _unlearn(run: RunContext, measurements: measuring.Measurements):
     """(the unlearned model, the outcome of its training). Loads and checks the target first."""
     config, folder, team = run.config, run.folder, processes.team()
+    unseen = measuring.unseen_losses(run)
     folder.stage("loading")
     model = team.placed(measuring.load_target(run))
     team.by_main(lambda: measurements.check_retrained(model))
@@ -133,7 +134,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
                                   target_modules=config["lora_target_modules"])  # fmt: skip
     unlearning = algorithm.Unlearning(
         model, run.sets.steering.encoded, config["method"], config, pad_token_id=run.tokenizer.pad_token_id,
-        accelerator=team.accelerator, references=references,
+        accelerator=team.accelerator, references=references, unseen=unseen,
     )  # fmt: skip
     unlearning.prepare()
     if run.checkpoint:

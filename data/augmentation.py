@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.columns import DataError, Example, folded
+from data.other_names import other_names
 from data.preparation import EncodedRows, EncodingReport, encode_examples
 
 REFUSALS = (
@@ -202,4 +203,5 @@ AUGMENTATIONS = {
     "refusals": Augmentation(refusals),
     "one_refusal": Augmentation(one_refusal),
     "alternates": Augmentation(alternates, needs_model=True),
+    "other_names": Augmentation(other_names),
 }

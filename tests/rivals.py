@@ -1,27 +1,45 @@
-"""The project's two methods against four tuned rivals, with three seeds on two sets of people.
+"""Every method at its best, compared at equal retention, by the tests of the verdict on memory.
 
-    python tests/rivals.py                                        # 36 runs; a second start continues
-    python tests/rivals.py --sets bundled --seeds 1 --methods npo,simnpo
+    python tests/rivals.py                                             # everything; a second start continues
+    python tests/rivals.py --tune --methods simnpo,npo                 # only the search for their settings
+    python tests/rivals.py --methods simnpo --seeds 42 --sets bundled  # a slice; all slices fill the same table
+    python tests/rivals.py --table                                     # prints the table of what is there
 
-The set "bundled" forgets the people of data/forget.jsonl. The set "others" forgets every fourth person of
-data/retain.jsonl and keeps all others; its retrained model is trained first, with the recipe of the bundled one. No
-text is generated, so there is no ROUGE. Runs are in results/runs/rivals/, models in models/saved/rivals/, the table's
-numbers in results/examples/rivals/rivals.json.
+1. Settings. Each method gets the same number of trials (`--trials`) of --method auto, on four people of
+   data/retain.jsonl who are in no reported set (the set "tuning"). Stopping rules are searched like other settings.
+2. Runs. The settings found run on each set with each seed. "bundled" forgets the people of data/forget.jsonl, "others"
+   four further people of data/retain.jsonl, "tofu" the two authors of TOFU's forget01 (from ../shared/data/tofu, or
+   --tofu FOLDER; skipped without it). Missing targets and retrained models are trained first.
+3. Equal retention (arXiv:2406.09179). The change of the weights is scaled, as --update_scale does, to the largest
+   multiple of .05 (at most 1.5) that keeps the asked utility: .95 and .97 of the target's. There the forget rows are
+   judged.
+
+Utility is measured without generated text here, so it differs a little from that of a run. Rows of the table are in
+results/examples/rivals/retention.json, settings in settings.json beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
 
-from measured import PARTS, ROOT, read, run, standing, table, words_of
+from measured import PARTS, ROOT, read, run, table, words_of, write
+
+from models.verdict.gates import NO_CONTRAST, NOT_MEASURED, PASSED
 
 RUNS, MODELS = ROOT / "results" / "runs" / "rivals", ROOT / "models" / "saved" / "rivals"
-KEPT = ROOT / "results" / "examples" / "rivals" / "rivals.json"
-METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "undial", "altpo")
+KEPT = ROOT / "results" / "examples" / "rivals" / "retention.json"
+SETTINGS = KEPT.with_name("settings.json")
+TOFU = ROOT.parent / "shared" / "data" / "tofu"
+METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "altpo", "idk_dpo", "undial", "wga", "satimp",
+           "gradient_difference", "permu", "permu_tok", "rmu", "task_vector", "perta", "repselect")  # fmt: skip
+SETS, SEEDS, LEVELS, TRIALS = ("bundled", "others", "tofu"), (42, 1, 2), (0.95, 0.97), 12
+STEP, LARGEST = 0.05, 1.5  # of the factor on the change of the weights
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
            "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus",
            "zlib_ratio")  # fmt: skip
@@ -35,31 +53,231 @@ RETRAIN = ["--method=retrain", "--model_name_or_path=HuggingFaceTB/SmolLM2-135M-
            "--lora_alpha=32", "--learning_rate=1e-3", "--num_train_epochs=8", "--lr_scheduler_type=linear",
            "--warmup_steps=10", "--per_device_train_batch_size=8", "--eval_steps=1000", "--probe_rows=4",
            "--eval_rows=4", "--metrics=loss", "--live_answers=0"]  # fmt: skip
+BRIEF = ["--metrics=loss", "--eval_rows=4", "--live_answers=0", "--overwrite_output_dir", "--ledger=none"]
 
 
-def other_people() -> tuple[str, str]:
-    """The (forget, retain) lines of the set "others"."""
-    retain = (ROOT / "data" / "retain.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    chosen = list(dict.fromkeys(json.loads(line)["subject"] for line in retain))[3::4]
-    forget = [line for line in retain if json.loads(line)["subject"] in chosen]
-    kept = [line for line in retain if json.loads(line)["subject"] not in chosen]
-    return "".join(forget), (ROOT / "data" / "forget.jsonl").read_text(encoding="utf-8") + "".join(kept)
+# ---------------------------------------------------------------------------------------------------------------------
+# Sets of people
 
 
-def flags_of(name: str) -> list[str]:
+def people_of_retain() -> dict[str, list[str]]:
+    """{set: its people of data/retain.jsonl}: four to tune on, four others to report."""
+    rows = map(json.loads, (ROOT / "data" / "retain.jsonl").read_text(encoding="utf-8").splitlines())
+    names = list(dict.fromkeys(row["subject"] for row in rows))
+    return {"tuning": names[1::4], "others": names[3::4]}
+
+
+def people(name: str) -> tuple[str, str]:
+    """The (forget, retain) lines of the sets "tuning" and "others".
+
+    The retain rows of "tuning" name no subject. A search with named retain rows rehearses on people of its own choice,
+    who may be reported ones.
+    """
+    chosen = people_of_retain()[name]
+    forget, retain = ((ROOT / "data" / f"{split}.jsonl").read_text(encoding="utf-8") for split in ("forget", "retain"))
+    lines = retain.splitlines(keepends=True)
+    asked = [line for line in lines if json.loads(line)["subject"] in chosen]
+    kept = [*forget.splitlines(keepends=True), *(line for line in lines if json.loads(line)["subject"] not in chosen)]
+    if name == "tuning":
+        kept = [json.dumps({**json.loads(line), "subject": None}, ensure_ascii=False) + "\n" for line in kept]
+    return "".join(asked), "".join(kept)
+
+
+def _written(folder: Path, texts: dict[str, str]) -> list[str]:
+    """The flags of data files with these texts, which it writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return [f"--{name}_data={folder / f'{name}.jsonl'}" for name in texts]
+
+
+def _trained(name: str, *flags: str) -> Path:
+    """A model of the recipe `RETRAIN`; trains it if it is missing."""
+    folder = MODELS / name
+    if not (folder / "manifest.json").exists():
+        run("unlearning_script.py", *RETRAIN, *flags, f"--output_dir={RUNS / 'trained' / name}",
+            "--overwrite_output_dir", f"--model_output_dir={folder}", "--ledger=none")  # fmt: skip
+    return folder
+
+
+def tofu_texts(folder: Path) -> dict[str, str]:
+    """TOFU's rows by set, each with its author as subject: 8 authors to keep, 2 unseen that steer, 4 that judge."""
+
+    def named(name: str, first: int, last: int | None) -> str:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        rows = [{**json.loads(line), "subject": f"{name} author {n // 20 + 1}"} for n, line in enumerate(lines)]
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[first:last])
+
+    return {"forget": named("forget01.jsonl", 0, None), "retain": named("retain400.jsonl", 0, 160),
+            "holdout": named("retain400.jsonl", -120, -80), "judging": named("retain400.jsonl", -80, None)}  # fmt: skip
+
+
+def flags_of(name: str, tofu: Path = TOFU) -> list[str]:
     """The flags for the data and the models of a set. Makes them if they are missing."""
     if name == "bundled":
         return []
-    folder, retrained = RUNS / name, MODELS / f"{name}-retrained"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{split}.jsonl" for split in ("forget", "retain")]
-    for path, text in zip(paths, other_people()):
-        path.write_text(text, encoding="utf-8")
-    data = [f"--forget_data={paths[0]}", f"--retain_data={paths[1]}", "--holdout_data=data/holdout.jsonl"]
-    if not (retrained / "manifest.json").exists():
-        run("unlearning_script.py", *RETRAIN, *data, f"--output_dir={folder / 'retrained'}",
-            f"--model_output_dir={retrained}")  # fmt: skip
-    return [*data, "--model_name_or_path=models/people-target", f"--retrained_model={retrained}"]
+    if name == "tofu":
+        texts = tofu_texts(tofu)
+        data = _written(RUNS / name, texts)
+        unseen = [flag for flag in data if not flag.startswith(("--forget", "--retain"))]
+        everything = _written(RUNS / name / "all", {"retain": texts["forget"] + texts["retain"]})
+        target = _trained("tofu-target", "--method=fine_tuning", "--forget_data=none", *everything, *unseen)
+        retrained = _trained("tofu-retrained", *data)
+        return [*data, f"--model_name_or_path={target}", f"--retrained_model={retrained}"]
+    forget, retain = people(name)
+    data = _written(RUNS / name, {"forget": forget, "retain": retain})
+    data += [f"--{split}_data=data/{split}.jsonl" for split in ("holdout", "judging")]
+    target = "--model_name_or_path=models/people-target"
+    if name == "tuning":
+        return [*data, target]
+    return [*data, target, f"--retrained_model={_trained(f'{name}-retrained', *data)}"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Settings and runs
+
+
+def tuned(method: str, trials: int) -> dict:
+    """The settings that `trials` trials on the set "tuning" found best; kept in settings.json."""
+    known = read(SETTINGS) if SETTINGS.exists() else {}
+    if known.get(method, {}).get("trials") != trials:
+        folder, model = (place / "tuning" / f"{method}-{trials}" for place in (RUNS, MODELS))
+        if not (folder / "report.html").exists():
+            run("unlearning_script.py", "--method=auto", f"--search_methods={method}", f"--max_trials={trials}",
+                "--time_budget=100h", *flags_of("tuning"), *BRIEF[:3], "--ledger=none", f"--output_dir={folder}",
+                f"--model_output_dir={model}")  # fmt: skip
+        shutil.rmtree(model, ignore_errors=True)
+        found = read(folder / "search.json")
+        known = read(SETTINGS) if SETTINGS.exists() else {}  # another slice may have written meanwhile
+        known[method] = {"trials": trials, "settings": settings_of(found["chosen"]), "tried": len(found["trials"])}
+        write(SETTINGS, dict(sorted(known.items())))
+    return known[method]["settings"]
+
+
+def settings_of(chosen: dict) -> dict:
+    """The settings of a method and its training among those of a search's winner, without seed and factor."""
+    from results.run.options import OPTIONS
+
+    return {name: value for name, value in chosen.items() if name not in ("seed", "update_scale")
+            and name in OPTIONS and OPTIONS[name].group in ("training", "method")}  # fmt: skip
+
+
+def trained(name: str, method: str, seed: int, settings: dict, flags: list[str]) -> Path:
+    """The unlearned model of a run with these settings; runs it if it is missing."""
+    folder = MODELS / name / f"{method}-{seed}"
+    if not (folder / "manifest.json").exists():
+        chosen = [f"--{key}={str(value).lower() if isinstance(value, bool) else value}"
+                  for key, value in settings.items()]  # fmt: skip
+        run("unlearning_script.py", f"--method={method}", f"--seed={seed}", *chosen, *flags, *BRIEF,
+            f"--output_dir={RUNS / name / f'{method}-{seed}'}", f"--model_output_dir={folder}")  # fmt: skip
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Equal retention
+
+
+def largest_scale(utility, level: float) -> float:
+    """The largest multiple of STEP up to LARGEST with utility(scale) >= level; 0 if there is none.
+
+    Bisection: utility falls as the change grows.
+    """
+    low, high = 0, round(LARGEST / STEP) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if utility(round(middle * STEP, 2)) >= level else (low, middle)
+    return round(low * STEP, 2)
+
+
+class Judge:
+    """A set's rows, its target in memory, and what was measured of the target and the retrained model."""
+
+    def __init__(self, flags: list[str], rows: int = 40):
+        from models.store import loading
+        from models.store.on_first_use import weights
+        from results.run.options import resolve
+        from results.run.sets import read_sets
+
+        given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+        self.config = resolve({**given, "method": "npo", "eval_rows": rows})
+        measured = read_sets(self.config).measured
+        self.forget = {split: measured[split] for split in ("forget", "judging") if split in measured}
+        self.unseen = {split: measured[split] for split in ("holdout",) if split in measured}  # for the tests' margins
+        self.rest = {split: measured[split] for split in ("retain", "general") if split in measured}
+        self.tokenizer = loading.load_tokenizer(self.config["model_name_or_path"])
+        retrained = self._load(self.config["retrained_model"])
+        self.dtype = weights.compute_dtype(self.config["dtype"], retrained.device)
+        self.retrained = self._whole(retrained, self.unseen)
+        self.model = self._load(self.config["model_name_or_path"])
+        self.target = self._whole(self.model, self.unseen)
+        self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    @staticmethod
+    def _load(path):
+        from models.store import loading
+
+        return loading.load_model(path, dtype="float32")[0]
+
+    def _measured(self, model, sets: dict, metrics):
+        import evaluation_metrics
+        from models.store.on_first_use import weights
+
+        with weights.computing_in(model, self.dtype):
+            return evaluation_metrics.evaluate_model(
+                model, self.tokenizer, sets, metrics=metrics, max_length=self.config["max_length"]
+            )
+
+    def _whole(self, model, more=()):
+        """The forget side with generated answers and the rest without, as one evaluation; `more`: further sets."""
+        whole = self._measured(model, {**self.forget, **dict(more)}, None)
+        rest = self._measured(model, self.rest, METRICS)
+        for name in ("metrics", "intervals", "per_example", "generations", "subjects", "measured_on"):
+            getattr(whole, name).update(getattr(rest, name))
+        return whole
+
+    def scaled(self, unlearned: dict, scale: float):
+        """The target's model, set to the weights target + scale (unlearned - target)."""
+        from models.store.on_first_use import torch
+
+        with torch.no_grad():
+            for name, weight in self.model.state_dict().items():
+                if weight.is_floating_point():
+                    weight.copy_(self.start[name] + scale * (unlearned[name] - self.start[name]))
+        return self.model
+
+    def at_retention(self, path: Path, levels) -> list[dict]:
+        """A row per level: the factor on the change, the words and numbers of the verdict, and its memory tests."""
+        from models.verdict.rest import utility_gate
+        from models.verdict.verdict import judge
+
+        unlearned = self._load(str(path)).state_dict()
+
+        @functools.cache
+        def utility(scale: float) -> float:
+            found = self._measured(self.scaled(unlearned, scale), self.rest, METRICS)
+            return utility_gate(self.target, found, self.retrained).value
+
+        @functools.cache
+        def judged(scale: float):
+            found = self._whole(self.scaled(unlearned, scale))
+            return found, judge(self.target, found, self.retrained)
+
+        rows = []
+        for level in levels:
+            scale = largest_scale(utility, level)
+            rows.append({"level": level, "scale": scale, **numbers_of(*judged(scale), self.retrained)})
+        return rows
+
+
+def numbers_of(unlearned, verdict, retrained) -> dict:
+    """The words of a verdict, its numbers, and each memory test with its word and value."""
+    found = verdict.comparison
+    row = {part: found[part] for part in PARTS}
+    row |= {column: found.get(key) for column, key in NUMBERS.items()} | {"worst person": found.get("worst_person")}
+    row["tests"] = {gate["name"]: [gate["word"], gate["value"]] for gate in verdict.evidence["memory"]["gates"]}
+    for role, evaluation in (("unlearned", unlearned), ("retrained", retrained)):
+        row |= {f"{metric} {role}": evaluation.metrics["forget"].get(metric) for metric in COMPARED}
+    return row
 
 
 def numbers(folder: Path) -> dict:
@@ -72,55 +290,106 @@ def numbers(folder: Path) -> dict:
     return row
 
 
-def measured(name: str, method: str, seed: int) -> dict:
-    """A row of rivals.json. Starts the run if it is missing."""
-    folder = RUNS / name / f"{method}-{seed}"
-    if not (folder / "evaluation.json").exists():
-        run("unlearning_script.py", f"--method={method}", f"--seed={seed}", *flags_of(name),
-            f"--metrics={','.join(METRICS)}", "--eval_rows=40", "--live_answers=0", f"--output_dir={folder}",
-            "--overwrite_output_dir", "--ledger=none", f"--model_output_dir={MODELS / 'last'}")  # fmt: skip
-    return {"set": name, "method": method, "seed": seed, **numbers(folder)}
+# ---------------------------------------------------------------------------------------------------------------------
+# The table
+
+
+def passed(row: dict) -> float:
+    """The share of a row's memory tests that passed, of those that could be made."""
+    words = [word for word, _ in row["tests"].values() if word not in (NO_CONTRAST, NOT_MEASURED)]
+    return words.count(PASSED) / max(1, len(words))
+
+
+def order(rows: list[dict]) -> tuple:
+    """Sorts groups of rows: fewest leaking rows in the worst seed, most memory tests passed, least known person."""
+    leaks = [row["leaking rows"] for row in rows if row["leaking rows"] is not None]
+    worst = [row["worst person"] for row in rows if row["worst person"] is not None]
+    return (max(leaks, default=10**6), -statistics.fmean(map(passed, rows)), max(worst, default=10**6))
 
 
 def rivals_table(path: Path = KEPT) -> str:
-    """A row per set and method, by memory, rest and score: the words, and means over the seeds."""
+    """A row per set, level and method: means over the seeds, the best first. The verdict's score decides nothing."""
     if not path.exists():
         return "`python tests/rivals.py`: not measured yet."
     groups: dict[tuple, list[dict]] = {}
     for row in read(path):
-        groups.setdefault((row["set"], row["method"]), []).append(row)
+        groups.setdefault((row["set"], row["level"], row["method"]), []).append(row)
 
     def mean(rows, column):
         values = [row[column] for row in rows if row.get(column) is not None]
         return f"{statistics.fmean(values):.3f}" if values else "-"
 
-    rest, lines = list(NUMBERS)[1:], []
-    for (name, method), rows in sorted(groups.items(), key=lambda item: (item[0][0], *standing(item[1]))):
-        scores = [row["score"] for row in rows if row["score"] is not None]
-        cells = [name, f"`{method}`", str(len(rows)), *words_of(rows)]
-        cells += [f"{mean(rows, 'score')} ({min(scores):.3f} to {max(scores):.3f})" if scores else "-"]
-        cells += [mean(rows, column) for column in rest]
+    lines = []
+    for (name, level, method), rows in sorted(groups.items(), key=lambda item: (*item[0][:2], order(item[1]))):
+        leaks = [row["leaking rows"] for row in rows if row["leaking rows"] is not None]
+        cells = [name, f"{level:g}", f"`{method}`", str(len(rows)), words_of(rows)[0], words_of(rows)[1]]
+        cells += [f"{statistics.fmean(leaks):.1f} (at most {max(leaks)})" if leaks else "-", mean(rows, "worst person")]
+        cells += [f"{statistics.fmean(map(passed, rows)):.0%} of {len(rows[0]['tests'])}"]
+        cells += [mean(rows, column) for column in ("membership gap", "utility", "scale")]
         cells += [f"{mean(rows, f'{metric} unlearned')} ({mean(rows, f'{metric} retrained')})"
                   for metric in COMPARED]  # fmt: skip
         lines.append(cells)
-    return table(["people", "method", "seeds", *PARTS, "score (least to most)", *rest, *COMPARED_HEAD], lines)
+    head = ["people", "utility kept", "method", "seeds", *PARTS[:2], "leaking rows", "worst person",
+            "memory tests passed", "membership gap", "utility", "factor", *COMPARED_HEAD]  # fmt: skip
+    return table(head, lines)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command line
+
+
+def _keep(rows: list[dict]):
+    """Adds rows to the kept ones; a row of the same set, method, seed and level is replaced."""
+
+    def key(row):
+        return (row["set"], row["method"], row["seed"], row["level"])
+
+    known = {key(row): row for row in (read(KEPT) if KEPT.exists() else [])} | {key(row): row for row in rows}
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text("[\n" + ",\n".join(json.dumps(known[k]) for k in sorted(known)) + "\n]\n", encoding="utf-8")
+
+
+def missing(name: str, method: str, seeds, levels) -> list[int]:
+    """The seeds of which a level is not in the kept rows."""
+    known = {(row["set"], row["method"], row["seed"], row["level"]) for row in (read(KEPT) if KEPT.exists() else [])}
+    return [seed for seed in seeds if any((name, method, seed, level) not in known for level in levels)]
+
+
+def compare(name: str, methods, seeds, levels, trials: int, tofu: Path = TOFU):
+    """Fills in the missing rows of one set; one target is in memory for all methods and seeds."""
+    wanted = [(method, seed) for method in methods for seed in missing(name, method, seeds, levels)]
+    if not wanted:
+        return
+    flags = flags_of(name, tofu)
+    judge = None
+    for method, seed in wanted:
+        path = trained(name, method, seed, tuned(method, trials), flags)
+        judge = judge or Judge(flags)
+        _keep([{"set": name, "method": method, "seed": seed, **row} for row in judge.at_retention(path, levels)])
+        shutil.rmtree(path)  # half a gigabyte each; its numbers are kept
 
 
 def main(argv=None) -> int:
-    """Starts the missing runs and writes rivals.json."""
+    """Finds settings, starts the missing runs, judges them, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--sets", default="bundled,others")
-    parser.add_argument("--seeds", default="42,1,2")
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--levels", default=",".join(map(str, LEVELS)), help="shares of the target's utility to keep")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="of the search, the same number for each method")
+    parser.add_argument("--tofu", type=Path, default=TOFU, help="the folder with forget01.jsonl and retain400.jsonl")
+    parser.add_argument("--tune", action="store_true", help="only find the settings")
+    parser.add_argument("--table", action="store_true", help="only print the table")
     args = parser.parse_args(argv)
-    rows = [
-        measured(name, method, int(seed))
-        for seed in args.seeds.split(",")
-        for name in args.sets.split(",")
-        for method in args.methods.split(",")
-    ]
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n", encoding="utf-8")
+    methods, seeds = args.methods.split(","), [int(seed) for seed in args.seeds.split(",")]
+    levels = [float(level) for level in args.levels.split(",")]
+    for method in [] if args.table else methods:
+        tuned(method, args.trials)
+    for name in [] if args.table or args.tune else args.sets.split(","):
+        if name == "tofu" and not (args.tofu / "forget01.jsonl").exists():
+            print(f"tofu: skipped, because {args.tofu} holds no forget01.jsonl")
+            continue
+        compare(name, methods, seeds, levels, args.trials, args.tofu)
     print("\n" + rivals_table())
     return 0
 

@@ -193,7 +193,8 @@ def test_a_stopped_sharded_run_resumes_to_the_same_weights(small, tmp_path):
     assert close(tmp_path / "whole-model", tmp_path / "run-model", 0)
 
 
-REFUSED = {"undo": "several phases", "rmu": "a layer's output", "l2_sp": "a regulariser", "repselect": "its own update"}
+REFUSED = {"undo": "several phases", "rmu": "a layer's output", "l2_sp": "a regulariser", "repselect": "its own update",
+           "permu": "a pass over whole embeddings"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "named"), REFUSED.items())

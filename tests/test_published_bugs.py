@@ -1,10 +1,12 @@
 """Published bugs of unlearning code; each test names one."""
 
 import dataclasses
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 import torch.nn.functional as F
 from test_losses import encoded, random_answers, random_rows, tiny
@@ -13,9 +15,12 @@ from test_methods import nudge, prepared
 from test_unlearning_loop import FAST, PAD, rows_for
 
 import unlearning_algorithm as algorithm
+from data.columns import Example
+from data.other_names import Similar, name_places, names_of, other_names
+from data.preparation import encode_examples
 from models.forward import packing
 from models.forward.reference import Reference
-from models.methods import hooks
+from models.methods import corruption, hooks
 from models.methods.losses import Context, npo
 from models.training.step import pair_rows
 
@@ -110,6 +115,89 @@ def test_pdu_lowers_the_weight_of_a_well_kept_retain_set():
     )  # fmt: skip
     hooks.dual_ascent(run_state, {"retain": 0.1})
     assert run_state.retain_weight == 0.0
+
+
+def test_perta_weighs_by_shares_however_small_the_importance_is():
+    """A public perta adds 1e-8 to its denominator: squared gradients of rows known by heart are far smaller, so every
+    weight gets a share near 0 and nothing is forgotten."""
+    forget, rest = torch.tensor([3.0, 1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 2.0, 0.0])
+    for size in (1.0, 1e-14):
+        found = hooks.relative_importance(forget * size, rest * size)
+        torch.testing.assert_close(found, torch.tensor([0.75, 0.5, 0.0, 0.0]))
+
+
+def corrupted(method, **settings):
+    unlearning = prepared(method, **settings)
+    rows = unlearning.rows["forget"]
+    answers = algorithm.answer_outputs(tiny(), rows.batch(np.arange(len(rows)), PAD))
+    return unlearning, answers, unlearning.context["corrupted"]
+
+
+@pytest.mark.parametrize("method", ["permu", "permu_tok"])
+def test_permu_hides_the_name_even_where_no_hidden_states_are_asked_for(method):
+    """A published copy of permu adds its noise only while hidden states are collected, which its loss never asks for:
+    its corrupted run is the clean one."""
+    _, answers, hidden = corrupted(method)
+    assert float((hidden.logits(answers) - answers.logits).detach().abs().max()) > 0.1
+
+
+def test_permu_draws_other_noise_for_every_row_and_the_same_for_every_run():
+    """The published code seeds its noise inside the loop over rows, so every name gets the same noise."""
+    rows = encoded([np.array([5, 6, 7, 8, 9])] * 2, [3, 3])
+    changed = np.array([True, True, False, False, False] * 2)
+    first, again = (corruption.noisy_reference(tiny(), rows, changed, 3.0, 1, PAD).hidden for _ in range(2))
+    assert torch.equal(first, again) and float((first[:2] - first[2:]).abs().max()) > 1e-2
+    none = corruption.noisy_reference(tiny(), rows, changed, 0.0, 1, PAD)
+    answers = algorithm.answer_outputs(tiny(), rows.batch([0, 1], PAD))
+    torch.testing.assert_close(none.logits(answers), answers.logits, rtol=1e-4, atol=1e-4)
+
+
+def test_permu_aims_at_what_the_target_said_not_at_what_the_model_says_now():
+    """The published code recomputes its goal from the model in training, so the goal drifts as the model forgets."""
+    unlearning, answers, hidden = corrupted("permu", max_steps=3)
+    before = hidden.logits(answers).clone()
+    for _ in range(3):
+        unlearning._train_step()
+    assert torch.equal(hidden.logits(answers), before) and unlearning.context["corrupted"] is hidden
+
+
+@pytest.mark.parametrize("text", ["(Ada Lund)", "ADA LUND's", "about ada lund.", "Ada", "the Lund house"])
+def test_permu_finds_a_name_whatever_stands_around_it(text):
+    """The published code looks for the name's own token ids, with and without a space before it, and ends with an error
+    for a name after a bracket or in other letters."""
+    pieces = [text[i : i + 2] for i in range(0, len(text), 2)]
+    rarity = Counter()
+    names = names_of(Example(answer=text, subject="Ada Lund"), rarity)
+    places = name_places(pieces, names)
+    hidden = "".join("" if place in places else piece for place, piece in enumerate(pieces)).casefold()
+    assert places and "ada" not in hidden and "lund" not in hidden
+
+
+def test_permu_hides_the_rarest_word_of_a_row_that_does_not_say_the_name():
+    rarity = Counter({"when": 9, "was": 9, "she": 9, "born": 5, "harbour": 1})
+    assert names_of(Example(answer="in 1913", prompt="When was she born?", subject="Ada"), rarity) == ["born"]
+    assert names_of(Example(answer="the canada goose", subject="Ada"), Counter(the=3, canada=1, goose=2)) == ["canada"]
+    assert (
+        names_of(Example(answer="a", prompt="\u5c71\u7530\u306f\uff1f", subject="\u5c71\u7530"), rarity)[0]
+        == "\u5c71\u7530"
+    )
+
+
+def test_permu_tok_leaves_no_token_of_a_name_as_it_was():
+    """The published code keeps a token that has no neighbour at distance 1, and with it the name."""
+    _, tokenizer, examples = tiny_models.make_tiny(epochs=0)
+    rows, _ = encode_examples(tokenizer, examples, 64)
+    other, _ = other_names(examples, seed=1).encode(tokenizer, 64)
+    again, _ = other_names(examples, seed=1).encode(tokenizer, 64)
+    changed = rows.ids != other.ids
+    assert (other.ids == again.ids).all() and (other.lengths == rows.lengths).all()
+    for row, example in enumerate(examples):
+        said = [tokenizer.decode([token]) for token in rows.ids_of(row)]
+        here = changed[rows.offsets[row] : rows.offsets[row + 1]]
+        assert [word for word, other in zip(said, here, strict=True) if other] == [example.subject] * 2
+    similar = Similar(tokenizer, 0)
+    for token in {*rows.ids[changed].tolist()}:
+        assert token not in similar.near(token) and similar.near(token)
 
 
 def test_every_rank_takes_different_rows_of_the_effective_batch():

@@ -228,6 +228,12 @@ def test_a_row_that_is_still_known_costs_more_than_any_mean_can_win():
     assert search_score.Score(1.0, 1.0, 1.0, {}, known=0.5).score < one_row.score
 
 
+def test_a_change_that_went_too_far_is_told_from_one_that_did_too_little():
+    assert search_score.Score(0.0, 0.9, 1.0, {}).beyond and search_score.Score(0.8, 0.0, 1.0, {}).beyond
+    assert not search_score.Score(0.0, 0.9, 1.0, {}, known=0.1).beyond
+    assert not search_score.Score(0.3, None, 1.0, {}).beyond
+
+
 def test_a_loss_above_the_level_costs_as_much_as_one_below():
     start = {"forget": {"loss": 0.0}, "retain": {"answer_probability": 0.9}}
     below, at, beyond = (
@@ -362,6 +368,7 @@ def test_climb_finds_the_best_scale_within_limits_and_time():
     assert best(1.22, -1) == 1.2 and tried == [1.0, 0.9, 1.1, 1.2, 1.3]
     assert best(1.0, 1) == 1.0 and tried == [1.0, 1.1, 0.9]
     assert best(9, 1) == search_trial.SCALES[1] and best(0.1, 1) == search_trial.SCALES[0]
+    assert search_trial.climb(lambda scale: float(scale < 0.6), lambda: -1)[0.5] == 1.0  # across what is equally bad
     assert best(0.5, -1, more=lambda: len(tried) < 3) == 0.8 and len(tried) == 3
 
 
@@ -385,11 +392,77 @@ def test_hopeless_trials_are_given_up_at_half_of_their_steps(world, tmp_path, mo
 
 def test_settings_that_the_user_gave_are_not_searched(world):
     given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
-    assert set(search_study.space("npo", given)) == {"num_train_epochs", "retain_weight", "retain_rows_per_forget_row"}
+    assert set(search_study.space("npo", given)) == {
+        "num_train_epochs", "retain_weight", "retain_rows_per_forget_row", *search_study.ENDINGS
+    }  # fmt: skip
+    assert not set(search_study.space("npo", {**given, "early_stop": "true"})) & {"early_stop"}
     assert "beta" not in search_study.settings_of("undial", given) and "strength" in search_study.space("undial", given)
     low, high, default = search_study.space("npo", {})["learning_rate"]
     assert low < default < high
     assert default == algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"]
+
+
+def test_the_margin_and_the_ending_of_a_run_are_searched():
+    ranges = search_study.space("simnpo", {})
+    low, high, default = ranges["margin"]
+    assert low <= 1.0 < default < 6.0 <= high  # half a nat to more than two, at the small default of beta
+    assert [ranges[name] for name in search_study.ENDINGS] == [(False, True, False)] * 2
+    assert not {*search_study.ENDINGS} & {*search_study.space("task_vector", {})}  # no probe ends its run
+    best = {"method": "simnpo", "settings": {name: default for name, (_, _, default) in ranges.items()}}
+    tried, seen = [], set()
+    while move := search_study.next_move(best, {"simnpo": ranges}, tried):
+        seen |= {name for name in ranges if move[name] != best["settings"][name]}
+        tried.append(SimpleNamespace(user_attrs={"method": "simnpo", "settings": move}))
+    assert seen == set(ranges)
+
+
+def test_a_switch_that_is_off_stays_in_the_command():
+    words = options.command_line({"method": "npo", "early_stop": False, "load_best_model_at_end": True, "yes": False})
+    assert words[2:] == ["--method=npo", "--early_stop=false", "--load_best_model_at_end=true"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("simpno", "did you mean simnpo"), (",", "names no method"), ("knowledge_distillation", "trains another model")],
+)
+def test_methods_that_cannot_be_searched_are_refused_by_name(names, told):
+    with pytest.raises(UsageError, match=told):
+        resolve({"method": "auto", "search_methods": names})
+    with pytest.raises(UsageError, match="--search_methods is for --method auto"):
+        resolve({"method": "npo", "search_methods": "npo"})
+
+
+@needs_optuna
+def test_a_search_of_one_method_tries_no_other_and_samples_its_alternates_once(world, tmp_path, monkeypatch):
+    sampled, sample = [], search_trial.sample_counterexamples
+
+    def spy(steering, *rest):
+        sampled.append(len(steering.examples["forget"]))
+        return sample(steering, *rest)
+
+    monkeypatch.setattr(search_trial, "sample_counterexamples", spy)
+    assert main(flags(world, tmp_path / "run", "--search_methods=altpo", "--max_trials=3")) == 0
+    trials = found(tmp_path / "run")["trials"]
+    assert [trial["method"] for trial in trials] == ["altpo"] * 3 and len(sampled) == 1
+    assert any(trial["state"] == "complete" for trial in trials)
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert config["method"] == "altpo" and "search_methods" not in config
+
+
+@needs_optuna
+def test_a_target_that_only_repeats_itself_is_asked_once_and_the_search_goes_on(world, tmp_path, monkeypatch):
+    asked = []
+
+    def repeats(*_):
+        asked.append(1)
+        raise columns.DataError("the model only gave answers that it should forget")
+
+    monkeypatch.setattr(search_trial, "sample_counterexamples", repeats)
+    assert main(flags(world, tmp_path / "run", "--search_methods=altpo,npo", "--max_trials=4")) == 0
+    trials = found(tmp_path / "run")["trials"]
+    failed = [trial for trial in trials if trial["method"] == "altpo"]
+    assert failed and all("only gave answers" in trial["why"] for trial in failed) and len(asked) == 1
+    assert any(trial["method"] == "npo" and trial["state"] == "complete" for trial in trials)
 
 
 # -- time, and continuing
@@ -592,7 +665,10 @@ def test_moves_change_one_setting_at_a_time_and_never_repeat():
         moves.append((name, moved[name] > first[name]))
         done.append(SimpleNamespace(user_attrs={"method": "profile_matching", "settings": moved}))
     names = [name for name in search_study.RANGES if name in first]
-    assert moves == [(name, up) for up in (True, False) for name in names if up or name != "general_retain_rows"]
+    assert moves == [
+        *((name, True) for name in (*names, *search_study.ENDINGS)),
+        *((name, False) for name in names if name != "general_retain_rows"),
+    ]
     assert done[0].user_attrs["settings"]["general_retain_rows"] == 2 * first["general_retain_rows"]
 
 

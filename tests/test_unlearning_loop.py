@@ -26,6 +26,11 @@ def rows_for(method, count=6):
     if method.augmentation:
         rows["counterpart"] = random_rows(count * 3, 3)
         rows["counterpart"].example_index = np.arange(count * 3) // 3
+    if method.read_once:  # the forget rows with other tokens in their prompts, and in one answer
+        rows["counterpart"] = rows["forget"].take(np.arange(count))
+        for row in range(count):
+            rows["counterpart"].ids_of(row)[0] = (rows["forget"].ids_of(row)[0] - 2) % 50 + 3
+        rows["counterpart"].ids_of(0)[rows["forget"].answer_starts[0] + 1] = 4
     if algorithm.RETAIN_LOSSES[method.retain].augmentation:
         rows["retain_counterpart"] = random_rows(9, 4)
     return rows
@@ -60,7 +65,7 @@ def test_only_trainable_weights_move_and_every_record_is_complete(method):
     if not (method.phases or method.schedule or method.update):
         for record in records:
             assert (record["forget_loss"] is None) == (method.forget is None)
-            assert (record["retain_loss"] is None) == (not method.needs_retain)
+            assert (record["retain_loss"] is None) == (method.retain == "none")
 
 
 @pytest.mark.parametrize("method", [m for m in LOOPED if not m.full_weights_only], ids=lambda m: m.name)
@@ -129,8 +134,9 @@ def test_separate_backward_passes_equal_one_backward_of_the_sum():
     total = total + plain_losses(one, rows["retain"]).sum() / rows["retain"].answer_lengths.sum()
     total.backward()
     unlearning = algorithm.Unlearning(
-        apart, rows, "gradient_difference", {**FAST, "per_device_train_batch_size": 9}, pad_token_id=PAD
-    )
+        apart, rows, "gradient_difference", {**FAST, "per_device_train_batch_size": 9, "retain_weight": 1.0},
+        pad_token_id=PAD,
+    )  # fmt: skip
     unlearning.prepare()
     unlearning._accumulate(unlearning._terms(0))
     for p, q in zip(one.parameters(), apart.parameters()):
@@ -220,6 +226,42 @@ def test_a_level_below_the_starting_loss_still_raises_the_loss(method):
     assert max(losses) > losses[0] == pytest.approx(start, abs=1e-4)
     stops = [record for record in records if record["event"] == "early_stop"]
     assert not stops or losses[-1] >= start + algorithm.CLEARLY_ABOVE - 1e-4
+
+
+def unseen_losses(rows, mean):
+    draw = np.random.default_rng(0)
+    return [draw.exponential(mean, int(count)) for count in rows["forget"].answer_lengths]
+
+
+@pytest.mark.parametrize("method", ["level_matching", "profile_matching", "npo"])
+def test_without_a_holdout_set_each_row_gets_the_level_it_has_in_a_model_that_never_saw_it(method):
+    rows = without_holdout()
+    start = algorithm.probe(tiny(), rows["forget"], PAD)["loss"]
+    unseen = unseen_losses(rows, start + 2)
+    run = algorithm.Unlearning(tiny(), rows, method, FAST, pad_token_id=PAD, unseen=unseen)
+    run.prepare()
+    means = [float(values.mean()) for values in unseen]
+    assert run.level == pytest.approx(np.mean(means))
+    if method == "level_matching":
+        assert run.levels.tolist() == pytest.approx(means, rel=1e-5)
+    elif method == "profile_matching":  # the row's own quantiles, none drawn, none scaled
+        for row, values in enumerate(unseen):
+            levels = np.sort(run.levels[row, : len(values)].numpy())
+            places = (np.arange(64) + 0.5) / 64
+            profile = np.quantile(values, places)[((np.arange(len(values)) + 0.5) / len(values) * 64).astype(int)]
+            np.testing.assert_allclose(levels, np.sort(profile), rtol=1e-5)
+    else:
+        assert run.levels is None
+
+
+def test_a_holdout_set_and_a_model_that_knows_the_rows_as_well_leave_the_levels_as_they_were():
+    for rows, mean in ((rows_for(algorithm.METHODS["npo"]), 50.0), (without_holdout(), 0.01)):
+        levels = []
+        for unseen in (None, unseen_losses(rows, mean)):
+            run = algorithm.Unlearning(tiny(), rows, "profile_matching", FAST, pad_token_id=PAD, unseen=unseen)
+            run.prepare()
+            levels.append((run.level, run.levels.tolist()))
+        assert levels[0] == levels[1]
 
 
 def test_the_model_ends_in_its_best_state():

@@ -34,6 +34,15 @@ def records(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.parametrize("holdout", [True, False])
+def test_without_a_holdout_set_the_base_model_gives_the_levels(small, tmp_path, capsys, holdout):
+    without = () if holdout else ("holdout_data",)
+    flags = small.flags(tmp_path / "run", "--method=level_matching", f"--base_model={small.retrained}", without=without)
+    assert main(flags) == 0
+    told = f"levels: without a holdout set, the losses of {small.retrained} on the forget rows"
+    assert (told in capsys.readouterr().out) == (not holdout)
+
+
 # -- the main job
 
 

@@ -6,6 +6,8 @@ target's weights) and `cache` of the run; they set its `context`, `retain_weight
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from data.sampling import token_budget_batches
@@ -83,36 +85,97 @@ def repselect_weights(model, layer: int) -> list:
 def selective_direction(run):
     """repselect: sums the ascent gradient over one epoch, then shrinks the top directions of each matrix.
 
-    The paper's optional adapter, which first brings the knowledge out, is left out.
+    The gradient is taken while an adapter brings the knowledge out (`elicited`). All weights that a run can reach lie
+    on one line, W - t G. With `step_size` "to_limit" its steps divide the way to `kl_limit` evenly. The published
+    constant step fits a sum over many batches of text that the model half knows. On a few rows known by heart, G is so
+    small that such steps change nothing and never come near the limit.
     """
     settings, generic = run.settings, run.rows.get("generic")
     run.generic = run.rows["retain"] if generic is None else generic
     order = np.random.default_rng([settings.seed, 13]).permutation(len(run.generic))[: settings.probe_rows]
     run.generic = run.generic.take(np.sort(order))
     run.generic_reference = run.cache(run.generic, "distribution")
-    run.optimizer.zero_grad()
+    target = run.optimizer.snapshot()
     run.model.eval()
+    elicited(run)
+    run.optimizer.zero_grad()
     for number in range(run.stage.forget.per_epoch):
         run._accumulate(run._terms(number))
     run._reduce({})
+    run.optimizer.restore(target)
     tokens = int(run.rows["forget"].answer_lengths.sum())  # bounds the rank; shrinking all directions leaves nothing
     for gradient in run.optimizer.by_weight():
         directions = max(1, min(settings.singular_directions, min(gradient.shape) // 2, tokens // 2))
         gradient.copy_(weights.collapsed(gradient, directions, settings.collapse, settings.seed))
     run.direction = run.optimizer.take_grads()
+    run.stride = settings.learning_rate
+    if settings.step_size == "to_limit" and math.isfinite(settings.kl_limit):
+        run.stride = distance_to_limit(run, target) / run.stage.steps
+
+
+ELICITATION_RANK = 8  # and alpha 8, as published
+
+
+def elicited(run):
+    """repselect: W <- W + B A after one epoch of SGD on the forget NLL, B (n, 8) zero and A (8, m) random at the start.
+
+    A gradient of W gives those of the adapter: dB = G A^T, dA = B^T G. `elicitation_rate` 0 changes nothing.
+    """
+    rate, draw = run.settings.elicitation_rate, torch.Generator().manual_seed(run.settings.seed)
+    if not rate:
+        return
+    start, adapters = [master.clone() for _, master in run.optimizer.slots], []
+    for values in start:
+        rows, columns = values.shape
+        down = (torch.rand(ELICITATION_RANK, columns, generator=draw) * 2 - 1) / columns**0.5
+        adapters.append([values.new_zeros(rows, ELICITATION_RANK), down.to(values)])
+    for number in range(run.stage.forget.per_epoch):
+        run.optimizer.zero_grad()
+        run._accumulate(run._terms(number))
+        run._reduce({})
+        for adapter, gradient in zip(adapters, run.optimizer.by_weight()):  # of -NLL, so adding descends on NLL
+            up, down = adapter
+            adapter[:] = up + rate * gradient @ down.mT, down + rate * up.mT @ gradient
+        for (_, master), values, (up, down) in zip(run.optimizer.slots, start, adapters):
+            master.copy_(values + up @ down)
+        run.optimizer.refresh()
+
+
+def distance_to_limit(run, target: list) -> float:
+    """The largest t found with KL(theta_target || theta_target - t G) <= kl_limit on generic text; G's own scale.
+
+    Doubles t from `learning_rate`, then halves the interval until it is within 1 %.
+    """
+
+    def within(t: float) -> bool:
+        run.optimizer.restore(target)
+        run.optimizer.move(run.direction, -t)
+        return mean_divergence(run, run.generic, run.generic_reference) <= run.settings.kl_limit
+
+    low, high = 0.0, run.settings.learning_rate
+    while within(high) and high < FARTHEST:
+        low, high = high, 2 * high
+    while high - low > 0.01 * high and high > NEAREST:
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) else (low, middle)
+    run.optimizer.restore(target)
+    return low
+
+
+FARTHEST, NEAREST = 1e12, 1e-12  # of the search for the limit: a gradient of zeros has none
 
 
 def selective_update(run) -> dict:
-    """repselect: W <- W - learning_rate * G; stops at the last weights within `kl_limit` on generic text."""
+    """repselect: W <- W - stride * G; stops at the last weights within `kl_limit` on generic text."""
     before = run.optimizer.snapshot()
-    run.optimizer.move(run.direction, -run.settings.learning_rate)
+    run.optimizer.move(run.direction, -run.stride)
     divergence = mean_divergence(run, run.generic, run.generic_reference)
     if not divergence <= run.settings.kl_limit:
         run.optimizer.restore(before)
         message = f"KL on generic text is {divergence:.4f} nats, above kl_limit: kept the state of step {run.step}"
         run.ended = {"event": "early_stop", "step": run.step, "message": message}
     norm = weights.dot(run.direction, run.direction) ** 0.5
-    return {"losses": {}, "loss": divergence, "norm": norm, "rate": run.settings.learning_rate}
+    return {"losses": {}, "loss": divergence, "norm": norm, "rate": run.stride}
 
 
 def mean_divergence(run, rows, reference) -> float:
@@ -129,6 +192,32 @@ def mean_divergence(run, rows, reference) -> float:
 def negate_task(run):
     """task_vector: theta <- theta_target - task_scale (theta_reinforced - theta_target)."""
     run.optimizer.extrapolate(run.anchor, -run.settings.task_scale)
+
+
+def share_of_importance(run):
+    """perta: w_j = I_f,j / (I_f,j + I_r,j) in [0, 1], the share of the forget rows in a weight's importance.
+
+    I: the mean over rows of the squared gradient of a row's mean NLL at the target ("fisher"), or the absolute value of
+    that gradient's mean ("gradient"). w_j = 0 where neither set needs the weight. Nothing is added to the denominator:
+    squared gradients of rows known by heart are smaller than any constant that would be.
+    """
+    measure = {"fisher": mean_squared_gradients, "gradient": absolute_mean_gradients}[run.settings.importance]
+    kept = run.rows["retain"] if run.rows.get("generic") is None else run.rows["generic"]
+    forget, rest = (measure(run, rows) for rows in (run.rows["forget"], kept))
+    run.shares = [relative_importance(f, r) for f, r in zip(forget, rest)]
+
+
+def relative_importance(forget, rest):
+    """forget / (forget + rest) for values >= 0, and 0 where both are 0."""
+    total = forget + rest
+    return torch.where(total > 0, forget / total, torch.zeros_like(total))
+
+
+def negate_weighted_task(run):
+    """perta: theta <- theta_target - task_scale w (theta_reinforced - theta_target), weight by weight."""
+    for flat, start, share in zip(run.optimizer.flats, run.anchor, run.shares):
+        flat.copy_(start - run.settings.task_scale * share * (flat - start))
+    run.optimizer.refresh()
 
 
 def keep_reinforced(run):
@@ -153,19 +242,39 @@ def uniform_importance(run) -> list:
 def retain_importance(run) -> list:
     """ewc: F_j, the mean over retain rows of the squared gradient of the row's mean NLL at the target.
 
-    Uses at most `importance_rows` rows, one backward pass for each. Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
+    Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3.
     """
-    rows, settings = run.rows["retain"], run.settings
-    chosen = np.random.default_rng([settings.seed, 17]).permutation(len(rows))[: settings.importance_rows]
+    return mean_squared_gradients(run, run.rows["retain"])
+
+
+def mean_squared_gradients(run, rows) -> list:
+    """The mean over at most `importance_rows` of the rows of the squared gradient of a row's mean NLL, by flat."""
     importance = [torch.zeros_like(flat) for flat in run.optimizer.flats]
+    for gradient, count in _gradients_of_rows(run, rows):
+        for total, grad in zip(importance, gradient):
+            total.addcmul_(grad, grad, value=1 / count)
+    return importance
+
+
+def absolute_mean_gradients(run, rows) -> list:
+    """The absolute value of the mean over at most `importance_rows` of the rows of that gradient, by flat."""
+    mean = [torch.zeros_like(flat) for flat in run.optimizer.flats]
+    for gradient, count in _gradients_of_rows(run, rows):
+        for total, grad in zip(mean, gradient):
+            total.add_(grad, alpha=1 / count)
+    return [total.abs_() for total in mean]
+
+
+def _gradients_of_rows(run, rows):
+    """Yields (the gradient of one row's mean NLL, the number of rows), one backward pass for each."""
+    settings = run.settings
+    chosen = np.random.default_rng([settings.seed, 17]).permutation(len(rows))[: settings.importance_rows]
     run.model.eval()
     run.optimizer.zero_grad()
     for index in chosen:
         answer_outputs(run.model, rows.batch([index], run.pad)).sequence_mean().sum().backward()
         run.optimizer.gather()
-        for total, grad in zip(importance, run.optimizer.take_grads()):
-            total.addcmul_(grad, grad, value=1 / len(chosen))
-    return importance
+        yield run.optimizer.take_grads(), len(chosen)
 
 
 def place_levels(run):

@@ -24,7 +24,8 @@ class Context:
 
     `reference`: the target's frozen outputs on these rows; `levels` (N,): tau per row of the set; `partner`: the
     answers of each row's partner (the rejected answer, the refusal), with `partner_reference`; `reinforced`: the
-    target's outputs after further training on the forget set; `control` (d,): the vector that rmu steers to.
+    target's outputs after further training on the forget set; `control` (d,): the vector that rmu steers to;
+    `corrupted`: the target's outputs on these rows where it cannot read the subject's name.
     """
 
     reference: Reference | None = None
@@ -33,6 +34,7 @@ class Context:
     partner_reference: Reference | None = None
     reinforced: Reference | None = None
     control: Any = None
+    corrupted: Any = None
 
 
 def kl_divergence(p_logits, q_logits):
@@ -73,7 +75,8 @@ def npo(answers, context, settings):
 def simnpo(answers, context, settings):
     """-(2/beta) log sigma(beta l_i - margin) per row (B,), length-normalised, no reference.
 
-    beta does not multiply the margin. Fan et al. 2024 (arXiv:2410.07163), eq. 5.
+    beta does not multiply the margin. The pull on a row halves where l_i reaches margin / beta, the delta of public
+    checkpoints (1 nat per token), and fades beyond. Fan et al. 2024 (arXiv:2410.07163), eq. 5.
     """
     return -2 / settings.beta * F.logsigmoid(settings.beta * answers.sequence_mean() - settings.margin)
 
@@ -160,6 +163,17 @@ def draw_profiles(holdout_losses, count: int, level: float, seed: int, grid: int
     profiles = np.stack([np.quantile(values, places) for values in holdout_losses])
     chosen = draw_levels(np.arange(len(profiles)), count, level, seed).long()
     return torch.tensor(profiles, dtype=torch.float32)[chosen]
+
+
+def own_levels(unseen_losses, draws):
+    """Levels from each forget row's own token losses under a model that never saw it: (N,), or quantiles (N, 64).
+
+    Nothing is drawn, because every row has its own.
+    """
+    if draws is draw_levels:
+        return torch.tensor([float(values.mean()) for values in unseen_losses], dtype=torch.float32)
+    places = (np.arange(64) + 0.5) / 64
+    return torch.tensor(np.stack([np.quantile(values, places) for values in unseen_losses]), dtype=torch.float32)
 
 
 def weighted_ascent(answers, weight):
@@ -273,6 +287,18 @@ def rmu(answers, context, settings):
     positions that predict answer tokens. Li et al. 2024 (arXiv:2403.03218), eq. 1.
     """
     return (answers.activation.float() - context.control).square().mean(-1)
+
+
+def permu(answers, context, settings):
+    """KL(softmax(z_hidden - contrast * z_ref) || p_theta) per answer token (A,): toward answers without the name.
+
+    z_ref: the target's logits on the row; z_hidden: its logits where it cannot read the subject's name. Tokens of the
+    name keep z_ref, so that it can still be said. Wang et al. 2025 (arXiv:2502.19982), with noise on the name's
+    embeddings; permu_tok replaces its tokens.
+    """
+    clean = context.reference.logits(answers).float()
+    goal = context.corrupted.logits(answers).float() - settings.contrast * clean
+    return kl_divergence(torch.where(context.corrupted.is_name(answers)[:, None], clean, goal), answers.logits)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ class Setting:
 # every method has these; a method's row may replace the default
 TRAINING_SETTINGS: dict[str, Setting] = {
     "learning_rate": Setting(1e-5, "AdamW's step size", above=0),
+    "find_learning_rate": Setting(
+        False, "first try learning rates for a few steps each and take the best (also: --learning_rate auto)"
+    ),
     "num_train_epochs": Setting(5.0, "passes over the forget set", above=0),
     "max_steps": Setting(-1, "optimizer steps; above 0 it replaces num_train_epochs", low=-1),
     "per_device_train_batch_size": Setting(8, "rows in a forward pass", low=1),
@@ -77,6 +80,9 @@ SHARED_SETTINGS: dict[str, Setting] = {
     "strength": Setting(10.0, "nats to subtract from the true token's logit", low=0),
     "temperature": Setting(2.0, "softens teacher and student", above=0),
     "teacher_method": Setting("", "method that unlearns the teacher first"),
+    "contrast": Setting(0.1, "factor on what it says with the name, subtracted from what it says without", low=0),
+    "task_scale": Setting(1.0, "size of the opposite change, in multiples of the training's", low=0),
+    "importance_rows": Setting(64, "rows of a set to measure the weights' importance on", low=1),
 }
 
 TRAINING_DEFAULTS = {name: setting.default for name, setting in TRAINING_SETTINGS.items()}

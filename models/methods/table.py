@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from models.forward.layers import MethodError
-from models.methods import hooks, losses
+from models.methods import corruption, hooks, losses
 from models.methods.settings import SHARED_SETTINGS, TRAINING_DEFAULTS, Setting
 
 FAMILIES = {
@@ -23,6 +23,31 @@ FAMILIES = {
     "regularization": "regularisation: hold the model near the target while it forgets",
     "distillation": "knowledge distillation: learn from a teacher that has forgotten",
 }
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When a run of the method ends and which state it keeps, by default; `why` says why that is fair to the method."""
+
+    early_stop: bool
+    best_state: bool
+    why: str
+
+    @property
+    def settings(self) -> dict:
+        """The training settings that it stands for."""
+        return {"early_stop": self.early_stop, "load_best_model_at_end": self.best_state}
+
+
+BOUNDED = Ending(False, False, "its forget loss has a lower bound, so its pull fades; the retain term then wins back "
+                 "what was lost on the way, and an early look would keep a state before that")  # fmt: skip
+UNBOUNDED = Ending(True, True, "nothing but the level of unseen rows ends its ascent")
+NO_RETAIN = Ending(True, True, "no retain term wins back what goes beyond the level of unseen rows")
+MATCHING = Ending(False, True, "its loss is the distance to the level itself, by which the best state is chosen")
+PROFILE = Ending(False, False, "its loss ends at the levels by itself, and its learning rate decays to zero")
+OWN_LIMIT = Ending(False, False, "it ends by its own limit, the divergence on generic text")
+MIN_STEPS = Ending(False, False, "its last epochs are min steps, which win back what the max steps cost")
+UNSTOPPED = Ending(False, False, "no forget loss of its own is under way that a probe of the forget rows could end")
 
 
 @dataclass(frozen=True)
@@ -45,8 +70,9 @@ class Method:
     Texts: `summary` for experts, `plain` for everyone, `use_when` continues "Use it when".
     Parts: `forget` is the forget loss (None: does not train on forget rows), reduced over each "token" or "row";
     `reads` is its input, "logits" or a layer's "activation"; `needs_reference` is "", "sequence" or "distribution";
-    `augmentation` names the counterexamples that replace the forget rows (with `pairwise`, accompany them); `draws`
-    makes the levels to match from the losses of holdout rows.
+    `augmentation` names the counterexamples that replace the forget rows (with `pairwise`, accompany them; with
+    `read_once`, are only read by the target before training); `draws`
+    makes the levels to match from the losses of holdout rows; `ending` gives the defaults of stopping, with the reason.
     Settings: `defaults` are the published values of training and shared settings, `small` replaces some of them below
     `SMALL_MODEL` parameters, `own` declares the settings that only this method has.
 
@@ -76,9 +102,11 @@ class Method:
     full_weights_only: bool = False
     augmentation: str = ""
     pairwise: bool = False
+    read_once: bool = False
     student: bool = False
     guarded: bool = True
     steps_per_batch: int = 1
+    ending: Ending = UNBOUNDED
     plain: str = ""
     use_when: str = ""
     trainable: Callable | None = None
@@ -117,7 +145,7 @@ class Method:
     @property
     def trained_set(self) -> str:
         """The set that the forget loss is computed on."""
-        return "counterpart" if self.augmentation else "forget"
+        return "counterpart" if self.augmentation and not self.read_once else "forget"
 
 
 SMALL_MODEL = 500_000_000
@@ -127,7 +155,7 @@ def hyper_parameters(name: str, parameters: int | None = None) -> dict:
     """All settings of a method: training defaults, published values, and for a model below `SMALL_MODEL` tuned ones."""
     method = METHODS[name]
     small = method.small if parameters is not None and parameters < SMALL_MODEL else {}
-    return {**TRAINING_DEFAULTS, **method.published, **small}
+    return {**TRAINING_DEFAULTS, **method.ending.settings, **method.published, **small}
 
 
 def _reinforcement(settings) -> Method:
@@ -154,14 +182,16 @@ _METHODS = [
     Method(
         "fine_tuning", "fine_tuning", "Continues training on the retain set alone; the rest fades.",
         "standard baseline; Maini et al. 2024 (arXiv:2401.06121)", "forgets little",
-        None, guarded=False, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0}, small={"learning_rate": 1e-4},
+        None, guarded=False, ending=UNSTOPPED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        small={"learning_rate": 1e-4},
         plain="Keeps training on what should stay and lets the rest fade.",
         use_when="you have plenty of material to keep and a little forgetting is enough",
     ),
     Method(
         "retrain", "fine_tuning", "Trains the base model on the retain set: the gold standard for comparison.",
         "exact unlearning; Cao & Yang 2015 (doi:10.1109/SP.2015.35)", "costs a full training run",
-        None, guarded=False, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0}, small={"learning_rate": 3e-4},
+        None, guarded=False, ending=UNSTOPPED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        small={"learning_rate": 3e-4},
         plain="Trains a fresh model on what should stay, so it never sees what should go.",
         use_when="you need the yardstick for the other methods and have the time",
     ),
@@ -175,7 +205,7 @@ _METHODS = [
     Method(
         "gradient_difference", "gradient", "Raises the loss of the forget rows while training on the retain rows.",
         "Liu et al. 2022 (arXiv:2203.12817)", "over-forgets",
-        losses.gradient_ascent, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        losses.gradient_ascent, defaults={"learning_rate": 2e-5, "num_train_epochs": 5.0, "retain_weight": 5.0},
         small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
         plain="Pushes away what should go and keeps teaching what should stay.",
         use_when="you want a simple, quick try; it tends to forget too much",
@@ -184,7 +214,7 @@ _METHODS = [
         "npo", "gradient", "Gradient ascent whose pull on a row fades as the row is forgotten.",
         "Zhang et al. 2024 (arXiv:2404.05868)", "sampled answers can still leak the text",
         losses.npo, "row", needs_reference="sequence",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "beta": 0.1},
+        ending=BOUNDED, defaults={"learning_rate": 2e-5, "num_train_epochs": 5.0, "beta": 0.1, "retain_weight": 2.0},
         small={"learning_rate": 1e-4, "retain_weight": 4.0, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
         plain="Pushes away what should go, and pushes less the more of it is gone.",
         use_when="you want a well-tested method, for texts as well as questions",
@@ -193,17 +223,17 @@ _METHODS = [
         "simnpo", "gradient", "npo per token instead of per answer, without a reference model.",
         "Fan et al. 2024 (arXiv:2410.07163)", "does almost nothing when untuned",
         losses.simnpo, "row",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "beta": 4.5, "forget_weight": 0.125},
-        small={"learning_rate": 1e-4, "beta": 2.5, "forget_weight": 1.0, "retain_rows_per_forget_row": 2.0,
-               "num_train_epochs": 8.0},
-        own={"margin": Setting(0.0, "subtracted from beta x loss")},
+        ending=BOUNDED, defaults={"learning_rate": 5e-5, "num_train_epochs": 10.0, "beta": 3.5, "forget_weight": 0.125},
+        small={"learning_rate": 1e-4, "beta": 2.5, "margin": 2.5, "forget_weight": 1.0,
+               "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
+        own={"margin": Setting(3.5, "subtracted from beta x loss: beta x the loss where the pull has halved")},
         plain="Like npo, but treats long and short answers alike and needs less memory.",
         use_when="your texts are long or differ much in length",
     ),
     Method(
         "wga", "gradient", "Gradient ascent weighted by the token's probability: confident tokens first.",
         "Wang et al. 2025 (arXiv:2502.19301)", "under-forgets rare tokens",
-        losses.wga, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        losses.wga, ending=BOUNDED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
         small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
         own={"probability_power": Setting(1.0, "power of the token probability that weights the ascent", low=0)},
         plain="Pushes hardest on the words the model is most sure of.", use_when="it knows a text word for word",
@@ -211,7 +241,7 @@ _METHODS = [
     Method(
         "satimp", "gradient", "Gradient ascent weighted by each token's saturation and importance.",
         "Yang et al. 2025 (arXiv:2505.11953)", "sensitive to its two powers; published configurations disagree",
-        losses.satimp, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        losses.satimp, ending=BOUNDED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
         small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
         own={"saturation_power": Setting(5.0, "power of the token probability", low=0),
              "importance_power": Setting(0.1, "power of 1 - the token probability", low=0)},
@@ -221,7 +251,7 @@ _METHODS = [
     Method(
         "ce_u", "gradient", "Trains the model toward its own prediction without the true token; uses no retain data.",
         "Yang 2025 (arXiv:2503.01224)", "over-forgets, and fast",
-        losses.ce_u, retain="none", defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
+        losses.ce_u, retain="none", ending=NO_RETAIN, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0},
         small={"learning_rate": 5e-5},
         plain="Teaches the model its own second choices in place of the true words.",
         use_when="you have no examples of what should stay",
@@ -230,7 +260,7 @@ _METHODS = [
         "pdu", "gradient", "Flattens the forget rows' logits; a dual weight holds the retain loss to a limit.",
         "Entesari et al. 2025 (arXiv:2506.05314)", "flat logits reveal what was forgotten",
         losses.logit_flattening, after_step=hooks.dual_ascent,
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "retain_weight": 100.0},
+        ending=BOUNDED, defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "retain_weight": 100.0},
         small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0},
         own={"dual_learning_rate": Setting(5.0, "step size of the retain weight", low=0),
              "retain_loss_limit": Setting(0.3, "retain loss that the weight enforces (nats per token)", low=0),
@@ -241,7 +271,8 @@ _METHODS = [
     Method(
         "me_gd", "gradient", "Maximum entropy on the forget rows, training on the retain rows.",
         "Yuan et al. 2024 (arXiv:2410.08109)", "flat answers reveal what was forgotten",
-        losses.max_entropy, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "forget_weight": 0.1},
+        losses.max_entropy, ending=BOUNDED,
+        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "forget_weight": 0.1},
         small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0},
         plain="Makes the model undecided about what should go and keeps teaching what should stay.",
         use_when="a vague answer is better than a wrong one",
@@ -250,9 +281,22 @@ _METHODS = [
         "task_vector", "gradient", "Trains on the forget rows, then moves the target's weights the opposite way.",
         "Ilharco et al. 2023 (arXiv:2212.04089)", "crude: it also removes whatever else that training changed",
         losses.nll, retain="none", needs_anchor=True, guarded=False, finish=hooks.negate_task,
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0}, small={"learning_rate": 5e-5},
-        own={"task_scale": Setting(1.0, "size of the opposite change, in multiples of the training's", low=0)},
+        ending=UNSTOPPED, defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "task_scale": 1.0},
+        small={"learning_rate": 5e-5},
         plain="Learns the text even better, then goes the same way backwards.", use_when="you want a quick experiment",
+    ),
+    Method(
+        "perta", "gradient", "task_vector, each weight by its importance for the forget rows against the retain rows.",
+        "Cai et al. 2026 (arXiv:2601.22030)", "weights that both sets need keep half of what they know",
+        losses.nll, retain="none", needs_generic=True, needs_anchor=True, guarded=False, full_weights_only=True,
+        before=hooks.share_of_importance, finish=hooks.negate_weighted_task,
+        ending=UNSTOPPED,
+        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "task_scale": 1.0, "importance_rows": 64},
+        small={"learning_rate": 5e-5},
+        own={"importance": Setting("fisher", "squared gradients of rows, or the gradient of all",
+                                   choices=("fisher", "gradient"))},
+        plain="Learns the text even better, then undoes the weights that this text needs more than the rest does.",
+        use_when="task_vector removes too much else",
     ),
     Method(
         "level_matching", "gradient",
@@ -260,7 +304,7 @@ _METHODS = [
         "this project; related to flooding, Ishida et al. 2020 (arXiv:2002.08709)",
         "needs rows of the same kind that the model never saw",
         losses.level_matching, "row", draws=losses.draw_levels,
-        defaults={"learning_rate": 2e-4, "num_train_epochs": 10.0, "forget_weight": 0.25, "early_stop": False},
+        ending=MATCHING, defaults={"learning_rate": 2e-4, "num_train_epochs": 10.0, "forget_weight": 0.25},
         plain="Makes each text as surprising to the model as one it never read, and stops there.",
         use_when="the model should behave as if it had never read it",
     ),
@@ -271,9 +315,10 @@ _METHODS = [
         "needs rows of the same kind that the model never saw",
         losses.profile_matching, "row", draws=losses.draw_profiles, before=hooks.place_levels,
         trainable=hooks.all_but_embeddings,
+        ending=PROFILE,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
                   "forget_weight": 2.0, "retain_weight": 2.6, "retain_rows_per_forget_row": 2.0,
-                  "general_retain_rows": 40, "lr_scheduler_type": "linear", "load_best_model_at_end": False},
+                  "general_retain_rows": 40, "lr_scheduler_type": "linear"},
         own={"level_scale": Setting(1.35, "factor on the losses to match (above 1: beyond rows never seen)", above=0)},
         plain="Makes each word as surprising to the model as words it never read, and no more.",
         use_when="you have no reason to choose another",
@@ -282,7 +327,7 @@ _METHODS = [
         "idk", "data_augmentation", "Teaches varied \"I don't know\" answers to the forget questions.",
         "Maini et al. 2024 (arXiv:2401.06121)", "shallow, and refuses too much",
         losses.nll, augmentation="refusals",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "early_stop": False}, small={"learning_rate": 1e-4},
+        ending=BOUNDED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0}, small={"learning_rate": 1e-4},
         plain="Teaches the model to answer these questions with \"I don't know\".",
         use_when="you want to hear a refusal",
     ),
@@ -290,7 +335,7 @@ _METHODS = [
         "idk_dpo", "data_augmentation", "Prefers an \"I don't know\" answer to the true one.",
         "Maini et al. 2024 (arXiv:2401.06121); Rafailov et al. 2023 (arXiv:2305.18290)", "refuses too much",
         losses.preference, "row", needs_reference="sequence", augmentation="refusals", pairwise=True,
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "beta": 0.1},
+        ending=BOUNDED, defaults={"learning_rate": 5e-5, "num_train_epochs": 4.0, "beta": 0.1},
         small={"learning_rate": 1e-4},
         plain="Teaches the model to prefer \"I don't know\" to the true answer.",
         use_when="idk alone leaves the true answer too likely",
@@ -299,7 +344,7 @@ _METHODS = [
         "idk_ap", "data_augmentation", "Refuses the forget questions and keeps preferring answers to the others.",
         "Yuan et al. 2024 (arXiv:2410.08109)", "a small model still refuses retain questions",
         losses.nll, retain="answer_preservation", augmentation="refusals",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "beta": 0.1, "early_stop": False},
+        ending=BOUNDED, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "beta": 0.1},
         small={"learning_rate": 1e-4},
         plain="Teaches the model to refuse these questions and keep answering the others.",
         use_when="idk makes the model refuse too many other questions",
@@ -308,7 +353,7 @@ _METHODS = [
         "altpo", "data_augmentation", "Prefers other answers, sampled from the target itself, to the true one.",
         "Mekala et al. 2025 (arXiv:2409.13474)", "needs a fluent generator",
         losses.preference, "row", needs_reference="sequence", augmentation="alternates", pairwise=True,
-        defaults={"learning_rate": 5e-5, "num_train_epochs": 2.0, "beta": 0.1},
+        ending=BOUNDED, defaults={"learning_rate": 5e-5, "num_train_epochs": 2.0, "beta": 0.1, "retain_weight": 2.0},
         small={"learning_rate": 1e-4, "num_train_epochs": 5.0},
         own={"alternates_per_question": Setting(5, "other answers to sample per question", low=1)},
         plain="Teaches the model other answers of its own in place of the true one.",
@@ -319,7 +364,7 @@ _METHODS = [
         "Singh et al. 2025 (arXiv:2509.02820)",
         "one refusal for everything; no pull where that refusal has no probability",
         losses.label_divergence, retain="js_divergence", augmentation="one_refusal",
-        defaults={"learning_rate": 8e-6, "num_train_epochs": 5.0, "early_stop": False},
+        ending=BOUNDED, defaults={"learning_rate": 8e-6, "num_train_epochs": 5.0},
         small={"learning_rate": 1e-4},
         plain="Leads these questions to one fixed refusal, with a limit on how hard it pulls.",
         use_when="other ways to refuse turn out unstable",
@@ -329,11 +374,33 @@ _METHODS = [
         "Eldan & Russinovich 2023 (arXiv:2310.02238)", "weak on facts",
         losses.generic_prediction, retain="none", needs_reference="distribution", needs_anchor=True,
         phases=(Phase(_reinforcement, "reinforcement_epochs", hooks.keep_reinforced),),
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0}, small={"learning_rate": 1e-4},
+        ending=NO_RETAIN, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0}, small={"learning_rate": 1e-4},
         own={"reinforcement_epochs": Setting(3.0, "epochs of further training on the forget set", above=0),
              "reinforcement_scale": Setting(1.0, "share to remove of what that training raises", low=0)},
         plain="Teaches the model ordinary words where it would have said the specific ones.",
         use_when="a book or a long article should go",
+    ),
+    Method(
+        "permu", "data_augmentation", "Distils the model from itself, with noise on the subject's name.",
+        "Wang et al. 2025 (arXiv:2502.19982)", "forgets only what the name brings up",
+        losses.permu, needs_reference="distribution", augmentation="other_names", read_once=True,
+        before=corruption.corrupted_run, ending=BOUNDED,
+        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "contrast": 0.1},
+        small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
+        own={"embedding_noise": Setting(3.0, "noise on the name, in standard deviations of the embeddings", low=0)},
+        plain="Teaches the model to answer as it does when it cannot read the name.",
+        use_when="all that it knows about somebody should go, in any wording",
+    ),
+    Method(
+        "permu_tok", "data_augmentation", "permu with similar tokens in place of the name instead of noise.",
+        "pariidanDKE 2025 (github.com/pariidanDKE/Toward-Practical-PII-Unlearning), after arXiv:2502.19982",
+        "forgets only what the name brings up",
+        losses.permu, needs_reference="distribution", augmentation="other_names", read_once=True,
+        before=corruption.corrupted_run, ending=BOUNDED,
+        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "contrast": 0.1},
+        small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
+        plain="Teaches the model to answer as it does to somebody with a similar name.",
+        use_when="personal details should go, and permu's noise breaks the answers",
     ),
     Method(
         "kl_minimization", "regularization", "Gradient ascent held back by the target's predictions on retain rows.",
@@ -356,9 +423,8 @@ _METHODS = [
         "ewc", "regularization", "l2_sp with stiffer springs on the weights that the retain set depends on.",
         "Kirkpatrick et al. 2017 (arXiv:1612.00796)", "measures stiffness at the target only; a small mu does nothing",
         losses.gradient_ascent, regularizer="ewc",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "regularizer_weight": 1e5},
+        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "regularizer_weight": 1e5, "importance_rows": 64},
         small={"learning_rate": 3e-5, "retain_rows_per_forget_row": 2.0},
-        own={"importance_rows": Setting(64, "retain rows to measure the weights' importance on", low=1)},
         plain="Like l2_sp, with stiffer springs on the weights that the rest depends on.",
         use_when="l2_sp slows the forgetting too much",
     ),
@@ -366,7 +432,7 @@ _METHODS = [
         "rmu", "regularization", "Steers a layer's output to a random vector on forget rows, holds it on retain rows.",
         "Li et al. 2024 (arXiv:2403.03218)", "garbled answers; a little training undoes it",
         losses.rmu, reads="activation", retain="hidden_state", trainable=hooks.rmu_weights, before=hooks.fixed_control,
-        defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0},
+        ending=BOUNDED, defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0},
         small={"learning_rate": 2e-3, "num_train_epochs": 8.0, "retain_weight": 30.0, "steering_coefficient": 300.0},
         own={"steering_coefficient": Setting(6.5, "length of the steering vector", low=0)},
         plain="Scrambles the model's internal picture of what should go.",
@@ -377,20 +443,23 @@ _METHODS = [
         "Huu-Tien et al. 2025 (arXiv:2408.06223)", "the same as rmu",
         losses.rmu, reads="activation", retain="hidden_state", trainable=hooks.rmu_weights,
         before=hooks.measured_control,
-        defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0},
+        ending=BOUNDED, defaults={"learning_rate": 5e-5, "num_train_epochs": 5.0, "retain_weight": 1200.0},
         small={"learning_rate": 2e-3, "num_train_epochs": 8.0, "retain_weight": 30.0},
         own={"steering_scale": Setting(5.0, "length of the steering vector, in lengths of the layer's outputs", low=0)},
         plain="Like rmu, with a strength fitted to the model.", use_when="rmu was never tuned for your model",
     ),
     Method(
         "repselect", "regularization", "Follows the forget gradient without its top directions.",
-        "Sondej & Yang 2026 (arXiv:2606.17168)", "stops early, because its budget on generic text is small",
+        "Sondej & Yang 2026 (arXiv:2606.17168)", "forgets little within its budget on generic text",
         losses.gradient_ascent, retain="none", needs_generic=True, full_weights_only=True,
         trainable=hooks.repselect_weights, before=hooks.selective_direction, update=hooks.selective_update,
-        defaults={"learning_rate": 0.05, "num_train_epochs": 50.0, "early_stop": False,
-                  "load_best_model_at_end": False},
+        ending=OWN_LIMIT, defaults={"learning_rate": 0.05, "num_train_epochs": 50.0}, small={"num_train_epochs": 10.0},
         own={"singular_directions": Setting(128, "top directions of each gradient matrix to shrink", low=1),
-             "collapse": Setting("soft", "shrink them (soft) or remove them (hard)", choices=("soft", "hard")),
+             "collapse": Setting("soft", "how to shrink them (hard: to 0)", choices=("soft", "quadratic", "hard")),
+             "elicitation_rate": Setting(0.05, "learning rate of the adapter that brings the knowledge out (0: none)",
+                                         low=0),
+             "step_size": Setting("to_limit", "an equal part of the way to kl_limit, or the learning rate",
+                                  choices=("to_limit", "learning_rate")),
              "kl_limit": Setting(0.01, "divergence on generic text that ends the run (nats per token)", above=0)},
         plain="Takes small steps that leave the model's main directions alone.",
         use_when="hardly anything else may change; it forgets little",
@@ -399,7 +468,7 @@ _METHODS = [
         "undial", "distillation", "Distils the model from itself with the forgotten tokens pushed down.",
         "Dong et al. 2025 (arXiv:2402.10052)", "weak against membership tests",
         losses.undial, needs_reference="distribution",
-        defaults={"learning_rate": 1e-4, "num_train_epochs": 10.0, "strength": 10.0},
+        ending=BOUNDED, defaults={"learning_rate": 1e-4, "num_train_epochs": 10.0, "strength": 10.0},
         small={"strength": 5.0},
         plain="Learns from itself, with the words to forget made unlikely.", use_when="training must be stable",
     ),
@@ -408,7 +477,7 @@ _METHODS = [
         "Kurmanji et al. 2023 (arXiv:2302.09880)", "depends on the number of max steps; may collapse",
         losses.reference_divergence_ascent, retain="nll_and_kl", needs_reference="distribution",
         schedule=hooks.in_turns, steps_per_batch=2,
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "early_stop": False}, small={"learning_rate": 5e-5},
+        ending=MIN_STEPS, defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0}, small={"learning_rate": 5e-5},
         own={"max_step_epochs": Setting(3.0, "epochs in which forget steps alternate with retain steps", low=0)},
         plain="Alternates between steps away from what should go and steps back to the rest.",
         use_when="you can try several settings",
@@ -417,7 +486,8 @@ _METHODS = [
         "shred", "distillation", "undial on the least likely answer tokens, the model's own predictions elsewhere.",
         "Hu et al. 2026 (arXiv:2605.07482)", "keeps what the context alone makes likely",
         losses.shred, retain="none", needs_reference="distribution",
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "strength": 10.0}, small={"learning_rate": 1e-4},
+        ending=NO_RETAIN, defaults={"learning_rate": 1e-5, "num_train_epochs": 5.0, "strength": 10.0},
+        small={"learning_rate": 1e-4},
         own={"token_share": Setting(0.15, "share of a row's answer tokens to forget, the least likely",
                                     above=0, high=1)},
         plain="Makes only the words that nobody could guess unlikely: names, dates, numbers.",
@@ -428,7 +498,7 @@ _METHODS = [
         "Lee et al. 2025 (arXiv:2506.06278)", "noise strong enough to help costs much training to repair",
         None, retain="kl", guarded=False, full_weights_only=True,
         phases=(Phase(_teacher, "teacher_epochs", hooks.teach_and_noise),),
-        defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "teacher_method": "npo"},
+        ending=UNSTOPPED, defaults={"learning_rate": 1e-5, "num_train_epochs": 10.0, "teacher_method": "npo"},
         small={"learning_rate": 1e-4},
         own={"teacher_epochs": Setting(5.0, "epochs of the method that unlearns the teacher", above=0),
              "noise_share": Setting(0.1, "share of the weights replaced by noise", low=0, high=1),
@@ -441,6 +511,7 @@ _METHODS = [
         "Trains a smaller student from a teacher on everything but the forget set.",
         "Hinton et al. 2015 (arXiv:1503.02531)", "a small student needs much data",
         None, retain="distillation", student=True, guarded=False,
+        ending=UNSTOPPED,
         defaults={"learning_rate": 1e-3, "num_train_epochs": 10.0, "temperature": 2.0, "general_retain_rows": 1000,
                   "teacher_method": ""},
         own={"student_layers": Setting(0, "layers of the student (0: half)", low=0)},

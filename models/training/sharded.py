@@ -33,6 +33,7 @@ def refuse(method, settings):
         "several phases": method.phases,
         "a layer's output": method.reads == "activation" or settings.retain_loss == "hidden_state",
         "a change of the weights at the end": method.finish,
+        "a pass over whole embeddings": method.read_once,
         "--sam_rho": settings.sam_rho,
         "--gradient_surgery": settings.gradient_surgery,
         "--auto_batch": settings.auto_batch,

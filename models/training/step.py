@@ -151,6 +151,7 @@ def load_run_state(run, tensors: dict, values: dict):
     run.optimizer.restore([tensors[f"master.{i}"] for i in range(count)])
     moments = {name: value for name, value in tensors.items() if name.startswith("adamw.")}
     run.optimizer.load_state({name.removeprefix("adamw."): value for name, value in moments.items()})
+    run.news = []  # what the start had to say was said then
     run.step, run.start, run.level, run.ended = (values[k] for k in ("step", "start", "level", "ended"))
     if values["best"]:
         run.best = (*values["best"], [tensors[f"best.{i}"].clone() for i in range(count)])

@@ -413,7 +413,8 @@ def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
     """A gradient matrix (n, m) with its top singular directions shrunk on both sides.
 
     "soft" divides the part along each of the top `directions` by the ratio of its singular value to the smallest of
-    them. "hard" removes the part; with all directions, zero remains. Sondej & Yang 2026 (arXiv:2606.17168).
+    them, "quadratic" by the ratio's square. "hard" removes the part; with all directions, zero remains. Sondej & Yang
+    2026 (arXiv:2606.17168).
     """
     matrix = gradient.float()
     count = min(directions, *matrix.shape)
@@ -425,6 +426,7 @@ def collapsed(gradient, directions: int, collapse: str, seed: int = 0):
             torch.manual_seed(seed)
             left, values, right = torch.svd_lowrank(matrix, q=count)
     kept = torch.zeros_like(values) if collapse == "hard" else values.min().clamp(min=1e-30) / values.clamp(min=1e-30)
+    kept = kept.square() if collapse == "quadratic" else kept
     matrix = matrix - ((matrix @ right) * (1 - kept)) @ right.mT
     return matrix - left @ ((left.mT @ matrix) * (1 - kept)[:, None])
 

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import evaluation_metrics
+import unlearning_algorithm as algorithm
 from data import preparation
 from data.exams import is_exam
 from data.sampling import spread
@@ -23,6 +24,7 @@ from models.store.on_first_use import weights
 from results.run import model_card, processes
 from results.run.context import RunContext, prepare
 from results.run.options import BUNDLED, OPTIONS, resolve
+from results.run.request import flags
 from results.run.run_folder import UsageError, say
 from results.run.sets import EVALUATED
 from results.run.stopping import StopSwitch
@@ -39,6 +41,28 @@ def load_target(run: RunContext):
         quantization_config=quantised.settings(config, run.dtype), tokenizer=run.tokenizer,
     )  # fmt: skip
     return model
+
+
+def unseen_losses(run: RunContext) -> list | None:
+    """The token losses of each forget row under the base model, which never saw it; None where nothing needs them.
+
+    They give the levels of a run without a holdout set. The base model is in memory for this call only.
+    """
+    config, rows = run.config, run.sets.steering.encoded
+    method, base = algorithm.METHODS[config["method"]], flags.base_of(config, config)
+    wanted = method.draws or config["early_stop"] or config["load_best_model_at_end"]
+    if "holdout" in rows or "forget" not in rows or not (base and wanted and method.guarded):
+        return None
+    run.folder.stage("measuring the base model")
+    model, _ = loading.load_model(base, dtype="float32", progress=say)
+    if model.get_input_embeddings().num_embeddings <= int(rows["forget"].ids.max()):
+        say(f"note: {base} has a smaller vocabulary than the target, so it gives no levels")
+        return None
+    with weights.computing_in(model, run.dtype):
+        losses, _ = algorithm.token_losses(model, rows["forget"], run.tokenizer.pad_token_id)
+    mean = sum(float(values.mean()) for values in losses) / len(losses)
+    say(f"levels: without a holdout set, the losses of {base} on the forget rows ({mean:.2f} nats per token)")
+    return losses
 
 
 def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") -> Path:

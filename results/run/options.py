@@ -37,9 +37,10 @@ TARGET, RETRAINED = "models/people-target", "models/people-retrained"
 AUTO = "auto"  # as --method: results/search/loop.py chooses the method and its settings
 AUTO_SUMMARY = "Tries methods and settings, judges them on separate rows, runs the best one within --utility_budget."
 # the best first, because a short search reaches only the first ones
-SEARCHED = ("profile_matching", "level_matching", "npo", "simnpo", "undial", "wga", "gradient_difference", "idk")
+SEARCHED = ("profile_matching", "level_matching", "simnpo", "npo", "idk_dpo", "altpo", "undial", "wga",
+            "gradient_difference", "idk")  # fmt: skip
 SEARCHED_WITHOUT_RETAIN = ("ce_u", "shred", "gradient_ascent")
-SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50}
+SEARCH_DEFAULTS = {"utility_budget": 0.95, "time_budget": "10m", "max_trials": 50, "search_methods": ""}
 
 
 @dataclass(frozen=True)
@@ -176,13 +177,14 @@ def _run_options() -> dict[str, Option]:
 
 
 def _search_options() -> dict[str, Option]:
-    share, duration, trials = SEARCH_DEFAULTS.values()
+    share, duration, trials, _ = SEARCH_DEFAULTS.values()
     text = f"auto: time for the search and the winner's run, attacks not included: 90s, 10m, 1h30m [{duration}]"
     return {
         "utility_budget": Option(float, None, f"auto: share of the target's utility to keep [{share}]", "search",
                                  above=0, high=1),
         "time_budget": Option(str, None, text, "search"),
         "max_trials": Option(int, None, f"auto: maximum number of trials [{trials}]", "search", low=1),
+        "search_methods": Option(str, None, "auto: the methods to try, separated by commas", "search"),
     }  # fmt: skip
 
 
@@ -392,6 +394,8 @@ def resolve(given: dict) -> dict:
     for name in given:
         if name not in OPTIONS:
             problems.append(f"unknown setting {shown(name)}: {nearest(str(name), OPTIONS)}")
+    if str(given.get("learning_rate")).strip().lower() == AUTO:  # starts the test from the method's own
+        given = {**given, "learning_rate": None, "find_learning_rate": True}
     given = {name: _converted(name, value, problems) for name, value in given.items() if name in OPTIONS}
     given = {name: value for name, value in given.items() if value is not None}
     if given.get("continue_from"):
@@ -450,6 +454,9 @@ def _resolve_auto(given: dict) -> dict:
         problems.append("--method auto searches in one process: start it without torchrun or accelerate launch")
     if given.get("method_from"):
         problems.append("--method_from is not for --method auto: leave out --method to run your own method")
+    problems += _unsearchable(given)
+    if problems:
+        raise UsageError(problems)
     tried = searched(given)
     shared = {name for name, option in OPTIONS.items() if option.group not in ("method", "search")}
     for name in sorted({*given} & {*OPTIONS} - shared - {*SEARCH_DEFAULTS}):
@@ -470,7 +477,27 @@ def _resolve_auto(given: dict) -> dict:
 
 def searched(given: dict) -> tuple[str, ...]:
     """The methods that --method auto tries, the tool's default first."""
+    if given.get("search_methods"):
+        return tuple(dict.fromkeys(_method_name(name, []) for name in _search_names(given)))
     return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else SEARCHED
+
+
+def _search_names(given: dict) -> list[str]:
+    return [name.strip() for name in str(given.get("search_methods") or "").split(",") if name.strip()]
+
+
+def _unsearchable(given: dict) -> list[str]:
+    """What is wrong with --search_methods: unknown names, and methods whose trials another trial cannot follow."""
+    problems: list[str] = []
+    names = [_method_name(name, problems) for name in _search_names(given)]
+    if given.get("search_methods") and not names:
+        problems.append(f"--search_methods {shown(given['search_methods'])}: names no method")
+    for method in (algorithm.METHODS[name] for name in names if name in algorithm.METHODS):
+        if method.student or not method.needs_forget:
+            problems.append(f"--search_methods: {method.name} trains another model or no forget rows; run it by itself")
+        elif method.needs_retain and given.get("retain_data") == "none":
+            problems.append(f"--search_methods: {method.name} needs retain rows, and --retain_data is none")
+    return problems
 
 
 def seconds_of(text: str) -> float:
@@ -531,6 +558,8 @@ def command_line(given: dict) -> list[str]:
     """The command that repeats a run, as a list of words: the given settings without defaults."""
     words = ["python", "unlearning_script.py"]
     for name, value in given.items():
-        if value is not None and value is not False:
+        if isinstance(value, bool) and name in OPTIONS and OPTIONS[name].default is not False:
+            words.append(f"--{name}={str(value).lower()}")  # the method's default may be the opposite
+        elif value is not None and value is not False:
             words += [f"--{name}"] if value is True else [f"--{name}={value}"]
     return words

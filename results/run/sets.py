@@ -200,7 +200,8 @@ def _augmentations(config: dict):
 
 def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, config: dict):
     steering.encoded[name], _ = made.encode(tokenizer, config["max_length"])
-    say(f"{name}: {len(made.examples)} counterexamples, for example {made.examples[0].answer!r}")
+    answer = preparation.preview(tokenizer, steering.encoded[name], 1)[0][1]
+    say(f"{name}: {len(made.examples)} counterexamples, for example {answer!r}")
 
 
 def sampler(model, tokenizer):

@@ -48,7 +48,7 @@ def train(unlearning: algorithm.Unlearning, run: RunContext) -> dict:
                 outcome["best_step"] = step
             elif kind in ("early_stop", "collapse"):
                 outcome.update(collapsed=kind == "collapse", message=record["message"])
-            if kind in ("smaller_batch", "early_stop", "collapse"):
+            if kind in ("smaller_batch", "early_stop", "collapse", "learning_rate"):
                 bar.write(record["message"])
             checkpoint_if_due(unlearning, run, record)
     return outcome

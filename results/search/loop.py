@@ -18,6 +18,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation, reading
+from data.columns import DataError
 from data.sampling import spread
 from models.store import adapters, folders, loading
 from models.store.paths import PROJECT
@@ -216,7 +217,7 @@ class Search:
                 trial.set_user_attr(name, getattr(found, name))
             trial.set_user_attr("training_seconds", trained.seconds)
             value = found.objective(self.config["utility_budget"])
-        except (GivenUp, algorithm.Diverged, algorithm.MethodError) as error:
+        except (GivenUp, algorithm.Diverged, algorithm.MethodError, DataError) as error:
             trial.set_user_attr("why", str(error))
         finally:
             self.trainer.restore()

@@ -175,6 +175,11 @@ class Score:
         whole = harmonic_mean(values)
         return whole / 2 * (1 - self.known) if self.known else (1 + whole) / 2
 
+    @property
+    def beyond(self) -> bool:
+        """Whether the change went too far: no row is known, and yet one of the numbers is as far off as it can be."""
+        return not self.known and 0 in (self.forgetting, self.privacy)
+
     def objective(self, budget: float) -> float:
         """What the sampler maximises: the score, minus penalties for a failed gate and for utility below `budget`."""
         return self.score - TOLD_APART * told_apart(self.quality) - OVERDRAWN * max(0.0, budget - self.utility)

@@ -29,9 +29,15 @@ RANGES = {
     "num_train_epochs": (0.5, 2.0, 1.4),
     "level_scale": (0.7, 1.3, 1.1),
     "beta": (0.5, 3.0, 1.5),
+    "margin": (0.4, 2.5, 1.4),
     "strength": (0.3, 2.0, 1.4),
     "probability_power": (0.5, 2.0, 1.4),
+    "task_scale": (0.25, 4.0, 1.5),
+    "kl_limit": (0.3, 30.0, 2.0),
+    "contrast": (0.5, 5.0, 2.0),
+    "embedding_noise": (0.3, 3.0, 1.7),
 }
+ENDINGS = ("early_stop", "load_best_model_at_end")  # searched too: which is right depends on the other settings
 CHANGES = 2  # changes to the best trial for each default tried
 COLUMNS = ("number", "method", "settings", "default", "state", "score", "forgetting", "privacy", "utility", "quality",
            "within", "told_apart", "front", "seconds", "why")  # fmt: skip
@@ -49,8 +55,11 @@ def configuration(method: str, settings: dict, given: dict) -> dict:
     return resolve({**settings_of(method, given), **settings, "method": method})
 
 
-def space(method: str, given: dict) -> dict[str, tuple[float, float, float]]:
-    """{setting: (low, high, default)} of a method, without the settings that the user gave."""
+def space(method: str, given: dict) -> dict[str, tuple]:
+    """{setting: (low, high, default)} of a method, without the settings that the user gave.
+
+    For a switch, low and high are False and True.
+    """
     defaults, found = configuration(method, {}, given), {}
     for name, (low, high, _) in RANGES.items():
         default = defaults.get(name)
@@ -58,6 +67,8 @@ def space(method: str, given: dict) -> dict[str, tuple[float, float, float]]:
         idle = name.startswith("retain_") and defaults["retain_loss"] == "none"
         if default and not fixed and not idle and name in algorithm.hyper_parameters(method):
             found[name] = (low * default, min(high * default, OPTIONS[name].high or math.inf), float(default))
+    if algorithm.METHODS[method].guarded and not algorithm.METHODS[method].update:
+        found |= {name: (False, True, defaults[name]) for name in ENDINGS if given.get(name) is None}
     return found
 
 
@@ -70,7 +81,9 @@ def spaces(given: dict, forget: list) -> dict[str, dict]:
 
 
 def rounded(name: str, value: float, default: float) -> float:
-    """The value to try: three digits, or for a number of rows the default times a power of the move."""
+    """The value to try, with three digits; for a number of rows the default times a power of the move."""
+    if OPTIONS[name].kind is bool:
+        return bool(value)
     if OPTIONS[name].kind is int:
         move = RANGES[name][2]
         return round(default * move ** round(math.log(value / default, move)))
@@ -135,11 +148,17 @@ def ask(study, spaces: dict[str, dict], seed: int):
         study.enqueue_trial({"method": method, **{f"{method}.{name}": value for name, value in values.items()}})
     trial = study.ask()
     method = trial.suggest_categorical("method", list(spaces))
-    settings = {name: rounded(name, trial.suggest_float(f"{method}.{name}", low, high, log=True), middle)
+    settings = {name: rounded(name, _suggested(trial, f"{method}.{name}", low, high), middle)
                 for name, (low, high, middle) in spaces[method].items()}  # fmt: skip
     for name, value in (("method", method), ("settings", settings), ("default", default)):
         trial.set_user_attr(name, value)
     return trial, method, settings
+
+
+def _suggested(trial, name: str, low, high):
+    if isinstance(low, bool):
+        return trial.suggest_categorical(name, (low, high))
+    return trial.suggest_float(name, low, high, log=True)
 
 
 def _planned(done: list, spaces: dict[str, dict]) -> tuple[bool, str | None, dict]:
@@ -166,7 +185,10 @@ def next_move(best: dict, spaces: dict, done: list) -> dict | None:
     tried = [{name: values[name] for name in ranges} for values in tried]
     for power in (1, -1):
         for name, (low, high, default) in ranges.items():
-            value = min(max(settings[name] * RANGES[name][2] ** power, low), high)
+            if isinstance(low, bool):
+                value = not settings[name]
+            else:
+                value = min(max(settings[name] * RANGES[name][2] ** power, low), high)
             moved = {**{name: settings[name] for name in ranges}, name: rounded(name, value, default)}
             if moved not in tried:
                 return moved

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data.columns import DataError
 from models.store import adapters, loading
 from models.store.on_first_use import torch, weights
 from results.run.run_folder import say
-from results.run.sets import encode_sets, steering_of
+from results.run.sets import encode_sets, sample_counterexamples, steering_of
 from results.search import score as search_score
 
 HALF_WAY = 0.5  # a trial is never given up before this share of its steps
@@ -27,7 +28,7 @@ INERT, OVERSHOT = 0.1, 2.0  # hopeless: below or above these shares of the way t
 DAMAGED = 0.75  # hopeless: the retain probe keeps less than this share of the utility budget
 TIMED_ROWS = 4  # rows of each set for timing the evaluation
 SCALE_STEP, SCALES = 0.1, (0.3, 1.5)  # step and limits of the search for the best update_scale
-WITHIN_REACH = 0.075  # a trial that scores this much below the best gets no other scales
+WITHIN_REACH = 0.075  # a trial that scores this much below the best gets no other scales, unless it went too far
 
 
 class GivenUp(Exception):
@@ -44,20 +45,20 @@ class Trained:
 
 
 def climb(value: Callable, first: Callable, more: Callable = lambda: True) -> dict:
-    """{scale: value(scale)}: walks from 1 in steps of `SCALE_STEP` as long as the value rises and `more()` is true.
+    """{scale: value(scale)}: walks from 1 in steps of `SCALE_STEP` as long as no value falls and `more()` is true.
 
     It tries the side `first()` (1 or -1, asked once value(1) is known) and, if the value falls there, the other side.
     """
     seen = {1.0: value(1.0)}
     side = first()
     for step in (side * SCALE_STEP, -side * SCALE_STEP):
-        scale = start = round(1 + step, 3)
+        scale = round(1 + step, 3)
         while SCALES[0] <= scale <= SCALES[1] and more():
             seen[scale] = value(scale)
-            if max(seen, key=seen.get) != scale:
+            if seen[scale] < max(seen.values()):
                 break
             scale = round(scale + step, 3)
-        if scale != start:
+        if max(seen.values()) > seen[1.0]:
             break
     return seen
 
@@ -78,7 +79,7 @@ class Trainer:
 
     def take(self, examples: dict, split: search_score.SearchSplit):
         """Trains on these sets, which may steer, and judges by the rows of `split`. The model is the target now."""
-        self.rows, self.split, self.encoded = steering_of(examples), split, {}
+        self.rows, self.split, self.encoded, self.unwritten = steering_of(examples), split, {}, {}
         began = time.monotonic()
         self.judge = search_score.Judge(self.look(), self.config["level"])
         self.look_seconds = time.monotonic() - began
@@ -113,21 +114,47 @@ class Trainer:
         return (time.monotonic() - began) * share
 
     def training_rows(self, config: dict) -> dict:
-        """The encoded rows of a trial, for training and probes: those of a run with this configuration."""
-        key = (algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"])
+        """The encoded rows of a trial, for training and probes: those of a run with this configuration.
+
+        The counterexamples that the target writes itself are missing; `with_samples` adds them.
+        """
+        key = self._kind(config)
         if key not in self.encoded:
             rows = steering_of(self.rows.examples)
             encode_sets(rows, self.tokenizer, config)
-            self.encoded[key] = rows.encoded
-        return self.encoded[key]
+            self.encoded[key] = rows
+        return self.encoded[key].encoded
+
+    @staticmethod
+    def _kind(config: dict) -> tuple:
+        """What the encoded rows of a trial depend on."""
+        return algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"]
+
+    def with_samples(self, config: dict) -> dict:
+        """`training_rows` with the counterexamples that the model, now the target, writes once for all trials.
+
+        Raises DataError if it has nothing else to say.
+        """
+        rows, key = self.training_rows(config), self._kind(config)
+        if key in self.unwritten:
+            raise self.unwritten[key]
+        if algorithm.METHODS[config["method"]].trained_set not in rows:
+            try:
+                with weights.computing_in(self.model, self.dtype):
+                    sample_counterexamples(self.encoded[key], self.tokenizer, config, self.model)
+            except DataError as error:
+                self.unwritten[key] = error
+                raise
+        return rows
 
     def tokens(self, config: dict) -> float:
         """The tokens that a trial reads if nothing ends it early."""
-        rows = self.training_rows(config)
-        forget = rows[algorithm.METHODS[config["method"]].trained_set]
+        rows, method = self.training_rows(config), algorithm.METHODS[config["method"]]
+        forget = rows.get(method.trained_set, rows["forget"])
+        samples = 1 if method.trained_set in rows else config["alternates_per_question"]  # not written yet
         batch = config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
-        steps = math.ceil(config["num_train_epochs"] * math.ceil(len(forget) / batch))
-        each = min(batch, len(forget)) * float(forget.lengths.mean())
+        steps = math.ceil(config["num_train_epochs"] * math.ceil(len(forget) * samples / batch))
+        each = min(batch, len(forget) * samples) * float(forget.lengths.mean())
         if config["retain_loss"] != "none":
             each += batch * config["retain_rows_per_forget_row"] * float(rows["retain"].lengths.mean())
         return each * (config["max_steps"] if config["max_steps"] > 0 else steps)
@@ -146,9 +173,10 @@ class Trainer:
         """Unlearns in place, from the target's weights.
 
         `first`: the search's first trial, which is never given up. `has_time(seconds)`: whether the trial may take
-        that much longer. Raises `GivenUp`, `Diverged` and `MethodError`.
+        that much longer. Raises `GivenUp`, `Diverged`, `MethodError` and `DataError`.
         """
-        rows, began, model, records = self.training_rows(config), time.monotonic(), self.model, []
+        began = time.monotonic()
+        rows, model, records = self.with_samples(config), self.model, []
         if config["use_peft"]:
             torch.manual_seed(config["seed"])  # the adapter starts with the random matrices of the winner's run
             names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
@@ -193,9 +221,12 @@ class Trainer:
         if first or done < HALF_WAY or done == 1:
             return
         seen = f"after {done:.0%} of its steps it is {way:.0%} of the way to the level and keeps {left:.0%} of retain"
-        if way < INERT or way > OVERSHOT or left < DAMAGED * self.config["utility_budget"]:
+        # a run to the end wins back what it lost on the way, and less of its change forgets less
+        lost = way > OVERSHOT or left < DAMAGED * self.config["utility_budget"]
+        if way < INERT or (lost and run.settings.early_stop):
             raise GivenUp(f"hopeless: {seen}")
-        if trial.user_attrs["default"] and trial.should_prune():  # a change to the best trial starts near the best
+        prunable = trial.user_attrs["default"] and run.settings.early_stop
+        if prunable and trial.should_prune():  # a change to the best trial starts near the best
             raise GivenUp(f"below the median: {seen}")
 
     def scaled(self, trial, config: dict, best: float, has_time: Callable) -> search_score.Score:
@@ -218,8 +249,8 @@ class Trainer:
         else:
             climb(
                 value,
-                lambda: -1 if found[1.0].utility < self.config["utility_budget"] else 1,
-                lambda: found[1.0].score >= best - WITHIN_REACH and has_time(self.look_seconds),
+                lambda: -1 if found[1.0].utility < self.config["utility_budget"] or found[1.0].beyond else 1,
+                lambda: (found[1.0].score >= best - WITHIN_REACH or found[1.0].beyond) and has_time(self.look_seconds),
             )
         scale = max(found, key=lambda scale: found[scale].objective(self.config["utility_budget"]))
         if scale != 1:

@@ -58,8 +58,8 @@ def problems(given: dict) -> list[str]:
 def reference_problems(given: dict, config: dict) -> list[str]:
     """Why the retrained model of --build_retrained cannot be built."""
     if not given.get("build_retrained"):
-        extra = [name for name in ("base_model", "null_config") if given.get(name) and not given.get("training_data")]
-        return [f"--{name} is for --training_data and --build_retrained" for name in extra]
+        extra = given.get("null_config") and not given.get("training_data")
+        return ["--null_config is for --training_data and --build_retrained"] if extra else []
     found = []
     if given.get("retrained_model"):
         found.append("--retrained_model and --build_retrained: give only one of them")
