@@ -97,6 +97,7 @@ class Measurements:
                 self.unchanged[role], dtype="float32", progress=say, tokenizer=self.run.tokenizer
             )
         model = processes.team().placed(model)
+        self.run.prove(model)
         with weights.computing_in(model, self.run.dtype):
             yield model
 
@@ -205,7 +206,9 @@ def measure_again(folder: str | Path, given: dict) -> tuple[Path, dict]:
             opened.stage("evaluating unlearned")
             model, _ = loading.load_model(config["model_output_dir"], dtype="float32", progress=say,
                                           tokenizer=run.tokenizer)  # fmt: skip
-            measurements.measure_unlearned(processes.team().placed(model))
+            model = processes.team().placed(model)
+            run.prove(model)
+            measurements.measure_unlearned(model)
             opened.stage("reporting")
         report = measurements.report()
         opened.write_json("config.json", config)
