@@ -73,10 +73,15 @@ def by_way(way: str, model, prompts, limits, stop_ids, temperature=0.0, draw=Non
     return _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen, share=way == "shared")
 
 
+def positions(model) -> int:
+    """The size of the model's position table; a very large number if its config states none, or a negative one."""
+    size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+    return size if size > 0 else 1 << 30
+
+
 def _within_context(model, prompts, limits) -> list[int]:
     """Limits that fit the model's position table."""
-    size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
-    return [min(int(limit), size - len(prompt)) for prompt, limit in zip(prompts, limits)]
+    return [min(int(limit), positions(model) - len(prompt)) for prompt, limit in zip(prompts, limits)]
 
 
 def _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen, share: bool) -> list[list[int]]:

@@ -21,13 +21,14 @@ from models.forward.answers import WAYS, Way, drops_out, evaluating, outputs_by,
 from models.store.folders import ModelError, first_line, out_of_memory
 from models.store.on_first_use import F, torch
 
-SHARED, TAILS = 10, (6, 3, 5)  # tokens of the shared prefix and of the three rows' own ends
+SHARED, TAILS = 10, (6, 3, 5)  # tokens of the prefix that two rows share, of their own ends, and of a third prompt
 # largest difference of logits as a share of the largest logit, and of a gradient as a share of its largest value
 NEAR = {"float32": (1e-4, 1e-3), "float16": (1e-2, 5e-2), "bfloat16": (5e-2, 2e-1)}
 # names of config fields with lengths at which a family may change how it computes, and how far beyond them is proved
 CHANGES, LONGER = r"window|top_?k|chunk|block_size|compress|original_max_position", 8
+CHANGED = 1e-3  # of the largest logit, by which later tokens change the logits of a model that is no causal LM
 SMALL = 1 << 18  # weights of this many elements have their gradients compared too: norms, biases, routers
-LIMITS = ((4, 2), (2, 2, 1))  # new tokens of the two trial batches of prompts, see `_trial_prompts`
+LIMITS = ((3, 1), (2, 2, 1))  # new tokens of the two trial batches of prompts, see `_trial_prompts`
 TEXTS = dict(zip(WAYS, (
     "packed rows with this tool's norms and rotary embeddings", "packed rows", "padded rows",
     "padded rows with logits at every position", "one row at a time",
@@ -85,12 +86,10 @@ def _length(model, longest: int) -> int:
     attended to, the context before scaling. Rows beyond such a number are proved beyond it. The position table holds a
     trial row and what is generated after it.
     """
-    config = model.config.get_text_config()
     if not hasattr(model, "_unlearning_lengths"):
-        model._unlearning_lengths = sorted(_changes(config.to_dict()))
+        model._unlearning_lengths = sorted(_changes(model.config.get_text_config().to_dict()))
     wanted = max((n + LONGER for n in model._unlearning_lengths if n < longest), default=0)
-    positions = getattr(config, "max_position_embeddings", None) or 1 << 30
-    return max(2, min(max(SHARED + TAILS[0], wanted), positions - max(LIMITS[0])))
+    return max(2, min(max(SHARED + TAILS[0], wanted), generation.positions(model) - max(LIMITS[0])))
 
 
 def _changes(node) -> Iterator[int]:
@@ -104,7 +103,7 @@ def _changes(node) -> Iterator[int]:
 def _trial_rows(rows: list, length: int) -> list[np.ndarray]:
     """Three rows of ids from up to three of the user's, the first of `length` tokens.
 
-    The first two share their first `SHARED` tokens, the third shares nothing.
+    The first two share their first `SHARED` tokens, the third shares nothing and serves as a prompt only.
     """
     rows = [np.resize(np.asarray(row, np.int64), max(len(row), SHARED)) for row in rows]
     begin, (_, *ends) = rows[0][:SHARED], [rows[i % len(rows)][-size:] for i, size in enumerate(TAILS)]
@@ -113,17 +112,20 @@ def _trial_rows(rows: list, length: int) -> list[np.ndarray]:
 
 
 def _trial_batch(batch: dict, length: int) -> dict:
-    """`_trial_rows` of a batch, as a batch; loss falls on all tokens of a row but the first third."""
+    """The first two `_trial_rows` of a batch, as a batch; loss falls on all tokens but a row's first third."""
     ids, lengths = batch["input_ids"].cpu().numpy(), batch["lengths"].tolist()
     longest = int(np.argmax(lengths))
     chosen = dict.fromkeys([longest, *range(min(3, len(lengths)))])
-    rows = _trial_rows([ids[i][: lengths[i]] for i in chosen][:3], length)
+    rows = _trial_rows([ids[i][: lengths[i]] for i in chosen][:3], length)[:2]
     pad = next((row[-1] for row, length in zip(ids, lengths) if length < len(row)), 0)
+    return _batch_of(rows, [max(1, len(row) // 3) for row in rows], pad)
+
+
+def _batch_of(rows: list, answer_starts: list[int], pad: int = 0) -> dict:
     width = max(map(len, rows))
     padded = np.stack([np.pad(row, (0, width - len(row)), constant_values=pad) for row in rows])
-    lengths = torch.tensor([len(row) for row in rows])
-    return {"input_ids": torch.from_numpy(padded), "lengths": lengths, "answer_starts": (lengths // 3).clamp(min=1),
-            "indices": torch.arange(len(rows))}  # fmt: skip
+    return {"input_ids": torch.from_numpy(padded), "lengths": torch.tensor([len(row) for row in rows]),
+            "answer_starts": torch.tensor(answer_starts), "indices": torch.arange(len(rows))}  # fmt: skip
 
 
 @dataclass
@@ -225,7 +227,7 @@ def _plain(model, batch: dict) -> _Found:
         rows = [plain_logits(model, ids[:length]) for ids, length in zip(batch["input_ids"], batch["lengths"].tolist())]
         first, second = (logits[:SHARED].detach() for logits in rows[:2])
         share = _apart(first, second)
-        if share > 10 * near:
+        if share > max(CHANGED, near):
             raise ModelError(
                 f"{_name(model)} is not a causal LM: the logits of a token change with later tokens (by {share:.1g} "
                 "of the largest); unlearning needs a causal LM"
@@ -302,7 +304,7 @@ def _compare(found: _Found, truth: _Found, model):
     whole = max((_size(gradient) for gradient in truth.gradients.values()), default=1.0)
     for name, gradient in truth.gradients.items():
         apart = float((found.gradients[name] - gradient).abs().max())
-        if apart > near_gradient * (_size(gradient) + 0.01 * whole):
+        if not apart <= near_gradient * (_size(gradient) + 0.01 * whole) and bool(gradient.isfinite().all()):
             raise Differs(f"the gradient of {name} differs by {apart / _size(gradient):.1g} of its largest value")
 
 
@@ -347,22 +349,23 @@ def rebuilds(model, head, answers, tokens: int) -> bool:
 def way_of_generation(model, prompts: list, longest: int) -> str:
     """The fastest of `generation.WAYS` that gives the tokens of a greedy loop without cache; proves it when new.
 
-    A way passes if the plain forward pass over each prompt with its generated tokens has the logits with which they
-    were chosen. Tokens that the model finds equally likely therefore need not be the same ones. `longest`: tokens of
-    the longest prompt with its answer.
+    A way passes if a forward pass without cache over each prompt with its generated tokens has the logits with which
+    they were chosen. Tokens that the model finds equally likely therefore need not be the same ones. `longest`: tokens
+    of the longest prompt with its answer.
     """
     base = unwrapped(model)
     length, known = _length(base, longest), vars(base).setdefault("_unlearning_generation", {})
     if length in known:
         return known[length]
-    batches, reasons = _trial_prompts(_trial_rows(prompts[:3], length)), []
+    reasons = []
+    with torch.inference_mode(False):
+        rows = _trial_rows(prompts[:3], length)
+        by = way_of(model, _batch_of(rows, [1] * len(rows)))  # proved: it stands for the plain forward pass
     with _aside(model), torch.no_grad():
         for way in generation.WAYS:
             try:
-                _check_generation(model, way, batches)
+                _check_generation(model, way, by, _trial_prompts(rows))
             except Exception as error:
-                if isinstance(error, ModelError):
-                    raise
                 reasons.append((way, _reason(error)))
             else:
                 break
@@ -379,19 +382,24 @@ def _trial_prompts(rows: list) -> list[tuple]:
     return [([first, second], LIMITS[0]), ([second, third, third], LIMITS[1])]
 
 
-def _check_generation(model, way: str, batches: list):
-    """Raises Differs if a way's logits are not those of plain forward passes."""
+def _check_generation(model, way: str, by: Way, batches: list):
+    """Raises Differs if a way's logits are not those of forward passes without cache, which the way `by` makes."""
     near, _ = _nearness(model)
+    steps, rows = [], {}
     for prompts, limits in batches:
         seen: list = [[] for _ in prompts]
         said = generation.by_way(way, model, prompts, list(limits), set(), seen=seen)
-        for prompt, tokens, limit, steps in zip(prompts, said, limits, seen):
-            if len(tokens) != limit or len(steps) < limit:
+        for prompt, tokens, limit, logits in zip(prompts, said, limits, seen):
+            if len(tokens) != limit or len(logits) < limit:
                 raise Differs(f"{len(tokens)} of {limit} tokens came")
-            truth = plain_logits(model, np.concatenate([prompt, tokens[:-1]]).astype(np.int64))[len(prompt) - 1 :]
-            apart = _apart(torch.stack(steps[:limit]), truth)
-            if apart > near:
-                raise Differs(f"its logits differ by {apart:.1g} of the largest from those without a cache")
-            chosen = truth.gather(1, torch.tensor(tokens, device=truth.device)[:, None])[:, 0]
-            if bool((truth.max(-1).values - chosen > 2 * near * _size(truth)).any()):
-                raise Differs("it chooses other tokens than the largest logits")
+            row = np.concatenate([prompt, tokens]).astype(np.int64)
+            steps.append((rows.setdefault(row.tobytes(), (len(rows), row, len(prompt)))[0], tokens, logits[:limit]))
+    answers = outputs_by(by, model, _batch_of([row for _, row, _ in rows.values()], [at for _, _, at in rows.values()]))
+    truths = answers.logits.split(answers.lengths().long().tolist())
+    for number, tokens, logits in steps:
+        truth = truths[number]
+        if (apart := _apart(torch.stack(logits), truth)) > near:
+            raise Differs(f"its logits differ by {apart:.1g} of the largest from those without a cache")
+        chosen = truth.gather(1, torch.tensor(tokens, device=truth.device)[:, None])[:, 0]
+        if bool((truth.max(-1).values - chosen > 2 * near * _size(truth)).any()):
+            raise Differs("it chooses other tokens than the largest logits")
