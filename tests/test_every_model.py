@@ -202,6 +202,17 @@ def test_the_proof_changes_neither_the_model_nor_the_random_state(llama, encoded
     assert all(p.grad is None for p in llama.parameters())
 
 
+def test_the_proof_leaves_no_gradient_in_an_optimizer(encoded):
+    """It may come in the middle of a step, and the optimizer collects the gradients of embeddings by hooks."""
+    from models.training.weights import FlatAdamW
+
+    model, _ = every_model.built("gpt2")
+    optimizer = FlatAdamW(model, compute_dtype=torch.bfloat16)
+    optimizer.begin_step()
+    proof.prove(model, encoded[1], 0)
+    assert len(optimizer.rows) == 2 and not any(optimizer.rows.values()) and not optimizer.gradient
+
+
 @pytest.mark.parametrize(
     ("spoiled", "expected"),
     [("rotary", 1), ("packed", 2), ("head", 3), ("batch", 4)],

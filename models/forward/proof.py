@@ -254,11 +254,11 @@ class _Asked:
     """What gradients are taken of: a shift of each token's embedding, and the model's small weights."""
 
     def __init__(self, model):
-        ties = {id(p) for p in model.get_input_embeddings().parameters()}
         self.shift, self.weights = None, {}
-        if torch.is_grad_enabled():
+        tables = {id(p) for m in model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()}
+        if torch.is_grad_enabled():  # the gradient of a table is that of the shift; the optimizer collects its rows
             self.weights = {name: p for name, p in model.named_parameters()
-                            if p.requires_grad and p.numel() <= SMALL and id(p) not in ties}  # fmt: skip
+                            if p.requires_grad and p.numel() <= SMALL and id(p) not in tables}  # fmt: skip
 
     def gradients(self, loss) -> dict:
         """{name: gradient}; the shift's is called "embeddings"."""
