@@ -25,6 +25,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from models.forward import proof
 from models.forward.answers import answer_outputs, join_batches, split_rows, unwrapped
 from models.forward.layers import MethodError, chosen_layer
 from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
@@ -144,6 +145,8 @@ class Unlearning:
         """Casts the weights, caches references and levels, probes every set once."""
         settings, method = self.settings, self.method
         self.plan()
+        some = next(rows for rows in self.rows.values() if rows is not None and len(rows))
+        proof.prove_rows(self.model, some, self.pad)  # before the weights change their type
         if any("activation" in need for _, need in self._needs()):
             self.layer = chosen_layer(unwrapped(self.model), settings.layer)
         if method.trainable:

@@ -117,6 +117,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
     unseen = measuring.unseen_losses(run)
     folder.stage("loading")
     model = team.placed(measuring.load_target(run))
+    run.prove(model)
     team.by_main(lambda: measurements.check_retrained(model))
     environment = run_folder.environment(run.hashes, run.model_hash, str(model.device), processes=team.count)
     folder.write_json("environment.json", environment)

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import datetime
 import os
 
 import pytest
@@ -8,6 +9,22 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["page_room"]  # the fixtures project, queue and desk
+
+
+def pytest_addoption(parser):
+    parser.addoption("--every_model", action="store_true", help="check every causal LM of transformers, not a part")
+
+
+def every_model_seed() -> int:
+    """The seed of a run's part of tests/test_every_model.py: EVERY_MODEL_SEED, or the date."""
+    return int(os.environ.get("EVERY_MODEL_SEED") or datetime.date.today().toordinal())
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    if any("test_every_model" in getattr(report, "nodeid", "") for report in reports):
+        part = "all" if config.getoption("--every_model") else f"a part, EVERY_MODEL_SEED={every_model_seed()}"
+        terminalreporter.write_line(f"causal language models of transformers: {part}")
 
 
 @pytest.fixture(scope="session")

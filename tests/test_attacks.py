@@ -307,10 +307,11 @@ def test_samples_of_one_prompt_share_its_prefill_and_stay_the_same(known, splits
     limits, sizes = [10] * len(prompts), []
     distinct = generation._prefill_distinct
 
-    def counted(model, prompts, device):
+    def counted(model, prompts, device, share):
         sizes.append(len(prompts))
-        return distinct(model, prompts, device)
+        return distinct(model, prompts, device, share)
 
+    generation.generate(own.model, prompts[:2], [1, 1], {0})  # the proof is not counted
     monkeypatch.setattr(generation, "_prefill_distinct", counted)
     shared = {t: generation.generate(own.model, prompts, limits, {0}, temperature=t) for t in (0.0, 1.0)}
     assert sum(sizes) < len(prompts)  # 12 prompts of 36, more where batches cut them

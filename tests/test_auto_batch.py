@@ -82,7 +82,12 @@ def test_one_row_that_does_not_fit_is_an_error():
 
 def test_other_errors_are_raised():
     model = tiny()
-    model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+
+    def broken(module, _args):
+        if module.training:
+            raise RuntimeError("shapes differ")
+
+    model.register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         records(None, model=model, auto_batch=True)
 

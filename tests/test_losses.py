@@ -14,7 +14,7 @@ import transformers
 
 import unlearning_algorithm as algorithm
 from data.preparation import EncodedRows
-from models.forward import cpu_paths, packing
+from models.forward import cpu_paths, packing, proof
 from models.forward.answers import Answers
 from models.forward.reference import Reference
 from models.methods import losses, table
@@ -203,11 +203,14 @@ def test_a_different_rotary_embedding_is_left_alone():
     model = tiny("cohere")
     own = sys.modules[type(model).__module__].apply_rotary_pos_emb
     cpu_paths._equal.pop(own, None)
-    first = encoded([np.array([5, 6])] * 2, [1, 1])  # computes only position 0, where nothing rotates
-    for rows, known in ((first, None), (random_rows(), False)):
-        answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
-        assert cpu_paths._equal.get(own) is known
-        torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
+    vectors, angles = torch.randn(2, 1, 4, 3, 8), torch.zeros(1, 3, 8)
+    with cpu_paths.lean_layers(model):  # at position 0 nothing rotates, so nothing can differ
+        sys.modules[type(model).__module__].apply_rotary_pos_emb(*vectors, angles.cos(), angles.sin())
+    assert own not in cpu_paths._equal
+    rows = random_rows()
+    answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
+    assert cpu_paths._equal[own] is False
+    torch.testing.assert_close(answers.sequence_nll(), plain_losses(model, rows), rtol=1e-5, atol=1e-5)
 
 
 def test_spare_tokens_of_a_packed_batch_change_no_gradient(monkeypatch):
@@ -223,6 +226,7 @@ def test_spare_tokens_of_a_packed_batch_change_no_gradient(monkeypatch):
 
 def test_the_last_feed_forward_block_computes_only_answer_positions():
     model, rows, seen = tiny(), random_rows(shared=11), []
+    proof.prove_rows(model, rows, 2)
     for layer in model.model.layers:
         layer.mlp.gate_proj.register_forward_hook(lambda _module, args, _output: seen.append(args[0].shape[1]))
     answers = algorithm.answer_outputs(model, rows.batch(np.arange(len(rows)), 2))
@@ -287,9 +291,10 @@ def test_a_group_of_several_segments_stays_small(monkeypatch):
 def test_a_rows_last_token_is_not_computed(monkeypatch):
     """It predicts nothing, and no other token attends to it."""
     seen, lay_out = [], packing.lay_out
+    model, rows = tiny(), random_rows(count=5, shared=11)
+    proof.prove_rows(model, rows, 2)
     monkeypatch.setattr(packing, "lay_out", lambda rows: seen.append(lay_out(rows)) or seen[-1])
-    rows = random_rows(count=5, shared=11)
-    algorithm.answer_outputs(tiny(), rows.batch(np.arange(5), 2))
+    algorithm.answer_outputs(model, rows.batch(np.arange(5), 2))
     assert len(seen[0].ids) - seen[0].spare == int(rows.lengths.sum()) - 4 * 11 - 5
 
 

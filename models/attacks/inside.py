@@ -11,9 +11,9 @@ from data.preparation import EncodedRows, end_of_turn
 from data.sampling import token_budget_batches
 from models.attacks.relearning import crossed, descend, halves
 from models.attacks.subject import SCORED, Subject, best, frozen, joined, spread, summary
-from models.forward import packing
-from models.forward.answers import _answer_head, answer_outputs, unwrapped
+from models.forward.answers import answer_outputs, unwrapped
 from models.forward.layers import decoder_layers
+from models.forward.proof import packs
 from models.forward.teacher_forced import packed_batches, teacher_forced
 from models.scores.metric_table import METRICS, Measured
 
@@ -65,18 +65,17 @@ def answer_states(subject: Subject, rows: EncodedRows, layers: Sequence[int], lo
     """Yields (row numbers, Answers, {layer: (A, d) its output where the A answer tokens are predicted}) per batch."""
     import torch
 
-    model, last = subject.model, len(decoder_layers(unwrapped(subject.model))) - 1 if logits else max(layers)
-    head = _answer_head(model)
-    if packing.supported(unwrapped(model)):
+    model = subject.model
+    last = None if logits else max(layers)
+    if packs(model, rows, subject.pad):
         batches = packed_batches(rows, np.ones(len(rows), dtype=bool), TOKENS)
     else:
         batches = token_budget_batches(rows.lengths, TOKENS)
     for numbers in batches:
-        caught: dict = {}
-        with torch.no_grad(), hooked(model, layers, lambda layer, state, caught=caught: caught.update({layer: state})):
-            answers = answer_outputs(model, rows.batch(numbers, subject.pad), layer=last, logits=logits)
-        index, head.index = head.index, None  # the head is free again for other uses
-        yield numbers, answers, {layer: state.flatten(0, 1)[index] for layer, state in caught.items()}
+        with torch.no_grad():
+            batch = rows.batch(numbers, subject.pad)
+            answers = answer_outputs(model, batch, layer=last, logits=logits, states=layers)
+        yield numbers, answers, answers.states
 
 
 def _by_row(values, answers) -> np.ndarray:
@@ -374,7 +373,7 @@ def embedding_attack(subject: Subject) -> dict:
 
 def score_rows(subject: Subject, rows: EncodedRows, examples: list) -> dict:
     """As `Subject.score`, of token rows: `rows` are those of the forget rows `examples`, which may be cut."""
-    if packing.supported(unwrapped(subject.model)):
+    if packs(subject.model, rows, subject.pad):
         batches = packed_batches(rows, np.ones(len(rows), dtype=bool), TOKENS)
     else:
         batches = token_budget_batches(rows.lengths, TOKENS)

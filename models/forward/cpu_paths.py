@@ -98,16 +98,19 @@ def _norm(module, hidden):
     return _RmsNorm.apply(hidden, module.weight, _epsilon(module)) if _equal[kind] else kind.forward(module, hidden)
 
 
-def _rotary(own, query, key, cos, sin, *others, **named):
+def _rotary(own, *given, **named):
     """Queries and keys (1, heads, N, d) rotated by `cos` and `sin` (1, N, d); calls `own` if that differs."""
-    if others or named or cos.shape[-1] != query.shape[-1] or cos.dtype != query.dtype:
-        return own(query, key, cos, sin, *others, **named)
+    if named or len(given) != 4 or not all(isinstance(part, torch.Tensor) and part.ndim > 2 for part in given):
+        return own(*given, **named)
+    query, key, cos, sin = given
+    if cos.shape[-1] != query.shape[-1] or cos.dtype != query.dtype:
+        return own(*given)
     if own not in _equal and sin.any():  # position 0 is not rotated, so it shows no difference
         with torch.no_grad():
-            pairs = zip((query, key), own(query, key, cos, sin))
+            pairs = zip((query, key), own(*given))
             _equal[own] = all(_same(_Rotary.apply(values, cos, sin), turned) for values, turned in pairs)
     if not _equal.get(own):
-        return own(query, key, cos, sin)
+        return own(*given)
     return _Rotary.apply(query, cos, sin), _Rotary.apply(key, cos, sin)
 
 

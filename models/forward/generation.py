@@ -16,6 +16,14 @@ from models.forward.answers import unwrapped
 
 ROWS = 32  # rows at a time; more rows need a larger cache
 CPU_ROWS = 64  # of `finish` on a CPU: a step of 64 rows takes a quarter less time per row than one of 32
+# from the fastest to the plain computation: {way: (what it is, what it costs)}; see `models.forward.proof`
+WAYS = {
+    "shared": ("generation in batches with a common prefix", ""),
+    "padded": ("generation in batches", "a common prefix is computed for each prompt"),
+    "library": ("transformers' generate in batches", "a batch computes until its longest answer ends"),
+    "alone": ("transformers' generate, one prompt at a time", f"up to {CPU_ROWS} times as many forward passes"),
+    "uncached": ("generation without a cache, one prompt at a time", "every new token computes its whole row again"),
+}
 
 
 def generate(
@@ -26,22 +34,27 @@ def generate(
 
     prompts: list of (length,) ids, each at least one; limits: maximum new tokens per prompt; stop_ids: ids that end an
     answer. Rows of similar length share a batch. The model must be in evaluation mode. The same seed repeats a sample.
-    progress: called with a line of text before each batch; an exception it raises ends the generation.
+    progress: called with a line of text before each batch; an exception it raises ends the generation. The first call
+    for a model proves on these prompts which of `WAYS` is right.
     seen: an object per prompt; its `append` gets the logits (V,) of each step, also of some after the last token.
     """
     import torch
 
+    from models.forward.proof import way_of_generation  # it calls `by_way`
+
     limits = _within_context(model, prompts, limits)
     outputs: list = [[] for _ in prompts]
     order = sorted((i for i in range(len(prompts)) if limits[i] > 0), key=lambda i: (len(prompts[i]), limits[i]))
+    longest = max((len(prompts[i]) + limits[i] for i in order), default=0)
+    way = way_of_generation(model, [prompts[i] for i in order], longest) if order else None
     draw = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
     with torch.no_grad():
         for start in range(0, len(order), rows):
             batch = order[start : start + rows]
             if progress:
                 progress(f"generating answers: {start} of {len(order)}")
-            said = _generate_batch(
-                model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw,
+            said = by_way(
+                way, model, [prompts[i] for i in batch], [limits[i] for i in batch], stop_ids, temperature, draw,
                 None if seen is None else [seen[i] for i in batch],
             )  # fmt: skip
             for i, ids in zip(batch, said):
@@ -49,21 +62,40 @@ def generate(
     return outputs
 
 
+def by_way(way: str, model, prompts, limits, stop_ids, temperature=0.0, draw=None, seen=None) -> list[list[int]]:
+    """The answers of one batch in one of `WAYS`, right for the model or not.
+
+    `seen`: a list per prompt, which receives the logits (V,) of each step.
+    """
+    from models.forward import plain_generation
+
+    slower = {"library": plain_generation.in_batch, "alone": plain_generation.alone}
+    slower["uncached"] = plain_generation.without_cache
+    if way in slower:
+        return slower[way](model, prompts, limits, stop_ids, temperature, draw, seen)
+    return _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen, share=way == "shared")
+
+
+def positions(model) -> int:
+    """The size of the model's position table; a very large number if its config states none, or a negative one."""
+    size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+    return size if size > 0 else 1 << 30
+
+
 def _within_context(model, prompts, limits) -> list[int]:
     """Limits that fit the model's position table."""
-    size = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
-    return [min(int(limit), size - len(prompt)) for prompt, limit in zip(prompts, limits)]
+    return [min(int(limit), positions(model) - len(prompt)) for prompt, limit in zip(prompts, limits)]
 
 
-def _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen=None) -> list[list[int]]:
+def _generate_batch(model, prompts, limits, stop_ids, temperature, draw, seen, share: bool) -> list[list[int]]:
     import torch
 
     device = next(model.parameters()).device
-    logits, cache, mask = _prefill(model, prompts, device)
+    logits, cache, mask = _prefill(model, prompts, device, share)
     alive = list(range(len(prompts)))  # the prompt of each row of the cache
     finished, outputs = [False] * len(prompts), [[] for _ in prompts]
     while True:
-        chosen = _choose(logits, temperature, draw)
+        chosen = choose(logits, temperature, draw)
         if seen is not None:
             for number, row in zip(alive, logits):
                 seen[number].append(row)
@@ -97,7 +129,7 @@ def _using(model, cache) -> dict:
     return {"cache" if "cache" in known else "past_key_values": cache, "use_cache": True}
 
 
-def _choose(logits, temperature: float, draw):
+def choose(logits, temperature: float, draw):
     """(B,) next tokens of logits (B, V)."""
     import torch
 
@@ -107,7 +139,7 @@ def _choose(logits, temperature: float, draw):
     return torch.multinomial(scaled.softmax(-1), 1, generator=draw)[:, 0]
 
 
-def _prefill(model, prompts, device):
+def _prefill(model, prompts, device, share: bool = True):
     """Logits (B, V) after each prompt, the cache and its mask, laid out [shared prefix] [padding] [rest of prompt].
 
     A prompt that is given several times, for several samples, is computed once.
@@ -117,20 +149,21 @@ def _prefill(model, prompts, device):
     places: dict[bytes, int] = {}
     index = [places.setdefault(np.asarray(prompt, np.int64).tobytes(), len(places)) for prompt in prompts]
     if len(places) == len(prompts):
-        return _prefill_distinct(model, prompts, device)
-    logits, cache, mask = _prefill_distinct(model, [prompts[index.index(i)] for i in range(len(places))], device)
+        return _prefill_distinct(model, prompts, device, share)
+    distinct = [prompts[index.index(i)] for i in range(len(places))]
+    logits, cache, mask = _prefill_distinct(model, distinct, device, share)
     index = torch.tensor(index, device=device)
     cache.batch_select_indices(index)
     return logits[index], cache, mask[index]
 
 
-def _prefill_distinct(model, prompts, device):
+def _prefill_distinct(model, prompts, device, share: bool):
     """As `_prefill`, for different prompts."""
     import torch
     from transformers import DynamicCache
 
     count, cache = len(prompts), DynamicCache(config=model.config.get_text_config())
-    shared = _shared_prefix(model, prompts)
+    shared = _shared_prefix(model, prompts) if share else 0
     if shared:
         prefix = torch.as_tensor(np.asarray(prompts[0][:shared], np.int64), device=device)[None]
         model(input_ids=prefix, **_using(model, cache), logits_to_keep=1)

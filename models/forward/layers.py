@@ -118,7 +118,7 @@ def narrowed(model, index, last: int):
 
     try:
         block = feed_forward(decoder_layers(model)[last])
-    except MethodError:
+    except (MethodError, ModelError):
         block = None
     if block is None or not len(index):
         yield
@@ -147,24 +147,34 @@ def narrowed(model, index, last: int):
 
 
 @contextlib.contextmanager
-def capturing(model, layer: int | None, truncate: bool):
-    """Yields a list that collects the output of decoder layer `layer`; `truncate` skips the layers above."""
+def capturing(model, layer: int | None, truncate: bool, others=()):
+    """Yields a dictionary that collects the outputs of decoder layer `layer` and of the layers `others` by number.
+
+    `truncate` skips the layers above `layer`.
+    """
     import torch
 
-    caught: list = []
-    if layer is None:
+    caught: dict = {}
+    wanted = {*others, *(() if layer is None else (layer,))}
+    if not wanted:
         yield caught
         return
     parent, _, child = _layers_name(model).rpartition(".")
     owner = model.get_submodule(parent)
     layers = getattr(owner, child)
-    hook = layers[layer].register_forward_hook(
-        lambda _module, _args, output: caught.append(output[0] if isinstance(output, tuple) else output)
-    )
-    if truncate:
+
+    def keep(number: int):
+        def on_output(_module, _args, output):
+            caught[number] = output[0] if isinstance(output, tuple) else output
+
+        return on_output
+
+    hooks = [layers[number].register_forward_hook(keep(number)) for number in sorted(wanted)]
+    if truncate and layer is not None:
         setattr(owner, child, torch.nn.ModuleList(layers[: layer + 1]))
     try:
         yield caught
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         setattr(owner, child, layers)

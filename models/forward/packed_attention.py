@@ -37,7 +37,8 @@ def packed_attention(model, layout: Layout):
 def _attention(module, query, key, value, attention_mask, scaling=None, softcap=None, **kwargs):
     """(1, heads, N, d) queries over (1, kv heads, N, d) keys and values -> (1, N, heads, d)."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    window = kwargs.get("sliding_window") or getattr(module, "sliding_window", None)
+    # a family that says None for a layer means it, whatever the module's own attribute says
+    window = kwargs["sliding_window"] if "sliding_window" in kwargs else getattr(module, "sliding_window", None)
     heads = query.shape[1], key.shape[1]
     if heads not in _layout.gathers:
         _layout.gathers[heads] = _Gather(_layout, *heads)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from data.sampling import token_budget_batches
+from models.forward import proof
 from models.forward.answers import Answers, answer_outputs, evaluating, unwrapped
-from models.forward.layers import MethodError
 from models.store.on_first_use import F, torch
 from models.training import together
 
@@ -37,8 +37,8 @@ class FrozenHead:
 class Reference:
     """Frozen outputs for one set of rows.
 
-    `nll` (N,) per row; per answer token `hidden` (with the frozen `head`) or a layer's `activation`; `offsets` (N + 1,)
-    gives the place of each row's first answer token.
+    `nll` (N,) per row; per answer token `hidden`, the input of the frozen `head` (without it the logits themselves), or
+    a layer's `activation`; `offsets` (N + 1,) gives the place of each row's first answer token.
     """
 
     nll: Any = None
@@ -53,7 +53,8 @@ class Reference:
 
     def logits(self, answers: Answers):
         """Logits of the reference for a batch's answer tokens, (A, V)."""
-        return self.head(self._of(self.hidden, answers))
+        kept = self._of(self.hidden, answers)
+        return self.head(kept) if self.head else kept
 
     def activations(self, answers: Answers):
         """A layer's output of the reference for a batch's answer tokens, (A, d)."""
@@ -93,9 +94,9 @@ def cache_reference(
 ) -> Reference:
     """The model's current outputs on `rows`, from one pass. Needs 4 bytes per row, or d values per answer token.
 
-    `distribution` keeps the head's input and a copy of the head, `layer` keeps only that layer's output. Loss and
-    gradient are the same as with a second model in memory. Raises MethodError for a head that does more than scaling
-    and soft-capping, because its logits cannot be rebuilt. Processes share the work; each gets the whole result.
+    `distribution` keeps the head's input and a copy of the head, or the logits, V values per answer token, if the first
+    batch shows that the head does more than scaling and soft-capping. `layer` keeps only that layer's output. Loss and
+    gradient are the same as with a second model in memory. Processes share the work; each gets the whole result.
     """
     losses, kept = torch.zeros(len(rows)), None
     offsets = _answer_offsets(rows)
@@ -104,13 +105,12 @@ def cache_reference(
         mine = together.share(accelerator, token_budget_batches(rows.lengths, batch_tokens))
         for number, (indices, counts) in enumerate(mine):
             answers = answer_outputs(model, rows.batch(indices, pad_token_id), layer=layer, logits=layer is None)
-            if head and not number and not torch.allclose(head(answers.hidden), answers.logits, rtol=1e-2, atol=1e-2):
-                name = type(unwrapped(model)).__name__
-                raise MethodError(f"this tool cannot rebuild the output head of {name}; use npo or simnpo")
+            if head and not number and not proof.rebuilds(model, head, answers, int(offsets[-1])):
+                head = None
             if counts and layer is None:
                 losses[torch.as_tensor(indices)] = answers.sequence_nll().float().cpu()
             if distribution or layer is not None:
-                values = answers.activation if layer is not None else answers.hidden
+                values = answers.activation if layer is not None else answers.hidden if head else answers.logits
                 kept = values.new_zeros(int(offsets[-1]), values.shape[-1]) if kept is None else kept
                 for index, piece in zip(indices, values.split(answers.lengths().long().tolist()) if counts else ()):
                     kept[offsets[index] : offsets[index + 1]] = piece

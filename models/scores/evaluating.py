@@ -16,8 +16,9 @@ from data.columns import Example
 from data.exams import is_exam
 from data.preparation import data_hash, encode_examples, end_of_turn
 from data.wrong_answers import completed, question_of
-from models.forward import generation, packing
-from models.forward.answers import evaluating, unwrapped
+from models.forward import generation
+from models.forward.answers import evaluating
+from models.forward.proof import packs
 from models.forward.teacher_forced import packed_batches, teacher_forced
 from models.scores.facts import common_words, word_counts
 from models.scores.intervals import mean_interval
@@ -167,7 +168,7 @@ def _jobs(splits: dict, wanted: dict, notes: dict) -> tuple[list[_Job], dict[str
 
 def _statistics(model, tokenizer, rows, detailed, batch_tokens: int, progress=None) -> list:
     """Statistics of each row's answer tokens, see `teacher_forced`."""
-    if packing.supported(unwrapped(model)):
+    if packs(model, rows, tokenizer.pad_token_id or 0):
         batches = packed_batches(rows, detailed, batch_tokens // 2)  # without padding, fewer tokens hold as many rows
     else:
         batches = sampling.token_budget_batches(rows.lengths, batch_tokens)

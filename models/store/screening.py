@@ -54,7 +54,12 @@ def screen_config_file(path: Path) -> dict:
     raw = read_json(path)
     problems = list(_unsafe_values(raw))
     if "quantization_config" in raw:
-        problems.append("quantization_config: quantized weights cannot be trained; use the full-precision model")
+        stored = raw["quantization_config"]
+        kind = _short(stored.get("quant_method") if isinstance(stored, dict) else stored)
+        problems.append(
+            f"quantization_config ({kind}): quantized weights cannot be trained; use the full-precision model, with "
+            "--use_peft --load_in_4bit if memory is short"
+        )
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         problems.append("model_type is missing")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import evaluation_metrics
+from models.forward import proof
 from models.store import adapters, loading
 from models.store.on_first_use import weights
 from results.run import continuing, processes, run_folder
@@ -30,6 +31,14 @@ class RunContext:
     dtype: Any  # the torch type to compute in
     identity: dict  # what a checkpoint must share with the run that resumes it
     checkpoint: Path | None  # the one to resume from
+
+    def prove(self, model):
+        """Finds out which fast ways of computing are right for a model, in float32 and before anything is trained.
+
+        Raises ModelError for a model that no way fits, so that no run ends after training without a measurement.
+        """
+        rows = next(rows for name in ("forget", "retain") if len(rows := self.sets.steering.encoded.get(name) or ()))
+        proof.prove(model, rows, self.tokenizer.pad_token_id)
 
 
 def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) -> RunContext:

@@ -142,6 +142,7 @@ class Measurements:
                 self.unchanged[role], dtype="float32", progress=say, tokenizer=self.run.tokenizer
             )
         model = processes.team().placed(model)
+        self.run.prove(model)
         with weights.computing_in(model, self.run.dtype):
             yield model
 
@@ -288,7 +289,9 @@ def measure_again(folder: str | Path, given: dict) -> tuple[Path, dict]:
             opened.stage("evaluating unlearned")
             model, _ = loading.load_model(config["model_output_dir"], dtype="float32", progress=say,
                                           tokenizer=run.tokenizer)  # fmt: skip
-            measurements.measure_unlearned(processes.team().placed(model))
+            model = processes.team().placed(model)
+            run.prove(model)
+            measurements.measure_unlearned(model)
             del model
             measurements.export()
             opened.stage("reporting")
