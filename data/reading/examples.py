@@ -1,0 +1,123 @@
+"""Every accepted file, folder or hub dataset as a stream of `Example`.
+
+Rows are streamed, so memory use depends only on what the caller keeps. The problems of a file (the first 20) are raised
+together at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from data.columns import Columns, DataError, Example, RowFlaw, shown
+from data.reading.lines import Problems, Unreadable
+from data.reading.readers import paragraphs
+from data.reading.sources import tables
+
+
+class Examples(list):
+    """A list of `Example`; `.notes` holds remarks on the data that the user should see."""
+
+    def __init__(self, rows: Iterable[Example] = (), notes: Iterable[str] = ()):
+        super().__init__(rows)
+        self.notes = list(notes)
+
+
+def iter_examples(source: str | Path, limit: int | None = None, notes: list[str] | None = None) -> Iterator[Example]:
+    """Yields the examples of a file, folder or hub dataset; appends remarks to `notes`.
+
+    Raises DataError at the end of a file with problems, or at its 20th problem. Read all rows before acting on any.
+    """
+    notes = [] if notes is None else notes
+    seen: set[int] = set()
+    count = 0
+    for rows, problems in tables(str(source), notes):
+        columns = Columns()
+        before = count
+        for example in islice(_checked(rows, problems, columns), None if limit is None else limit - count):
+            count += 1
+            seen.add(hash((example.history, example.prompt, example.answer)))  # hashes need less memory than texts
+            yield example
+        problems.check()
+        if columns.unused:
+            notes.append(f"{problems.name}: columns not used: {', '.join(map(shown, sorted(columns.unused)[:10]))}")
+        if columns.cut:
+            notes.append(
+                f"{problems.name}: {columns.cut} rows have turns after the last assistant turn, which are not used"
+            )
+        if limit is not None and count >= limit:
+            break
+        if count == before:
+            problems.add(1, "no rows: the file is empty or blank")
+            problems.check()
+    if count > len(seen):
+        notes.append(f"{count - len(seen)} of {count} rows of {source} repeat an earlier row; they are kept")
+
+
+def _checked(rows: Iterable[tuple[int, Any]], problems: Problems, columns: Columns) -> Iterator[Example]:
+    try:
+        for line, row in rows:
+            try:
+                example = columns.example(line, row)
+            except RowFlaw as flaw:
+                problems.add(line, str(flaw))
+            else:
+                yield example
+    except Unreadable:
+        problems.check()
+
+
+def read_examples(source: str | Path, limit: int | None = None) -> Examples:
+    """The examples of a file, folder or hub dataset (at most `limit`), with `.notes`.
+
+    source: a file of a kind in `READERS`, a folder of such files, or a hub dataset as org/name, org/name:split or
+    org/name:config:split. A document becomes passages; `data.documents.request` makes more of one to forget. Raises
+    DataError naming file and line of each problem.
+    """
+    notes: list[str] = []
+    return Examples(iter_examples(source, limit, notes), notes)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedRow:
+    """A row as it was read, with all its columns, the `Example` made of it, and its place."""
+
+    file: str
+    line: int
+    kind: str  # of `columns.KINDS`
+    row: dict[str, Any]
+    example: Example
+
+
+def located_rows(source: str | Path, notes: list[str]) -> Iterator[LocatedRow]:
+    """Yields the rows of a file, folder or hub dataset with their places. Raises DataError like `iter_examples`."""
+    for rows, problems in tables(str(source), notes):
+        columns, last = Columns(), []
+
+        def remembered(rows=rows, last=last):
+            for line, row in rows:
+                last[:] = [row]
+                yield line, row
+
+        count = 0
+        for example in _checked(remembered(), problems, columns):
+            count += 1
+            yield LocatedRow(problems.name, example.line, columns.kind, last[0], example)
+        problems.check()
+        if not count:
+            problems.add(1, "no rows: the file is empty or blank")
+            problems.check()
+
+
+def examples_from_text(text: str) -> Examples:
+    """Raw text as examples, one per paragraph. Raises DataError when there is none."""
+    problems, columns = Problems("text"), Columns()
+    lines = enumerate(text.split("\n"), start=1)
+    examples = Examples(_checked(paragraphs((number, line + "\n") for number, line in lines), problems, columns))
+    problems.check()
+    if not examples:
+        raise DataError("the text to forget is empty or blank: give some text")
+    return examples
