@@ -12,7 +12,7 @@ from data.reading.examples import (
     read_examples,
 )
 from data.reading.readers import READERS, SUFFIXES, TYPES, row_suffixes
-from data.reading.sources import document_files
+from data.reading.sources import document_files, holds_documents
 
 __all__ = [
     "READERS",
@@ -22,6 +22,7 @@ __all__ = [
     "LocatedRow",
     "document_files",
     "examples_from_text",
+    "holds_documents",
     "iter_examples",
     "located_rows",
     "read_examples",

@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data.columns import Columns, DataError, Example, RowFlaw, shown
+from data.columns import CHOICES, Columns, DataError, Example
 from data.reading.lines import Problems, Unreadable
 from data.reading.readers import paragraphs
 from data.reading.sources import tables
+from data.values import RowFlaw, shown
 
 
 class Examples(list):
@@ -39,9 +40,16 @@ def iter_examples(source: str | Path, limit: int | None = None, notes: list[str]
         before = count
         for example in islice(_checked(rows, problems, columns), None if limit is None else limit - count):
             count += 1
-            seen.add(hash((example.history, example.prompt, example.answer)))  # hashes need less memory than texts
+            seen.add(
+                hash((example.history, example.prompt, example.between, example.answer))
+            )  # hashes need less memory than texts
             yield example
         problems.check()
+        if columns.renamed:
+            read = ", ".join(f"{shown(name)} as {usual}" for name, usual in sorted(columns.renamed.items())[:10])
+            notes.append(f"{problems.name}: columns read: {read}")
+        if columns.kind in CHOICES:
+            notes.append(f"{problems.name}: the right choice is the answer, the others are wrong answers")
         if columns.unused:
             notes.append(f"{problems.name}: columns not used: {', '.join(map(shown, sorted(columns.unused)[:10]))}")
         if columns.cut:
@@ -83,7 +91,7 @@ def read_examples(source: str | Path, limit: int | None = None) -> Examples:
 
 @dataclass(frozen=True, slots=True)
 class LocatedRow:
-    """A row as it was read, with all its columns, the `Example` made of it, and its place."""
+    """A row with all its columns, by their usual names, the `Example` made of it, and its place."""
 
     file: str
     line: int
@@ -95,17 +103,10 @@ class LocatedRow:
 def located_rows(source: str | Path, notes: list[str]) -> Iterator[LocatedRow]:
     """Yields the rows of a file, folder or hub dataset with their places. Raises DataError like `iter_examples`."""
     for rows, problems in tables(str(source), notes):
-        columns, last = Columns(), []
-
-        def remembered(rows=rows, last=last):
-            for line, row in rows:
-                last[:] = [row]
-                yield line, row
-
-        count = 0
-        for example in _checked(remembered(), problems, columns):
+        columns, count = Columns(), 0
+        for example in _checked(rows, problems, columns):
             count += 1
-            yield LocatedRow(problems.name, example.line, columns.kind, last[0], example)
+            yield LocatedRow(problems.name, example.line, columns.kind, columns.row, example)
         problems.check()
         if not count:
             problems.add(1, "no rows: the file is empty or blank")

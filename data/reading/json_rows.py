@@ -6,11 +6,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from data.columns import shown
+from data.columns import recognised
 from data.reading.lines import Problems, Rows, Unreadable, lines
+from data.values import Number, shown
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -20,7 +22,9 @@ class Json:
 
     def __init__(self):
         self.flaws: list[str] = []
-        self.decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=self._constant)
+        self.decoder = json.JSONDecoder(
+            object_pairs_hook=self._object, parse_constant=self._constant, parse_float=Number
+        )
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
@@ -107,20 +111,73 @@ def _json_document(text: str, problems: Problems) -> Rows:
 
 
 def read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
-    """Rows of a .json or .jsonl file. Both may hold an array or one object per line; a note names the unusual form."""
+    """Rows of a .json or .jsonl file. Both may hold an array or one object per line; a note names the unusual form.
+
+    A single object may hold the rows: in a list, in an object by number or name, or in lists by column. An array of the
+    messages of one conversation is one row.
+    """
     first = next(((number, text) for number, text in lines(path, problems) if text.strip(" \t\r\n")), None)
     if first is None:
         return
     opening = first[1].lstrip(" \t\r\n")
-    one_line = not opening.startswith("[") and (path.suffix.lower() == ".jsonl" or _is_json(opening))
-    if one_line:
+    by_line = path.suffix.lower() != ".json"
+    one_line = not opening.startswith("[") and (by_line or _is_json(opening))
+    if one_line and (by_line or _several(path, problems)):
         if path.suffix.lower() == ".json":
             notes.append(f"{problems.name} holds one JSON object per line (JSONL) and was read as such")
         yield from _json_lines(lines(path, problems), problems)
         return
-    if path.suffix.lower() == ".jsonl":
+    if by_line and opening.startswith("["):
         notes.append(f"{problems.name} holds a JSON array and was read as such")
-    yield from _json_document("".join(text for _, text in lines(path, problems)), problems)
+    rows = _json_document("".join(text for _, text in lines(path, problems)), problems)
+    head = list(islice(rows, 1))
+    if not opening.startswith("[") and head and isinstance(head[0][1], dict):
+        head = list(_rows_within(*head[0], problems, notes))
+    elif head and isinstance(head[0][1], dict) and _is_message(head[0][1]):
+        head = [(head[0][0], [value for _, value in (*head, *rows)])]
+    yield from chain(head, rows)
+
+
+def _several(path: Path, problems: Problems) -> bool:
+    """Whether a file has more than one line that is not blank."""
+    return len(list(islice((1 for _, text in lines(path, problems) if text.strip(" \t\r\n")), 2))) > 1
+
+
+def _is_message(value: dict) -> bool:
+    return {"role", "content"} <= {*value} or {"from", "value"} <= {*value}
+
+
+def _rows_within(line: int, value: dict, problems: Problems, notes: list[str]) -> Rows:
+    """The rows that a single object holds; the object itself if it is a row."""
+    columns = [item for item in value.values() if isinstance(item, (list, dict))]
+    if recognised(tuple(value)):
+        if len(columns) == len(value) and len({len(item) for item in columns}) == 1 and not _is_row(value):
+            parts = [item.values() if isinstance(item, dict) else item for item in columns]
+            yield from ((line, dict(zip(value, cells))) for cells in zip(*parts))  # a list for each column
+        else:
+            yield line, value
+        return
+    sets = {name: item for name, item in value.items() if isinstance(item, list) and item and _all(dict, item)}
+    if len(sets) > 1 and "train" not in sets:
+        problems.add(line, f"holds several sets ({', '.join(map(shown, sets))}): give each in a file of its own")
+    elif sets:
+        name = "train" if "train" in sets else next(iter(sets))
+        notes.append(f"{problems.name}: the rows in {shown(name)} were read")
+        rows = sets[name]
+        yield from ((line, row["row"] if isinstance(row.get("row"), dict) else row) for row in rows)
+    elif value and _all(dict, value.values()) and all(recognised(tuple(row)) for row in value.values()):
+        yield from ((line, row) for row in value.values())  # an object for each row, by its name
+    else:
+        yield line, value
+
+
+def _is_row(value: dict) -> bool:
+    """Whether the lists of an object are conversations and choices of one row, not columns of many."""
+    return any(isinstance(item, list) and item and _all(dict, item) for item in value.values())
+
+
+def _all(kind: type, items: Iterable) -> bool:
+    return all(isinstance(item, kind) for item in items)
 
 
 def _is_json(text: str) -> bool:

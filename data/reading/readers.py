@@ -15,7 +15,7 @@ from data.documents.passages import passages
 from data.documents.plain import other_encoding
 from data.reading.json_rows import read_json
 from data.reading.lines import Problems, Rows, lines
-from data.reading.tables import read_parquet, read_table
+from data.reading.tables import read_arrow, read_parquet, read_table
 
 PASSAGE_TOKENS = 512  # of a document's passage, about: the default --max_length
 
@@ -49,10 +49,12 @@ def read_document(path: Path, problems: Problems, notes: list[str], name: str | 
 Reader = Callable[[Path, Problems, list[str]], Rows]  # file, where its problems go, where notes for the user go
 READERS: dict[str, Reader] = {
     ".jsonl": read_json,
+    ".ndjson": read_json,
     ".json": read_json,
     ".csv": read_table,
     ".tsv": read_table,
     ".parquet": read_parquet,
+    ".arrow": read_arrow,
     ".txt": read_text,
     **{suffix: read_document for suffix in formats.SUFFIXES if suffix != ".txt"},
 }

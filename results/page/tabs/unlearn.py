@@ -291,8 +291,8 @@ def first_rows(examples) -> list[list[str]]:
     """(number, context, answer to forget) of the first rows."""
     rows = []
     for number, example in enumerate(examples[:SHOWN_ROWS], 1):
-        turns = [f"{role}: {text}" for role, text in example.history]
-        context = "\n".join([*turns, *([example.prompt] if example.prompt else [])])
+        before, after = ([f"{role}: {text}" for role, text in turns] for turns in (example.history, example.between))
+        context = "\n".join([*before, *([example.prompt] if example.prompt else []), *after])
         rows.append([str(number), context[:2000], example.answer[:2000]])
     return rows
 
