@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from data.messages import conversation, turns_of, without_thought
-from data.values import Number, RowFlaw, folded, optional_text, shown, text_flaw, text_of, type_of  # noqa: F401
+from data.messages import conversation, is_message, tools_of, turns_of, without_thought
+from data.values import Number, RowFlaw, folded, only, optional_text, shown, text_flaw, text_of, type_of  # noqa: F401
 
 
 class DataError(ValueError):
@@ -69,13 +69,19 @@ def _with_system(row: dict, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _chat(name: str) -> Callable[[dict], dict[str, Any]]:
     """The reader of a column that holds a conversation."""
-    return lambda row: _with_system(row, conversation(turns_of(row[name], name), name))
+    return lambda row: _with_tools(row, _with_system(row, conversation(turns_of(row[name], name), name)))
+
+
+def _with_tools(row: dict, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the tools that a row lists as first turn, from which the template writes them."""
+    found = tools_of(row.get("tools"))
+    return {**fields, "history": (("tools", found), *fields["history"])} if found else fields
 
 
 def _is_messages(value: Any) -> bool:
     """Whether a value is a list of messages, or an object that holds one."""
     value = value.get("messages") if isinstance(value, dict) else value
-    return isinstance(value, list) and bool(value) and any(isinstance(message, dict) for message in value)
+    return isinstance(value, list) and any(is_message(message) for message in value)
 
 
 def _two_parts(row: dict, prompt: str, answer: str) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def _two_parts(row: dict, prompt: str, answer: str) -> dict[str, Any]:
     for name, role in ((prompt, "user"), (answer, "assistant")):
         given = row.get(name)
         turns += turns_of(given if _is_messages(given) else [{"role": role, "content": given}], name)
-    return _with_system(row, conversation(turns, f"{prompt} and {answer}"))
+    return _with_tools(row, _with_system(row, conversation(turns, f"{prompt} and {answer}")))
 
 
 def _preference(row: dict) -> dict[str, Any]:
@@ -185,9 +191,9 @@ class Kind(NamedTuple):
 # A row has the first kind whose columns it contains. The richest kinds come first, because rows may have extra columns:
 # chat data often repeats its first prompt in a separate column.
 KINDS = {
-    "messages": Kind(("messages",), _chat("messages"), ("system",)),
-    "conversations": Kind(("conversations",), _chat("conversations"), ("system",)),
-    "prompt/chosen": Kind(("chosen",), _preference, ("prompt", "system")),
+    "messages": Kind(("messages",), _chat("messages"), ("system", "tools")),
+    "conversations": Kind(("conversations",), _chat("conversations"), ("system", "tools")),
+    "prompt/chosen": Kind(("chosen",), _preference, ("prompt", "system", "tools")),
     "question/choices/answer": Kind(("question", "choices", "answer"), _choice, ("system",)),
     "question/a/b/answer": Kind(("question", "a", "b", "answer"), _choice, (*LETTERS, "system")),
     "question/answer": Kind(("question", "answer"), lambda row: _two_parts(row, "question", "answer"), ("system",)),
@@ -210,16 +216,20 @@ NAMES = {
     "chosen": ("preferred", "preferred_output", "chosen_response", "preferred_response"),
     "choices": ("options", "answer_choices"),
     "question": ("prompt", "query", "instruction", "problem", "input", "inputs", "user", "human", "question_stem",
-                 "q", "frage", "pregunta", "domanda", "pergunta"),
+                 "q"),
     "answer": ("response", "completion", "output", "outputs", "solution", "target", "targets", "answers", "reply",
                "assistant", "gpt", "gt", "ground_truth", "best_answer", "correct_answer", "answerkey", "answer_key",
-               "a", "antwort", "réponse", "reponse", "respuesta", "risposta", "resposta"),
-    "text": ("content", "document", "passage", "article", "paragraph", "body", "sentence", "texte", "texto", "testo"),
+               "a"),
+    "text": ("content", "document", "passage", "article", "paragraph", "body", "sentence"),
+    "tools": ("functions",),
     "system": ("system_prompt", "systeminstruction", "system_instruction"),
     "perturbed_answer": ("incorrect_answers", "wrong_answers", "distractors"),
     "input": ("context",),
     "right": ("label", "labels", "correct", "gold", "answer_index", "answer_idx"),
 }  # fmt: skip
+
+
+PLURAL = ("answers", "outputs", "targets", "inputs")  # names of columns that hold a list, of one text
 
 
 class Columns:
@@ -240,12 +250,15 @@ class Columns:
             row = {"text": row}
         elif isinstance(row, list) and row and all(isinstance(turn, dict) for turn in row):
             row = {"messages": row}
+        elif isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row):
+            row = dict(zip(("question", "answer"), row))
         if not isinstance(row, dict):
             raise RowFlaw(f"a row must be an object with named columns, found {type_of(row)}")
         names = tuple(row)
         kind, renamed = self._known.get(names) or self._recognise(names, line)
         if renamed:
-            row = {renamed.get(name, name): value for name, value in row.items()}
+            several = {name for name in renamed if _plain(name) in PLURAL}
+            row = {renamed.get(name, name): only(row[name]) if name in several else row[name] for name in row}
         self.row = row
         fields = KINDS[kind].fields(row)
         self.cut += fields.pop("cut", 0)
@@ -321,7 +334,7 @@ def _renamed(names: Sequence[str]) -> dict[str, str]:
         if len(others) == 1 and wanted not in given:
             given[wanted] = given.pop(others[0])
 
-    for usual in ("system", "perturbed_answer", "choices"):
+    for usual in ("system", "tools", "perturbed_answer", "choices"):
         rename(usual, usual)
     if "choices" in given and "answer" not in given:
         rename("answer", "right")

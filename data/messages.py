@@ -3,7 +3,8 @@
     turns = turns_of(row["messages"], "messages")
     fields = conversation(turns, "messages")       # prompt, answer, history, the turns of tools between them
 
-A turn of a tool is ("tool", its result); a call of tools is ("call", JSON of [{"name", "arguments"}, ...]).
+A turn of a tool is ("tool", its result); a call of tools is ("call", JSON of [{"name", "arguments"}, ...]); the tools
+that may be called are a first turn ("tools", JSON of their list).
 """
 
 from __future__ import annotations
@@ -145,8 +146,33 @@ def _as_calls(value: Any) -> str:
     return _json(found) if found else ""
 
 
+def is_message(value: Any) -> bool:
+    """Whether a value is one message of a conversation."""
+    return isinstance(value, dict) and bool({*ROLE_KEYS} & {*value}) and bool({*CONTENT_KEYS, "tool_calls"} & {*value})
+
+
+def tools_of(value: Any) -> str:
+    """The tools that a row lists, as JSON of OpenAI's writing; "" for none. Raises RowFlaw."""
+    if value is None or value == "" or value == []:
+        return ""
+    try:
+        tools = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        tools = None
+    if isinstance(tools, (list, tuple)) and not tools:
+        return ""
+    functions = [tool.get("function", tool) for tool in tools or () if isinstance(tool, dict)]
+    named = [function for function in functions if isinstance(function, dict) and isinstance(function.get("name"), str)]
+    if not isinstance(tools, (list, tuple)) or len(named) != len(tools):
+        raise RowFlaw("tools is not a list of functions with names: write it as OpenAI does, or leave it out")
+    return _json([{"type": "function", "function": function} for function in named])
+
+
 def conversation(turns: Sequence[Turn], name: str) -> dict[str, Any]:
     """Fields of a conversation: the last assistant turn is the answer and carries the loss. Raises RowFlaw."""
+    first = next((i for i, turn in enumerate(turns) if turn.role != "system"), 0)
+    if first > 1:  # OpenAI's system and developer messages
+        turns = [Turn("system", "\n\n".join(turn.content for turn in turns[:first])), *turns[first:]]
     last = max((i for i, turn in enumerate(turns) if turn.role in ("assistant", "call")), default=0)
     if turns[last].role == "call":
         raise RowFlaw(

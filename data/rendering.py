@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SLOT = re.compile(r"(\\t|\t|)zqslot(\d+)qz(\\t|\t|)")
-CALL = "call:"  # the role of a call of tools, followed by the call
+CALL, TOOLS = "call:", "tools:"  # roles that hold their JSON, because the template writes it and not a text
 DATE = "template_date"
 _NOW = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 _THINKS = re.compile(r"<think>\s*$")
 _SYSTEM = "the chat template has no system role: system texts are put before the first user turn"
 _TOOLS = "the chat template has no turns of tools: calls and results of tools are written as text"
+_LIST = "the chat template has no place for the tools that rows list: they are left out"
 _LEAD = "the chat template begins with a user turn: an assistant turn before it is left out"
 
 
@@ -68,6 +69,12 @@ def fix_date(tokenizer: Any, date: str | None = None) -> str | None:
     return tokenizer.init_kwargs[DATE]
 
 
+def recorded_date(tokenizer: Any) -> dict[str, str]:
+    """What a manifest or a run records of a dated template; {} for any other."""
+    day = fix_date(tokenizer) if tokenizer is not None else None
+    return {DATE: day} if day else {}
+
+
 def _template(tokenizer: Any) -> str:
     """The chat template with the fixed day."""
     day = datetime.date.fromisoformat(fix_date(tokenizer) or "2000-01-01")
@@ -87,16 +94,18 @@ def knows_thinking(tokenizer: Any) -> bool:
 def rendered(tokenizer: Any, roles: Sequence[str], control: re.Pattern) -> Rendered:
     """The template around a conversation of these roles and its answer. Raises Refused.
 
-    roles: of the turns up to the answer, in order, the last one a user or a tool; a call is `CALL` + its JSON. control:
-    the control tokens; a call that holds one is written as text, in which it stays text.
+    roles: of the turns up to the answer, in order, the last one a user or a tool; a call is `CALL` + its JSON, a
+    list of tools `TOOLS` + its JSON. control: the control tokens; a call that holds one is written as text.
     """
     tools = any(role == "tool" or role.startswith(CALL) for role in roles)
-    unsafe = any(role.startswith(CALL) and control.search(role) for role in roles)
-    system, first = roles[0] == "system", next((role for role in roles if role != "system"), "")
-    ways = itertools.product((False, True)[: 1 + (first == "assistant")], (False, True)[unsafe : 1 + tools],
-                             (False, True)[: 1 + (system and len(roles) > 1)])  # fmt: skip
+    unsafe = any(role.startswith((CALL, TOOLS)) and control.search(role) for role in roles)
+    spoken = [role for role in roles if not role.startswith(TOOLS)]
+    system, first = spoken[0] == "system", next((role for role in spoken if role != "system"), "")
+    options = ((first == "assistant", False), (tools, unsafe), (system and len(spoken) > 1, False),
+               (len(spoken) < len(roles), unsafe))  # fmt: skip
     reason: Exception | None = None
-    for without_lead, as_text, joined in ways:
+    for ways in itertools.product(*((False, True)[must and may : 1 + may] for may, must in options)):
+        without_lead, as_text, joined, unlisted = ways
         messages = _messages(roles, as_text)
         if without_lead:
             del messages[int(system)]
@@ -104,20 +113,21 @@ def rendered(tokenizer: Any, roles: Sequence[str], control: re.Pattern) -> Rende
             content = messages[0]["content"] + "\n\n" + messages[1]["content"]
             messages[:2] = [{**messages[1], "content": content}]
         try:
-            prompt = _written(tokenizer, messages, True)
-            _check(prompt, roles, as_text)
+            listed = None if unlisted or len(spoken) == len(roles) else json.loads(roles[0][len(TOOLS) :])
+            prompt = _written(tokenizer, messages, True, listed)
+            _check(prompt, roles, as_text, listed or ())
         except Exception as error:  # templates raise errors of many types
             reason = reason or error
             continue
-        notes = [note for note, done in ((_LEAD, without_lead), (_TOOLS, as_text), (_SYSTEM, joined)) if done]
-        return _with_answer(tokenizer, messages, prompt, len(roles), notes)
+        notes = [note for note, done in zip((_LEAD, _TOOLS, _SYSTEM, _LIST), ways) if done]
+        return _with_answer(tokenizer, messages, prompt, len(roles), notes, listed)
     raise Refused(f"{', '.join(role.partition(':')[0] for role in roles)}: {reason}") from None
 
 
-def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int, notes: list[str]) -> Rendered:
+def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int, notes: list[str], tools) -> Rendered:
     """The prompt and the conversation with its answer; a thinking part that the prompt opens is closed, empty."""
     try:
-        full = _written(tokenizer, [*messages, {"role": "assistant", "content": slot(number)}], False)
+        full = _written(tokenizer, [*messages, {"role": "assistant", "content": slot(number)}], False, tools)
     except Exception as error:
         raise Refused(f"{', '.join(message['role'] for message in messages)}, assistant: {error}") from None
     if _THINKS.search(prompt) and not full.startswith(prompt):
@@ -126,15 +136,18 @@ def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int,
     return Rendered(prompt, full, notes)
 
 
-def _written(tokenizer: Any, messages: list[dict], generation_prompt: bool) -> str:
-    options = {"enable_thinking": False} if knows_thinking(tokenizer) else {}
+def _written(tokenizer: Any, messages: list[dict], generation_prompt: bool, tools: list[dict] | None) -> str:
+    options: dict[str, Any] = {"tools": tools} if tools else {}
+    options |= {"enable_thinking": False} if knows_thinking(tokenizer) else {}
     return tokenizer.apply_chat_template(
         messages, tokenize=False, add_generation_prompt=generation_prompt, chat_template=_template(tokenizer), **options
     )
 
 
-def _check(prompt: str, roles: Sequence[str], as_text: bool):
-    """Raises Refused if the template leaves out the last turn, or a turn of a tool."""
+def _check(prompt: str, roles: Sequence[str], as_text: bool, tools: Sequence[dict]):
+    """Raises Refused if the template leaves out the last turn, a turn of a tool, or the list of tools."""
+    if any(tool["function"]["name"] not in prompt for tool in tools):
+        raise Refused("it leaves out the tools that rows list")
     there = {int(found[2]) for found in SLOT.finditer(prompt)}
     if len(roles) - 1 not in there:
         raise Refused("it leaves out the last user turn")
@@ -151,6 +164,8 @@ def _messages(roles: Sequence[str], as_text: bool) -> list[dict]:
     """The messages of the roles, with slots. as_text: calls are assistant turns, results of tools are user turns."""
     messages: list[dict] = []
     for number, role in enumerate(roles):
+        if role.startswith(TOOLS):
+            continue
         last = messages[-1] if messages else {"role": ""}
         is_call, content = role.startswith(CALL), slot(number)
         if is_call and not as_text:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data.columns import DataError, Example
-from data.rendering import CALL, SLOT, Refused, Rendered, fix_date, knows_thinking, rendered, slot
+from data.rendering import CALL, SLOT, TOOLS, Refused, Rendered, fix_date, knows_thinking, rendered, slot
 
 LONG_TEXT = 100_000  # characters; longer texts are tokenised in blocks, because memory grows with the text
 PLAIN = "Question: {prompt}\nAnswer:"
@@ -179,7 +179,7 @@ class Format:
             raise DataError(f"row {line}: the chat template refuses a conversation of {reason}") from None
         self.notes |= dict.fromkeys(text.notes)
         fits = {int(match[2]): _fit(match) for match in SLOT.finditer(text.prompt)}
-        if any(number not in fits and not role.startswith(CALL) for number, role in enumerate(roles)):
+        if any(number not in fits and not role.startswith((CALL, TOOLS)) for number, role in enumerate(roles)):
             self.notes.setdefault("the chat template leaves out some earlier turns")
         return self._with_answer(text, tuple(fits.get(number, _AS_IS) for number in range(len(roles))))
 
@@ -296,7 +296,7 @@ def _roles(example: Example) -> tuple[str, ...]:
     if example.prompt is None:
         return ()
     turns = (*example.history, ("user", example.prompt), *example.between)
-    return tuple(CALL + content if role == "call" else role for role, content in turns)
+    return tuple(f"{role}:{content}" if f"{role}:" in (CALL, TOOLS) else role for role, content in turns)
 
 
 def _blocks(text: str) -> Iterator[str]:

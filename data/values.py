@@ -56,17 +56,22 @@ def written(value: Any) -> Any:
     return str(value) if is_number else value
 
 
+def only(value: Any) -> Any:
+    """The item of a list whose items are all equal, also of SQuAD's {"text": [...]}; every other value unchanged."""
+    if isinstance(value, dict) and isinstance(value.get("text"), (list, tuple)):
+        value = value["text"]
+    same = isinstance(value, (list, tuple)) and value and all(item == value[0] for item in value)
+    return value[0] if same else value
+
+
 def text_of(row: dict, name: str, where: str = "", empty: bool = False) -> str:
     """The text of a column. Raises RowFlaw.
 
-    A number counts as text. A list counts as its text if it holds only one, and SQuAD's {"text": [...]} as its list.
-    empty: whether a text without characters is one.
+    A number counts as text. empty: whether a text without characters is one.
     """
     value = row.get(name)
     if isinstance(value, dict):
         value = value.get("text", value.get("value", value))  # "value": TriviaQA
-    if isinstance(value, (list, tuple)) and value and all(item == value[0] for item in value):
-        value = value[0]
     value = written(value)
     if type(value) is not str:
         cure = ": write the word that the model says" if isinstance(value, bool) else ""

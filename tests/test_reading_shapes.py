@@ -22,6 +22,7 @@ ROW = '{"question": "Where?", "answer": "Oslo."}'
 USER, SAID = {"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Oslo."}
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"name": "Ada"}'}}
 CALLED = ("call", '[{"name": "find", "arguments": {"name": "Ada"}}]')
+LISTED = '[{"type": "function", "function": {"name": "find"}}]'
 TOOLS = (CALLED, ("tool", "Oslo"))
 SYSTEM = (("system", "S"),)
 EARLIER = (("user", "Who?"), ("assistant", "Ada."))
@@ -49,7 +50,6 @@ CHOICE = {**PAIR, "perturbed_answer": ("Rome.", "Bern.")}
 THREE = ["Rome.", "Oslo.", "Bern."]
 
 
-@pytest.mark.hardening(8)
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -64,14 +64,14 @@ THREE = ["Rome.", "Oslo.", "Bern."]
         ({"text": "Oslo.", "label": 1}, {"answer": "Oslo."}),
         ({"title": "Ada", "content": "Oslo."}, {"answer": "Oslo."}),
         ({"Question": "Where?", " ANSWER": "Oslo."}, PAIR),
-        ({"Frage": "Where?", "Antwort": "Oslo."}, PAIR),
         ({"Q": "Where?", "A": "Oslo."}, PAIR),
         ({"instruction": "Where?", "context": "", "response": "Oslo.", "category": "qa"}, PAIR),  # Dolly
         ({"question": "Where?", "best_answer": "Oslo.", "incorrect_answers": ["Rome.", "Bern."]}, CHOICE),  # TruthfulQA
         # answers that are numbers, or lists of one text
         ({"question": "Where?", "answer": 42}, {**PAIR, "answer": "42"}),
         ({"question": 7, "answer": "Oslo.", "subject": 4}, {**PAIR, "prompt": "7", "subject": "4"}),
-        ({"question": "Where?", "answer": ["Oslo."]}, PAIR),
+        ({"question": "Where?", "answers": ["Oslo."]}, PAIR),
+        ({"question": "Where?", "answer": {"value": "Oslo.", "aliases": ["Christiania"]}}, PAIR),  # TriviaQA
         ({"question": "Where?", "answers": {"text": ["Oslo.", "Oslo."], "answer_start": [3, 9]}}, PAIR),  # SQuAD
         # Alpaca and LLaMA-Factory
         ({"instruction": "", "input": "Where?", "output": "Oslo."}, PAIR),
@@ -105,6 +105,10 @@ THREE = ["Rome.", "Oslo.", "Bern."]
         ({"conversation": [{"input": "Who?", "output": "Ada."}, {"input": "Where?", "output": "Oslo."}]},
          {**CHAT, "history": EARLIER}),
         ([USER, SAID], CHAT),
+        (["Where?", "Oslo."], PAIR),
+        ({"messages": [{"role": "system", "content": "S"}, {"role": "developer", "content": "D"}, USER, SAID]},
+         {**CHAT, "history": (("system", "S\n\nD"),)}),
+        ({"messages": [{"role": "system", "content": ""}, USER, SAID]}, {**CHAT, "history": (("system", ""),)}),
         ({"system": "S", "conversations": [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "Oslo."}]},
          {**CHAT, "history": SYSTEM}),
         ({"conversations": [{"from": "gpt", "value": "Hi"}, {"from": "human", "value": "Where?"},
@@ -122,6 +126,11 @@ THREE = ["Rome.", "Oslo.", "Bern."]
                               "content": [{"type": "tool_use", "name": "find", "input": {"name": "Ada"}}]},
                        {"role": "user", "content": [{"type": "tool_result", "content": "Oslo"}]}, SAID]},
          {**CHAT, "between": TOOLS}),  # Anthropic
+        ({"messages": [USER, SAID], "tools": [{"type": "function", "function": {"name": "find"}}]},
+         {**CHAT, "history": (("tools", LISTED),)}),
+        ({"conversations": [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "Oslo."}], "system": "S",
+          "tools": '[{"name": "find"}]'}, {**CHAT, "history": (("tools", LISTED), *SYSTEM)}),  # LLaMA-Factory
+        ({"messages": [USER, SAID], "tools": "[]"}, CHAT),
         # reasoning is no part of the answer
         ({"messages": [USER, {**SAID, "reasoning_content": "Ada ..."}]}, {**CHAT, "reasoning": "Ada ..."}),
         ({"messages": [USER, {**SAID, "content": "<think>\nAda\n</think>\n\nOslo."}]},
@@ -135,12 +144,15 @@ def test_a_row_is_read_as_what_it_means(row, expected):
     assert fields(Columns().example(1, row)) == expected
 
 
-@pytest.mark.hardening(8, 9)
+@pytest.mark.hardening(9, 11)
 @pytest.mark.parametrize(
     ("row", "says"),
     [
         ({"question": "q", "answer": True}, "answer is true/false, expected text: write the word"),
         ({"question": "q", "answer": ["a", "b"]}, "answer is a list, expected text: give one text"),
+        ({"question": "q", "answer": ["a"]}, "answer is a list, expected text: give one text"),
+        ({"question": "q", "answers": ["a", "b"]}, "answer is a list, expected text: give one text"),
+        ({"frage": "q", "antwort": "a"}, "unknown columns: found 'frage', 'antwort'"),
         ({"question": "q", "answer": None}, "answer is null"),
         ({"question": "q", "answer": float("nan")}, "answer is null"),
         ({"prompt": "p", "query": "q", "response": "a"}, "prompt or query may be the question: rename"),
@@ -162,7 +174,9 @@ def test_a_row_is_read_as_what_it_means(row, expected):
             "role 'judge' is not system, user, assistant or tool",
         ),
         ({"messages": [USER, SAID, SAID]}, "a user turn directly before the last one"),
-        (["a", "b"], "a row must be an object"),
+        (["a", "b", "c"], "a row must be an object"),
+        ({"messages": [USER, SAID], "tools": "find"}, "tools is not a list of functions"),
+        ({"messages": [USER, {"role": "system", "content": "S"}, SAID]}, "messages needs an assistant turn"),
         (5, "a row must be an object"),
     ],
     ids=str,
@@ -196,7 +210,7 @@ def test_a_name_among_the_choices_counts_only_where_it_is_the_right_one(tmp_path
 # Files
 
 
-@pytest.mark.hardening(7, 8)
+@pytest.mark.hardening(7)
 @pytest.mark.parametrize(
     ("name", "content", "note"),
     [
@@ -211,7 +225,6 @@ def test_a_name_among_the_choices_counts_only_where_it_is_the_right_one(tmp_path
         ("a.csv", "question,answer\nWhere?,Oslo.,,\n", ""),
         ("a.csv", ",question,answer\n0,Where?,Oslo.\n", ""),  # an index, as pandas writes it
         ("a.csv", "question,answer,subject\nWhere?,Oslo.\n", ""),
-        ("a.csv", "question,answer\nWhere?,Oslo.\n".encode("utf-16"), ""),  # Excel's "Unicode text"
         ("a.ndjson", ROW, ""),
         ("a.json", f'{{"version": 1, "data": [{ROW}]}}', "the rows in 'data' were read"),
         ("a.json", f'{{"train": [{ROW}], "test": [{ROW}, {ROW}]}}', "the rows in 'train' were read"),
@@ -219,6 +232,8 @@ def test_a_name_among_the_choices_counts_only_where_it_is_the_right_one(tmp_path
         ("a.json", '{"question": ["Where?"], "answer": ["Oslo."]}', ""),
         ("a.json", '{"question": {"0": "Where?"}, "answer": {"0": "Oslo."}}', ""),  # pandas
         ("a.json", f'{{"q1": {ROW}}}', ""),
+        ("a.json", '[["Where?", "Oslo."]]', ""),
+        ("a.csv", 'question, answer\n"Where?", "Oslo."\n', ""),
         ("a.jsonl.gz", gzip.compress(ROW.encode()), "read a.jsonl"),
         ("a.csv.gz", gzip.compress(b"question;answer\nWhere?;Oslo.\n"), "separated by semicolons"),
     ],
@@ -272,6 +287,17 @@ def test_a_file_that_could_mean_two_things_is_refused(tmp_path, name, content, s
     assert says in refusal(tmp_path / name)
 
 
+def test_lists_in_a_parquet_file(tmp_path):
+    import pyarrow.parquet
+
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    chat = [{"messages": [USER, called, {"role": "tool", "content": "Oslo"}, SAID]}]
+    choice = [{"question": "Where?", "choices": THREE, "answer": 1}]
+    for name, rows, expected in (("chat", chat, {**CHAT, "between": TOOLS}), ("choice", choice, CHOICE)):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+        assert [fields(example) for example in read_examples(tmp_path / f"{name}.parquet")] == [expected]
+
+
 # Folders and archives
 
 
@@ -307,7 +333,6 @@ FOLDERS = {
 }
 
 
-@pytest.mark.hardening(13)
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz"])
 @pytest.mark.parametrize("case", FOLDERS)
 def test_only_the_rows_of_a_folder_or_an_archive_are_read(tmp_path, case, kind):
@@ -350,7 +375,6 @@ def test_a_flaw_in_an_archive_names_the_file_and_the_line(tmp_path):
     assert "decompression bomb" in refusal(tmp_path / "bomb.jsonl.gz")
 
 
-@pytest.mark.hardening(13)
 def test_saved_data_sets_are_read_by_split(tmp_path):
     datasets = pytest.importorskip("datasets")
     table = datasets.Dataset.from_dict({"question": ["Where?"], "answer": ["Oslo."]})

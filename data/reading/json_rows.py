@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.columns import recognised
+from data.messages import is_message
 from data.reading.lines import Problems, Rows, Unreadable, lines
 from data.values import Number, shown
 
@@ -77,7 +78,7 @@ def _json_lines(numbered: Iterable[tuple[int, str]], problems: Problems) -> Rows
 
 
 def _json_document(text: str, problems: Problems) -> Rows:
-    """(line, value) of each element of a JSON array, or of a single object. The whole text is in memory."""
+    """(line, value) of each element of a JSON array, or of objects one after another. The whole text is in memory."""
     reader, line, counted = Json(), 1, 0
     position = _SPACE.match(text).end()
     is_array = text[position : position + 1] == "["
@@ -98,7 +99,7 @@ def _json_document(text: str, problems: Problems) -> Rows:
             yield line, value
         position = _SPACE.match(text, position).end()
         mark = text[position : position + 1]
-        closed = not is_array or mark == "]"
+        closed = mark == "]" if is_array else mark != "{"  # objects may follow one another
         if is_array and mark not in ("]", ","):
             problems.add(line + text.count("\n", counted, position), "malformed JSON: ',' or ']' expected after a row")
             raise Unreadable
@@ -130,10 +131,10 @@ def read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
     if by_line and opening.startswith("["):
         notes.append(f"{problems.name} holds a JSON array and was read as such")
     rows = _json_document("".join(text for _, text in lines(path, problems)), problems)
-    head = list(islice(rows, 1))
-    if not opening.startswith("[") and head and isinstance(head[0][1], dict):
+    head = list(islice(rows, 2))
+    if not opening.startswith("[") and len(head) == 1 and isinstance(head[0][1], dict):
         head = list(_rows_within(*head[0], problems, notes))
-    elif head and isinstance(head[0][1], dict) and _is_message(head[0][1]):
+    elif head and opening.startswith("[") and is_message(head[0][1]):
         head = [(head[0][0], [value for _, value in (*head, *rows)])]
     yield from chain(head, rows)
 
@@ -141,10 +142,6 @@ def read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
 def _several(path: Path, problems: Problems) -> bool:
     """Whether a file has more than one line that is not blank."""
     return len(list(islice((1 for _, text in lines(path, problems) if text.strip(" \t\r\n")), 2))) > 1
-
-
-def _is_message(value: dict) -> bool:
-    return {"role", "content"} <= {*value} or {"from", "value"} <= {*value}
 
 
 def _rows_within(line: int, value: dict, problems: Problems, notes: list[str]) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,41 +39,22 @@ class Unreadable(Exception):
 
 
 def lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    """(number, line) of a file in UTF-8, or in UTF-16 with its mark (Excel's "Unicode text").
-
-    Splits only at line feeds, because a text may contain other separators.
-    """
+    """(number, line) of a UTF-8 file. Splits only at line feeds, because a text may contain other separators."""
     offset = 0
     with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            yield from _utf16_lines(path, problems)
-            return
-        file.seek(0)
         for number, raw in enumerate(file, start=1):
             try:
                 text = raw.decode("utf-8")
             except UnicodeDecodeError as error:
-                problems.add(number, f"not UTF-8, byte offset {offset + error.start}; save the file as UTF-8")
+                hint = " (looks like UTF-16)" if number == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+                place = f"not UTF-8, byte offset {offset + error.start}"
+                problems.add(number, f"{place}{hint}; save the file as UTF-8")
                 raise Unreadable from None
             if "\0" in text:
                 problems.add(number, f"NUL byte at byte offset {offset + raw.index(0)}; is it a text file?")
                 raise Unreadable
             yield number, text[1:] if number == 1 and text.startswith("\ufeff") else text
             offset += len(raw)
-
-
-def _utf16_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    number = 0
-    try:
-        with path.open("rb") as file, io.TextIOWrapper(file, "utf-16", newline="\n") as text:
-            for number, line in enumerate(text, start=1):
-                if "\0" in line:
-                    problems.add(number, "NUL character; is it a text file?")
-                    raise Unreadable
-                yield number, line
-    except UnicodeError as error:
-        problems.add(number + 1, f"marked as UTF-16 but damaged ({short(error)}); save the file as UTF-8")
-        raise Unreadable from None
 
 
 def short(error: Exception) -> str:

@@ -29,10 +29,10 @@ def read_table(path: Path, problems: Problems, notes: list[str]) -> Rows:
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is too small for a long text
     own = "\t" if path.suffix.lower() == ".tsv" else ","
-    delimiter, skipped = _delimiter(path, problems, own)
+    delimiter, skipped, spaced = _delimiter(path, problems, own)
     if delimiter != own:
         notes.append(f"{problems.name}: the cells are separated by {DELIMITERS.get(delimiter, repr(delimiter))}")
-    options = {"delimiter": delimiter, "strict": True}
+    options = {"delimiter": delimiter, "strict": True, "skipinitialspace": spaced}
     if delimiter == "\t" and _quotes_are_text(path, skipped):
         options["quoting"] = csv.QUOTE_NONE
         notes.append(f"{problems.name}: quotation marks are read as characters of the texts")
@@ -53,23 +53,25 @@ def read_table(path: Path, problems: Problems, notes: list[str]) -> Rows:
         raise Unreadable from None
 
 
-def _delimiter(path: Path, problems: Problems, own: str) -> tuple[str, int]:
-    """(what separates the cells, lines before the header). Excel names it in a first line such as "sep=;"."""
+def _delimiter(path: Path, problems: Problems, own: str) -> tuple[str, int, bool]:
+    """(what separates the cells, lines before the header, whether a space follows). Excel writes "sep=;" first."""
     head = [text for _, text in islice(lines(path, problems), HEADER_LINES)]
     first = head[0].strip() if head else ""
     if first.casefold().startswith("sep=") and len(first) == 5:
-        return first[4], 1
+        return first[4], 1, False
     if first.casefold() == "sep=":  # a tab was stripped
-        return "\t", 1
+        return "\t", 1, False
     found = {}
     for delimiter in dict.fromkeys((own, *DELIMITERS)):
         try:
             header = next((cells for cells in csv.reader(head, delimiter=delimiter, strict=True) if any(cells)), [])
         except csv.Error:
             continue
-        found[delimiter] = [name.strip() for name in header if name.strip()]
-    fitting = [delimiter for delimiter, header in found.items() if recognised(tuple(header))]
-    return (fitting[0] if fitting else max(found, key=lambda key: len(found[key]), default=own)), 0
+        found[delimiter] = [name for name in header if name.strip()]
+    fitting = [delimiter for delimiter, header in found.items() if recognised([name.strip() for name in header])]
+    chosen = fitting[0] if fitting else max(found, key=lambda key: len(found[key]), default=own)
+    rest = found.get(chosen, [])[1:]
+    return chosen, 0, bool(rest) and all(name.startswith(" ") for name in rest)
 
 
 def _quotes_are_text(path: Path, skipped: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import evaluation_metrics
 from data import preparation
+from data.rendering import recorded_date
 from data.sampling import spread
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
 from models.store import loading, quantised
@@ -58,6 +59,7 @@ class Measurements:
 
     def _kept_paths(self, role: str) -> dict[str, Path]:
         model_hash = loading.model_hash(self.unchanged[role])
+        model_hash += "".join(recorded_date(self.run.tokenizer).values())  # another day, other prompts
         return {what: kept_path(what, self.run.sets, self.run.config, model_hash, role) for what in self.wanted}
 
     def _take(self, role: str, found: dict):
