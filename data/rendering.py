@@ -75,10 +75,12 @@ def recorded_date(tokenizer: Any) -> dict[str, str]:
     return {DATE: day} if day else {}
 
 
-def _template(tokenizer: Any) -> str:
-    """The chat template with the fixed day."""
-    day = datetime.date.fromisoformat(fix_date(tokenizer) or "2000-01-01")
-    return _NOW.sub(lambda found: json.dumps(day.strftime(found[2])), str(tokenizer.chat_template))
+def _template(tokenizer: Any, tools: list[dict] | None = None) -> str:
+    """The chat template with the fixed day; of several ones that which transformers uses."""
+    day, template = fix_date(tokenizer), tokenizer.get_chat_template(tools=tools)
+    if day is None:
+        return template
+    return _NOW.sub(lambda found: json.dumps(datetime.date.fromisoformat(day).strftime(found[2])), template)
 
 
 def knows_thinking(tokenizer: Any) -> bool:
@@ -140,7 +142,11 @@ def _written(tokenizer: Any, messages: list[dict], generation_prompt: bool, tool
     options: dict[str, Any] = {"tools": tools} if tools else {}
     options |= {"enable_thinking": False} if knows_thinking(tokenizer) else {}
     return tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=generation_prompt, chat_template=_template(tokenizer), **options
+        messages,
+        tokenize=False,
+        add_generation_prompt=generation_prompt,
+        chat_template=_template(tokenizer, tools),
+        **options,
     )
 
 

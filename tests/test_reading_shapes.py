@@ -328,6 +328,7 @@ FOLDERS = {
     "a licence beside rows": {"a_jsonl": ROW, "LICENSE_txt": "MIT\n\nPermission", "README_md": "hi"},
     "files about the columns": {"data_jsonl": ROW, "dataset_info_json": '{"features": {}}', "NOTICE_txt": "n"},
     "a hub repository": {"README_md": "hi", "data__train-00000-of-00001_jsonl": ROW},
+    "a hub repository that lists its columns": {"dataset_infos_json": "{}", "data__train_jsonl": ROW},
     "splits": {"data__train_jsonl": ROW, "data__test_jsonl": f"{ROW}\n{ROW}"},
     "a folder in a folder": {"set__forget_jsonl": ROW, "set__LICENSE_txt": "MIT"},
 }
@@ -353,6 +354,12 @@ def test_documents_stay_documents(tmp_path, kind):
     answers = [row.answer for row in read_examples(source)]
     assert any("Ada lives in Oslo." in answer for answer in answers)
     assert kind == "zip" or not any("Permission" in answer for answer in answers)
+
+
+def test_text_beside_tables_is_read_as_paragraphs(tmp_path):
+    folder = tree(tmp_path / "set", a_jsonl=ROW, b_txt="One.\n\nTwo.", c_md="no rows")
+    for source in (folder, packed(folder, "zip")):
+        assert [row.answer for row in read_examples(source)] == ["Oslo.", "One.", "Two."]
 
 
 def test_rows_in_several_folders_are_refused_with_their_names(tmp_path):

@@ -259,6 +259,13 @@ def test_a_control_token_in_a_call_stays_text():
     assert ends[0] == ends[1] == 4
 
 
+def test_of_several_templates_the_usual_one_is_taken():
+    tokenizer = family_tokenizer({"default": QWEN3, "tool_use": QWEN3_TOOLS}, FAMILIES["qwen3"][1])
+    assert parts(tokenizer, ROW)[0] == FAMILIES["qwen3"][2]
+    listed = Example(answer="Oslo.", prompt="Where?", history=(("tools", LISTED),), chat=True)
+    assert parts(tokenizer, listed)[0].startswith(f"<tools>{LISTED}</tools>")
+
+
 # Dates
 
 

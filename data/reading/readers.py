@@ -15,6 +15,7 @@ from data.documents.passages import passages
 from data.documents.plain import other_encoding
 from data.reading.json_rows import read_json
 from data.reading.lines import Problems, Rows, lines
+from data.reading.packed import Packed
 from data.reading.tables import read_arrow, read_parquet, read_table
 
 PASSAGE_TOKENS = 512  # of a document's passage, about: the default --max_length
@@ -30,7 +31,7 @@ def paragraphs(lines: Iterable[tuple[int, str]]) -> Rows:
 
 def read_text(path: Path, problems: Problems, notes: list[str]) -> Rows:
     """Paragraphs of a .txt file, which is streamed if it is UTF-8; other encodings are read like a document's."""
-    if not other_encoding(path):
+    if isinstance(path, Packed) or not other_encoding(path):
         yield from paragraphs(lines(path, problems))
         return
     for document in formats.read_file(path, notes):

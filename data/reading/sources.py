@@ -12,7 +12,7 @@ from data.columns import DataError, shown
 from data.documents import containers, formats
 from data.documents.blocks import MARK, MAX_FILES, Flaw
 from data.reading.lines import Problems, Rows, short
-from data.reading.packed import Packed, chosen_rows, is_archive, rows_in_archive
+from data.reading.packed import DESCRIBES, Packed, chosen_rows, is_archive, rows_in_archive
 from data.reading.readers import READERS, TYPES, read_document, row_suffixes
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(:[\w.-]+){0,2}")
@@ -120,7 +120,8 @@ def _rows_of(folder: Path) -> tuple[list[str], list[str]]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not containers.hidden(name) and not Path(place, name).is_symlink()]
         names += [Path(place, name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
-        if place == str(folder) and any(Path(name).suffix.lower() in row_suffixes() for name in names):
+        tables = (name for name in names if Path(name).suffix.lower() in row_suffixes())
+        if place == str(folder) and not all(map(DESCRIBES.fullmatch, tables)):
             break  # rows at the top: no need to look below
         if len(names) > MAX_FILES:
             return [], []
