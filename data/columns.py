@@ -117,7 +117,7 @@ def _instruction(row: dict) -> dict[str, Any]:
     between = "\n" if "system" in row or "history" in row else "\n\n"
     fields = _pair({**row, "instruction": between.join(parts) or row["instruction"]}, "instruction", "output")
     history = row.get("history") or ()
-    turns = [turn[:2] for turn in turns_of(history, "history")] if _is_messages(history) else []
+    turns = [(turn.role, turn.whole) for turn in turns_of(history, "history")] if _is_messages(history) else []
     for number, pair in enumerate(() if turns else history, start=1):
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise RowFlaw(f"history {number} is {type_of(pair)}, expected a question and its answer")

@@ -28,7 +28,9 @@ ROLE_KEYS = ("role", "from", "speaker", "author")
 CONTENT_KEYS = ("content", "value", "parts", "text")
 REASONING = ("reasoning_content", "reasoning", "thinking")
 _TEXT_PARTS = ("text", "input_text", "output_text", None)
-_THOUGHT = re.compile(r"(\s*<think>.*?</think>\s*)(.*)", re.DOTALL)
+_NAMES = r"think|thinking|thought|thoughts|reasoning|seed:think"
+THOUGHT = re.compile(rf"\s*(?:<({_NAMES})>.*?(</\1>)|\[THINK\].*?(\[/THINK\]))\s*", re.DOTALL)
+OPEN_THOUGHT = re.compile(rf"(?:<({_NAMES})>|\[THINK\])\s*$")
 
 
 class Turn(NamedTuple):
@@ -38,11 +40,23 @@ class Turn(NamedTuple):
     content: str
     reasoning: str = ""  # what the model thought first; with its tags if the content held it
 
+    @property
+    def whole(self) -> str:
+        """The content with the reasoning that it held."""
+        return self.reasoning + self.content if end_of_thought(self.reasoning) else self.content
+
 
 def without_thought(text: str) -> tuple[str, str]:
-    """(its <think> block with the space after it, the rest) of a text; ("", text) if it does not begin with one."""
-    found = _THOUGHT.fullmatch(text)
-    return (found[1], found[2]) if found and found[2].strip() else ("", text)
+    """(its block of thinking with the space around it, the rest) of a text; ("", text) if it begins with none."""
+    found = THOUGHT.match(text)
+    rest = text[found.end() :] if found else ""
+    return (found[0], rest) if rest.strip() else ("", text)
+
+
+def end_of_thought(reasoning: str) -> str:
+    """The mark that ends a block of thinking, such as </think>; "" for reasoning without marks."""
+    found = THOUGHT.fullmatch(reasoning)
+    return (found[2] or found[3]) if found else ""
 
 
 def turns_of(value: Any, name: str) -> list[Turn]:
@@ -188,8 +202,8 @@ def conversation(turns: Sequence[Turn], name: str) -> dict[str, Any]:
     return {
         "answer": turns[last].content,
         "prompt": turns[asked].content,
-        "history": tuple(turn[:2] for turn in turns[:asked]),
-        "between": tuple(turn[:2] for turn in between),
+        "history": tuple((turn.role, turn.whole) for turn in turns[:asked]),
+        "between": tuple((turn.role, turn.whole) for turn in between),
         "reasoning": turns[last].reasoning,
         "chat": True,
         "cut": last + 1 < len(turns),

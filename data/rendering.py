@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.messages import OPEN_THOUGHT
+
 SLOT = re.compile(r"(\\t|\t|)zqslot(\d+)qz(\\t|\t|)")
 CALL, TOOLS = "call:", "tools:"  # roles that hold their JSON, because the template writes it and not a text
 DATE = "template_date"
-_NOW = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
-_THINKS = re.compile(r"<think>\s*$")
+_NOW = re.compile(r"""strftime_now\s*\(\s*(["'])(.*?)\1\s*\)""")
 _SYSTEM = "the chat template has no system role: system texts are put before the first user turn"
 _TOOLS = "the chat template has no turns of tools: calls and results of tools are written as text"
 _LIST = "the chat template has no place for the tools that rows list: they are left out"
@@ -83,10 +84,13 @@ def _template(tokenizer: Any, tools: list[dict] | None = None) -> str:
     return _NOW.sub(lambda found: json.dumps(datetime.date.fromisoformat(day).strftime(found[2])), template)
 
 
-def knows_thinking(tokenizer: Any) -> bool:
-    """Whether the chat template has a place of its own for what a model thinks before its answer."""
+def knows_thinking(tokenizer: Any, closing: str = "</think>") -> bool:
+    """Whether the chat template has a place of its own for what a model thinks before its answer.
+
+    closing: the mark that ends such a part in the text of a row.
+    """
     template = str(getattr(tokenizer, "chat_template", None) or "")
-    return "</think>" in template or "enable_thinking" in template
+    return closing in template or "enable_thinking" in template
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -132,9 +136,11 @@ def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int,
         full = _written(tokenizer, [*messages, {"role": "assistant", "content": slot(number)}], False, tools)
     except Exception as error:
         raise Refused(f"{', '.join(message['role'] for message in messages)}, assistant: {error}") from None
-    if _THINKS.search(prompt) and not full.startswith(prompt):
+    opened = OPEN_THOUGHT.search(prompt)
+    if opened and not full.startswith(prompt):
         notes.append("the chat template opens a thinking part: the model is asked with an empty one")
-        prompt = prompt.rstrip("\n") + "\n\n</think>\n\n"
+        closing = f"</{opened[1]}>" if opened[1] else "[/THINK]"
+        prompt = prompt.rstrip("\n") + f"\n\n{closing}\n\n"
     return Rendered(prompt, full, notes)
 
 

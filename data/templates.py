@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data.columns import DataError, Example
+from data.messages import end_of_thought, without_thought
 from data.rendering import CALL, SLOT, TOOLS, Refused, Rendered, fix_date, knows_thinking, rendered, slot
 
 LONG_TEXT = 100_000  # characters; longer texts are tokenised in blocks, because memory grows with the text
@@ -78,7 +79,6 @@ class Format:
         self.tokenizer = tokenizer
         self.chat = bool(getattr(tokenizer, "chat_template", None))
         self.notes: dict[str, None] = {}
-        self.thinks = knows_thinking(tokenizer)
         if day := fix_date(tokenizer):
             self.notes[f"the chat template writes the date: {day} in every prompt of this model"] = None
         self.shapes: dict[tuple[str, ...], Shape] = {}
@@ -238,8 +238,7 @@ class Format:
         texts: list[str] = []
         anchors: list[str] = []
         for example, shape in zip(examples, shapes):
-            turns = (*example.history, ("user", example.prompt or ""), *example.between)
-            contents = [fit(text) for (_, text), fit in zip(turns, shape.fits)]
+            contents = [fit(self._turn(*turn)) for turn, fit in zip(_turns(example), shape.fits)]
             for segment in shape.segments:
                 if segment.parts:
                     parts = [contents[part] if isinstance(part, int) else part for part in segment.parts]
@@ -251,6 +250,11 @@ class Format:
             for segment in shape.segments:
                 row += next(ids) if segment.parts else segment.ids
             yield row
+
+    def _turn(self, role: str, text: str) -> str:
+        """An earlier turn's content; a template that knows thinking leaves out what the model thought before it."""
+        thought, rest = without_thought(text) if role == "assistant" else ("", text)
+        return rest if thought and knows_thinking(self.tokenizer, end_of_thought(thought)) else text
 
     def _anchored(self, anchors: list[str], texts: list[str]) -> list[list[int]]:
         """Ids of each control token and the text after it; nothing in the text becomes a control token."""
@@ -268,7 +272,8 @@ class Format:
         """The answer, after its reasoning where the template has no place for it and the row's text holds it."""
         if not example.reasoning:
             return example.answer
-        if self.chat and not self.thinks and example.reasoning.lstrip().startswith("<think>"):
+        closing = end_of_thought(example.reasoning)
+        if closing and not knows_thinking(self.tokenizer, closing):
             return example.reasoning + example.answer
         self.notes["what the model thinks before an answer is left out of the rows: it is asked without"] = None
         return example.answer
@@ -295,8 +300,12 @@ def _roles(example: Example) -> tuple[str, ...]:
     """The roles of the turns before the answer; none for a raw text."""
     if example.prompt is None:
         return ()
-    turns = (*example.history, ("user", example.prompt), *example.between)
-    return tuple(f"{role}:{content}" if f"{role}:" in (CALL, TOOLS) else role for role, content in turns)
+    return tuple(f"{role}:{content}" if f"{role}:" in (CALL, TOOLS) else role for role, content in _turns(example))
+
+
+def _turns(example: Example) -> Iterator[tuple[str, str]]:
+    """(role, content) of the turns before the answer."""
+    yield from (*example.history, ("user", example.prompt or ""), *example.between)
 
 
 def _blocks(text: str) -> Iterator[str]:

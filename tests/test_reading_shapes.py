@@ -135,6 +135,8 @@ THREE = ["Rome.", "Oslo.", "Bern."]
         ({"messages": [USER, {**SAID, "reasoning_content": "Ada ..."}]}, {**CHAT, "reasoning": "Ada ..."}),
         ({"messages": [USER, {**SAID, "content": "<think>\nAda\n</think>\n\nOslo."}]},
          {**CHAT, "reasoning": "<think>\nAda\n</think>\n\n"}),
+        ({"messages": [{**USER, "content": "Who?"}, {**SAID, "content": "<think>x</think>Ada."}, USER, SAID]},
+         {**CHAT, "history": (("user", "Who?"), ("assistant", "<think>x</think>Ada."))}),
         ({"question": "Where?", "answer": "<think>Ada</think>Oslo."}, {**PAIR, "reasoning": "<think>Ada</think>"}),
         ("Oslo.", {"answer": "Oslo."}),
     ],

@@ -198,6 +198,26 @@ def test_a_reasoning_model_is_asked_without_its_thinking_part(family, thought):
     assert any("thinks before an answer is left out" in note for note in notes)
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]")])
+def test_thinking_with_other_marks(opening, closing):
+    template = QWEN3.replace("</think>", closing).replace("<think>", opening)
+    row = Example(answer="Oslo.", prompt="Where?", reasoning=f"{opening}Ada{closing}\n")
+    before, after, _ = parts(family_tokenizer(template, FAMILIES["qwen3"][1]), row)
+    assert before.endswith(f"assistant\n{opening}\n\n{closing}\n\n") and after == "Oslo.<|im_end|>"
+    _, after, _ = parts(family_tokenizer(CHATML, FAMILIES["qwen3"][1]), row)
+    assert after == f"{opening}Ada{closing}\nOslo.<|im_end|>"
+
+
+def test_what_was_thought_in_earlier_turns_is_left_out_as_the_template_leaves_it_out():
+    thought = "<think>\nOr Bern?\n</think>\n\nRome."
+    row = Example(answer="Oslo.", prompt="And?", history=(("user", "Where?"), ("assistant", thought)), chat=True)
+    tokenizer = family_tokenizer(*FAMILIES["qwen3"][:2])
+    messages = [{"role": role, "content": text} for role, text in (*row.history, ("user", "And?"))]
+    own = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    assert parts(tokenizer, row)[0] == own and "Bern" not in own
+    assert "Or Bern?" in parts(family_tokenizer(CHATML, ["<|im_start|>", "<|im_end|>"]), row)[0]
+
+
 def test_reasoning_stays_in_the_answer_of_a_template_that_has_no_place_for_it():
     tokenizer = family_tokenizer(CHATML, ["<|im_start|>", "<|im_end|>"])
     row = Example(answer="Oslo.", prompt="Where?", **THOUGHTS["in the answer"])

@@ -241,7 +241,7 @@ def decoded(tokenizer, ids) -> str:
 
 
 def spoken(tokenizer, ids) -> str:
-    """The text of generated ids without the <think> block that it may begin with."""
+    """The text of generated ids without the block of thinking that it may begin with."""
     return without_thought(decoded(tokenizer, ids))[1].strip()
 
 
