@@ -242,6 +242,7 @@ class Columns:
         self.renamed: dict[str, str] = {}  # {as given: as read}, of all rows
         self.row: dict[str, Any] = {}  # the last row, with the usual names of its columns
         self.cut = 0  # rows with turns after the last assistant turn
+        self._several: set[str] = set()  # columns as given that hold a list of one text
         self._known: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}
 
     def example(self, line: int, row: Any) -> Example:
@@ -257,8 +258,7 @@ class Columns:
         names = tuple(row)
         kind, renamed = self._known.get(names) or self._recognise(names, line)
         if renamed:
-            several = {name for name in renamed if _plain(name) in PLURAL}
-            row = {renamed.get(name, name): only(row[name]) if name in several else row[name] for name in row}
+            row = {renamed.get(name, name): only(row[name]) if name in self._several else row[name] for name in row}
         self.row = row
         fields = KINDS[kind].fields(row)
         self.cut += fields.pop("cut", 0)
@@ -280,12 +280,14 @@ class Columns:
             )
         read = (*KINDS[kind].columns, *KINDS[kind].also, *OPTIONAL)
         extra = [name for name in names if renamed.get(name, name) not in read]
-        near = _nearest([name for name in extra if name not in COLUMNS], [n for n in OPTIONAL if n not in there], 0.85)
+        optional = (*OPTIONAL, *(name for name in KINDS[kind].also if name == "input"))
+        near = _nearest([name for name in extra if name not in COLUMNS], [n for n in optional if n not in there], 0.85)
         if near:
             raise RowFlaw(f"unknown column: {near}{ACCEPTED}")
         self.kind, self.first_line = kind, self.first_line or line
         self.unused.update(name for name in extra if name not in RECORDED)
         self.renamed |= {name: other for name, other in renamed.items() if name.casefold().strip() != other}
+        self._several.update(name for name in renamed if _plain(name) in PLURAL)
         self._known[names] = (kind, renamed)
         return kind, renamed
 

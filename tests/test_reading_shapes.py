@@ -358,6 +358,12 @@ def test_documents_stay_documents(tmp_path, kind):
     assert kind == "zip" or not any("Permission" in answer for answer in answers)
 
 
+def test_a_pattern_means_the_files_with_rows(tmp_path):
+    folder = tree(tmp_path / "set", a1_jsonl=ROW, a2_jsonl=ROW, b_jsonl=ROW, a3_md="no rows")
+    assert len(read_examples(folder / "a*")) == 2
+    assert "no such file" in refusal(folder / "c*.jsonl")
+
+
 def test_text_beside_tables_is_read_as_paragraphs(tmp_path):
     folder = tree(tmp_path / "set", a_jsonl=ROW, b_txt="One.\n\nTwo.", c_md="no rows")
     for source in (folder, packed(folder, "zip")):

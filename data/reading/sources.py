@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import os
 import re
 from collections.abc import Iterator
@@ -40,6 +41,9 @@ def tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
         yield from _archive(path, notes)
     elif exists:
         yield _file(path, notes)
+    elif found := _matching(path):
+        notes.append(f"{path}: read {', '.join(file.name for file in found[:10])}")
+        yield from (_file(file, notes) for file in found)
     elif _HUB_NAME.fullmatch(source) and path.suffix.lower() not in READERS and not path.parent.is_dir():
         yield _hub(source, notes)
     else:
@@ -47,6 +51,15 @@ def tables(source: str, notes: list[str]) -> Iterator[tuple[Rows, Problems]]:
         hint = f" (did you mean {path.parent / near[0]}?)" if near else ""
         hub = "" if path.suffix else "; a hub dataset is written org/name, org/name:split or org/name:config:split"
         raise DataError(f"no such file or folder: {source[:500]}{hint}{hub}")
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files with rows that a pattern such as data/train-*.jsonl means; none for a plain name."""
+    if not any(mark in path.name for mark in "*?["):
+        return []
+    found = [name for name in fnmatch.filter(_names(path.parent), path.name) if not DESCRIBES.fullmatch(name)]
+    files = (path.parent / name for name in sorted(found) if Path(name).suffix.lower() in row_suffixes())
+    return [file for file in files if file.is_file()]
 
 
 def _names(folder: Path) -> list[str]:
