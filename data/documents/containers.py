@@ -186,6 +186,8 @@ def _unread(name: str, readable: Readable) -> str:
         return "hidden files"
     if name.lower().endswith(ARCHIVES):
         return "archives within the archive (unpack them first)"
+    if LICENCE.fullmatch(PurePosixPath(name).name):
+        return "licence texts"
     return "" if readable(name) else "files of other kinds"
 
 
