@@ -26,6 +26,7 @@ from data.columns import Example
 from data.documents.request import document_request
 from data.preparation import remove_overlap
 from data.reading import read_examples
+from data.rendering import fix_date
 from data.wrong_answers import in_context
 from models.attacks.relearning import harmless_text
 from models.attacks.subject import budget_flags, budget_of, budget_problems  # noqa: F401
@@ -262,12 +263,13 @@ def _with_judges(args, sets: dict, notes: list[str]) -> dict[str, list[Example]]
 
 def _evaluate_named(args, name: str, source: str, sets: dict, parts: dict) -> tuple:
     """(evaluation or None, attack results, MUSE's numbers, lm-eval's) of one model, loaded for this call only."""
-    from models.store.loading import load_model
+    from models.store.loading import load_model, template_date
 
     def say(text):
         print(f"{name}: {text}", flush=True)
 
     model, tokenizer = load_model(source, dtype=args.dtype, progress=say)
+    fix_date(tokenizer, template_date(args.model_name_or_path))  # the same prompts for all models
     own = muse_scores(model, tokenizer, parts) if parts else {}
     tasks = harness.measure(model, tokenizer, args.lm_eval, args.limit) if harness.tasks_of(args.lm_eval) else {}
     if not sets:

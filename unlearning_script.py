@@ -24,6 +24,7 @@ from pathlib import Path
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data.rendering import recorded_date
 from models.store import adapters, folders, saving
 from models.store.on_first_use import torch, weights
 from models.training import together
@@ -120,7 +121,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
     run.prove(model)
     team.by_main(lambda: measurements.check_retrained(model))
     environment = run_folder.environment(run.hashes, run.model_hash, str(model.device), processes=team.count)
-    folder.write_json("environment.json", environment)
+    folder.write_json("environment.json", {**environment, **recorded_date(run.tokenizer)})
     run.switch.check()
 
     folder.stage("unlearning")
@@ -162,7 +163,7 @@ def save(run: RunContext, model) -> Path:
         return saving.save_model(model, run.tokenizer, target, card)
     # in the type used for computing and measuring: half the size, the same answers
     dtype = str(run.dtype).removeprefix("torch.")
-    saved = saving.save_adapter(model, target, config["model_name_or_path"], card, dtype)
+    saved = saving.save_adapter(model, target, config["model_name_or_path"], card, dtype, run.tokenizer)
     if config["merge_adapter"]:
         saving.save_model(copy.deepcopy(model).merge_and_unload(), run.tokenizer, f"{target}-merged", card)
     return saved

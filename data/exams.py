@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from data.columns import Example, RowFlaw, shown, text_flaw
+from data.columns import Example
 from data.reading import read_examples
+from data.values import RowFlaw, shown, text_flaw
 
 EXAM = "exam_"  # the beginning of an exam's set name
 NAMES = {"choices": ("choices", "options"), "answer": ("answer", "answerKey", "answer_index", "answer_letter")}
@@ -53,10 +54,11 @@ def set_name(source: str) -> str:
 class ExamColumns:
     """Turns the rows of one exam into examples; takes the place of `data.columns.Columns`."""
 
-    cut = 0
+    cut, kind = 0, ""
 
     def __init__(self):
         self.unused: set[str] = set()
+        self.renamed: dict[str, str] = {}
 
     def example(self, line: int, row: Any) -> Example:
         """The question with its lettered choices; the other letters are the wrong answers. Raises RowFlaw."""

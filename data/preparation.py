@@ -31,7 +31,8 @@ BATCH_TEXTS, BATCH_CHARACTERS = 1000, 2_000_000  # per tokeniser call: keeps its
 
 def folded_texts(example: Example) -> tuple[str, ...]:
     """The example's texts, folded; examples with equal folded texts count as the same row."""
-    return tuple(map(folded, (*(text for _, text in example.history), example.prompt or "", example.answer)))
+    between = (text for _, text in example.between)
+    return tuple(map(folded, (*(text for _, text in example.history), example.prompt or "", *between, example.answer)))
 
 
 def remove_overlap(
@@ -71,6 +72,7 @@ def data_hash(examples: Iterable[Example]) -> str:
             example.paraphrased_answer,
             example.perturbed_answer,
             example.subject,
+            *filter(None, (example.between, example.reasoning)),
         ]
         digest.update(json.dumps(content).encode("ascii") + b"\n")
     return digest.hexdigest()
@@ -191,7 +193,8 @@ def _chunks(examples: Iterable[Example]) -> Iterator[list[Example]]:
     size = 0
     for example in examples:
         chunk.append(example)
-        size += len(example.answer) + len(example.prompt or "") + sum(len(text) for _, text in example.history)
+        size += len(example.answer) + len(example.prompt or "")
+        size += sum(len(text) for _, text in (*example.history, *example.between))
         if len(chunk) >= BATCH_TEXTS or size >= BATCH_CHARACTERS:
             yield chunk
             chunk, size = [], 0

@@ -6,15 +6,18 @@ own control tokens are control tokens.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data.columns import DataError, Example
+from data.messages import end_of_thought, without_thought
+from data.rendering import CALL, SLOT, TOOLS, Refused, Rendered, fix_date, knows_thinking, rendered, slot
 
 LONG_TEXT = 100_000  # characters; longer texts are tokenised in blocks, because memory grows with the text
 PLAIN = "Question: {prompt}\nAnswer:"
@@ -29,25 +32,38 @@ class Segment:
     parts: tuple[str | int, ...] = ()  # template texts and numbers of contents, in order
 
 
+class Fit(NamedTuple):
+    """What a template does to a content: whether it strips its left and its right, and writes it as JSON."""
+
+    left: bool = False
+    right: bool = False
+    escaped: bool = False
+
+    def __call__(self, text: str) -> str:
+        """The content as the template writes it."""
+        text = text.lstrip() if self.left else text
+        text = text.rstrip() if self.right else text
+        return json.dumps(text, ensure_ascii=False)[1:-1] if self.escaped else text
+
+
+_AS_IS = Fit()
+
+
+def _fit(match: re.Match) -> Fit:
+    return Fit(not match[1], not match[3], "\\t" in (match[1], match[3]))
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A template for one sequence of roles, cut into segments."""
 
     segments: tuple[Segment, ...]
-    strips: tuple[tuple[bool, bool], ...]  # per content: whether the template strips its left and its right
+    fits: tuple[Fit, ...]  # what the template does to each content
     tail: str  # template text before the answer, from the last control token on
     tail_ids: tuple[int, ...]
     lead: str  # white space between the prompt and the answer
-    answer_strips: tuple[bool, bool]
+    answer_fit: Fit
     end: tuple[int, ...]  # end-of-turn token
-
-
-_SLOT = re.compile(r"(\t?)zqslot(\d+)qz(\t?)")
-
-
-def _slot(number: int) -> str:
-    # The tabs show whether the template strips contents; no known template writes a tab itself.
-    return f"\tzqslot{number}qz\t"
 
 
 class Format:
@@ -63,6 +79,8 @@ class Format:
         self.tokenizer = tokenizer
         self.chat = bool(getattr(tokenizer, "chat_template", None))
         self.notes: dict[str, None] = {}
+        if day := fix_date(tokenizer):
+            self.notes[f"the chat template writes the date: {day} in every prompt of this model"] = None
         self.shapes: dict[tuple[str, ...], Shape] = {}
         template = str(tokenizer.chat_template) if self.chat else ""
         # Some tokenizers register their control tokens as ordinary added tokens; those occur in the template's text.
@@ -131,13 +149,13 @@ class Format:
 
     def shape(self, example: Example) -> Shape:
         """The template for the example's roles. Raises DataError when the template refuses them."""
-        roles = (*(role for role, _ in example.history), "user") if example.prompt is not None else ()
+        roles = _roles(example)
         if roles not in self.shapes:
             if not roles:  # raw text gets no end-of-text token: unlearning must not teach that texts never end
-                self.shapes[roles] = self._parsed(self.bos, (), "", (False, False), ())
+                self.shapes[roles] = self._parsed(self.bos, (), "", _AS_IS, ())
             elif self.chat:
                 self.shapes[roles] = self._chat_shape(roles, example.line)
-            elif example.history or example.chat:
+            elif example.history or example.between or example.chat:
                 raise DataError(
                     f"row {example.line}: chat messages need a chat template and this tokenizer has none: use a chat "
                     "model, or write the data as question/answer"
@@ -150,43 +168,28 @@ class Format:
         """Question and answer as plain text."""
         note = "the tokenizer has no chat template: rows are written as " + repr(PLAIN.format(prompt="...") + " ...")
         self.notes[note] = None
-        text = self.bos + PLAIN.format(prompt=_slot(0))
-        return self._parsed(text, ((False, False),), " ", (False, False), self.eos)
+        text = self.bos + PLAIN.format(prompt=slot(0))
+        return self._parsed(text, (_AS_IS,), " ", _AS_IS, self.eos)
 
     def _chat_shape(self, roles: tuple[str, ...], line: int) -> Shape:
-        """The chat template for these roles; a system turn that it refuses joins the first user turn."""
-        contents = [_slot(number) for number in range(len(roles))]
-        messages = [{"role": role, "content": content} for role, content in zip(roles, contents)]
+        """The chat template for these roles."""
         try:
-            prompt = self._render(messages, True)
-        except Exception as error:
-            if roles[0] != "system" or len(roles) < 2:
-                raise self._refused(roles, line, error) from None
-            messages[:2] = [{"role": roles[1], "content": contents[0] + "\n\n" + contents[1]}]
-            self.notes["the chat template has no system role: system texts are put before the first user turn"] = None
-            try:
-                prompt = self._render(messages, True)
-            except Exception as again:
-                raise self._refused(roles, line, again) from None
-        slots = {int(match[2]): (not match[1], not match[3]) for match in _SLOT.finditer(prompt)}
-        if len(roles) - 1 not in slots:
-            raise self._refused(roles, line, "it leaves out the last user turn")
-        if len(slots) < len(roles):
-            self.notes["the chat template leaves out some earlier turns"] = None
-        strips = tuple(slots.get(number, (False, False)) for number in range(len(roles)))
-        answer = {"role": "assistant", "content": _slot(len(roles))}
-        try:
-            full = self._render([*messages, answer], False)
-        except Exception as error:
-            raise self._refused((*roles, "assistant"), line, error) from None
-        return self._with_answer(prompt, full, strips, len(roles))
+            text = rendered(self.tokenizer, roles, self.control)
+        except Refused as reason:
+            raise DataError(f"row {line}: the chat template refuses a conversation of {reason}") from None
+        self.notes |= dict.fromkeys(text.notes)
+        fits = {int(match[2]): _fit(match) for match in SLOT.finditer(text.prompt)}
+        if any(number not in fits and not role.startswith((CALL, TOOLS)) for number, role in enumerate(roles)):
+            self.notes.setdefault("the chat template leaves out some earlier turns")
+        return self._with_answer(text, tuple(fits.get(number, _AS_IS) for number in range(len(roles))))
 
-    def _with_answer(self, prompt: str, full: str, strips: tuple, number: int) -> Shape:
+    def _with_answer(self, text: Rendered, fits: tuple) -> Shape:
         """The shape, including the template's text between prompt and answer and its end-of-turn token."""
-        match = next((match for match in _SLOT.finditer(full) if int(match[2]) == number), None)
+        prompt, number = text.prompt, len(fits)
+        match = next((match for match in SLOT.finditer(text.full) if int(match[2]) == number), None)
         if match is None:
-            return self._parsed(prompt, strips, "", (False, False), self.eos)
-        before, after = full[: match.start()], full[match.end() :]
+            return self._parsed(prompt, fits, "", _AS_IS, self.eos)
+        before, after = text.full[: match.start()], text.full[match.end() :]
         lead = before[len(prompt) :] if before.startswith(prompt) else ""
         if lead.strip():
             # Text that the template adds, such as an empty thinking block, is not the answer and carries no loss.
@@ -194,13 +197,13 @@ class Format:
             prompt, lead = prompt + lead, ""
         end = self.control.search(after)
         ids = (self.control_ids[end[0]],) if end else self.eos
-        return self._parsed(prompt, strips, lead, (not match[1], not match[3]), ids)
+        return self._parsed(prompt, fits, lead, _fit(match), ids)
 
-    def _parsed(self, text: str, strips: tuple, lead: str, answer_strips: tuple, end: tuple) -> Shape:
+    def _parsed(self, text: str, fits: tuple, lead: str, answer_fit: Fit, end: tuple) -> Shape:
         """A rendered prompt with slots, cut at its control tokens into the segments of a shape."""
         segments: list[Segment] = []
         stretches: list[list[str | int]] = [[""]]  # each: its control token, then texts and numbers of contents
-        for number, literal in enumerate(_SLOT.split(text)):  # text, tab, slot number, tab, text, ...
+        for number, literal in enumerate(SLOT.split(text)):  # text, tab, slot number, tab, text, ...
             if number % 4 == 2:
                 stretches[-1].append(int(literal))
             elif number % 4 == 0:
@@ -218,13 +221,7 @@ class Format:
         cut = max((i + 1 for i, part in enumerate(parts) if isinstance(part, int)), default=0)
         tail = "".join(parts[cut:]) if cut else "".join([control, *parts])
         tail_ids = tuple(self.tokens([tail])[0]) if tail else ()
-        return Shape(tuple(segments), strips, tail, tail_ids, lead, answer_strips, end)
-
-    def _render(self, messages: list[dict[str, str]], generation_prompt: bool) -> str:
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation_prompt)
-
-    def _refused(self, roles: Sequence[str], line: int, error: Any) -> DataError:
-        return DataError(f"row {line}: the chat template refuses a conversation of {', '.join(roles)}: {error}")
+        return Shape(tuple(segments), fits, tail, tail_ids, lead, answer_fit, end)
 
     # Rows
 
@@ -241,8 +238,7 @@ class Format:
         texts: list[str] = []
         anchors: list[str] = []
         for example, shape in zip(examples, shapes):
-            contents = [text for _, text in example.history] + [example.prompt or ""]
-            contents = [_stripped(text, strip) for text, strip in zip(contents, shape.strips)]
+            contents = [fit(self._turn(*turn)) for turn, fit in zip(_turns(example), shape.fits)]
             for segment in shape.segments:
                 if segment.parts:
                     parts = [contents[part] if isinstance(part, int) else part for part in segment.parts]
@@ -254,6 +250,11 @@ class Format:
             for segment in shape.segments:
                 row += next(ids) if segment.parts else segment.ids
             yield row
+
+    def _turn(self, role: str, text: str) -> str:
+        """An earlier turn's content; a template that knows thinking leaves out what the model thought before it."""
+        thought, rest = without_thought(text) if role == "assistant" else ("", text)
+        return rest if thought and knows_thinking(self.tokenizer, end_of_thought(thought)) else text
 
     def _anchored(self, anchors: list[str], texts: list[str]) -> list[list[int]]:
         """Ids of each control token and the text after it; nothing in the text becomes a control token."""
@@ -267,9 +268,19 @@ class Format:
                 ids[i] = control + self.content_tokens(text)
         return ids
 
+    def _spoken(self, example: Example) -> str:
+        """The answer, after its reasoning where the template has no place for it and the row's text holds it."""
+        if not example.reasoning:
+            return example.answer
+        closing = end_of_thought(example.reasoning)
+        if closing and not knows_thinking(self.tokenizer, closing):
+            return example.reasoning + example.answer
+        self.notes["what the model thinks before an answer is left out of the rows: it is asked without"] = None
+        return example.answer
+
     def _answers(self, examples: Sequence[Example], shapes: Sequence[Shape]) -> list[list[int]]:
         """Ids of each answer, tokenised together with the end of its prompt."""
-        texts = [shape.lead + _stripped(e.answer, shape.answer_strips) for e, shape in zip(examples, shapes)]
+        texts = [shape.lead + shape.answer_fit(self._spoken(e)) for e, shape in zip(examples, shapes)]
         joined = [shape.tail + text if len(text) <= LONG_TEXT else "" for text, shape in zip(texts, shapes)]
         ids = self.tokens(joined)
         expected = [int(self.is_control[list(shape.tail_ids)].sum()) for shape in shapes]
@@ -285,9 +296,16 @@ class Format:
         return ids
 
 
-def _stripped(text: str, strip: tuple[bool, bool]) -> str:
-    text = text.lstrip() if strip[0] else text
-    return text.rstrip() if strip[1] else text
+def _roles(example: Example) -> tuple[str, ...]:
+    """The roles of the turns before the answer; none for a raw text."""
+    if example.prompt is None:
+        return ()
+    return tuple(f"{role}:{content}" if f"{role}:" in (CALL, TOOLS) else role for role, content in _turns(example))
+
+
+def _turns(example: Example) -> Iterator[tuple[str, str]]:
+    """(role, content) of the turns before the answer."""
+    yield from (*example.history, ("user", example.prompt or ""), *example.between)
 
 
 def _blocks(text: str) -> Iterator[str]:

@@ -112,7 +112,7 @@ def in_context(examples: Sequence[Example]) -> list[Example]:
 def question_of(example: Example) -> str:
     """All that an example says before its answer, without the information that `in_context` gives."""
     asked = (example.prompt or "").removeprefix(GIVEN.format(answer=example.answer))
-    return " ".join([*(text for _, text in example.history), asked])
+    return " ".join([*(text for _, text in example.history), asked, *(text for _, text in example.between)])
 
 
 def _rare(rows: Sequence, known: Sequence, rare_in: int = RARE) -> list[list[_Word]]:

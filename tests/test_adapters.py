@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,15 @@ from models.store.adapters import add_lora
 from models.store.folders import ModelError
 from models.store.loading import load_model, model_hash
 from models.store.saving import save_adapter, save_model
+
+
+@contextmanager
+def silence():
+    """Without the warnings of libraries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
 
 # ---- LoRA
 
@@ -130,6 +141,122 @@ def test_unknown_lora_modules_are_refused_and_known_ones_trained(tmp_path):
     everything = add_lora(tiny_model("gpt2"), r=4)
     trained = {n.split(".lora_")[0].rsplit(".", 1)[-1] for n, p in everything.named_parameters() if p.requires_grad}
     assert trained == {"c_attn", "c_proj", "c_fc"}
+
+
+# ---- adapters as others train and save them
+
+
+def perturbed(adapted):
+    """The adapted model with other values in all that it trains."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in adapted.parameters():
+            if p.requires_grad:
+                p.add_(torch.randn(p.shape, generator=generator) * 0.1)
+    return adapted.eval()
+
+
+def written_adapter(folder: Path, base: Path, rows: int | None = None, **options):
+    """(the folder as PEFT writes it, the logits of the model as trained, as PEFT applies the adapter)."""
+    from peft import LoraConfig, get_peft_model
+
+    model = AutoModelForCausalLM.from_pretrained(base)
+    if rows:
+        model.resize_token_embeddings(rows)
+        tiny_tokenizer(rows - 2).save_pretrained(folder)
+    torch.manual_seed(3)
+    adapted = perturbed(get_peft_model(model, LoraConfig(**{"r": 4, "target_modules": "all-linear", **options})))
+    adapted.save_pretrained(folder)
+    edit(folder / "adapter_config.json", base_model_name_or_path=str(base))
+    return folder, logits(adapted)
+
+
+STARTS = {
+    "pissa": {"init_lora_weights": "pissa"},
+    "olora": {"init_lora_weights": "olora"},
+    "gaussian": {"init_lora_weights": "gaussian"},
+    "orthogonal": {"init_lora_weights": "orthogonal"},
+    "eva": {"init_lora_weights": "eva"},
+    "mica": {"init_lora_weights": "mica"},
+    "DoRA": {"use_dora": True},
+    "rank-stabilised": {"use_rslora": True, "lora_alpha": 3},
+    "ranks by module": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"v_proj": 32}},
+    "norms trained whole": {"modules_to_save": ["norm", "input_layernorm"]},
+    "biases": {"lora_bias": False, "bias": "none"},
+}
+
+
+@pytest.mark.hardening(39)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("start", STARTS)
+def test_an_adapter_of_any_start_gives_the_model_that_was_trained(tmp_path, start, family):
+    if family == "gpt2" and start in ("mica", "olora", "norms trained whole"):
+        pytest.skip("not in PEFT for transposed weights, or other names of modules")
+    options = {**STARTS[start], **({"fan_in_fan_out": True} if family == "gpt2" else {})}
+    base = foreign_folder(tmp_path / "base", family)
+    folder, expected = written_adapter(tmp_path / "adapter", base, **options)
+    torch.testing.assert_close(logits(load_model(folder, progress=silent)[0]), expected, atol=2e-5, rtol=1e-4)
+    assert (expected - logits(load_model(base, progress=silent)[0])).abs().max() > 0.01
+
+
+@pytest.mark.hardening(39)
+@pytest.mark.parametrize("start", ["pissa_niter_4", "corda", "lora_ga", "loftq"])
+def test_an_adapter_whose_start_cannot_be_repeated_is_refused(tmp_path, start):
+    base = foreign_folder(tmp_path / "base")
+    folder, _ = written_adapter(tmp_path / "adapter", base)
+    edit(folder / "adapter_config.json", init_lora_weights=start)
+    refused(folder, start, "path_initial_model_for_weight_conversion")
+
+
+EMBEDDED = {
+    "embeddings and head trained whole": {"modules_to_save": ["embed_tokens", "lm_head"]},
+    "embeddings trained whole": {"modules_to_save": ["embed_tokens"]},
+    "LoRA on embeddings": {"target_modules": ["embed_tokens", "q_proj"]},
+    "LoRA on embeddings and head": {"target_modules": ["embed_tokens", "lm_head", "v_proj"]},
+    "some tokens": {"trainable_token_indices": {"embed_tokens": [3, 5, 99]}},
+}
+
+
+@pytest.mark.hardening(39)
+@pytest.mark.parametrize("rows", [None, 107, 92])
+@pytest.mark.parametrize("family", ["llama", "llama-untied"])
+@pytest.mark.parametrize("kind", EMBEDDED)
+def test_an_adapter_of_embeddings_gives_the_model_that_was_trained(tmp_path, kind, family, rows):
+    if rows == 92 and kind == "some tokens":
+        pytest.skip("token 99 is cut off")
+    base = foreign_folder(tmp_path / "base", family)
+    with silence():
+        folder, expected = written_adapter(tmp_path / "adapter", base, rows, **EMBEDDED[kind])
+    said = []
+    model, tokenizer = load_model(folder, progress=said.append)
+    torch.testing.assert_close(logits(model), expected, atol=1e-3 if said else 2e-5, rtol=1e-4)
+    assert model.config.vocab_size == (rows or 100) and len(tokenizer) == (rows or 92) - 2
+    assert bool(said) <= bool(rows == 107)
+    saved = save_model(model, tokenizer, tmp_path / "saved", "")
+    assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(saved)), logits(model))
+
+
+def test_an_adapter_over_an_adapter_that_changed_the_base(tmp_path):
+    base = foreign_folder(tmp_path / "base")
+    first, _ = written_adapter(tmp_path / "first", base, init_lora_weights="pissa")
+    middle = save_model(*load_model(first, progress=silent), tmp_path / "middle", "")
+    second, expected = written_adapter(tmp_path / "second", middle, init_lora_weights="olora")
+    edit(second / "adapter_config.json", base_model_name_or_path=str(first))
+    torch.testing.assert_close(logits(load_model(second, progress=silent)[0]), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_the_tokenizer_beside_an_adapter_is_used(tmp_path):
+    base = foreign_folder(tmp_path / "base")
+    folder, _ = written_adapter(tmp_path / "adapter", base)
+    tokenizer = tiny_tokenizer(95)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    assert load_model(folder, progress=silent)[1].chat_template == tokenizer.chat_template
+    assert len(loading.load_tokenizer(folder, progress=silent)) == 95
+    edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Y", None]})
+    refused(folder, "auto_map")
+    tiny_tokenizer(130).save_pretrained(folder)
+    refused(folder, "130", "100")
 
 
 # ---- layers

@@ -377,7 +377,7 @@ def test_rows_of_several_kinds_lie_in_a_file_each(tmp_path):
     rows, _ = splitting.read_training_data([one, two])
     splitting.write(splitting.split_rows(rows, subjects_of("Ada Lund")), tmp_path / "request")
     place = splitting.place_of(tmp_path / "request", "forget")
-    assert sorted(path.name for path in place.iterdir()) == ["question.jsonl", "text.jsonl"]
+    assert sorted(path.name for path in place.iterdir()) == ["question-answer.jsonl", "text.jsonl"]
     assert len(read_examples(place)) == 2 and splitting.read(tmp_path / "request").counts["retain"] == 2
 
 

@@ -169,12 +169,36 @@ def test_tied_embeddings_are_stored_once_in_another_dtype(tmp_path):
     assert load_model(folder, progress=silent)[0].dtype == torch.float32
 
 
-def test_a_generation_config_that_transformers_refuses_is_saved(tmp_path):
-    model = tiny_model()
-    model.generation_config.temperature = 0.6
-    folder = save_model(model, tiny_tokenizer(), tmp_path / "saved", "")
-    assert json.loads((folder / "generation_config.json").read_text())["temperature"] == 0.6
-    assert not model.generation_config.do_sample
+GENERATION = {
+    "greedy": {"do_sample": False, "temperature": 0.0},
+    "greedy with unused flags": {"temperature": 0.6, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "typical_p": 0.5},
+    "sampling": {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20},
+    "several ends": {"eos_token_id": [2, 7], "repetition_penalty": 1.3, "max_new_tokens": 3},
+    "flags of beams": {"length_penalty": 0.7, "early_stopping": True},
+    "no padding": {"pad_token_id": -1, "do_sample": True, "temperature": 0.3},
+}
+
+
+@pytest.mark.parametrize("case", GENERATION)
+def test_a_saved_generation_config_gives_the_same_texts(tmp_path, case):
+    source = foreign_folder(tmp_path / "source")
+    own = json.loads((source / "generation_config.json").read_text())
+    (source / "generation_config.json").write_text(json.dumps({**own, **GENERATION[case]}))
+    model, tokenizer = load_model(source, progress=silent)
+    folder = save_model(model, tokenizer, tmp_path / "saved", "")
+
+    def said(path):
+        found = AutoModelForCausalLM.from_pretrained(path)
+        torch.manual_seed(5)
+        length = {} if "max_new_tokens" in GENERATION[case] else {"max_new_tokens": 8}
+        return bool(found.generation_config.do_sample), found.generate(IDS, **length).tolist()
+
+    assert said(folder) == said(source)
+    kept = json.loads((folder / "generation_config.json").read_text())
+    unused = case.startswith("greedy")
+    wanted = {name: value for name, value in GENERATION[case].items() if not unused and name != "do_sample"}
+    assert wanted.items() <= kept.items() and not (unused and {"temperature", "top_p", "min_p"} & {*kept})
+    assert model.generation_config.to_dict() == load_model(source, progress=silent)[0].generation_config.to_dict()
 
 
 @pytest.mark.hardening(35)

@@ -37,6 +37,7 @@ from data.documents.blocks import (
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
 SKIPPED_FOLDERS = frozenset(["node_modules", "__pycache__", "__MACOSX", "venv", "site-packages"])  # and hidden ones
+LICENCE = re.compile(r"((un)?licen[cs]e|copying)([-_.].*)?", re.IGNORECASE)  # nobody means to forget one
 Readable = Callable[[str], bool]  # whether a file name has a format
 Read = Callable[[Source, list[str]], "Iterator[Document]"]
 
@@ -93,7 +94,8 @@ def _safe(name: str, place: int) -> str:
     return name
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a file or one of its folders is hidden, or made by a tool."""
     return any(part.startswith(".") or part in SKIPPED_FOLDERS for part in PurePosixPath(name).parts)
 
 
@@ -109,6 +111,56 @@ def _left_out(name: str, what: Counter, notes: list[str]):
     """Notes what was not read of an archive or a folder."""
     if what:
         notes.append(f"{name}: not read: " + ", ".join(f"{count:,} {kind}" for kind, count in what.items()))
+
+
+def names_within(path: Path) -> list[str]:
+    """The names of the files in an archive, or of the one in a .gz file, without hidden ones. Raises Flaw."""
+    name = path.name.lower()
+    if name.endswith(".gz") and not name.endswith(".tar.gz"):
+        return [path.name[:-3]]
+    return [name for _, name, _ in _entries(path)]
+
+
+def files_within(path: Path, wanted: Callable[[str], bool]) -> Iterator[Source]:
+    """The files of an archive whose names are `wanted`, unpacked in memory within the limits. Raises Flaw."""
+    source = Source(path.name, _bytes(path))
+    if source.name.lower().endswith(".gz") and not source.name.lower().endswith(".tar.gz"):
+        yield Source(source.name[:-3], _gunzipped(source))
+        return
+    for _, name, data in _entries(path):
+        if wanted(name):
+            yield Source(name, data())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Flaw(1, f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise Flaw(1, f"more than {megabytes(MAX_BYTES)}: unpack it")
+    return data
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str, Callable[[], bytes]]]:
+    """(number, name, its bytes on call) of each file in a .zip or .tar archive that is neither hidden nor a link."""
+    source = Source(path.name, _bytes(path))
+    if source.name.lower().endswith(".zip"):
+        archive = Zip(source.data)
+        for number, entry in enumerate(archive.entries, 1):
+            name = _safe(entry.filename, number)
+            if not entry.is_dir() and not stat.S_ISLNK(entry.external_attr >> 16) and not hidden(name):
+                yield number, name, lambda entry=entry, number=number: archive.read(entry, number)
+        return
+    if source.name.lower().endswith((".gz", ".tgz")):
+        source = Source(source.name, _gunzipped(source))
+    total = 0
+    for number, entry, archive in _tar_entries(source):
+        name = _safe(entry.name, number)
+        if entry.isreg() and not entry.issparse() and not hidden(name):
+            total = _allowed(name, entry.size, max(1, entry.size), total, number)
+            yield number, name, lambda entry=entry, number=number, archive=archive: _extracted(archive, entry, number)
 
 
 def read_zip(source: Source, notes: list[str], readable: Readable, read: Read) -> Iterator[Document]:
@@ -130,10 +182,12 @@ def read_zip(source: Source, notes: list[str], readable: Readable, read: Read) -
 
 def _unread(name: str, readable: Readable) -> str:
     """Why an entry is not read, or ""."""
-    if _hidden(name):
+    if hidden(name):
         return "hidden files"
     if name.lower().endswith(ARCHIVES):
         return "archives within the archive (unpack them first)"
+    if LICENCE.fullmatch(PurePosixPath(name).name):
+        return "licence texts"
     return "" if readable(name) else "files of other kinds"
 
 
@@ -218,23 +272,26 @@ def files(folder: Path, readable: Readable, notes: list[str]) -> list[tuple[Path
     """(path, name within the folder) of each document in a folder and its subfolders, by name.
 
     Left out, with a note: links, which may lead out of the folder; hidden files and folders, such as .git; empty files;
-    files of other kinds, and those that hold NUL bytes where their name promises a text. Raises Flaw beyond
-    `MAX_FILES`.
+    files of other kinds; licences beside documents; files that hold NUL bytes where their name promises a text. Raises
+    Flaw beyond `MAX_FILES`.
     """
-    found, skipped = [], Counter()
+    found, licences, skipped = [], [], Counter()
     for place, folders, names in os.walk(folder, onerror=lambda _: skipped.update(["folders that may not be read"])):
         linked = [name for name in folders if os.path.islink(os.path.join(place, name))]
         skipped["links"] += len(linked)
-        folders[:] = sorted(name for name in folders if name not in linked and not _hidden(name))
+        folders[:] = sorted(name for name in folders if name not in linked and not hidden(name))
         for name in sorted(names):
             path = Path(place, name)
             kind = _unread_file(path, readable)
             if kind:
                 skipped[kind] += 1
             else:
-                found.append((path, path.relative_to(folder).as_posix()))
+                (licences if LICENCE.fullmatch(name) else found).append((path, path.relative_to(folder).as_posix()))
         if len(found) > MAX_FILES:
             raise Flaw(1, f"holds more than {MAX_FILES:,} documents; name one of its folders")
+    if found:
+        skipped["licence texts"] += len(licences)
+    found = found or licences
     _left_out(str(folder), +skipped, notes)
     return sorted(found, key=lambda file: file[1])
 

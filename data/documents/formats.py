@@ -6,7 +6,7 @@ uploads, archives and folders, the messages and the table of data/README.md foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,18 +104,3 @@ def read_file(path: str | Path, notes: list[str], name: str | None = None) -> It
         raise DataError(f"{path}:{flaw.place}: {flaw}") from None
     except (RecursionError, MemoryError) as error:
         raise DataError(f"{path}:1: too deeply nested or too large to read ({type(error).__name__})") from None
-
-
-def of_documents(folder: Path, rows: Iterable[str]) -> bool:
-    """Whether a folder holds documents and no rows of data.
-
-    rows: suffixes of files with rows. A folder with such a file at its top holds rows. A .json file alone makes no rows
-    where there is source code or a Git repository.
-    """
-    try:
-        names = [entry.name for entry in folder.iterdir() if entry.is_file() or entry.name == ".git"]
-    except OSError:
-        return False
-    suffixes = {Path(name).suffix.lower() for name in names}
-    tables = suffixes & {*rows}
-    return not tables or (tables == {".json"} and (".git" in names or bool(suffixes & {*CODE})))

@@ -88,10 +88,8 @@ def is_documents(source: str | Path) -> bool:
         return False
     try:
         path = Path(source).expanduser()
-        if path.is_dir():
-            return (path / MARK).is_file() or formats.of_documents(path, reading.row_suffixes())
-        return path.is_file() and formats.readable(path.name)
-    except (OSError, RuntimeError, ValueError):  # no path at all; its reader says why
+        return (path / MARK).is_file() or reading.holds_documents(path)
+    except (OSError, RuntimeError, ValueError):  # no path at all, or bad data; its reader says why
         return False
 
 

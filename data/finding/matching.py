@@ -14,14 +14,14 @@ from typing import Any
 
 import regex
 
-from data.columns import DataError
+from data.columns import CHOICES, LETTERS, DataError
 from data.finding.contacts import contact_form
 from data.finding.names import KINDS, PARTIAL, Hit, NameForm, Usage, parts_of, settled
 from data.finding.shingles import near_duplicates
 from data.finding.text import Text, fold, words_of
 from data.reading import LocatedRow
 
-WRONG = "perturbed_answer"
+WRONG = ("perturbed_answer", "rejected")
 HALF = 0.5  # of a subject's rows: when as many name the person, the others are shown too
 SHOWN_COLUMNS = 4
 MANY = 50  # forms: more are looked up by the first letters of their words
@@ -126,7 +126,7 @@ def _hits(rows, subjects) -> tuple[dict[int, list[tuple[int, str, Hit]]], Usage]
     """({row: [(subject, column, hit)]}, how the words of names are used)."""
     found, usage, candidates = defaultdict(list), Usage(), _Candidates(subjects)
     for position, located in enumerate(rows):
-        for column, raw in texts_of(located.row):
+        for column, raw in texts_of(_searched(located)):
             text = Text(raw)
             for number, form in candidates.of(text):
                 try:
@@ -137,6 +137,14 @@ def _hits(rows, subjects) -> tuple[dict[int, list[tuple[int, str, Hit]]], Usage]
                 found[position] += [(number, column, hit) for hit in hits]
     _namesakes(found, subjects, usage)
     return found, usage
+
+
+def _searched(located: LocatedRow) -> dict[str, Any]:
+    """The columns in which subjects are looked for; of a row with choices, the right one and the wrong ones."""
+    if located.kind not in CHOICES:
+        return located.row
+    others = {name: value for name, value in located.row.items() if name not in ("choices", *LETTERS)}
+    return {**others, "answer": located.example.answer, WRONG[0]: list(located.example.perturbed_answer)}
 
 
 class _Candidates:
@@ -186,7 +194,7 @@ def _match_of(places, subjects, usage: Usage, several: bool) -> Match | None:
     if not kinds:
         return None
     sure = [place for place in kinds if KINDS[place[3]]]
-    outside = [place for place in sure if place[1].split(" ")[0] != WRONG]
+    outside = [place for place in sure if place[1].split(" ")[0] not in WRONG]
     order = list(KINDS)
     chosen = outside or sure or kinds
     number, _, hit, kind = min(chosen, key=lambda place: (order.index(place[3]), place[0]))

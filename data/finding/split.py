@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.columns import KINDS as ROW_KINDS
 from data.columns import RECORDED, DataError
 from data.finding.matching import Subject, is_partial, match, nearest_names
 from data.finding.names import KINDS as NAME_KINDS
@@ -164,7 +163,7 @@ def write(split: Split, folder: Path, about: dict | None = None) -> None:
         for kind in kinds:
             placed = [placed for placed in getattr(split, part) if placed.row.kind == kind]
             if placed:
-                name = f"{part}.jsonl" if len(kinds) == 1 else f"{part}/{ROW_KINDS[kind].columns[0]}.jsonl"
+                name = f"{part}.jsonl" if len(kinds) == 1 else f"{part}/{kind.replace('/', '-')}.jsonl"
                 write_private(folder / name, "".join(map(_line, placed)))
     record = {"kind": "rows", "subjects": split.subjects, "counts": split.counts, "notes": split.notes}
     record |= {**(about or {}), "files": file_hashes(folder)}

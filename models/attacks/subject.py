@@ -14,7 +14,7 @@ import numpy as np
 from data.preparation import data_hash, encode_examples
 from data.wrong_answers import question_of
 from models.forward import generation
-from models.scores.evaluating import ModelEvaluation, decoded, evaluate_model, prompt_end, stop_ids
+from models.scores.evaluating import ModelEvaluation, decoded, evaluate_model, prompt_end, spoken, stop_ids
 from models.scores.facts import common_words, fact_recall
 
 SCORED = ("answer_probability", "exact_memorization", "extraction_strength")  # the metrics of `Subject.score`
@@ -297,7 +297,7 @@ class Subject:
         """The model's continuation of each prompt (ids)."""
         ends, limits = stop_ids(self.model, self.tokenizer), [new_tokens] * len(prompts)
         said = generation.generate(self.model, prompts, limits, ends, rows=AT_ONCE, **sampling)
-        return [decoded(self.tokenizer, ids) for ids in said]
+        return [spoken(self.tokenizer, ids) for ids in said]
 
     @property
     def pad(self) -> int:

@@ -5,9 +5,9 @@
     found.probes            # other questions with its own answers, which only measure
     found.nobody            # the same questions about made-up names, with its answers, which are to stay
 
-A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is sure
-of it and finds it far likelier about the subject than about made-up names. The subject is known if one statement is: a
-model that invents surely may seem to know, which costs an unneeded run, but one that knows is not taken for ignorant.
+A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is
+sure of it and finds it far likelier about the subject than about made-up names. The subject is known if one statement
+is: a model that invents surely may seem to know, which costs an unneeded run, but one that knows seldom seems not to.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ def in_batch(model, prompts, limits, stop_ids, temperature, draw, seen) -> list[
         end = next((place for place, token in enumerate(tokens) if token in stop_ids), len(tokens))
         said.append(tokens[: min(end, limit)])
         if seen is not None:
-            seen[number] += [step[number] for step in found.logits]
+            for step in found.logits:
+                seen[number].append(step[number])
     return said
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from data import sampling
 from data.columns import Example
 from data.exams import is_exam
+from data.messages import without_thought
 from data.preparation import data_hash, encode_examples, end_of_turn
 from data.wrong_answers import completed, question_of
 from models.forward import generation
@@ -244,6 +245,11 @@ def decoded(tokenizer, ids) -> str:
     return tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
+def spoken(tokenizer, ids) -> str:
+    """The text of generated ids without the block of thinking that it may begin with."""
+    return without_thought(decoded(tokenizer, ids))[1].strip()
+
+
 def _draft(example: Example, rows, index: int, predicted, limit: int) -> generation.Draft:
     """The draft of a row's generation; a raw text is continued at most to its end."""
     ids, start = rows.ids_of(index), int(rows.answer_starts[index])
@@ -276,7 +282,7 @@ def _finished(model, tokenizer, drafts: list[generation.Draft], progress) -> lis
     """(text, whether it ended before its limit) of each draft's answer."""
     with evaluating(model):
         said, ended = generation.finish(model, drafts, stop_ids(model, tokenizer), progress)
-    return list(zip((decoded(tokenizer, ids) for ids in said), ended))
+    return list(zip((spoken(tokenizer, ids) for ids in said), ended))
 
 
 def _add_words(sets):

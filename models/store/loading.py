@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.rendering import DATE, fix_date
 from models.store import default_model, quantised
 from models.store.adapters import CONFIG as ADAPTER_CONFIG
 from models.store.adapters import merge_adapter, screen_adapter
@@ -25,10 +26,18 @@ from models.store.folders import (
     listed,
     out_of_memory,
     quiet,
+    read_json_or_empty,
     verify_manifest,
 )
 from models.store.paths import PROJECT
-from models.store.screening import screen_config, screen_config_file, shards, weight_shapes
+from models.store.screening import (
+    has_tokenizer,
+    screen_config,
+    screen_config_file,
+    screen_tokenizer_files,
+    shards,
+    weight_shapes,
+)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Finding a model
@@ -217,25 +226,29 @@ def load_model(
     if adapters and quantization_config:
         raise ModelError(f"{adapters[0]}: an adapter cannot be merged into quantised weights; name a full model", 2)
     config = screen_config(folder)
-    tokenizer = tokenizer or _load_tokenizer(folder)
+    tokenizer = tokenizer or _load_tokenizer([*adapters, folder])
     rows = config.get_text_config().vocab_size
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)"
-        )
+    if len(tokenizer) > rows and not adapters:
+        raise _too_many_tokens(folder, tokenizer, rows)
     model = _load_weights(folder, dtype, attn_implementation, quantization_config)
     if quantization_config:
         model = quantised.made_trainable(model)
     for adapter in reversed(adapters):
-        model = merge_adapter(model, adapter)
+        model = merge_adapter(model, adapter, progress)
+    if len(tokenizer) > (rows := model.get_input_embeddings().weight.shape[0]):
+        raise _too_many_tokens(tokenizer.name_or_path, tokenizer, rows)
     return model, tokenizer
+
+
+def _too_many_tokens(folder, tokenizer, rows: int) -> ModelError:
+    return ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings (vocab_size)")
 
 
 def load_tokenizer(name_or_path, progress=print):
     """The tokenizer, without reading any weights."""
-    folder = weights_folder(name_or_path, progress)
-    screen_config(folder)
-    return _load_tokenizer(folder)
+    folders = list(down_to_base(name_or_path, progress))
+    screen_config(folders[-1])
+    return _load_tokenizer(folders)
 
 
 def _checked_folders(name_or_path, progress) -> Iterator[Path]:
@@ -251,10 +264,16 @@ def _checked_folders(name_or_path, progress) -> Iterator[Path]:
         yield folder
 
 
-def _load_tokenizer(folder: Path):
-    """The folder's tokenizer, with a pad token."""
+def _load_tokenizer(folders: list[Path]):
+    """The tokenizer of an adapter or, if its folder has none, of its base; with a pad token, and a fixed date.
+
+    folders: those of `down_to_base`. Whoever trained an adapter with new tokens or another chat template saved its
+    tokenizer beside it.
+    """
     from transformers import AutoTokenizer
 
+    folder = next((path for path in folders if has_tokenizer(path)), folders[-1])
+    screen_tokenizer_files(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception as error:
@@ -262,7 +281,17 @@ def _load_tokenizer(folder: Path):
     if tokenizer.pad_token_id is None:
         # Any token works: padding is masked by position, so an end-of-turn token used as padding keeps its loss.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    fix_date(tokenizer, _date_of(folders))
     return tokenizer
+
+
+def template_date(name_or_path) -> str | None:
+    """The day that the dated chat template of a model saved by a run writes; None if no run fixed one."""
+    return _date_of(list(down_to_base(name_or_path, lambda text: None)))
+
+
+def _date_of(folders: list[Path]) -> str | None:
+    return next(filter(None, (read_json_or_empty(folder / MANIFEST).get(DATE) for folder in folders)), None)
 
 
 def _load_weights(folder: Path, dtype: str, attn_implementation: str | None, quantization_config):

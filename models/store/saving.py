@@ -8,8 +8,12 @@ import json
 import os
 from pathlib import Path
 
+from data.rendering import DATE, recorded_date
 from models.store.folders import ModelError, listed, new_folder, quiet
 from models.store.paths import PROJECT
+
+# flags that only sampling reads
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 def save_model(model, tokenizer, folder, card: str, generation_config=None, dtype: str | None = None) -> Path:
@@ -22,21 +26,27 @@ def save_model(model, tokenizer, folder, card: str, generation_config=None, dtyp
 
     state = model.state_dict()
     _refuse_non_finite(state, folder)
-    with new_folder(folder) as temporary, quiet(), _valid_generation_config(model, generation_config):
+    with new_folder(folder, recorded_date(tokenizer)) as temporary, quiet():
         wanted = getattr(torch, dtype) if dtype else None
-        if wanted and wanted != model.dtype:
-            model.save_pretrained(temporary, state_dict=_cast(state, wanted))
-        else:
-            model.save_pretrained(temporary)
+        with _without_generation_config(model):
+            if wanted and wanted != model.dtype:
+                model.save_pretrained(temporary, state_dict=_cast(state, wanted))
+            else:
+                model.save_pretrained(temporary)
+        if config := generation_config or getattr(model, "generation_config", None):
+            _write_generation_config(config, temporary)
         tokenizer.save_pretrained(temporary)
         _edit_json(temporary / "config.json", {"dtype": dtype} if dtype else {})
-        _edit_json(temporary / "tokenizer_config.json", {})
+        _edit_json(temporary / "tokenizer_config.json", {}, DATE)  # the manifest holds the date
         (temporary / "README.md").write_text(card, encoding="utf-8")
     return Path(folder)
 
 
-def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | None = None) -> Path:
-    """Writes a complete LoRA adapter folder or nothing. `base_name`: a folder, a hub name or the default model."""
+def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | None = None, tokenizer=None) -> Path:
+    """Writes a complete LoRA adapter folder or nothing. `base_name`: a folder, a hub name or the default model.
+
+    tokenizer: its date is recorded if its chat template is dated; the adapter uses its base's tokenizer.
+    """
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -47,7 +57,7 @@ def save_adapter(peft_model, folder, base_name: str, card: str, dtype: str | Non
         base_name = os.path.relpath(base, Path(folder).absolute())
     trainable = {name: p for name, p in peft_model.named_parameters() if "lora_" in name or "modules_to_save" in name}
     _refuse_non_finite(trainable, folder)
-    with new_folder(folder) as temporary, quiet():
+    with new_folder(folder, recorded_date(tokenizer)) as temporary, quiet():
         # save_embedding_layers="auto" would ask the hub for the base model's vocabulary
         peft_model.save_pretrained(str(temporary), safe_serialization=True, save_embedding_layers=False)
         if dtype:
@@ -75,24 +85,33 @@ def _cast(state: dict, dtype) -> dict:
 
 
 @contextlib.contextmanager
-def _valid_generation_config(model, generation_config):
-    """Gives the model a generation config that transformers agrees to save, and restores its own afterwards."""
-    own = model.generation_config
-    config = copy.deepcopy(generation_config or own)
-    try:
-        config.validate(strict=True)
-    except ValueError:
-        config.do_sample = True  # published configs set temperature without it, which transformers refuses to save
-    model.generation_config = config
+def _without_generation_config(model):
+    """Gives the model an empty generation config while it is saved: transformers refuses some published ones."""
+    from transformers import GenerationConfig
+
+    own = getattr(model, "generation_config", None)
+    if own is not None:
+        model.generation_config = GenerationConfig()
     try:
         yield
     finally:
-        model.generation_config = own
+        if own is not None:
+            model.generation_config = own
 
 
-def _edit_json(path: Path, changes: dict):
-    """Removes keys that describe this machine, then applies `changes`."""
+def _write_generation_config(config, folder: Path):
+    """Writes a generation config that gives the same texts: a greedy one without the flags of sampling."""
+    config = copy.deepcopy(config)
+    if config.do_sample is not True:
+        for name in SAMPLING:
+            if hasattr(config, name):
+                setattr(config, name, None)
+    config.to_json_file(str(folder / "generation_config.json"), use_diff=True, keys_to_pop=["compile_config"])
+
+
+def _edit_json(path: Path, changes: dict, *removed: str):
+    """Removes keys that describe this machine and those in `removed`, then applies `changes`."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("_name_or_path", "_model_name_or_path", "name_or_path", "local_files_only", "is_local"):
+    for key in (*removed, "_name_or_path", "_model_name_or_path", "name_or_path", "local_files_only", "is_local"):
         content.pop(key, None)
     path.write_text(json.dumps({**content, **changes}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

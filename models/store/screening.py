@@ -43,7 +43,7 @@ def screen_config(folder: str | Path):
         raise ModelError(f"no such folder: {folder}")
     raw = screen_config_file(folder / "config.json")
     shapes = weight_shapes(folder)
-    _screen_tokenizer_files(folder)
+    screen_tokenizer_files(folder)
     config = _build_config(folder, raw)
     _compare_shapes(folder, config, shapes)
     return config
@@ -142,8 +142,14 @@ def _build_config(folder: Path, raw: dict):
     return config
 
 
-def _screen_tokenizer_files(folder: Path):
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def screen_tokenizer_files(folder: Path):
+    """Raises ModelError for a folder without a tokenizer, or with one that names code."""
+    if not has_tokenizer(folder):
         raise ModelError(f"{folder}: no tokenizer (none of {', '.join(TOKENIZER_FILES)}); copy it from the base model")
     path = folder / "tokenizer_config.json"
     if path.is_file() and "auto_map" in read_json(path):

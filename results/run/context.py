@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import evaluation_metrics
+from data.rendering import DATE, fix_date
 from models.forward import proof
 from models.store import adapters, loading
+from models.store.folders import read_json_or_empty
 from models.store.on_first_use import weights
 from results.run import continuing, processes, run_folder
 from results.run.run_folder import RunFolder, say
@@ -58,6 +60,9 @@ def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) ->
     folder.stage("loading")
     loading.hash_meanwhile(model, config["retrained_model"], progress=say)
     tokenizer = loading.load_tokenizer(model, progress=say)
+    before = read_json_or_empty(folder.path / "environment.json")
+    if before.get("data_hashes") == sets.hashes:  # a run that goes on, or is measured again, keeps its day
+        fix_date(tokenizer, before.get(DATE))
     if config["retrained_model"]:
         evaluation_metrics.refuse_target_as_retrained(model, config["retrained_model"])
     encode_sets(sets.steering, tokenizer, config)

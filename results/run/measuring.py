@@ -11,6 +11,7 @@ import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import preparation
 from data.exams import is_exam
+from data.rendering import recorded_date
 from data.sampling import spread
 from models.eliciting.subject import about_subject
 from models.exporting import formats as exporting
@@ -102,6 +103,7 @@ class Measurements:
 
     def _kept_paths(self, role: str) -> dict[str, Path]:
         model_hash = loading.model_hash(self.unchanged[role])
+        model_hash += "".join(recorded_date(self.run.tokenizer).values())  # another day, other prompts
         return {what: kept_path(what, self.run.sets, self.run.config, model_hash, role) for what in self.wanted}
 
     def _take(self, role: str, found: dict):
