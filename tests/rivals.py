@@ -390,7 +390,7 @@ def main(argv=None) -> int:
             print(f"tofu: skipped, because {args.tofu} holds no forget01.jsonl")
             continue
         compare(name, methods, seeds, levels, args.trials, args.tofu)
-    print("\n" + rivals_table())
+    print("\n" + rivals_table(KEPT))
     return 0
 
 
