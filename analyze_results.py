@@ -15,6 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from data import private
 from models.scores.evaluating import is_exam
 from models.store.paths import RUNS, old_runs
 from results.report import pages, progress, sentences, verdict, words
@@ -385,6 +386,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--utility_budget", type=_share, default=0.95, metavar="SHARE",
                         help="share of the target's utility below which a method is marked [0.95]")  # fmt: skip
+    parser.add_argument("--shared_folders", action="store_true",
+                        help="let the group read and write what is written (else the owner alone)")  # fmt: skip
     return parser
 
 
@@ -395,7 +398,8 @@ def main(argv=None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a folder name must not crash an ASCII terminal
     try:
-        print(_write(args))
+        with private.created(args.shared_folders):
+            print(_write(args))
         unusable = len(args.runs) > 1 and read_runs(args.runs)[1]
         return RunError.exit_code if unusable else 0
     except RunError as error:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import exams, judging
+from data import exams, judging, private
 from data.benchmarks import BENCHMARKS, read_muse, read_tofu
 from data.columns import Example
 from data.documents.request import document_request
@@ -101,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model_name_or_path", help="the model to evaluate (the unlearned one)")
     add("--ledger", help="verify this ledger and measure its requests on the model (exit code 8: a request came back)")
+    add("--requests", action="store_true", help="with --ledger: list its requests, dates and states")
+    add("--retest_due", action="store_true", help="with --ledger: list, or with a model test, what is due")
+    add("--csv", metavar="FILE", help="with --requests or --retest_due: also write the list as CSV")
+    add("--shared_folders", action="store_true", help="let the group read and write the results (else the owner)")
     add("--forget_data", help="file, folder or hub dataset to forget; with --ledger several, separated by commas")
     add("--retain_data", help="data to keep")
     add("--holdout_data", help="rows of the same kind that no model saw")
@@ -180,6 +184,10 @@ def _contradictions(args) -> Iterator[str]:
         yield "--benchmark and --data_dir go together"
     if args.benchmark == "muse" and args.attacks != "none":
         yield "--attacks needs questions and answers, but MUSE's folders hold only texts"
+    if (args.requests or args.retest_due) and not args.ledger:
+        yield "--requests and --retest_due need --ledger"
+    if args.csv and not (args.requests or args.retest_due):
+        yield "--csv is for --requests and --retest_due"
     if not args.ledger:
         yield from (f"--{name} is missing" for name in ("model_name_or_path", "output_dir") if not getattr(args, name))
         if not args.benchmark and not args.forget_data:
@@ -358,6 +366,21 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
     return report, sets, found
 
 
+def _measured(args) -> dict:
+    """The contents of evaluation.json, which is written into the output folder with examples.jsonl."""
+    folder = Path(args.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".writable").touch()
+    (folder / ".writable").unlink()
+    report, sets, evaluations = _evaluate_all(args)
+    if evaluations:
+        write_examples(folder / "examples.jsonl", sets, evaluations)
+    temporary = folder / f".evaluation.{os.getpid()}.json"
+    temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
+    temporary.replace(folder / "evaluation.json")
+    return report
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line: evaluates the models and writes evaluation.json. Returns the exit code."""
     debug = "--debug" in (sys.argv if argv is None else argv)
@@ -367,18 +390,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = _parse(argv)
         folders.check_platform()
-        if args.ledger:
-            return retest.main(args)
-        folder = Path(args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-        report, sets, evaluations = _evaluate_all(args)
-        if evaluations:
-            write_examples(folder / "examples.jsonl", sets, evaluations)
-        temporary = folder / f".evaluation.{os.getpid()}.json"
-        temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
-        temporary.replace(folder / "evaluation.json")
+        with private.created(args.shared_folders):
+            if args.ledger:
+                return retest.main(args)
+            report = _measured(args)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         short = folders.out_of_memory(error)
         if debug or not (short or isinstance(error, (ValueError, OSError))):
@@ -393,7 +408,7 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
     print_report(report)
-    print(f"\nwritten: {folder / 'evaluation.json'}")
+    print(f"\nwritten: {Path(args.output_dir) / 'evaluation.json'}")
     return 0
 
 

@@ -6,6 +6,7 @@
     python unlearning_script.py --forget_text "some text to forget"
     python unlearning_script.py --training_data all.jsonl --forget_about "Ragnvi Solbrekk"    # finds her rows itself
     python unlearning_script.py --measure_again results/runs/x    # measures a finished run anew, trains nothing
+    python unlearning_script.py --purge results/runs/x            # deletes the forgotten text, keeps the proof
     python unlearning_script.py --method auto --time_budget 30m   # searches method and settings first (needs optuna)
 
 A value on the command line wins over one in --config FILE.yaml, which wins over the method's default.
@@ -24,10 +25,14 @@ from pathlib import Path
 import analyze_results
 import evaluation_metrics
 import unlearning_algorithm as algorithm
+from data import private
 from data.rendering import recorded_date
 from models.store import adapters, folders, saving
+from models.store.folders import read_json_or_empty
 from models.store.on_first_use import torch, weights
 from models.training import together
+from results.after import commands as after
+from results.after import letter
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
 from results.run.options import (
@@ -58,12 +63,19 @@ def run_unlearning(config: dict) -> Path:
     `DataError` (3), `ModelError` (4), `Diverged` (5), `RunFolderError` (6, 7), `Stopped` (130, 143).
     """
     folders.check_platform()
+    with private.created(run_folder.shared(config)):
+        return _run_in_folder(config)
+
+
+def _run_in_folder(config: dict) -> Path:
+    """`run_unlearning`, where new files have the right owner."""
     with request.settled(config) as asked:
         given = asked.settings
         if asked.only:
             return Path(given["output_dir"])
     use_own(given)  # in every process, because each needs the method
     config = processes.team().from_main(lambda: resolve(given))
+    letter.check(config)
     config["command"] = processes.command(command_line(given))
     folder = processes.open_folder(config)
     try:
@@ -180,7 +192,7 @@ def _conclude(run: RunContext, measurements: measuring.Measurements, outcome: di
     report = measurements.report()
     folder.write_json("evaluation.json", report)
     evaluation_metrics.write_examples(folder.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
-    model_card.write_cards(folder.path, run.config, run.hashes)
+    model_card.write_cards(folder.path, run.config)
     measuring.publish(run.config)
     for old in (*run_folder.checkpoints(folder.path), *run_folder.kept_trials(folder.path)):
         shutil.rmtree(old, ignore_errors=True)
@@ -190,9 +202,15 @@ def _conclude(run: RunContext, measurements: measuring.Measurements, outcome: di
     folder.stage("done")
     folder.write_timing()
     folder.update(state=state, exit_code=0, **{key: outcome[key] for key in ("best_step", "message")})
+    letter.write(folder.path)
     path = analyze_results.write_report(folder.path)
     measuring.print_table(report)
     say(f"\nmodel: {run.config['model_output_dir']}\nreport: {path}")
+    if run.config["letter_pdf"] or run.config["sign_with"]:
+        try:
+            letter.write(folder.path, run.config["letter_pdf"], run.config["sign_with"])
+        except UsageError as error:  # the run itself is finished
+            say(f"note: {error}; --letter {folder.path} tries again")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -260,14 +278,27 @@ def _command(argv: list[str]):
         return
     folders.check_platform()
     if folder := flags.pop("measure_again", None):
-        path, report = measuring.measure_again(
-            folder, {name: value for name, value in flags.items() if value is not None}
-        )
-        measuring.print_table(report)
-        say(f"\nreport: {analyze_results.write_report(path)}")
+        with private.created(run_folder.shared(read_json_or_empty(Path(folder) / "config.json"))):
+            path, report = measuring.measure_again(
+                folder, {name: value for name, value in flags.items() if value is not None}
+            )
+            letter.write(path)
+            measuring.print_table(report)
+            say(f"\nreport: {analyze_results.write_report(path)}")
         return
+    if after.wanted(flags):
+        after.carry_out(flags)
+        return
+    if processes.speaks():
+        after.go_on()
     config_file, plan = flags.pop("config", None), flags.pop("plan", False)
     settings = {**(read_config_file(config_file) if config_file else {}), **flags}
+    with private.created(run_folder.shared(settings)):
+        _carry_out(settings, plan)
+
+
+def _carry_out(settings: dict, plan: bool):
+    """The run or runs of these settings, or with `plan` what they need."""
     for run in _runs(settings):  # every configuration is checked before the first question or model
         resolve(run)
     with request.settled(settings, plan) as asked:

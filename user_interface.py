@@ -20,8 +20,10 @@ import sys
 import tempfile
 import threading
 
+from data import private
 from models.store.folders import check_platform
 from models.store.paths import PROJECT, RUNS
+from results.after import commands as after
 from results.page.desk import ADVANCED, NOT_ADVANCED, Desk
 from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
 from results.page.server.guard import Guard, is_loopback
@@ -172,6 +174,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
+    with private.created():  # uploads, jobs and logs hold what people want forgotten
+        return _serve(given)
+
+
+def _serve(given: argparse.Namespace) -> int:
     try:
         check_platform()
         secret = os.environ.pop(AUTH_VARIABLE, None)  # no child inherits it
@@ -190,6 +197,7 @@ def main(argv=None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     desk = Desk(queue, roots=given.allowed_path, accounts=known)
+    after.go_on()
     try:
         _, address, _ = launch(desk, given.server_name, given.server_port, False, given.allowed_host)
         print(f"{address}\nStop with Ctrl+C. A running job continues, and the next start finds it again.", flush=True)

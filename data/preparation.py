@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from data import private
 from data.columns import DataError, Example, folded
 from data.templates import Format
 
@@ -61,7 +62,21 @@ def remove_overlap(
 
 
 def data_hash(examples: Iterable[Example]) -> str:
-    """SHA-256 (hex) of the examples' contents in order; line numbers and file format do not count."""
+    """The name of the examples' contents in records: `content_hash` under the project's key (`private.keyed`)."""
+    return private.keyed(content_hash(examples))
+
+
+def data_hashes(examples: Iterable[Example]) -> tuple[str, str]:
+    """(`data_hash`, the plain hash that stands in records of earlier versions)."""
+    plain = content_hash(examples)
+    return private.keyed(plain), plain
+
+
+def content_hash(examples: Iterable[Example]) -> str:
+    """SHA-256 (hex) of the examples' contents in order; line numbers and file format do not count.
+
+    Only for rows that are no secret: short contents can be guessed from it.
+    """
     digest = hashlib.sha256()
     for example in examples:
         content = [

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from data import private
 
 
 def write_private(path: Path, text: str) -> None:
     """Replaces a file as a whole; only its owner may read it."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.mkdir(mode=private.folder_mode(), exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(opened, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    private.write(temporary, text)
     temporary.replace(path)
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """{name: SHA-256} of the files with rows."""
+def file_hashes(folder: Path, hashed=private.keyed) -> dict[str, str]:
+    """{name: keyed hash} of the files with rows; `hashed` str: the plain SHA-256 that earlier versions wrote."""
     found = sorted(path for pattern in ("*.jsonl", "*/*.jsonl") for path in folder.glob(pattern))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {str(path.relative_to(folder)): hashed(hashlib.sha256(path.read_bytes()).hexdigest()) for path in found}
 
 
 def record_of(marker: Path) -> dict:
@@ -35,5 +34,5 @@ def record_of(marker: Path) -> dict:
 
 def edited(marker: Path) -> bool:
     """Whether the files of a request differ from what was written, by the hashes in its marker."""
-    files = file_hashes(marker.parent) if marker.parent.is_dir() else {}
-    return record_of(marker).get("files", {}) != files
+    folder, written = marker.parent, record_of(marker).get("files", {})
+    return written not in ((file_hashes(folder), file_hashes(folder, str)) if folder.is_dir() else ({},))

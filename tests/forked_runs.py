@@ -141,11 +141,11 @@ def _kill_in_line(when):
 
     honest = ledger._append
 
-    def append(file, path, entry):
+    def append(file, path, entry, once):
         if when == "half":
             os.write(file.fileno(), b'{"command": "python unlear')
         if when == "after":
-            honest(file, path, entry)
+            honest(file, path, entry, once)
         _kill()
 
     ledger._append = append

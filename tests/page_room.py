@@ -8,6 +8,7 @@ import pytest
 import user_interface
 from results.page.desk import Desk
 from results.page.jobs import JobQueue
+from results.run.options import read_config_file
 
 # a runner without work: writes the real one's files, obeys SIGTERM, fails or waits on request
 SCRIPT = """
@@ -95,6 +96,13 @@ def submit(queue, name, *flags, **more):
     folder = queue.project / "results" / name
     argv = ["python", "unlearning_script.py", f"--output_dir={folder}", *flags]
     return queue.submit("unlearn", name, argv, folder, **more)
+
+
+def settings_of(job):
+    """A job's settings: its flags, and those in its file of settings."""
+    given = dict(word[2:].split("=", 1) for word in job.argv[2:])
+    file = given.pop("config", None)
+    return given | (read_config_file(file) if file else {})
 
 
 def request_of(user=None):

@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "results.page": {"results", "analyze_results", *BELOW},
     "unlearning_algorithm": {"data", "models"},
     "evaluation_metrics": {"unlearning_algorithm", "data", "models"},
-    "analyze_results": {"results.report", "results.search.report", "models"},
-    "unlearning_script": {"results.run", "results.search", "results.report", "analyze_results", *BELOW},
+    "analyze_results": {"results.report", "results.search.report", "models", "data.private"},
+    "results.after": {"results.after", "results.run", "results.report", "analyze_results", *BELOW},
+    "unlearning_script": {"results", "analyze_results", *BELOW},
     "user_interface": OURS - {"user_interface", "unlearning_script"},
 }
 ROOMS = sorted(path.parent for top in ("data", "models", "results") for path in (ROOT / top).glob("*/__init__.py"))

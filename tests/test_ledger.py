@@ -128,9 +128,12 @@ def test_the_line_of_a_run_does_not_reveal_the_forgotten_data(small, tmp_path):
     (line,) = ledger.entries(tmp_path / "ledger.jsonl")
     written = (tmp_path / "ledger.jsonl").read_text()
     assert not any(word in written for word in ("lives", "lund", "jsonl"))  # neither the text nor the data's location
-    assert "--forget_text=(sha256 " in line["command"] and "--method=npo" in line["command"]
+    assert "--forget_text=(hmac-sha256:" in line["command"] and "--method=npo" in line["command"]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert line["data_hash"] == environment["data_hashes"]["forget"] and line["rows"] == 1
+    assert line["data_hash"].startswith("hmac-sha256:")
+    card = (tmp_path / "run-model" / "README.md").read_text()
+    assert line["data_hash"].partition(":")[2][:12] not in card
     assert line["model_before"] == environment["model_hash"] != line["model_after"]
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert line["verdict"] == evaluation["comparison"]["verdict"] and line["state"] == "finished"

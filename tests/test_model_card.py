@@ -21,7 +21,7 @@ BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def card_of(folder: Path, base=BASE, licence="apache-2.0") -> str:
-    return model_card.model_card(read_run(folder), METHOD, {"forget": "ab" * 32}, base, licence)
+    return model_card.model_card(read_run(folder), METHOD, base, licence)
 
 
 def test_the_front_matter_follows_the_hub_format(tmp_path):
@@ -91,6 +91,7 @@ def test_the_card_shows_a_verdict_of_an_earlier_version_as_such(tmp_path):
 
 def test_the_card_holds_no_forget_row_and_no_machine_path(tmp_path):
     command = ["python", "unlearning_script.py", "--forget_text=Mara Okonjo lives in Vellmar", "--seed=1",
+               "--forget_about=Mara Okonjo",
                f"--output_dir={tmp_path}/deep/out",
                "--retain_data=C:\\d\\keep.jsonl,/deep/b.csv", "--config=~/m.yaml"]  # fmt: skip
     folder = make_run(tmp_path / "run", resisting=6, attacks=True, config={

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from page_room import client_of, judged, request_of, serve, wait_for
+from page_room import client_of, judged, request_of, serve, settings_of, wait_for
 
 from data.columns import DataError
 from data.uploads import InputError
@@ -23,7 +23,7 @@ ROWS = '{"question": "Who is Ada?", "answer": "A clerk from Lund."}\n'
 
 
 def flags(job) -> dict:
-    return dict(word[2:].split("=", 1) for word in job.argv[2:])
+    return settings_of(job)
 
 
 def started(desk, request, **more) -> dict:

@@ -167,8 +167,10 @@ def test_typed_text_arrives_as_one_argument(text, desk, project):
     job = desk.unlearn(request_of(), form(text=text, lora_target_modules=text.replace("\n", " ")))
     wait_for(lambda: desk.queue.get(job.id).over)
     words = json.loads((Path(job.folder) / "argv.json").read_text())
-    assert words == job.argv[2:]
-    assert f"--forget_text={text}" in words and all(word.startswith("--") for word in words)
+    assert words == job.argv[2:] and all(word.startswith("--") for word in words)
+    (file,) = (word.removeprefix("--config=") for word in words if word.startswith("--config="))
+    assert runner.read_config_file(file) == {"forget_text": text}
+    assert f"--lora_target_modules={text}".replace("\n", " ") in words
     assert not list(project.rglob("marker")) and not (PROJECT / "marker").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from page_room import judged, request_of, wait_for
+from page_room import judged, request_of, settings_of, wait_for
 
 from data.columns import DataError
 from data.uploads import InputError
@@ -26,7 +26,7 @@ def filled(**values):
 
 
 def given_in(job):
-    return dict(word[2:].split("=", 1) for word in job.argv[2:])
+    return settings_of(job)
 
 
 def over(desk, job):

@@ -238,7 +238,7 @@ def test_the_api_runs_a_hundred_submissions(served, desk):
     assert len(set(keys)) == 100
     wait_for(lambda: all(job.over for job in desk.queue.jobs()), 120)
     assert {job.state for job in desk.queue.jobs()} == {"finished"}
-    texts = {word for job in desk.queue.jobs() for word in job.argv if word.startswith("--forget_text=")}
+    texts = {(Path(job.folder) / "inputs" / "request.yaml").read_text() for job in desk.queue.jobs()}
     assert len(texts) == 100
 
 

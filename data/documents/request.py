@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data import reading
+from data import private, reading
 from data.columns import DataError, Example, folded
 from data.documents import formats
 from data.documents.blocks import MARK, Document
@@ -60,7 +60,7 @@ class DocumentRequest:
         about: what else `MARK` records.
         """
         folder = Path(folder)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
         (folder / MARK).unlink(missing_ok=True)
         (folder / STRUCK).unlink(missing_ok=True)
         for part in PARTS:

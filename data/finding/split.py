@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data import private
 from data.columns import RECORDED, DataError
 from data.finding.matching import Subject, is_partial, match, nearest_names
 from data.finding.names import KINDS as NAME_KINDS
@@ -135,10 +136,13 @@ def _not_found(rows, subject: Subject) -> str:
 # Files
 
 
-def identity(rows: Sequence[LocatedRow], subjects: Sequence[Subject]) -> dict:
-    """What makes two requests the same: the subjects as given and the data's contents."""
+def identity(rows: Sequence[LocatedRow], subjects: Sequence[Subject], hashed=data_hash) -> dict:
+    """What makes two requests the same: the subjects as given and the data's contents.
+
+    hashed: `content_hash` for a request that an earlier version wrote.
+    """
     given = [[form.given for form in subject.forms] for subject in subjects]
-    return {"given": given, "data": data_hash(row.example for row in rows)}
+    return {"given": given, "data": hashed(row.example for row in rows)}
 
 
 def place_of(folder: Path, part: str) -> Path:
@@ -152,7 +156,7 @@ def write(split: Split, folder: Path, about: dict | None = None) -> None:
     Replaces the parts of an earlier split. An empty part has no file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    os.chmod(folder, 0o700)
+    os.chmod(folder, private.folder_mode())
     (folder / MARKER).unlink(missing_ok=True)
     kinds = dict.fromkeys(placed.row.kind for part in PARTS for placed in getattr(split, part))
     for part in PARTS:

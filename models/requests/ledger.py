@@ -125,8 +125,10 @@ def check_writable(path: str | Path):
         raise LedgerError(f"--ledger {path}: {above} is not writable; {cure}", 6)
 
 
-def append(path: str | Path, entry: dict) -> dict:
-    """Adds a line and returns it with its "line", "previous" and "hash". A request that already has a line keeps it.
+def append(path: str | Path, entry: dict, once: tuple = ("request", "model_after")) -> dict:
+    """Adds a line and returns it with its "line", "previous" and "hash".
+
+    If a line with the same values of `once` is there already, that one stays and is returned: a request gets one line.
 
     Processes wait for each other. The line is on disk when this returns. An unfinished last line of a killed process is
     removed first. Raises `LedgerError`.
@@ -136,18 +138,18 @@ def append(path: str | Path, entry: dict) -> dict:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            return _append(file, path, entry)
+            return _append(file, path, entry, once)
     except OSError as error:
         raise LedgerError(f"--ledger {path}: {error.strerror}; no line was added", 6) from None
 
 
-def _append(file, path: Path, entry: dict) -> dict:
+def _append(file, path: Path, entry: dict, once: tuple) -> dict:
     file.seek(0)
     content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
     before = [_entry(line) for line in whole.decode("utf-8", errors="replace").split("\n")[:-1]]
     for earlier in before:
-        if earlier and all(earlier.get(name) == entry.get(name) for name in ("request", "model_after")):
+        if earlier and once and all(earlier.get(name) == entry.get(name) for name in once):
             return earlier
     last = before[-1] if before else {"hash": FIRST}
     if not last or not isinstance(last.get("hash"), str):

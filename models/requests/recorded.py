@@ -59,6 +59,8 @@ def forget_hash(run: Path) -> str | None:
 
 def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
     """(rows, None) of the forget set that a run's `config` names, or (None, the problem)."""
+    if config.get("purged"):
+        return None, f"its text was deleted on {str(config['purged'])[:10]} (--purge)"
     if config.get("forget_text"):
         rows, place = list(reading.examples_from_text(config["forget_text"])), "its config.json"
     else:
@@ -70,19 +72,19 @@ def forget_rows(config: dict, wanted: str) -> tuple[list | None, str | None]:
                 rows = read_all(place, "earlier", [])
         except DataError as error:
             return None, str(error).splitlines()[0]
-    if preparation.data_hash(rows) != wanted:
+    if wanted not in preparation.data_hashes(rows):
         return None, f"{place} has changed: its rows are not the ones that were forgotten"
     return rows, None
 
 
 def by_hash(sources: str | None) -> dict[str, list]:
-    """{hash: rows} of each file in a comma-separated list, and of all files together."""
+    """{hash: rows} of each file in a comma-separated list, and of all files together; today's hashes and older ones."""
     if not sources:
         return {}
     parts = [read_forget(source, [])[0] for source in sources.split(",")]
     parts.append([row for part in parts for row in part])
     parts += [read_forget(source, [], questions=False)[0] for source in sources.split(",")]
-    return {preparation.data_hash(part): part for part in parts}
+    return {name: part for part in parts for name in preparation.data_hashes(part)}
 
 
 def beside(ledger: Path, wanted: set[str]) -> dict[str, list]:

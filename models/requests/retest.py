@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.requests import ledger, recorded
+from models.requests import desk, ledger, recorded
 from models.store import paths
 from models.verdict import memory
 from models.verdict.references import CONTRAST
@@ -119,15 +119,17 @@ def lineage(entries: list[dict], model_hash: str) -> set[str] | None:
     return requests
 
 
-def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure) -> list[dict]:
+def tested(entries: list[dict], rows: dict[str, list], model_hash: str, measure, wanted=None) -> list[dict]:
     """A row per line of the ledger: its request, the numbers then and now, the verdict and the reason.
 
     `rows`: {data hash: examples}. `measure(examples, entry)`: today's model, of hash `model_hash`, on them as (metrics,
-    per-example scores, subjects).
+    per-example scores, subjects). `wanted`: the requests to test (all).
     """
     found, now = [], {}
     ours = lineage(entries, model_hash)
     for entry in entries:
+        if wanted is not None and entry.get("request") not in wanted:
+            continue
         content = str(entry.get("data_hash"))
         settings = (content, str(entry.get("measured")))
         if content in rows and settings not in now:
@@ -172,10 +174,12 @@ def report_of(args) -> dict:
 
     path, given = Path(args.ledger), recorded.by_hash(args.forget_data)
     entries, problems = ledger.entries(path), [*ledger.problems(path), *ledger.missing(path)]
-    report = {"ledger": str(path), "lines": len(entries), "problems": problems, "requests": []}
-    if not args.model_name_or_path:
+    report = {"ledger": str(path), "time": ledger.now(), "lines": len(entries), "problems": problems, "requests": []}
+    if args.requests or not args.model_name_or_path:
         return report
-    rows = {**recorded.beside(path, {str(entry.get("data_hash")) for entry in entries}), **given}
+    wanted = {row["request"] for row in desk.due(desk.requests(path))} if args.retest_due else None
+    chosen = [entry for entry in entries if wanted is None or entry.get("request") in wanted]
+    rows = {**recorded.beside(path, {str(entry.get("data_hash")) for entry in chosen}), **given}
     report["model_hash"] = model_hash(args.model_name_or_path)
     model, tokenizer = load_model(args.model_name_or_path, progress=lambda text: print(text, flush=True))
 
@@ -187,7 +191,7 @@ def report_of(args) -> dict:
             found = evaluate_model(model, tokenizer, {"forget": chosen}, metrics=TOLD, max_length=used["max_length"])
         return found.metrics["forget"], found.per_example["forget"], found.subjects.get("forget", [])
 
-    report["requests"] = tested(entries, rows, report["model_hash"], measure)
+    report["requests"] = tested(entries, rows, report["model_hash"], measure, wanted)
     return report
 
 
@@ -197,7 +201,10 @@ def main(args) -> int:
     3 if the ledger's chain is broken, 8 if a request came back.
     """
     report = report_of(args)
+    if args.requests or (args.retest_due and not args.model_name_or_path):
+        return _listed(args, report)
     print(printed(report))
+    _record(Path(args.ledger), report)
     if args.output_dir:
         target = Path(args.output_dir) / "retest.json"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -205,3 +212,25 @@ def main(args) -> int:
         print(f"written: {target}")
     came_back = any(row["verdict"] == CAME_BACK for row in report["requests"])
     return 3 if report["problems"] else 8 if came_back else 0
+
+
+def _listed(args, report: dict) -> int:
+    """Prints the list of requests, or of those to test again, and writes it as CSV; returns the exit code."""
+    rows = desk.requests(args.ledger)
+    rows = desk.due(rows) if args.retest_due else rows
+    print("\n".join([*report["problems"], desk.table(rows)]))
+    if args.csv:
+        desk.write_csv(rows, args.csv)
+        print(f"written: {args.csv}")
+    return 3 if report["problems"] else 0
+
+
+def _record(path: Path, report: dict):
+    """Adds a line to the ledger of tests for each request that was tested; a read-only ledger stays as it is."""
+    for row in report["requests"]:
+        if row["verdict"] != UNTESTED and row["request"]:
+            try:
+                desk.record_test(path, row, report["model_hash"])
+            except ledger.LedgerError as error:
+                print(f"note: this test is not recorded: {error}")
+                return

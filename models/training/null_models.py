@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.preparation import data_hash, remove_overlap
+from data.preparation import content_hash, data_hash, remove_overlap
 from data.reading import read_examples
 from models.scores import kept
 from models.scores import own as own_metrics
@@ -139,7 +139,7 @@ def _name_of(recipe: Recipe) -> tuple[int, str]:
     """
     forget = read_examples(recipe.forget_data)
     rows, _ = remove_overlap(forget, read_examples(recipe.retain_data), True)
-    parts = [loading.model_hash(recipe.base), data_hash(rows), recipe.settings]
+    parts = [loading.model_hash(recipe.base), content_hash(rows), recipe.settings]
     return len(rows), hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -49,7 +49,7 @@ NOT_ADVANCED = {
     *("training_data", "forget_about", "forget_about_file", "subject_kind", "doubtful", "yes", "request_only"),
     *("build_retrained", "base_model", "null_config", "exam_data", "lm_eval"),
     # these name programs or upload, which only the server's owner may do
-    *("method_from", "metric_from", "export", "gguf_converter", "push_to_hub"),
+    *("method_from", "metric_from", "export", "gguf_converter", "push_to_hub", "sign_with", "shared_folders"),
     *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
@@ -271,7 +271,7 @@ class Desk:
 
     def _inputs(self, form: dict, examples, inputs: Path) -> dict[str, str]:
         """The flags of the run's data, whose files are copied into the folder `inputs`."""
-        inputs.mkdir()
+        inputs.mkdir(mode=0o700)
         source, given = form["source"], {}
         if source == "pairs":
             given["forget_data"] = self._short(uploads.write_pairs(examples, inputs / "forget.jsonl"))
@@ -308,7 +308,7 @@ class Desk:
             folder = self.results / wanted if wanted else None
             while folder is None or (not wanted and folder.exists()):  # four letters collide after a few hundred runs
                 folder = self.results / f"{plain}-{time.strftime('%m%d-%H%M')}-{secrets.token_hex(2)}"
-            folder.mkdir(parents=True)
+            folder.mkdir(mode=0o700, parents=True)
         return folder
 
     def _kept(self, upload: str, target: Path) -> str:

@@ -17,12 +17,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from data import private
 from data.reading import READERS
 from data.recognising import Recognised, recognise
 from data.uploads import InputError
 from models.store.paths import PROJECT
 from results.page.desk import EMPTY, KEPT_FILES, SOURCES, Desk, checked_upload
-from results.page.jobs import Job
+from results.page.jobs import SETTINGS, WITHHELD, Job
 from results.run.request import preparing
 from results.run.request.preview import Preview, folder_in, read_preview, write_choices
 
@@ -61,12 +62,12 @@ def asked(form: dict) -> dict:
 
 
 def fingerprint(form: dict) -> str:
-    """A hash of all that decides the rows of a form's request, so that a list is never used for another request."""
+    """A keyed hash of all that decides the rows of a form's request: a list is never used for another request."""
     names = ("source", "text", "pairs", "taken_as", "model", "max_length", "document_questions")
     files = [path for name in ("file", "training_data", *KEPT_FILES) for path in _paths(form.get(name))]
     contents = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files if Path(path).is_file()]
     told = json.dumps([[form.get(name) for name in names], contents], default=str)
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+    return private.keyed(told)
 
 
 def _paths(value) -> list:
@@ -79,7 +80,10 @@ def prepare(desk: Desk, request, form: dict) -> Job:
     if form["source"] not in LOOKED_AT:
         raise InputError("there is nothing to look for: what you typed is what is forgotten; press Unlearn")
     given, folder, data = desk.placed(request, form)
-    details = {"method": given["method"], "model": given["model_name_or_path"], "data": data,
+    kept = {name: value for name, value in data.items() if name not in WITHHELD}
+    if kept != data:  # a job's file says no names; the run reads them where the preparing read them
+        kept["config"] = str(PROJECT / given["output_dir"] / SETTINGS)
+    details = {"method": given["method"], "model": given["model_name_or_path"], "data": kept,
                "asked": fingerprint(form)}  # fmt: skip
     given = {**given, **data, "request_only": "true"}
     began = time.time()

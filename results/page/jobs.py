@@ -20,6 +20,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
+from data import private
 from models.store.folders import read_json_or_empty
 from models.store.on_first_use import fcntl
 from models.store.process_identity import alive, birth_of
@@ -47,6 +50,8 @@ GRACE = 10.0  # seconds after a second stop until a job that does not answer is 
 EVALUATING = ("evaluating unlearned", "evaluating target", "evaluating retrained")
 UNINTERRUPTED = ("unlearning", "saving", *EVALUATING, "reporting")  # stages that stop cleanly by themselves
 AUTH_VARIABLE = "UNLEARNING_AUTH"  # everybody's passwords; never passed to a child
+SETTINGS = "inputs/request.yaml"  # in a run folder
+WITHHELD = ("forget_text", "forget_about")  # what is to be forgotten: in a file, because `ps` shows command lines
 
 
 class QueueError(ValueError):
@@ -91,6 +96,24 @@ def child_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != AUTH_VARIABLE}
 
 
+def withheld(argv: list[str], file: Path) -> list[str]:
+    """The command with its `WITHHELD` settings moved into a settings file that only its owner can read."""
+    found: dict[str, list[str]] = {}
+    kept = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if equals and flag.startswith("--") and flag[2:] in WITHHELD:
+            found.setdefault(flag[2:], []).append(value)
+        else:
+            kept.append(word)
+    if not found:
+        return argv
+    file.parent.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
+    settings = {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+    private.write(file, yaml.safe_dump(settings))
+    return [*kept, f"--config={file}"]
+
+
 def has_checkpoint(folder: str | Path) -> bool:
     """Whether a run folder holds a checkpoint to resume from."""
     return any(not path.parent.is_symlink() for path in Path(folder).glob("checkpoint-*/manifest.json"))
@@ -123,7 +146,7 @@ class JobQueue:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             old.rename(self.folder)
             print(f"note: the jobs of {old} are now in {self.folder}", flush=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
         self._lock_file = open(self.folder / "lock", "a+")  # noqa: SIM115 - the lock lasts as long as the file is open
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,10 +214,14 @@ class JobQueue:
                 raise QueueError(f"{most} of your jobs have not ended yet: wait for one of them, or stop one")
 
     def submit(self, kind: str, name: str, argv: list[str], folder, **more) -> Job:
-        """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it."""
+        """Puts a job at the end of the queue. argv: ["python", script, "--flag=value", ...]; no shell sees it.
+
+        What is to be forgotten goes into a file of the run folder, see `withheld`.
+        """
         with self._guard:
             self.check_room(more.get("owner"))
             key, number = secrets.token_hex(8), self._next_number()
+            argv = withheld(argv, self.project / folder / SETTINGS)
             job = Job(key, number, kind, name, argv, str(folder), submitted=time.time(), **more)
             self._jobs[job.id] = job
             self._save(job)
@@ -255,7 +282,7 @@ class JobQueue:
 
     def _save(self, job: Job) -> None:
         temporary = self._path(job).with_suffix(".tmp")
-        temporary.write_text(json.dumps(dataclasses.asdict(job), indent=1), encoding="utf-8")
+        private.write(temporary, json.dumps(dataclasses.asdict(job), indent=1))
         temporary.replace(self._path(job))
 
     # -- the worker
@@ -285,7 +312,7 @@ class JobQueue:
                 return
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with open(folder / LOG, "ab") as log:
+                with private.created(), open(folder / LOG, "ab") as log:
                     self._process = subprocess.Popen(
                         words,
                         cwd=self.project,

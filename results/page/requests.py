@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data.uploads import InputError
+from models.requests import desk as requests
 from models.requests import ledger, retest
 from models.requests.ledger import LedgerError
 from models.store.folders import read_json_or_empty
 from models.verdict.words import verdict_words
-from results.page.wiring import QUIET, Page, gr, table, told
+from results.after import purge
+from results.page import watching
+from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, gr, table, told
 from results.report.ranking import verdict_cells
 
-HEADERS = ["Request", "Time (UTC)", "Run", "Method", "Rows", "Verdict", "Continues", "Latest test"]
+HEADERS = ["Request", "Time (UTC)", "Run", "Method", "Rows", "Verdict", "Continues", "Latest test", "Received", "Due",
+           "State"]  # fmt: skip
+PURGE = (
+    "For the runs selected above: deletes what was typed or uploaded, the answers, the log and every copy of them, and "
+    "writes the report again without them. Numbers, figures, letter and ledger stay. **This cannot be undone.**"
+)
 NONE_YET = "No request is recorded yet. Each finished run adds a line: time, method and result, never the content."
 
 
 class Requests:
     """The ledger as a part of the Runs tab."""
 
-    def __init__(self, page: Page):
+    def __init__(self, page: Page, chosen):
         self.page, self.desk = page, page.desk
         with gr.Accordion("Deletion requests (ledger)", open=False):
             self.chain = gr.Textbox(label="Is the record intact?", interactive=False, lines=2)
@@ -30,6 +39,20 @@ class Requests:
                 elem_classes="hint",
             )
         page.follow(self.again.click(self.retest, None, page.job, api_name="test_requests_again"))
+        self._purging(chosen)
+
+    def _purging(self, chosen):
+        """Deletes the text of the selected runs, after a second press."""
+        purge = gr.Button("Delete the text, keep the proof …", variant="stop", min_width=200)
+        with gr.Column(visible=False) as confirm:
+            gr.Markdown(PURGE)
+            with gr.Row():
+                sure = gr.Button("Delete every copy of the text", variant="stop", min_width=140)
+                cancel = gr.Button("Cancel", min_width=140)
+        told = gr.Textbox(label="What was deleted, and who still holds it", interactive=False, lines=4, visible=False)
+        purge.click(lambda: gr.update(visible=True), None, confirm, **PRIVATE)
+        cancel.click(lambda: gr.update(**HIDDEN), None, confirm, **PRIVATE)
+        sure.click(self.purge, chosen, [confirm, told], concurrency_limit=1, **PRIVATE)
 
     def refresh_on(self, *events, **more):
         """Reads the ledger again after each event."""
@@ -42,9 +65,37 @@ class Requests:
         return gr.update(value=rows), chain, gr.update(interactive=bool(rows))
 
     @told
+    def purge(self, request: gr.Request, names):
+        """Deletes every copy of the selected runs' texts; shows what was deleted."""
+        return gr.update(**HIDDEN), gr.update(value="\n".join(purged(self.desk, request, names)), visible=True)
+
+    @told
     def retest(self, request: gr.Request):
         """Queues a test of all recorded requests on the newest model."""
         return self.desk.retest(request).id
+
+
+def purged(desk, request, names) -> list[str]:
+    """Deletes the texts of these runs; the lines to show. Runs of other people are counted, not named."""
+    if not names:
+        raise InputError("select the runs whose text is to be deleted")
+    chosen = [desk.run(request, name) for name in dict.fromkeys(names)]
+    for name, folder, job in chosen:
+        if (job.state if job else watching.folder_state(folder)) in ("queued", "running"):
+            raise InputError(f"{name} still works: stop it first")
+    visible, lines = [str(folder) for folder, _ in desk.runs(request).values()], []
+    for name, folder, _ in chosen:
+        for done in purge.purge(folder):
+            theirs = [
+                item for item in done.held if str(desk.results) in item and not any(map(item.__contains__, visible))
+            ]
+            mine = [item for item in done.held if item not in theirs]
+            hidden = [f"{len(theirs)} runs of other people"] if theirs else []
+            lines += [
+                f"{name}: {len(done.removed)} files deleted, {len(done.rewritten)} written again without the text"
+            ]
+            lines += [f"still held: {item}" for item in (*mine, *hidden)]
+    return lines
 
 
 def recorded(desk, request) -> tuple[list[list[str]], str]:
@@ -52,11 +103,12 @@ def recorded(desk, request) -> tuple[list[list[str]], str]:
     runs = desk.runs(request)
     reports = [path for folder, _ in runs.values() if (path := folder / "retest.json").is_file()]
     newest = read_json_or_empty(max(reports, key=lambda path: path.stat().st_mtime)) if reports else {}
-    return request_rows(desk.requests(request), newest), chain_told(desk.ledger(request))
+    return request_rows(desk.requests(request), newest, desk.ledger(request)), chain_told(desk.ledger(request))
 
 
-def request_rows(entries: list[dict], report: dict) -> list[list[str]]:
-    """A row per request, newest first, with the finding of the latest test."""
+def request_rows(entries: list[dict], report: dict, path: Path | None = None) -> list[list[str]]:
+    """A row per request, newest first, with its state (of the ledger at `path`) and the latest test's finding."""
+    states = {row["request"]: row["state"] for row in requests.finished(path)} if path else {}
     tests = {row.get("request"): f"{row.get('verdict')}: {row.get('why')}" for row in _tested(report)}
     numbers = {entry.get("request"): entry.get("line") for entry in entries}
     rows = []
@@ -71,6 +123,9 @@ def request_rows(entries: list[dict], report: dict) -> list[list[str]]:
             verdict if not verdict or verdict_words(verdict) else verdict_cells({}, verdict)[0],
             f"request {before}" if before else "–",
             tests.get(entry.get("request")),
+            entry.get("received"),
+            entry.get("due"),
+            states.get(entry.get("request")),
         )
         rows.append(["–" if cell is None else str(cell) for cell in cells])
     return rows

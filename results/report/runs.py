@@ -25,7 +25,7 @@ CURVE_METRICS = ("answer_probability", "loss", "accuracy")
 NOT_A_SETTING = {
     "seed", "run_name", "command", "output_dir", "model_output_dir", "overwrite_output_dir", "resume_from_checkpoint",
     "save_steps", "save_total_limit", "logging_steps", "live_answers", "debug", "metrics", "attacks", "merge_adapter",
-    "ledger", *budget_flags(),
+    "ledger", "received", "due", "retest_after", "letter_pdf", "sign_with", "shared_folders", *budget_flags(),
 }  # fmt: skip
 
 

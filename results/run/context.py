@@ -75,6 +75,7 @@ def prepare(config: dict, given: dict, folder: RunFolder, switch: StopSwitch) ->
     continuing.check_model(config, model_hash)
     identity = run_folder.identity_of(config, sets.hashes, model_hash, team.layout)
     checkpoint = team.from_main(lambda: run_folder.find_checkpoint(config, identity, folder))
+    team.by_main(lambda: continuing.begin(folder, config, sets, sets.hashes))
     dtype = weights.compute_dtype(config["dtype"], team.device)
     return RunContext(
         config, folder, switch, progress, sets, sets.hashes, tokenizer, model_hash, dtype, identity, checkpoint

@@ -20,10 +20,13 @@ from pathlib import Path
 import unlearning_algorithm as algorithm
 from data import sampling
 from data.columns import DataError
-from models.requests import ledger, recorded, retest
+from data.finding.text import fold
+from data.private import PREFIX, keyed
+from models.requests import desk, ledger, recorded, retest
 from models.store import loading, paths
 from models.store.folders import read_json_or_empty
 from models.verdict.words import verdict_words
+from results.run.request.flags import FOLDER
 from results.run.run_folder import UsageError
 
 INHERITED = (
@@ -32,6 +35,7 @@ INHERITED = (
     "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "lm_eval",
     "ledger",
 )  # fmt: skip
+WITHHELD = ("forget_text", "forget_about", "forget_about_file", "training_data")  # texts, names and their places
 DATA_FLAGS = {f"{name}_data": name for name in ("forget", "retain", "holdout", "judging", "general", "earlier")}
 
 
@@ -244,17 +248,38 @@ def check_ledger(config: dict):
 
 
 def command_without_data(command, hashes: dict) -> str:
-    """A run's command for the ledger: without --forget_text, and with hashes instead of data paths."""
+    """A run's command for the ledger: hashes in place of texts, names and data paths."""
     shown = []
     for word in map(str, command):
         flag, equals, _ = word.partition("=")
         split = DATA_FLAGS.get(flag.lstrip("-"))
-        if flag == "--forget_text":
+        if flag.lstrip("-") in WITHHELD:
             split = "forget"
         if equals and split:
-            word = f"{flag}=(sha256 {hashes[split][:12]})" if split in hashes else f"{flag}=(left out)"
+            word = f"{flag}=({hashes[split][: len(PREFIX) + 12]})" if split in hashes else f"{flag}=(left out)"
         shown.append(paths.portable(word))
     return shlex.join(shown)
+
+
+def begin(folder, config: dict, sets, hashes: dict):
+    """Writes the receipt of a request that is being carried out: its id, dates, and hashes of what it is about."""
+    if "forget" not in sets.steering.examples or (folder.path / ledger.RECEIPT).is_file():
+        return
+    folder.write_json(ledger.RECEIPT, {
+        "request": secrets.token_hex(8), "data_hash": hashes["forget"],
+        "rows": len(sets.steering.examples["forget"]),
+        "subjects": [keyed(fold(name).lower()) for name in _subjects(config, sets)],
+        **{name: config[name] for name in desk.DATES},
+    })  # fmt: skip
+
+
+def _subjects(config: dict, sets) -> list[str]:
+    """Who or what a request is about: the names that were asked for, else the subjects of its rows."""
+    for place in (Path(config["output_dir"]) / FOLDER, Path(config["forget_data"] or "none").parent):
+        named = read_json_or_empty(place / "request.json").get("subjects")
+        if isinstance(named, list) and all(isinstance(name, str) for name in named):
+            return named
+    return list(dict.fromkeys(row.subject for row in sets.steering.examples["forget"] if row.subject))
 
 
 def record(run, saved: Path, report: dict, state: str):
@@ -267,8 +292,7 @@ def record(run, saved: Path, report: dict, state: str):
         return
     config, hashes, folder = run.config, run.hashes, run.folder
     path, model_after = ledger_path(config), loading.model_hash(saved)
-    receipt = {"request": read_json_or_empty(folder.path / ledger.RECEIPT).get("request") or secrets.token_hex(8)}
-    receipt |= {"data_hash": hashes["forget"], "model_after": model_after}
+    receipt = {"time": ledger.now(), **read_json_or_empty(folder.path / ledger.RECEIPT), "model_after": model_after}
     receipt["model_before"] = read_json_or_empty(folder.path / "environment.json").get("model_hash")
     folder.write_json(ledger.RECEIPT, receipt)
     if path is None:
@@ -277,9 +301,8 @@ def record(run, saved: Path, report: dict, state: str):
     target, unlearned = report["models"]["target"], report["models"]["unlearned"]
     known_rows, then_rows = map(retest.row_numbers, recorded.measured_rows(folder.path))
     line = ledger.append(path, {
-        **receipt, "time": ledger.now(), "run": _run_name(folder.path, path), "method": config["method"],
+        **receipt, "run": _run_name(folder.path, path), "method": config["method"],
         "state": state, "verdict": str(report["comparison"].get("verdict")),
-        "rows": len(run.sets.steering.examples["forget"]),
         "follows": read_json_or_empty(before / ledger.RECEIPT).get("request") if before else None,
         "measured": {name: config[name] for name in ("eval_rows", "max_length", "dtype")},
         "known": retest.chosen(target.get("forget")), "then": retest.chosen(unlearned.get("forget")),
@@ -288,6 +311,10 @@ def record(run, saved: Path, report: dict, state: str):
     })  # fmt: skip
     folder.write_json(ledger.RECEIPT, {**receipt, "ledger": path.name, "line": line["line"], "hash": line["hash"]})
     print(f"ledger: line {line['line']} of {path}, hash {line['hash']}", flush=True)
+    for row in report.get("earlier", []):  # the run has tested these requests too
+        request = read_json_or_empty(found(row["run"]) / ledger.RECEIPT).get("request")
+        if request and row["verdict"] != retest.UNTESTED:
+            desk.record_test(path, {**row, "request": request}, model_after)
 
 
 def _run_name(run: Path, path: Path) -> str:

@@ -260,6 +260,10 @@ def settings_again(folder: str | Path, given: dict) -> dict:
         raise UsageError([f"--measure_again {folder}: no run with a readable config.json", *wrong]) from None
     if not isinstance(told, dict) or not (folder / "report.html").exists():
         wrong.append(f"--measure_again {folder}: this run is not finished; resume it first")
+    elif told.get("purged"):
+        wrong.append(
+            f"--measure_again {folder}: the text of this run was deleted (--purge), so nothing can be measured"
+        )
     elif not Path(str(told.get("model_output_dir"))).is_dir():
         wrong.append(f"--measure_again {folder}: its model {told.get('model_output_dir')} is gone")
     elif told.get("method_from") and not given.get("method_from"):
@@ -301,7 +305,7 @@ def measure_again(folder: str | Path, given: dict) -> tuple[Path, dict]:
         opened.write_json("config.json", config)
         opened.write_json("evaluation.json", report)
         evaluation_metrics.write_examples(opened.path / "examples.jsonl", run.sets.measured, measurements.evaluations)
-        model_card.write_cards(opened.path, config, run.hashes)
+        model_card.write_cards(opened.path, config)
         publish(config)
     finally:  # what training wrote stays, also after a failed measurement
         for name, text in before.items():

@@ -29,11 +29,11 @@ CARD_METRICS = (
 )  # fmt: skip
 PUT_TOGETHER = ("score", "forget_quality", "model_utility", "model_utility_target", "membership_auc",
                 "membership_auc_retrained", "privacy_leakage", "robustness")  # fmt: skip
-CONTENT_FLAGS = ("forget_text",)  # settings that hold the text to forget itself
+CONTENT_FLAGS = ("forget_text", "forget_about")  # settings that hold what is to be forgotten
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-def write_cards(folder: Path, config: dict, data_hashes: dict):
+def write_cards(folder: Path, config: dict):
     """Writes README.md into every model folder that the finished run in `folder` has saved."""
     from unlearning_algorithm import METHODS
 
@@ -45,7 +45,7 @@ def write_cards(folder: Path, config: dict, data_hashes: dict):
         kinds[target.with_name(f"{target.name}-merged")] = False
     for saved, adapter in kinds.items():
         described = dataclasses.replace(run, config={**run.config, "use_peft": adapter})
-        card = model_card(described, METHODS[config["method"]], data_hashes, base, licence, exported(folder))
+        card = model_card(described, METHODS[config["method"]], base, licence, exported(folder))
         (saved / "README.md").write_text(card, encoding="utf-8")
         beside = exporting.folder_of(config)
         if not adapter and beside.is_dir():
@@ -133,16 +133,16 @@ def _portable(path: str) -> str:
     return path
 
 
-def model_card(run: Run, method, data_hashes: dict, base: str | None, licence: str | None, files: str = "") -> str:
+def model_card(run: Run, method, base: str | None, licence: str | None, files: str = "") -> str:
     """The card in Markdown.
 
-    method: a row of METHODS. data_hashes: {set: SHA-256}. base, licence: see `origin`. files: see `exported`.
+    method: a row of METHODS. base, licence: see `origin`. files: see `exported`.
     """
     adapter = bool(run.config.get("use_peft"))
     parts = [
         _front_matter(method.name, base, licence, adapter),
         f"# {markdown_escape(run.name)}",
-        _what_was_done(run, method, data_hashes, base),
+        _what_was_done(run, method, base),
         "## Verdict",
         _verdict(run),
         "## Before and after" + (", compared with a model that never saw the forget set" * ("retrained" in run.models)),
@@ -169,15 +169,11 @@ def _front_matter(method: str, base: str | None, licence: str | None, adapter: b
     return "\n".join(["---", *lines, "---"])
 
 
-def _what_was_done(run: Run, method, data_hashes: dict, base: str | None) -> str:
+def _what_was_done(run: Run, method, base: str | None) -> str:
     target = PurePosixPath(str(run.config.get("model_name_or_path", "a model")).replace("\\", "/")).name
     text = f"This model is `{target}`" + (f" (from `{base}`)" if base and base.rsplit("/", 1)[-1] != target else "")
     text += f" after unlearning a set of rows with `{method.name}` ({markdown_escape(method.paper)}): {method.summary}"
-    hashes = [f"{split} `{value}`" for split, value in data_hashes.items()]
-    text += f" Seed {run.config.get('seed')}."
-    if hashes:
-        text += f"\n\nThe rows are not in this card; SHA-256 of the sets: {', '.join(hashes)}."
-    return text
+    return f"{text} Seed {run.config.get('seed')}.\n\nThe rows are not in this card, and no hash of them."
 
 
 def _verdict(run: Run) -> str:

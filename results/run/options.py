@@ -22,7 +22,7 @@ from models.eliciting.questions import KINDS
 from models.exporting import formats as exporting
 from models.methods import own as own_methods
 from models.methods.settings import TRAINING_SETTINGS, Setting
-from models.requests import ledger
+from models.requests import desk, ledger
 from models.scores import harness
 from models.scores import own as own_metrics
 from models.store import default_model, loading, own_code, paths, quantised
@@ -64,7 +64,12 @@ def _data_options() -> dict[str, Option]:
         "forget_data": Option(
             str, None, "what to forget: file, folder, hub data set, or 'none' (bundled people)", data
         ),
-        "forget_text": Option(str, None, "what to forget, as text on the command line", data),
+        "forget_text": Option(
+            str,
+            None,
+            "what to forget, as text; others see it in the list of processes, a file for --forget_data not",
+            data,
+        ),
         "document_questions": Option(
             bool, True, "of documents to forget: also train on questions made from them by rule", data
         ),
@@ -152,6 +157,14 @@ def _run_options() -> dict[str, Option]:
         ),
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
+        "received": Option(str, None, "the day on which the request came, such as 2026-11-20; recorded", run),
+        "due": Option(str, None, "by when it is to be done: a day, or 30d or 6w after --received", run),
+        "retest_after": Option(str, None, "when to test again that it is still forgotten: such as 90d", run),
+        "letter_pdf": Option(bool, False, "also print letter.html as letter.pdf (a browser on this machine)", run),
+        "sign_with": Option(str, None, "sign the letter with this ed25519 private key (PEM or OpenSSH)", run),
+        "shared_folders": Option(
+            bool, False, "let the group read and write what the run writes (else the owner alone)", run
+        ),
         "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
@@ -205,7 +218,17 @@ def _option(setting: Setting, text: str, group: str) -> Option:
 
 
 OPTIONS: dict[str, Option] = {**_data_options(), **_run_options(), **_search_options(), **_training_options()}
-COMMANDS = ("config", "debug", "list_methods", "measure_again", "plan", "help")  # flags that are not settings of a run
+COMMANDS = {  # flags that are not settings of a run: {name: (what it takes, help)}
+    "config": ("CONFIG", "a YAML file of these settings"),
+    "debug": (None, "show the traceback of an error"),
+    "plan": (None, "print what the run needs (memory, tokens, time) and exit; downloads nothing"),
+    "list_methods": (None, "print the table of methods"),
+    "measure_again": ("RUN", "measure and report a finished run anew; trains nothing"),
+    "letter": ("RUN", "write a finished run's letter again; with --letter_pdf and --sign_with KEY"),
+    "verify_letter": ("FILE", "check the signature of a letter"),
+    "public_key": ("FILE", "with --verify_letter: the signer's public key"),
+    "purge": ("RUN", "delete every copy of the forgotten text; numbers, hashes, letter and ledger stay"),
+}
 
 
 def use_own(given: dict) -> dict:
@@ -244,15 +267,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--config", help="a YAML file of these settings")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument(
-        "--plan",
-        action="store_true",
-        help="print what the run needs (memory, tokens, time) and exit; downloads nothing",
-    )
-    parser.add_argument("--measure_again", metavar="RUN", help="measure and report a finished run anew; trains nothing")
-    parser.add_argument("--list_methods", action="store_true", help="print the table of methods")
+    for name, (takes, text) in COMMANDS.items():
+        more = {"metavar": takes} if takes else {"action": "store_true"}
+        parser.add_argument(f"--{name}", help=text, **more)
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name, option in OPTIONS.items():
         group = groups.setdefault(option.group, parser.add_argument_group(option.group))
@@ -282,7 +299,7 @@ def parse(argv: list[str], description: str = "") -> argparse.Namespace:
     *_, method = [None, *own_code.given(argv, "method_from")]
     use_own({"method_from": method, "metric_from": own_code.given(argv, "metric_from")})  # they add flags and help
     known, rest = _parser(description).parse_known_args(argv)
-    names = [*OPTIONS, *COMMANDS]
+    names = [*OPTIONS, *COMMANDS, "help"]
     problems = [
         f"unknown flag {word.split('=')[0]}: {nearest(word.split('=')[0].lstrip('-'), names)}"
         if word.startswith("--")
@@ -410,6 +427,9 @@ def resolve(given: dict) -> dict:
     if given.get("forget_text") is not None and not given["forget_text"].strip():
         problems.append("--forget_text is empty")
     problems += request.problems(given)
+    days, wrong = desk.dates(given)
+    given |= days
+    problems += wrong
     if problems:
         raise UsageError(problems)
     config.update(_paths(given, config["method"]))

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from data import private
 from evaluation_metrics import UsageError, budget_flags
 from models.store import folders, paths
 from models.store.on_first_use import fcntl, resource
@@ -50,6 +51,11 @@ def say(text: str):
     print(text, flush=True)
 
 
+def shared(given: dict) -> bool:
+    """Whether the group may read what a run writes (--shared_folders), from settings that are not converted yet."""
+    return str(given.get("shared_folders") or "").lower() in ("true", "1", "yes")
+
+
 class RunFolder:
     """The folder a run writes: locked while it runs, status replaced atomically, metrics appended as they happen."""
 
@@ -75,8 +81,11 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "figures").mkdir(exist_ok=True)
             self.begun_before = (self.path / "run.lock").exists()
+            if self.begun_before or not any(self.path.iterdir()):  # not a folder that holds other things too
+                with contextlib.suppress(PermissionError):  # another member of the group made it
+                    os.chmod(self.path, private.folder_mode())
+            (self.path / "figures").mkdir(exist_ok=True)
             self._lock = open(self.path / "run.lock", "a+")  # noqa: SIM115 - stays open: the lock ends with the process
         except OSError as error:
             raise RunFolderError(f"--output_dir {self.path}: {error.strerror}", 6) from None
@@ -273,6 +282,7 @@ FREE_ON_RESUME = {
     *("auto_batch", *budget_flags()),
     *("training_data", "forget_about", "forget_about_file", "doubtful", "yes", "request_only"),  # the data's hashes do
     *("build_retrained", "base_model", "null_config"),
+    *("received", "due", "retest_after", "letter_pdf", "sign_with", "shared_folders"),
 }
 
 
@@ -356,16 +366,19 @@ def find_checkpoint(config: dict, identity: dict, folder: RunFolder) -> Path | N
             say(f"checkpoint {path} skipped: {problems[0]}")
             continue
         saved = json.loads((path / folders.MANIFEST).read_text(encoding="utf-8"))["identity"]
-        differing = sorted(
-            key for key in {*saved, *identity["identity"]} if saved.get(key) != identity["identity"].get(key)
-        )
+        now = identity["identity"]
+        differing = sorted(key for key in {*saved, *now} if not _same(saved.get(key), now.get(key)))
         if differing:
-            now = identity["identity"]
             raise UsageError(
                 [f"{path} is from another run: {key} was {saved.get(key)!r}, is {now.get(key)!r}" for key in differing]
             )
         return path
     raise UsageError(f"--resume_from_checkpoint {asked}: no complete checkpoint in {config['output_dir']}")
+
+
+def _same(saved, now) -> bool:
+    """Whether a checkpoint and a run agree in a setting; earlier versions saved the plain hashes of rows."""
+    return saved == now or (str(now).startswith(private.PREFIX) and now == private.keyed(str(saved)))
 
 
 def resume(run, path: Path, folder: RunFolder):

@@ -37,7 +37,7 @@ class Runs:
             self.refresh = gr.Button("Refresh", **small)
         self._deletion(delete)
         self._comparison(compare)
-        self.requests = Requests(page)
+        self.requests = Requests(page, self.chosen)
         self.timer = gr.Timer(LISTED, active=False)
         self.table.select(self.pick, self.chosen, self.chosen, queue=False, **QUIET)
         page.follow(opened.click(self.open, self.chosen, page.job, **PRIVATE))

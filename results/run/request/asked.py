@@ -23,6 +23,7 @@ from data.documents.blocks import MARK
 from data.finding import split as splitting
 from data.finding.matching import is_partial
 from data.finding.split import Placed, Split
+from data.preparation import content_hash
 from data.request_files import edited
 from models.store.paths import shown_path
 from results.run import processes
@@ -145,7 +146,7 @@ def _split(given: dict, place: Path, fresh: bool) -> Split:
     rows, notes = splitting.read_training_data(sources_of(given["training_data"]))
     about = splitting.identity(rows, subjects)
     if not fresh and (place / splitting.MARKER).exists():
-        if splitting.about(place) == about:
+        if splitting.about(place) in (about, splitting.identity(rows, subjects, content_hash)):
             split = splitting.read(place)
             say(f"request: the files in {shown_path(place)} are read again, with what was edited in them")
             return split

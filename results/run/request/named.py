@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import reading
+from data import private, reading
 from data.columns import DataError, Example
 from data.documents.questions import Row
 from data.documents.request import DocumentRequest
@@ -120,7 +120,7 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
                   for one in found for s in one.statements]  # fmt: skip
     probes = [_line(said, one.name) for one in found for said in one.probes]
     kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
     for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
         _write_lines(place / name, lines)
     record = {

@@ -1,0 +1,96 @@
+"""Recognises a forgotten text in files of any kind of text: whole or in part, escaped, in other case or line breaks.
+
+    texts = Texts(["the forgotten sentences ..."], names=["Ragnvi Solbrekk"], kept=["rows that stay"])
+    texts.in_file(path); texts.without("Ragnvi Solbrekk kept 0.3 of it")     # "[person 1] kept 0.3 of it"
+
+A text is there if six words of it follow each other, or all of a shorter one. Sequences of words that also occur in the
+rows to keep do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import regex
+
+from data.finding.text import fold
+
+SHINGLE = 6  # words
+LEAST = 10  # letters of a text of fewer than three words
+LARGEST = 200_000_000  # bytes of a file that is searched
+BINARY = (".safetensors", ".png", ".pt", ".gguf", ".npy", ".pdf", ".lock")
+DELETED = "[deleted]"
+# scripts without spaces: every letter is a word
+_WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[\p{L}\p{M}\p{N}]+")
+_ESCAPE = regex.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|[nrt])")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, folded and in lower case; escapes of JSON, YAML and HTML are read."""
+    if "\\" in text:
+        text = _ESCAPE.sub(_unescaped, text)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins JSON's surrogate pairs
+    return _WORD.findall(fold(text).lower())
+
+
+def _unescaped(found) -> str:
+    digits = found[1] or found[2] or found[3]
+    return chr(min(int(digits, 16), 0x10FFFF)) if digits else " "
+
+
+class Texts:
+    """What was forgotten: texts, and the names of its subjects. `kept`: texts whose words may stay."""
+
+    def __init__(self, texts: Iterable[str], names: Iterable[str] = (), kept: Iterable[str] = ()):
+        self.texts, self.names = list(dict.fromkeys(texts)), list(dict.fromkeys(name for name in names if name.strip()))
+        found = {piece for text in self.texts for piece in _pieces(words_of(text))}
+        found |= {tuple(words) for name in self.names if len(words := words_of(name)) > 1}
+        if found:
+            lengths = {len(piece) for piece in found}
+            for text in kept:
+                words = words_of(text)
+                found -= {tuple(words[i : i + n]) for n in lengths for i in range(len(words) - n + 1)}
+        self._first: dict[str, set[int]] = {}
+        for piece in found:
+            self._first.setdefault(piece[0], set()).add(len(piece))
+        self._pieces = found
+        # a plain lower-case word may be a term of the report; one word alone keeps its case: May is not "may"
+        named = [(number, name) for number, name in enumerate(self.names, 1) if not regex.fullmatch("[a-z_]+", name)]
+        self._named = [(regex.compile(rf"(?<!\w){regex.escape(name)}(?!\w)", regex.I if " " in name else 0),
+                        f"[person {number}]") for number, name in named]  # fmt: skip
+
+    def in_text(self, text: str) -> bool:
+        """Whether a part of what was forgotten stands in a text."""
+        words = words_of(text)
+        return any(tuple(words[i : i + n]) in self._pieces
+                   for i, word in enumerate(words) for n in self._first.get(word, ()))  # fmt: skip
+
+    def in_file(self, path: Path) -> bool:
+        """Whether it stands in a file; False for files that hold no text or cannot be read."""
+        try:
+            if path.suffix in BINARY or path.is_symlink() or path.stat().st_size > LARGEST:
+                return False
+            content = path.read_bytes()
+        except OSError:
+            return False
+        return self.in_text(content.decode("utf-8", "replace")) or self.in_text(path.name)
+
+    def without(self, value):
+        """The JSON value with names replaced by numbers, and `DELETED` for each string that still holds a text."""
+        if isinstance(value, dict):
+            return {self.without(key): self.without(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.without(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        for pattern, number in self._named:
+            value = pattern.sub(number, value)
+        return DELETED if self.in_text(value) else value
+
+
+def _pieces(words: list[str]) -> Iterable[tuple]:
+    if len(words) >= SHINGLE:
+        yield from (tuple(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1))
+    elif len(words) > 2 or sum(map(len, words)) >= LEAST:
+        yield tuple(words)
