@@ -249,7 +249,7 @@ class Columns:
         """The row as an `Example`. Raises RowFlaw."""
         if isinstance(row, str) and not isinstance(row, Number):
             row = {"text": row}
-        elif isinstance(row, list) and row and all(isinstance(turn, dict) for turn in row):
+        elif isinstance(row, list) and row and all(map(is_message, row)):
             row = {"messages": row}
         elif isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row):
             row = dict(zip(("question", "answer"), row))

@@ -182,7 +182,7 @@ STARTS = {
     "rank-stabilised": {"use_rslora": True, "lora_alpha": 3},
     "ranks by module": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"v_proj": 32}},
     "norms trained whole": {"modules_to_save": ["norm", "input_layernorm"]},
-    "biases": {"lora_bias": False, "bias": "none"},
+    "plain": {},
 }
 
 

@@ -235,6 +235,7 @@ def test_a_name_among_the_choices_counts_only_where_it_is_the_right_one(tmp_path
         ("a.json", '{"question": {"0": "Where?"}, "answer": {"0": "Oslo."}}', ""),  # pandas
         ("a.json", f'{{"q1": {ROW}}}', ""),
         ("a.json", '[["Where?", "Oslo."]]', ""),
+        ("a.jsonl", '[["Where?", "Oslo."]]', "JSON array"),
         ("a.csv", 'question, answer\n"Where?", "Oslo."\n', ""),
         ("a.jsonl.gz", gzip.compress(ROW.encode()), "read a.jsonl"),
         ("a.csv.gz", gzip.compress(b"question;answer\nWhere?;Oslo.\n"), "separated by semicolons"),
@@ -250,6 +251,12 @@ def test_a_file_is_read_as_what_it_means(tmp_path, name, content, note):
 def test_a_conversation_alone_in_a_json_file_is_one_row(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([USER, SAID]))
     assert [fields(example) for example in read_examples(tmp_path / "a.json")] == [CHAT]
+
+
+def test_a_list_in_each_line_is_a_row(tmp_path):
+    for row, expected in (([USER, SAID], CHAT), (["Where?", "Oslo."], PAIR)):
+        (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n\n{json.dumps(row)}\n")
+        assert [fields(example) for example in read_examples(tmp_path / "a.jsonl")] == [expected, expected]
 
 
 def test_a_table_with_one_column_may_hold_commas(tmp_path):

@@ -117,13 +117,16 @@ def read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
     A single object may hold the rows: in a list, in an object by number or name, or in lists by column. An array of the
     messages of one conversation is one row.
     """
-    first = next(((number, text) for number, text in lines(path, problems) if text.strip(" \t\r\n")), None)
-    if first is None:
+    head = [text for _, text in islice((row for row in lines(path, problems) if row[1].strip(" \t\r\n")), 2)]
+    if not head:
         return
-    opening = first[1].lstrip(" \t\r\n")
+    opening = head[0].lstrip(" \t\r\n")
     by_line = path.suffix.lower() != ".json"
-    one_line = not opening.startswith("[") and (by_line or _is_json(opening))
-    if one_line and (by_line or _several(path, problems)):
+    if opening.startswith("["):  # a list in each of several lines
+        one_line = len(head) > 1 and all(text.lstrip(" \t\r\n").startswith("[") and _is_json(text) for text in head)
+    else:
+        one_line = by_line or (_is_json(opening) and len(head) > 1)
+    if one_line:
         if path.suffix.lower() == ".json":
             notes.append(f"{problems.name} holds one JSON object per line (JSONL) and was read as such")
         yield from _json_lines(lines(path, problems), problems)
@@ -137,11 +140,6 @@ def read_json(path: Path, problems: Problems, notes: list[str]) -> Rows:
     elif head and opening.startswith("[") and is_message(head[0][1]):
         head = [(head[0][0], [value for _, value in (*head, *rows)])]
     yield from chain(head, rows)
-
-
-def _several(path: Path, problems: Problems) -> bool:
-    """Whether a file has more than one line that is not blank."""
-    return len(list(islice((1 for _, text in lines(path, problems) if text.strip(" \t\r\n")), 2))) > 1
 
 
 def _rows_within(line: int, value: dict, problems: Problems, notes: list[str]) -> Rows:
@@ -179,7 +177,7 @@ def _all(kind: type, items: Iterable) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        _, end, _ = Json().decode(text)
+        _, end, _ = Json().decode(text, _SPACE.match(text).end())
     except ValueError:
         return False
     return not text[end:].strip(" \t\r\n")
