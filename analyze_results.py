@@ -71,6 +71,7 @@ def report_blocks(run: Run, drawn: dict[str, list[Figure]]) -> list:
         Heading(["Unlearning report: ", ("user", run.name)], 1),
         Paragraph(about, note=True),
         verdict.verdict(run),
+        *verdict.subject(run),
         *_what_else(run),
         *earlier_requests(run),
         *verdict.gates(run),

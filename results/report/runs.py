@@ -72,6 +72,7 @@ class Run:
     attacks: dict
     evidence: dict[str, Part] = field(default_factory=lambda: {part: Part() for part in PARTS})
     words: dict[str, str] = field(default_factory=dict)  # of the verdict, by part; {} without one of three words
+    subject: dict = field(default_factory=dict)  # what it says about the subject, see models/eliciting/subject.py
     earlier: list[dict] = field(default_factory=list)  # requests before this one, in order
     status: dict = field(default_factory=dict)
     timing: dict = field(default_factory=dict)
@@ -129,6 +130,7 @@ def read_run(folder: str | Path) -> Run:
         comparison={
             key: value if isinstance(value, (str, bool)) else finite(value) for key, value in comparison.items()
         },
+        subject=_mapping(comparison.get("subject")),
         notes={str(key): str(value) for key, value in _mapping(evaluation.get("notes")).items()},
         attacks=_tables(evaluation.get("attacks"), finite),
         evidence=evidence,

@@ -37,6 +37,21 @@ def verdict(run: Run) -> Verdict:
     return Verdict(name, said, tone, tiles, columns)
 
 
+def subject(run: Run) -> list:
+    """What it still says about the subject: the sentence, and the questions with both answers."""
+    told = run.subject
+    if not isinstance(told.get("sentence"), str):
+        return []
+    asked = [row for row in told.get("questions") or [] if isinstance(row, dict)]
+    rows = [[("user", str(row.get(name) or "")) for name in ("question", "before", "after")]
+            + ["yes" if row.get("known_before") else "no", "yes" if row.get("said_after") else "no"]
+            for row in asked[:LISTED]]  # fmt: skip
+    columns = ["question", "before", "after", "known before", "still said"]
+    more = f" ({LISTED} of {len(asked)})" if len(asked) > LISTED else ""
+    shown = Details(f"The questions{more}", [Table(columns, rows, words=len(columns))])
+    return [Paragraph([("user", told["sentence"])]), *([shown] if rows else [])]
+
+
 def _answer_tiles(run: Run) -> list[tuple]:
     tiles = []
     for split, name in (("forget", "Forget set: answer probability"), ("retain", "Retain set: answer probability")):

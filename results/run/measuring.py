@@ -350,3 +350,5 @@ def print_table(report: dict):
     for name, value in report["comparison"].items():
         if isinstance(value, (int, float, str)):
             say(f"  {name:30}{value if isinstance(value, str) else f'{value:12.4g}'}")
+    if told := report["comparison"].get("subject"):
+        say(f"\n{told['sentence']}")

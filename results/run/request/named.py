@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data import private, reading
-from data.columns import DataError, Example
-from data.documents.questions import Row
+from data.columns import DataError, Example, folded
+from data.documents.blocks import Block, Document
+from data.documents.passages import Passage
+from data.documents.questions import Row, ask
 from data.documents.request import DocumentRequest
 from data.finding.split import MARKER
 from data.request_files import file_hashes, record_of, write_private
@@ -36,6 +38,7 @@ from results.run.run_folder import UsageError, say
 STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
 SHARED = 0.5  # of the words of an answer about nobody: with as many of a forgotten statement it is not kept
 TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
+REWORDED = 2
 GENERAL = 120  # general questions whose answers are kept
 DEFAULTS = {
     "general_retain_rows": 0,
@@ -198,23 +201,33 @@ class Rows:
 
 
 def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]) -> Rows:
-    """The rows of the statements to forget: each with its question and with a general one.
+    """The rows of the statements to forget: each with its question, a general one, and others made from it by rule.
 
-    A statement whose own question only measures is trained with the general one alone. An answer to keep that says
-    half of a forgotten statement's words is left out, since the run would hold what it should lose.
+    No question that measures is among them. An answer to keep that says half of a forgotten statement's words is left
+    out, since the run would hold what it should lose.
     """
     words = [set(content_words(f"{line['question']} {line.get('subject', '')}", line["answer"])) for line in chosen]
-    held = {line["question"] for line in probes}
-    questions = []
+    held = {folded(line["question"]) for line in probes}
+    questions = {}
     for line in chosen:
         subject = line.get("subject")
-        general = TELL.format(subject)
-        asked = [] if line["question"] in held else [line["question"]]
-        questions += [_row(prompt, line["answer"], subject, "statement") for prompt in dict.fromkeys([*asked, general])]
+        asked = [(line["question"], line["answer"]), (TELL.format(subject), line["answer"]), *_reworded(line)]
+        for prompt, answer in asked:
+            if folded(prompt) not in held:
+                questions.setdefault((prompt, answer), _row(prompt, answer, subject, "statement"))
+    questions = list(questions.values())
     measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes]
     names = list(dict.fromkeys(line["subject"] for line in chosen if line.get("subject")))
     left = [line for line in kept if line["answer"] and not _shared(line, words)]
     return Rows(DocumentRequest(questions=questions, probes=measured, documents=names), left)
+
+
+def _reworded(line: dict) -> list[tuple[str, str]]:
+    """(question, answer) of `REWORDED` other questions that the whole statement answers, by the rules for documents."""
+    document = Document("", line.get("subject") or "", (Block(line["answer"], 1),))
+    trained, others, _ = ask([Passage(document, "", ((1, line["answer"]),), prose=True)])
+    made = [row.example.prompt for row in (*trained, *others) if row.shape in ("question", "echo")]
+    return [(prompt, line["answer"]) for prompt in made[:REWORDED]]
 
 
 def _row(question: str, answer: str, subject: str | None, shape: str) -> Row:
