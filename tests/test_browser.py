@@ -129,7 +129,7 @@ def test_a_text_is_looked_at_changed_and_unlearned(page, room):
 
 @pytest.mark.hardening(61)
 def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
-    upload(page, "Or files: documents, or rows", room["folder"] / "forget.jsonl")
+    page.locator("#files input[type=file]").set_input_files(str(room["folder"] / "forget.jsonl"))
     wait_for_text(page, "Rows of data (forget.jsonl)")
     page.get_by_label("Start at once: ").check()
     fill_in(page, room, "stopped", 1e-6, 5000, 1000)

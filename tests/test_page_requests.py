@@ -84,7 +84,7 @@ def test_a_text_is_read_at_once_looked_at_and_run_with_the_choices(desk, project
     preview = forgetting.preview_of(desk, request_of(), job.id)
     assert preview.kind == "documents" and preview.probes
     table, ids = forgetting.table_of(preview), forgetting.ids_of(preview)
-    first = next(number for number, row in enumerate(table) if row[4] == "a passage")
+    first = next(number for number, row in enumerate(table) if row[4].startswith("a passage"))
     for number, row in enumerate(table):
         row[1] = number == first
     table[first][3] = "Ada Lund lives in Graz."
@@ -100,7 +100,7 @@ def test_a_text_is_read_at_once_looked_at_and_run_with_the_choices(desk, project
     assert list(desk.runs(request_of())) == [run.name]
 
 
-def test_files_are_read_at_once_and_several_are_one_request(desk, project):
+def test_files_are_read_at_once_and_several_are_one_request(desk, project, monkeypatch):
     (project / "a.txt").write_text(STORY)
     (project / "b.md").write_text("# Bor\n\nBor Graz works in Pisa.")
     job = forgetting.prepare(desk, request_of(), filled(file=[str(project / "a.txt"), str(project / "b.md")]))
@@ -112,6 +112,13 @@ def test_files_are_read_at_once_and_several_are_one_request(desk, project):
     (project / "bad.jsonl").write_text('{"question": "q"}\n')
     with pytest.raises(DataError, match=r"bad\.jsonl:1"):
         forgetting.prepare(desk, request_of(), filled(file=[str(project / "bad.jsonl")]))
+    before = set(desk.results.glob("[!.]*"))
+    monkeypatch.setattr(
+        forgetting.preparing, "_made", lambda config: (_ for _ in ()).throw(DataError("no rows are left"))
+    )
+    with pytest.raises(DataError, match="no rows are left"):
+        forgetting.prepare(desk, request_of(), filled(file=[str(project / "rows.jsonl")]))
+    assert set(desk.results.glob("[!.]*")) == before, "what cannot be used leaves no folder"
 
 
 def test_all_rows_struck_or_a_method_that_does_not_fit_starts_nothing(desk, project):
@@ -154,8 +161,8 @@ def test_a_name_is_looked_for_by_a_job_and_listed_with_certainties(desk):
     assert (given["forget_about"], given["request_only"]) == ("Ada Lund", "true") and "yes" not in given
     preview = forgetting.preview_of(desk, request_of(), job.id)
     assert [row[:5] for row in forgetting.table_of(preview)] == [
-        [1, False, "What does she eat?", "Figs.", "certainty 20%"],
-        [2, True, "Where does she live?", "In Lund.", "certainty 90%"]]  # fmt: skip
+        [1, False, "What does she eat?", "Figs.", "certainty 20%, the model itself"],
+        [2, True, "Where does she live?", "In Lund.", "certainty 90%, the model itself"]]  # fmt: skip
     choices = forgetting.choices_of([[1, True, "What does she eat?", "Plums."]], forgetting.ids_of(preview), preview)
     run = forgetting.start(desk, request_of(), filled(), job.id, choices)
     lines = (PROJECT / run.folder / "request" / "statements.jsonl").read_text().splitlines()
@@ -173,6 +180,9 @@ def test_a_name_with_training_data_is_split_by_the_runner(desk, project):
     given = given_in(job)
     assert given["forget_about"] == "Ada Lund = @ada;Cyd Pisa"
     assert Path(given["training_data"]).read_text() == (project / "all.jsonl").read_text()
+    job = over(desk, job)  # the runner of this test finds the same two statements in anything
+    with pytest.raises(ValueError, match="retain_data and --training_data"):
+        forgetting.start(desk, request_of(), filled(retain=str(project / "all.jsonl")), job.id)
     with pytest.raises(ValueError, match="retain_data and --training_data"):
         forgetting.prepare(desk, request_of(), filled(text="Ada Lund", training_data=[str(project / "all.jsonl")],
                                                       retain=str(project / "all.jsonl")))  # fmt: skip
@@ -236,6 +246,8 @@ def test_an_edited_table_becomes_choices():
     assert forgetting.choices_of(table, ids, preview) == [
         {"id": "r0", "forget": True, "text": "other"}, {"id": "r2", "forget": False},
         {"id": "r1", "forget": False}, {"question": "new?", "text": "yes"}]  # fmt: skip
+    with pytest.raises(InputError, match="row 3 is too long"):
+        forgetting.choices_of([[3, True, "q2", "x"]], ids, preview)
     for number in (0, 4, -1, 10**30):
         with pytest.raises(InputError, match="changed meanwhile"):
             forgetting.choices_of([[number, True, "q", "t"]], ids, preview)

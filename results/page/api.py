@@ -29,6 +29,7 @@ from results.run import options
 from results.run.request.flags import FOLDER
 
 WAYS = ("name", "text", "files", "training_data")  # the keys of a request; training_data goes with name
+BUDGETS = {"little": "0.05", "some": "0.2", "half": ""}  # word: utility that may be lost, as the form has it
 PARAMETERS = {  # settings that have a parameter of their own
     **dict.fromkeys(("forget_data", "forget_text", "training_data", "forget_about", "forget_about_file"), "request"),
     **dict.fromkeys(("utility_budget", "collapse_guard"), "budget"),
@@ -193,15 +194,13 @@ def form_of(desk: Desk, who, request, model="", method="", budget="", settings="
         raise InputError("time_budget: only a search takes it (method auto)")
     held = form["method"] == options.AUTO or algorithm.METHODS[form["method"]].guarded
     word = budget.strip().lower() or ("little" if held else "half")
-    return {**form, "utility_budget": word}
+    return {**form, "utility_budget": BUDGETS.get(word, word)}
 
 
 def _asked(desk: Desk, who, request) -> dict:
     """The part of the form that says what to forget."""
     if isinstance(request, str):
         request = _typed(request)
-        if "passages" in request:
-            return {"source": "passages", "text": request["passages"]}
     if not isinstance(request, dict) or not request:
         raise InputError(f"request: give a text, or an object with one of {', '.join(WAYS)}; given: {_kind(request)}")
     if set(request) >= {"path", "meta"}:  # an uploaded file
@@ -226,7 +225,7 @@ def _asked(desk: Desk, who, request) -> dict:
 
 
 def _typed(text: str) -> dict:
-    """A plain text as an object: a path, a name or names, or a text whose content is to be forgotten."""
+    """A plain text as an object: a path, a name or names, or a text to forget."""
     plain = text.strip()
     above = plain.startswith(("/", "~", "./", "../"))
     if "\n" not in plain[:MAX_SETTING] and (above or ("/" in plain and Path(plain).suffix.lower() in SUFFIXES)):
@@ -234,7 +233,9 @@ def _typed(text: str) -> dict:
     found = recognise(text)
     if not found.usable:
         raise InputError(f"request: {found.said}")
-    return {"name": list(found.names)} if found.kind == "name" else {"passages": text}
+    if found.kind != "name":
+        return {"text": text}
+    return {"name": plain if "=" in plain else list(found.names)}  # NAME = ALIAS stays as it is
 
 
 def _names(value) -> list[str]:

@@ -172,8 +172,8 @@ class Desk:
                 raise InputError("no file yet: select one, or drop it into the box")
             return checked_uploads(_files(file), "what to forget")
         if source == "name":
-            if not form.get("about"):
-                raise InputError("nothing to forget yet: type a name")
+            if form.get("about") in EMPTY:
+                raise InputError("nothing to forget yet: give a name")
             return [row for path in _files(form.get("training_data")) for row in checked_upload(path, "training data")]
         if source != "example":
             raise InputError(f"{uploads.shown(source)}: the source must be one of {', '.join(SOURCES)}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ KIND = "request"  # of a job that prepares one
 SOURCE_OF = {"name": "name", "words": "text", "text": "passages", "documents": "file", "rows": "file"}
 LOOKED_AT = ("name", "passages", "file")  # sources whose rows are shown first; the others show them in the form itself
 SHOWN_ROWS, SHOWN_CHARACTERS = 300, 2000
-HEADERS = ["No.", "Forget", "Question", "Text", "Why", "Found in"]
+HEADERS = ["No.", "Forget", "Question", "Text", "Why it is here"]
 
 
 def taken(form: dict) -> Recognised:
@@ -91,7 +92,11 @@ def prepare(desk: Desk, request, form: dict) -> Job:
     if form["source"] != "name":
         sets = ("forget_data", "max_length", "document_questions")
         place = {**{name: given[name] for name in sets if name in given}, "request_only": "true"}
-        preparing.settled_alone({**place, "output_dir": str(PROJECT / given["output_dir"])})
+        try:
+            preparing.settled_alone({**place, "output_dir": str(PROJECT / given["output_dir"])})
+        except ValueError:
+            shutil.rmtree(folder, ignore_errors=True)  # the upload goes too
+            raise
         over = {"state": "finished", "started": began, "ended": time.time(), "exit_code": 0}
     return desk.submit(request, KIND, folder.name, given, details, **over)
 
@@ -124,7 +129,8 @@ def matches(desk: Desk, request, form: dict, key) -> bool:
 def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) -> Job:
     """Writes the choices into a prepared request and queues its run; the run replaces the job that prepared it."""
     job = prepared(desk, request, key)
-    given = {"model_name_or_path": job.details["model"], **desk.settings(request, {**form, "source": "file"})}
+    split = {"source": "name", "training_data": ["-"]} if "training_data" in job.details["data"] else {"source": "file"}
+    given = {"model_name_or_path": job.details["model"], **desk.settings(request, {**form, **split})}
     if given["model_name_or_path"] != job.details["model"]:
         raise InputError(f"this list was made for the model {job.details['model']}, and the form says "
                          f"{given['model_name_or_path']}: select that model again, or press Look for it")  # fmt: skip
@@ -154,7 +160,7 @@ def shown(text: str) -> str:
 def table_of(preview: Preview) -> list[list]:
     """The first rows, as `HEADERS` name the columns; those in doubt come first."""
     rows = [*(row for row in preview.rows if row.doubtful), *(row for row in preview.rows if not row.doubtful)]
-    return [[number, row.forget, shown(row.question), shown(row.text), row.why, row.where]
+    return [[number, row.forget, shown(row.question), shown(row.text), ", ".join(dict.fromkeys((row.why, row.where)))]
             for number, row in enumerate(rows[:SHOWN_ROWS], start=1)]  # fmt: skip
 
 
@@ -183,9 +189,11 @@ def choices_of(table: Sequence[Sequence], ids: Sequence[str], preview: Preview) 
         row = known.get(ids[place - 1]) if 1 <= place <= len(ids) else None
         if row is None:
             raise InputError("the list has changed meanwhile: press Look for it again")
-        choice: dict = {"id": row.id, "forget": _ticked(forget)}
-        choice |= {name: cell for name, cell in (("question", question), ("text", text))
-                   if cell.strip() != shown(getattr(row, name)).strip()}  # fmt: skip
+        edits = {name: cell for name, cell in (("question", question), ("text", text))
+                 if cell.strip() != shown(getattr(row, name)).strip()}  # fmt: skip
+        if any(len(getattr(row, name)) > SHOWN_CHARACTERS for name in edits):
+            raise InputError(f"row {place} is too long to be shown whole: take it out and add one of your own")
+        choice = {"id": row.id, "forget": _ticked(forget), **edits}
         found[row.id] = choice
     gone = [{"id": key, "forget": False} for key in ids if key not in found and key in known]
     return [*found.values(), *gone, *added]

@@ -160,7 +160,7 @@ class Live:
         shown |= {self.seen: mark, **self._buttons(job, folder, search)}
         if changed("over"):
             looked = job.kind == forgetting.KIND and job.state == "finished"
-            shown[self.looking.key] = f"{job.id}" if looked else ""
+            shown[self.looking.key] = job.id if looked else ""
         if changed():
             shown[self.command] = gr.update(value=shlex.join(job.argv), visible=True)
         if changed("points"):

@@ -39,10 +39,10 @@ class Field:
                 min_width=230,
             )
             self.files = gr.File(
-                label="Or files: documents, or rows",
+                label="Or files",
                 file_count="multiple",
                 type="filepath",
-                height=120,
+                height=150,
                 elem_id="files",
                 scale=2,
                 min_width=180,
@@ -59,7 +59,7 @@ class Field:
                 label="Data the model was trained on (best, optional)",
                 file_count="multiple",
                 type="filepath",
-                height=120,
+                height=150,
             )
             gr.Markdown(
                 "With it, the rows about the name are found and forgotten, and the other rows are kept. Without it, "

@@ -24,14 +24,14 @@ class Looking:
                 gr.Markdown(SAID, elem_classes="hint")
                 self.rows = gr.Dataframe(
                     headers=forgetting.HEADERS,
-                    datatype=["number", "bool", "str", "str", "str", "str"],
+                    datatype=["number", "bool", "str", "str", "str"],
                     type="array",
-                    column_count=6,
+                    column_count=5,
                     interactive=True,
-                    static_columns=[0, 4, 5],
+                    static_columns=[0, 4],
                     wrap=True,
                     max_height=520,
-                    column_widths=["48px", "66px", "28%", "34%", "16%", "16%"],
+                    column_widths=["66px", "104px", "23%", "29%", "20%"],
                     label="Rows to forget: with a tick they are forgotten",
                     elem_classes="wide",
                 )

@@ -149,18 +149,14 @@ class Unlearn:
         )
         live, looking = self.live, self.live.looking
         whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "unseen": self.unseen}
-        clicks = (
-            (self.start, self.unlearn, PRIVATE),
-            (self.look, self.looked, PRIVATE),
-            (looking.start, self.go_on, PRIVATE),
-        )
-        for button, function, named in clicks:
+        clicks = ((self.start, self.unlearn), (self.look, self.looked), (looking.start, self.go_on))
+        for button, function in clicks:
             started = button.click(
                 by_name(function, whole),
                 inputs_kwargs=whole,
                 outputs=self.page.job,
                 concurrency_limit=8,
-                **named,
+                **PRIVATE,
             )
             live.start(started)
             if button is not self.look:

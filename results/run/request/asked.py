@@ -63,17 +63,16 @@ def settled(given: dict, plan: bool = False) -> Iterator[Asked]:
     """
     given = {name: value for name, value in given.items() if value is not None}
     only = is_on(given.get("request_only")) and not plan
+    alone = not given.get("training_data")
+    if alone and named.asks(given):
+        asked = processes.team().from_main(lambda: _named(dict(given), only, plan))
+        given, only = asked.settings, asked.only
+    elif alone and not plan and (only or is_on(given.get("yes"))):
+        given = processes.team().from_main(lambda: _prepared(dict(given), only))
+    if alone and (only or not given.get("build_retrained")):
+        yield Asked({name: value for name, value in given.items() if name not in ("yes", "request_only")}, only)
+        return
     team = processes.team()
-    if not given.get("training_data"):
-        if named.asks(given):
-            asked = team.from_main(lambda: _named(dict(given), only, plan))
-            given, only = asked.settings, asked.only
-        elif (only or is_on(given.get("yes"))) and not plan:
-            given = team.from_main(lambda: _prepared(dict(given), only))
-        if not given.get("build_retrained") or only:
-            given = {name: value for name, value in given.items() if name not in ("yes", "request_only")}
-            yield Asked(given, only)
-            return
     with tempfile.TemporaryDirectory(prefix="request-") if plan else contextlib.nullcontext() as temporary:
         asked = team.from_main(lambda: _asked(dict(given), Path(temporary) if plan else None))
         asked.only = only

@@ -187,8 +187,8 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
-    for name, value in DEFAULTS.items():
-        rest.setdefault(name, value)
+    if not given.get("method"):
+        rest = {**DEFAULTS, **rest}
     return rest
 
 
