@@ -1,0 +1,101 @@
+"""Forgets each bundled person by name alone: what came out, what is gone, what is still said about the others.
+
+    python tests/forget_names.py                          # four runs of the default, six measurements
+    python tests/forget_names.py --people 1 --output_dir /tmp/try
+
+The run gets a name and nothing else. The ten questions that the model learned about each person measure it, and so do
+those about the other 19; the run sees none of them. A fact came out if a listed statement says at least half of its
+words (`fact_recall`). A fact is gone if the answer says less than half. Runs are in results/runs/names/, the summary in
+results/examples/names/. Unknown flags go to the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from forget_documents import TARGET, asked, counted, divided, questions
+from measured import PARTS, ROOT, read, run, table, write
+
+from models.scores.facts import fact_recall
+
+SAID = 0.5
+EXAMPLES = ROOT / "results" / "examples" / "names"
+METRICS = "--metrics=fact_recall,answer_probability,accuracy,loss"
+
+
+def forget(name: str, runs: Path, models: Path, more: list[str]) -> tuple[Path, Path]:
+    """(run folder, model folder) of the run that forgets a name."""
+    folder = runs / "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    model = models / folder.name
+    run("unlearning_script.py", f"--model_name_or_path={TARGET}", f"--forget_about={name}", "--yes", METRICS,
+        "--general_data=none", "--live_answers=0", "--ledger=none", f"--output_dir={folder}",
+        f"--model_output_dir={model}", "--overwrite_output_dir", *more)  # fmt: skip
+    return folder, model
+
+
+def came_out(own: list[str], statements: list[dict]) -> int:
+    """How many of the person's facts at least one of these statements says."""
+    rows = [json.loads(line) for line in own]
+    return sum(any((fact_recall(row["question"], row["answer"], said["answer"]) or 0) >= SAID for said in statements)
+               for row in rows)  # fmt: skip
+
+
+def summary(name: str, folder: Path, lines: list[str], before: dict, after: dict) -> dict:
+    """The row of one name."""
+    own, others = divided(lines, name)
+    file = folder / "request" / "statements.jsonl"
+    listed = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    chosen = [line for line in listed if line["decision"] == "forget"]
+    comparison = read(folder / "evaluation.json")["comparison"]
+    return {
+        "subject": name, "listed": len(listed), "chosen": len(chosen), "came_out": came_out(own, listed),
+        "came_out_chosen": came_out(own, chosen), "own": counted(own, before, after),
+        "others": counted(others, before, after), "sentence": comparison.get("subject", {}).get("sentence"),
+        "words": {part: comparison.get(part) for part in PARTS},
+        "seconds": read(folder / "timing.json")["seconds"]["unlearning"],
+    }  # fmt: skip
+
+
+def names_table(rows: list[dict]) -> str:
+    """A row per name: what came out, what is gone, and what is still said about the others."""
+    head = ["name", "statements listed", "chosen", "of ten facts, listed", "chosen", "facts gone", "others still said",
+            "others in full"]  # fmt: skip
+    cells = [[row["subject"], str(row["listed"]), str(row["chosen"]), str(row["came_out"]), str(row["came_out_chosen"]),
+              f"{row['own']['gone']} of {row['own']['known']}", f"{row['others']['said']} of {row['others']['known']}",
+              f"{row['others']['in full']} of {row['others']['known']}"] for row in rows]  # fmt: skip
+    return table(head, cells)
+
+
+def people() -> list[str]:
+    """The persons of the bundled forget set."""
+    lines = (ROOT / "data" / "forget.jsonl").read_text(encoding="utf-8").splitlines()
+    return list(dict.fromkeys(json.loads(line)["subject"] for line in lines))
+
+
+def main(argv=None) -> int:
+    """Runs and measures each name, writes the summary after each and prints its table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
+    parser.add_argument("--people", type=int, default=4, choices=range(1, 5))
+    args, more = parser.parse_known_args(argv)
+    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / "names"
+    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / "names"
+    target = runs.parent if args.output_dir else EXAMPLES
+    shutil.rmtree(runs, ignore_errors=True)
+    lines, rows = questions(), []
+    before = asked(TARGET, *divided(lines, people()[0]), runs / "before")
+    for name in people()[: args.people]:
+        folder, model = forget(name, runs, models, more)
+        after = asked(str(model), *divided(lines, name), runs / f"{folder.name}-asked")
+        rows.append(summary(name, folder, lines, before, after))
+        write(target / "names.json", rows)
+    print("\n" + names_table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
