@@ -55,7 +55,7 @@ def _odd_linears(model) -> list[str]:
         and type(m).forward is not torch.nn.Linear.forward
         and type(m).__module__.startswith("transformers.models.")
     ]
-    return [name for name, module in own if not plain(module)]  # fmt: skip
+    return [name for name, module in own if not plain(module)]
 
 
 def check_lora_modules(folder: str | Path, target_modules) -> None:
