@@ -12,7 +12,7 @@ import contextlib
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from models.forward.answers import WAYS, Way, drops_out, evaluating, outputs_by,
 from models.store.folders import ModelError, first_line, out_of_memory
 from models.store.on_first_use import F, torch
 
-SHARED, TAILS = 10, (6, 3, 5)  # tokens of the prefix that two rows share, of their own ends, and of a third prompt
+SHARED, TAILS = 8, (4, 2, 5)  # tokens of the prefix that two rows share, of their own ends, and of a third prompt
 # largest difference of logits as a share of the largest logit, and of a gradient as a share of its largest value
 NEAR = {"float32": (1e-4, 1e-3), "float16": (2e-2, 1e-1), "bfloat16": (1e-1, 2.0)}
 PRECISE = 2 << 30  # weights of larger models are compared in the type they compute in, with what its rounding explains
@@ -41,6 +41,26 @@ class Differs(Exception):
     """A way of computing is not right for this model; the message says by how much."""
 
 
+@dataclass
+class Proofs:
+    """What is proved for a model: ways by (packing possible, trial length), ways of generation by trial length.
+
+    `lengths`: the lengths in its config at which it may compute otherwise.
+    """
+
+    lengths: list[int]
+    ways: dict = field(default_factory=dict)
+    generation: dict = field(default_factory=dict)
+
+
+def proofs(model) -> Proofs:
+    """The model's proofs; they stay with the model object."""
+    base = unwrapped(model)
+    if not hasattr(base, "_unlearning_proofs"):
+        base._unlearning_proofs = Proofs(sorted(_changes(base.config.get_text_config().to_dict())))
+    return base._unlearning_proofs
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Rows
 
@@ -52,7 +72,7 @@ def way_of(model, batch: dict) -> Way:
     """
     base = unwrapped(model)
     packed, length = packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
-    known = vars(base).setdefault("_unlearning_ways", {})
+    known = proofs(model).ways
     if (packed, length) not in known:
         ways = [way for way in WAYS if packed or not way.packed]
         known[packed, length] = _first_right_way(model, batch, length, ways)
@@ -87,9 +107,7 @@ def _length(model, longest: int) -> int:
     attended to, the context before scaling. Rows beyond such a number are proved beyond it. The position table holds a
     trial row and what is generated after it.
     """
-    if not hasattr(model, "_unlearning_lengths"):
-        model._unlearning_lengths = sorted(_changes(model.config.get_text_config().to_dict()))
-    wanted = max((n + LONGER for n in model._unlearning_lengths if n < longest), default=0)
+    wanted = max((n + LONGER for n in proofs(model).lengths if n < longest), default=0)
     return max(2, min(max(SHARED + TAILS[0], wanted), generation.positions(model) - max(LIMITS[0])))
 
 
@@ -375,7 +393,7 @@ def way_of_generation(model, prompts: list, longest: int) -> str:
     of the longest prompt with its answer.
     """
     base = unwrapped(model)
-    length, known = _length(base, longest), vars(base).setdefault("_unlearning_generation", {})
+    length, known = _length(base, longest), proofs(model).generation
     if length in known:
         return known[length]
     reasons = []

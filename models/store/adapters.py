@@ -33,12 +33,39 @@ def add_lora(model, *, r: int = 16, alpha: float = 32, dropout: float = 0.0, tar
 
     modules, target_modules = _lora_modules(model, target_modules)
     options = {"target_modules": target_modules, "task_type": "CAUSAL_LM"}
+    if target_modules == "all-linear":
+        options["exclude_modules"] = _odd_linears(model) or None
     options["fan_in_fan_out"] = any(isinstance(module, Conv1D) for module in modules.values())  # GPT-2 stores W^T
     try:
         with _without_warnings():
             return get_peft_model(model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, **options))
     except (ValueError, TypeError) as error:
         raise ModelError(f"LoRA cannot be set up: {first_line(error)}", 2) from error
+
+
+def _odd_linears(model) -> list[str]:
+    """Names of a family's own linear layers that are no plain product, which an adapter would break.
+
+    Some routers return several values, and some layers multiply groups.
+    """
+    import torch
+
+    def plain(module) -> bool:
+        try:
+            with torch.no_grad():
+                found = module(module.weight.new_zeros(1, 2, module.in_features))
+        except Exception:
+            return False
+        return isinstance(found, torch.Tensor) and found.shape == (1, 2, module.out_features)
+
+    own = [
+        (name, m)
+        for name, m in model.named_modules()
+        if isinstance(m, torch.nn.Linear)
+        and type(m).forward is not torch.nn.Linear.forward
+        and type(m).__module__.startswith("transformers.models.")
+    ]
+    return [name for name, module in own if not plain(module)]
 
 
 def check_lora_modules(folder: str | Path, target_modules) -> None:

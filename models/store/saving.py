@@ -25,7 +25,7 @@ def save_model(model, tokenizer, folder, card: str, generation_config=None, dtyp
     import torch
 
     state = model.state_dict()
-    _refuse_non_finite(state, folder)
+    _refuse_non_finite(dict(model.named_parameters()), folder)  # a buffer may be infinite: the bounds of a clipping
     with new_folder(folder, recorded_date(tokenizer)) as temporary, quiet():
         wanted = getattr(torch, dtype) if dtype else None
         with _without_generation_config(model):
