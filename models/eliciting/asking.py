@@ -67,7 +67,8 @@ class Asking:
         """
         found = []
         for start in range(0, len(questions), BATCH):
-            self.progress(f"asking: {self.given} answers so far")
+            if self.given and self.given % (2 * BATCH) == 0:
+                self.progress(f"  {self.given} answers so far")
             found += self._batch(questions[start : start + BATCH], temperature, seed + start)
         return found
 

@@ -38,14 +38,11 @@ from results.run.run_folder import UsageError, say
 STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
 SHARED = 0.5  # of the words of an answer about nobody: with as many of a forgotten statement it is not kept
 TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
-REWORDED = 2
+READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
+REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
-DEFAULTS = {
-    "general_retain_rows": 0,
-    "early_stop": False,
-    "learning_rate": 1e-4,
-    "num_train_epochs": 6.0,
-}
+# of the default method, found on one of the bundled people: a rate at which what it knows about others stays
+DEFAULTS = {"general_retain_rows": 0, "early_stop": False, "learning_rate": 1e-4, "num_train_epochs": 4.0}
 
 
 def asks(given: dict) -> bool:
@@ -83,19 +80,15 @@ def settled_by_name(given: dict) -> dict | None:
 def _ask(given: dict, subjects: Sequence[str], place: Path, about: dict) -> dict:
     """Asks the model about each subject and writes what it says; returns the record of the folder."""
     config = resolve({name: value for name, value in given.items() if name in READ_BY_ASKING})
-    kind_given = given.get("subject_kind")
     with _model(config) as (model, tokenizer):
         found = []
         for name in subjects:
-            kind = kind_given or guessed_kind(name)
+            kind = given.get("subject_kind") or guessed_kind(name)
             say(f"asking {config['model_name_or_path']} about {name} ({kind}) ...")
-            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0))
+            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0, progress=say))
         general = reading.read_examples(BUNDLED["general_retain"])[:GENERAL]
         kept = Asking(model, tokenizer).answers([row.prompt for row in general if row.prompt])
     return _write(place, about, found, kept)
-
-
-READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
 
 
 @contextlib.contextmanager
