@@ -73,6 +73,32 @@ def _data_options() -> dict[str, Option]:
         "document_questions": Option(
             bool, True, "of documents to forget: also train on questions made from them by rule", data
         ),
+        **_request_options(),
+        "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
+        "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
+        "judging_data": Option(
+            str, None, "holdout rows that only judge, or none (bundled; else half of the holdout set)", data
+        ),
+        "general_data": Option(str, None, "general knowledge to check (bundled)", data),
+        "exam_data": Option(
+            str, None, "exams to take before and after: rows of question, choices, answer; commas separate files", data
+        ),
+        "earlier_data": Option(
+            str,
+            None,
+            "with --continue_from: where earlier forget sets are now, or 'none' to continue without missing ones",
+            data,
+        ),
+        "max_length": Option(int, 512, "longest row in tokens", data, low=8),
+        "allow_overlap": Option(
+            bool, False, "also remove retain rows in the forget set if they are more than a tenth", data
+        ),
+    }
+
+
+def _request_options() -> dict[str, Option]:
+    data = "data"
+    return {
         "training_data": Option(
             str, None, "all rows that the model was trained on, to split by --forget_about; commas separate files", data
         ),
@@ -99,30 +125,11 @@ def _data_options() -> dict[str, Option]:
         "request_only": Option(
             bool, False, "write the rows of the request, to look at and edit, and stop before anything is trained", data
         ),
-        "retain_data": Option(str, None, "what to keep; separate several with commas (bundled)", data),
-        "holdout_data": Option(str, None, "rows of the same kind that the model never saw (bundled, or none)", data),
-        "judging_data": Option(
-            str, None, "holdout rows that only judge, or none (bundled; else half of the holdout set)", data
-        ),
-        "general_data": Option(str, None, "general knowledge to check (bundled)", data),
-        "exam_data": Option(
-            str, None, "exams to take before and after: rows of question, choices, answer; commas separate files", data
-        ),
-        "earlier_data": Option(
-            str,
-            None,
-            "with --continue_from: where earlier forget sets are now, or 'none' to continue without missing ones",
-            data,
-        ),
-        "max_length": Option(int, 512, "longest row in tokens", data, low=8),
-        "allow_overlap": Option(
-            bool, False, "also remove retain rows in the forget set if they are more than a tenth", data
-        ),
     }
 
 
-def _run_options() -> dict[str, Option]:
-    model, run = "model", "run"
+def _model_options() -> dict[str, Option]:
+    model = "model"
     return {
         "model_name_or_path": Option(str, None, f"folder or hub name of the target model ({TARGET})", model),
         "retrained_model": Option(str, None, "a model trained without the forget set, to compare with", model),
@@ -149,6 +156,13 @@ def _run_options() -> dict[str, Option]:
             str, None, "USER/NAME: upload the saved model to the Hugging Face hub, private, by its own login", model
         ),
         "merge_adapter": Option(bool, False, "with --use_peft: save the merged model too", model),
+    }
+
+
+def _run_options() -> dict[str, Option]:
+    run = "run"
+    return {
+        **_model_options(),
         "method": Option(
             str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
         ),
