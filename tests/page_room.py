@@ -12,8 +12,10 @@ from results.run.options import read_config_file
 
 # a runner without work: writes the real one's files, obeys SIGTERM, fails or waits on request
 SCRIPT = """
-import json, os, signal, sys, time
+import json, os, signal, sys, time, yaml
 words = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+if "config" in words:  # what is to be forgotten comes in a file
+    words |= yaml.safe_load(open(words["config"]))
 folder = words["output_dir"]
 os.makedirs(folder, exist_ok=True)
 def status(**values):

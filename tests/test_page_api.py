@@ -82,7 +82,7 @@ def test_an_object_says_what_a_text_means(desk, rows, gradio_folder):
     assert started(desk, "Ada = ada@example.org")["forget_about"] == "Ada = ada@example.org"
     for request in (rows, {"files": rows}, {"files": [rows]}):
         kept = started(desk, request)["forget_data"]
-        assert Path(kept).read_text() == ROWS and Path(kept).parent.name == "inputs", "a copy in the run folder"
+        assert Path(kept).read_text() == ROWS and "inputs" in Path(kept).parts, "a copy in the run folder"
     given = started(desk, {"training_data": [rows, uploaded(gradio_folder, "b.jsonl")], "name": "Ada"})
     assert given["forget_about"] == "Ada" and [Path(p).read_text() for p in given["training_data"].split(",")] == [
         ROWS, ROWS]  # fmt: skip

@@ -122,7 +122,7 @@ def full_run(runs, name="mine", person=PEOPLE[0], **config):
     }
     (folder / ledger.RECEIPT).write_text(json.dumps(about))
     for file in ("log.txt", "notes.md", "request/forget.jsonl", "request/request.json", "documents/probes.jsonl",
-                 "checkpoint-3/state.json", "search.db", "more/copy.txt"):  # fmt: skip
+                 "checkpoint-3/state.json", "search.db", "more/copy.txt", "inputs/training/all.docx"):  # fmt: skip
         (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_text(TEXT)
     (folder / "own.txt").write_text("a shopping list")
@@ -155,7 +155,8 @@ def test_a_purged_run_keeps_its_proof_and_holds_no_text(place):
     assert sorted(path.name for path in (run / "figures").glob("*.png"))
     for kept_file in ("own.txt", "inputs/retain.jsonl", "request/retain.jsonl", "timing.json", ledger.RECEIPT):
         assert (run / kept_file).is_file(), kept_file
-    for gone in ("log.txt", "search.db", "checkpoint-3", "inputs/forget.jsonl", "notes.md", "more/copy.txt"):
+    for gone in ("log.txt", "search.db", "checkpoint-3", "inputs/forget.jsonl", "notes.md", "more/copy.txt",
+                 "inputs/training/all.docx"):  # fmt: skip
         assert not (run / gone).exists(), gone
         assert any(item.endswith(gone) for item in done.removed), gone
     assert json.loads((run / "config.json").read_text())["command"] == [

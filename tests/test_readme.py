@@ -18,7 +18,7 @@ from models.verdict.words import WORDS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in readme_tables.READMES}
 README = PAGES["README.md"]
-WRITTEN_LATER = ("results/runs", "models/saved", "results/ledger", "figures/")
+WRITTEN_LATER = ("results/runs", "models/saved", "results/ledger", "figures/", "request/")
 
 
 def commands(text):

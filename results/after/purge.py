@@ -146,7 +146,7 @@ def _named(run: Path, config: dict) -> list:
 
 def _forgotten(path: Path) -> bool:
     """Whether an input of a run is, by its name, of the forget side."""
-    return path.name.split(".")[0] in FORGOTTEN or path.parent.name in FORGOTTEN[:2]
+    return path.name.split(".")[0] in FORGOTTEN or path.parent.name in ("forget", "doubtful", "training")
 
 
 def _kept_texts(config: dict) -> list[str]:

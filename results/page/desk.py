@@ -50,7 +50,14 @@ NOT_ADVANCED = {
     *("build_retrained", "base_model", "null_config", "exam_data", "lm_eval"),
     # these name programs or upload, which only the server's owner may do
     *("method_from", "metric_from", "export", "gguf_converter", "push_to_hub", "sign_with", "shared_folders"),
-    *("collapse_guard", "utility_budget", "time_budget", "max_trials", *evaluation_metrics.budget_flags()),
+    *(
+        "collapse_guard",
+        "utility_budget",
+        "time_budget",
+        "max_trials",
+        "search_methods",
+        *evaluation_metrics.budget_flags(),
+    ),
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
 KEPT_FILES = {"retain": "what to keep", "holdout": "what it never saw"}  # optional files of the form

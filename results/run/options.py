@@ -64,12 +64,7 @@ def _data_options() -> dict[str, Option]:
         "forget_data": Option(
             str, None, "what to forget: file, folder, hub data set, or 'none' (bundled people)", data
         ),
-        "forget_text": Option(
-            str,
-            None,
-            "what to forget, as text; others see it in the list of processes, a file for --forget_data not",
-            data,
-        ),
+        "forget_text": Option(str, None, "what to forget, as text (others see it in the list of processes)", data),
         "document_questions": Option(
             bool, True, "of documents to forget: also train on questions made from them by rule", data
         ),
@@ -171,14 +166,7 @@ def _run_options() -> dict[str, Option]:
         ),
         "continue_from": Option(str, None, "a finished run: unlearn the next request from its model", run),
         "ledger": Option(str, None, "file that records each request, or none (results/ledger.jsonl)", run),
-        "received": Option(str, None, "the day on which the request came, such as 2026-11-20; recorded", run),
-        "due": Option(str, None, "by when it is to be done: a day, or 30d or 6w after --received", run),
-        "retest_after": Option(str, None, "when to test again that it is still forgotten: such as 90d", run),
-        "letter_pdf": Option(bool, False, "also print letter.html as letter.pdf (a browser on this machine)", run),
-        "sign_with": Option(str, None, "sign the letter with this ed25519 private key (PEM or OpenSSH)", run),
-        "shared_folders": Option(
-            bool, False, "let the group read and write what the run writes (else the owner alone)", run
-        ),
+        **_record_options(run),
         "output_dir": Option(str, None, "the run folder (results/runs/<model>-<method>-<time>)", run),
         "model_output_dir": Option(str, None, "folder for the unlearned model (models/saved/<run name>)", run),
         "overwrite_output_dir": Option(bool, False, "replace a finished run in output_dir", run),
@@ -200,6 +188,20 @@ def _run_options() -> dict[str, Option]:
         "save_total_limit": Option(int, 1, "checkpoints kept", run, low=1),
         "resume_from_checkpoint": Option(str, None, "a checkpoint folder, or 'latest'", run),
         "live_answers": Option(int, 2, "questions about what to forget, answered at every evaluation", run, low=0),
+    }
+
+
+def _record_options(run: str) -> dict[str, Option]:
+    """What is recorded of a request, and who may read it."""
+    return {
+        "received": Option(str, None, "the day on which the request came, such as 2026-11-20; recorded", run),
+        "due": Option(str, None, "by when it is to be done: a day, or 30d or 6w after --received", run),
+        "retest_after": Option(str, None, "when to test again that it is still forgotten: such as 90d", run),
+        "letter_pdf": Option(bool, False, "also print letter.html as letter.pdf (a browser on this machine)", run),
+        "sign_with": Option(str, None, "sign the letter with this ed25519 private key (PEM or OpenSSH)", run),
+        "shared_folders": Option(
+            bool, False, "let the group read and write what the run writes (else the owner alone)", run
+        ),
     }
 
 
