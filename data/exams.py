@@ -128,7 +128,7 @@ def _right(answer, texts: list[str], labels: list[str]) -> int:
         return answer
     if not isinstance(answer, str):
         raise RowFlaw(f"answer is {shown(answer)}, expected the number, the letter or the text of a choice")
-    plain = answer.strip()
+    plain = re.sub(r"^(\d+)\.0+$", r"\1", answer.strip())  # a table may hold its numbers as fractions
     stripped, letter = [text.strip() for text in texts], plain.strip("().").upper()
     readings = [known.index(name) for known, name in ((stripped, plain), (labels, letter)) if name in known]
     if not readings and plain.isdecimal() and int(plain) < len(texts):

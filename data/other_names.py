@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.columns import Example
+from data.judging import bare
 from data.preparation import EncodedRows, EncodingReport, encode_examples
 
 SHORTEST = 3  # letters of a word of a name that counts by itself
@@ -47,7 +48,7 @@ class OtherNames:
 
 def other_names(examples: Sequence[Example], seed: int) -> OtherNames:
     """The examples with another name of their subject."""
-    return OtherNames(list(examples), list(range(len(examples))), seed)
+    return OtherNames(list(map(bare, examples)), list(range(len(examples))), seed)
 
 
 def names_of(example: Example, rarity: Counter) -> list[str]:

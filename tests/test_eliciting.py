@@ -150,7 +150,8 @@ def test_rows_train_on_asked_questions_only_and_keep_nothing_that_says_the_same(
             {"question": "What is rain?", "answer": "Rain is water that falls from clouds."}]  # fmt: skip
     rows = named.rows_of(chosen, probes, kept)
     asked = [row.example.prompt for row in rows.request.questions]
-    assert asked == ["Where was she born?", named.TELL.format(NAME), named.TELL.format(NAME)]
+    assert {"Where was she born?", named.TELL.format(NAME)} < set(asked) and "A probe?" not in asked
+    assert len(asked) <= 2 * (2 + named.REWORDED) and f"Where was {NAME} born?" in asked
     assert [row.example.prompt for row in rows.request.probes] == ["A probe?"]
     assert [row["question"] for row in rows.kept] == ["What is rain?"]
 

@@ -185,9 +185,9 @@ def test_a_flag_beats_the_file_and_the_file_beats_the_default(tmp_path):
 
 
 def test_large_models_get_published_defaults_and_small_ones_tuned_defaults():
-    assert algorithm.hyper_parameters("npo", 8_000_000_000)["learning_rate"] == 1e-5
-    assert algorithm.hyper_parameters("npo", None)["learning_rate"] == 1e-5
-    assert algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"] > 1e-5
+    assert algorithm.hyper_parameters("npo", 8_000_000_000)["learning_rate"] == 2e-5
+    assert algorithm.hyper_parameters("npo", None)["learning_rate"] == 2e-5
+    assert algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"] > 2e-5
 
 
 @pytest.mark.parametrize("family", algorithm.FAMILIES)

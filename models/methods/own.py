@@ -155,6 +155,7 @@ def _values(method: Method, rows):
     levels = (method.draws or losses.draw_levels)([], len(ROWS), 2.0, 0)
     control = torch.linspace(-1, 1, WIDTH)
     context = losses.Context(_reference(3), levels, partner, _reference(4), _reference(5), control)
+    context.corrupted = SimpleNamespace(logits=_reference(6).logits, is_name=lambda answers: answers.labels % 2 == 0)
     values = method.forget(answers, context, settings)
     read = answers.activation if method.reads == "activation" else answers.logits
     slope = torch.autograd.grad(values.sum(), read, allow_unused=True)[0] if values.requires_grad else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,8 @@ def purge(run: str | Path) -> list[Purged]:
 def go_on() -> list[Purged]:
     """Finishes the purges that a crash or a kill interrupted."""
     done = []
+    if not os.access(paths.RUNS, os.R_OK | os.X_OK):  # another user's runs, or none yet
+        return done
     for file in sorted((paths.RUNS / copies.PENDING).glob("*.json")):
         run = Path(str(read_json_or_empty(file).get("run")))
         if not _is_run(run):

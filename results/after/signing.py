@@ -27,7 +27,8 @@ def _crypto():
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError:
-        raise UsageError("signatures need the package cryptography: pip install cryptography") from None
+        cure = "pip install cryptography"
+        raise UsageError(f"--sign_with and --verify_letter need the package cryptography: {cure}") from None
     return serialization, ed25519
 
 
