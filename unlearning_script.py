@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import shutil
 import sys
 from functools import partial
@@ -121,6 +122,7 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     model, outcome = _unlearn(run, measurements)
     saved = team.by_main(partial(_save_and_measure, run, model, measurements))
     del model  # one model in memory at a time
+    gc.collect()  # cycles would keep it
     team.by_main(lambda: _conclude(run, measurements, outcome, saved))
 
 
