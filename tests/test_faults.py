@@ -224,10 +224,10 @@ def test_a_folder_without_write_permission_is_refused_before_loading(small, clos
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 2.5 MB: room for one checkpoint of the tiny model, not for two."""
+    """A file system of 1.6 MB: room for one checkpoint of the tiny model, not for two."""
     place = tmp_path / "disk"
     place.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", place]).returncode:
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1600k", "tmpfs", place]).returncode:
         pytest.skip("mounting a small file system needs root; the limit on file sizes is tested besides")
     yield place
     subprocess.run(["umount", "-l", place], check=True)

@@ -106,9 +106,7 @@ def _request_options() -> dict[str, Option]:
             many=True,
         ),
         "forget_about_file": Option(str, None, "a file of subjects, one a line", data),
-        "subject_kind": Option(
-            str, None, "kind of --forget_about where no data is given [guessed]", data, tuple(KINDS)
-        ),
+        "subject_kind": Option(str, None, "kind of --forget_about without data [guessed]", data, tuple(KINDS)),
         "doubtful": Option(
             str,
             None,
