@@ -31,7 +31,7 @@ from models.store import loading, quantised
 from models.store.on_first_use import weights
 from models.store.paths import shown_path
 from results.run import processes
-from results.run.options import BUNDLED, resolve
+from results.run.options import BUNDLED, OPTIONS, resolve
 from results.run.request.flags import FLAGS, FOLDER, asked_subjects, is_on
 from results.run.run_folder import UsageError, say
 
@@ -180,7 +180,7 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
-    if not given.get("method"):
+    if given.get("method") in (None, OPTIONS["method"].default):
         rest = {**DEFAULTS, **rest}
     return rest
 
