@@ -51,7 +51,7 @@ class Live:
             *(self.status, self.curve, self.losses, self.table, *(part for box in self.boxes for part in box)),
             *(self.answers, self.search, self.searched, self.trials, self.log, self.logs, self.command, self.stop),
             *(self.again, self.done, self.clear, self.details, self.drawn, self.timer, self.seen),
-            self.looking.key,
+            *self.looking.outputs,
         ]
         inputs = [page.job, self.seen]
         self.look = {"fn": self.watch, "inputs": inputs, "outputs": outputs, "show_progress": "hidden"}
@@ -160,7 +160,7 @@ class Live:
         shown |= {self.seen: mark, **self._buttons(job, folder, search)}
         if changed("over"):
             looked = job.kind == forgetting.KIND and job.state == "finished"
-            shown[self.looking.key] = job.id if looked else ""
+            shown |= self.looking.shown(request, job.id if looked else "")
         if changed():
             shown[self.command] = gr.update(value=shlex.join(job.argv), visible=True)
         if changed("points"):
@@ -226,7 +226,7 @@ class Live:
             **{part: gr.update(**HIDDEN) for part in hidden},
             self.timer: gr.Timer(TICK, active=False),
             self.seen: {},
-            self.looking.key: "",
+            **self.looking.shown(None, ""),
         }
 
     # -- what its buttons do

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data.uploads import InputError
 from results.page import forgetting
-from results.page.wiring import QUIET, Page, gr, told
+from results.page.wiring import Page, gr
 
 SAID = (
     "**Nothing has been trained yet.** Clear the tick of what should stay, correct what is wrong, and add what is "
@@ -38,20 +38,24 @@ class Looking:
                 self.start = gr.Button("Unlearn these rows", variant="primary", size="lg")
             self.asked = gr.Textbox(label="What the model was asked", interactive=False, max_lines=8, visible=False)
         self.ids, self.key = gr.State([]), gr.State("")
-        outputs = [self.whole, self.found, self.editing, self.rows, self.asked, self.ids]
-        self.key.change(self.shown, self.key, outputs, **QUIET)
+        # set by the live view itself: a State that a timer sets tells no listener of its change
+        self.outputs = [self.key, self.whole, self.found, self.editing, self.rows, self.asked, self.ids]
 
-    @told
     def shown(self, request: gr.Request, key):
-        """The list of a prepared request; hidden without one."""
+        """The list of a prepared request; hidden without one. A list that cannot be read is told in its place."""
         if not key:
-            return {self.whole: gr.update(visible=False), self.ids: []}
-        preview = forgetting.preview_of(self.desk, request, key)
+            return {self.key: "", self.whole: gr.update(visible=False), self.ids: []}
+        try:
+            preview = forgetting.preview_of(self.desk, request, key)
+        except ValueError as error:
+            hidden = {part: gr.update(visible=False) for part in (self.editing, self.asked)}
+            return {self.key: key, self.whole: gr.update(visible=True), self.found: str(error), self.ids: [], **hidden}
         rows = forgetting.table_of(preview)
         more = len(preview.rows) - len(rows)
         notes = [*preview.notes, *([f"{more:,} more rows are not listed here and stay as they are"] if more else [])]
         asked = preview.questions[:ASKED]
         return {
+            self.key: key,
             self.whole: gr.update(visible=True),
             self.found: "\n".join([preview.sentence(), *notes]),
             self.editing: gr.update(visible=not preview.nothing_known),
