@@ -161,9 +161,9 @@ def test_a_name_is_looked_for_by_a_job_and_listed_with_certainties(desk):
     assert (given["forget_about"], given["request_only"]) == ("Ada Lund", "true") and "yes" not in given
     preview = forgetting.preview_of(desk, request_of(), job.id)
     assert [row[:5] for row in forgetting.table_of(preview)] == [
-        [1, False, "What does she eat?", "Figs.", "certainty 20%, the model itself"],
-        [2, True, "Where does she live?", "In Lund.", "certainty 90%, the model itself"]]  # fmt: skip
-    choices = forgetting.choices_of([[1, True, "What does she eat?", "Plums."]], forgetting.ids_of(preview), preview)
+        [1, True, "Where does she live?", "In Lund.", "certainty 90%, the model itself"],
+        [2, False, "What does she eat?", "Figs.", "certainty 20%, the model itself"]]  # fmt: skip
+    choices = forgetting.choices_of([[2, True, "What does she eat?", "Plums."]], forgetting.ids_of(preview), preview)
     run = forgetting.start(desk, request_of(), filled(), job.id, choices)
     lines = (PROJECT / run.folder / "request" / "statements.jsonl").read_text().splitlines()
     decided = {row["question"]: (row["answer"], row["decision"]) for row in map(json.loads, lines)}

@@ -158,16 +158,19 @@ def shown(text: str) -> str:
 
 
 def table_of(preview: Preview) -> list[list]:
-    """The first rows, as `HEADERS` name the columns; those in doubt come first."""
-    rows = [*(row for row in preview.rows if row.doubtful), *(row for row in preview.rows if not row.doubtful)]
+    """The first rows, as `HEADERS` name the columns."""
     return [[number, row.forget, shown(row.question), shown(row.text), ", ".join(dict.fromkeys((row.why, row.where)))]
-            for number, row in enumerate(rows[:SHOWN_ROWS], start=1)]  # fmt: skip
+            for number, row in enumerate(_in_order(preview)[:SHOWN_ROWS], start=1)]  # fmt: skip
 
 
 def ids_of(preview: Preview) -> list[str]:
     """The ids of the rows of `table_of`, in its order."""
-    rows = [*(row for row in preview.rows if row.doubtful), *(row for row in preview.rows if not row.doubtful)]
-    return [row.id for row in rows[:SHOWN_ROWS]]
+    return [row.id for row in _in_order(preview)[:SHOWN_ROWS]]
+
+
+def _in_order(preview: Preview) -> list:
+    """Rows in doubt come first, because a person must look at them; of statements the surest, as they are written."""
+    return preview.rows if preview.kind == "name" else sorted(preview.rows, key=lambda row: not row.doubtful)
 
 
 def choices_of(table: Sequence[Sequence], ids: Sequence[str], preview: Preview) -> list[dict]:
