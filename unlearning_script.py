@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import shutil
 import sys
 from functools import partial
@@ -120,9 +119,10 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
     team.by_main(lambda: measurements.glance_at_retrained())
     switch.check()
     model, outcome = _unlearn(run, measurements)
+    weights.return_freed_memory()
     saved = team.by_main(partial(_save_and_measure, run, model, measurements))
     del model  # one model in memory at a time
-    gc.collect()  # cycles would keep it
+    weights.return_freed_memory()
     team.by_main(lambda: _conclude(run, measurements, outcome, saved))
 
 

@@ -109,11 +109,10 @@ def test_a_typed_question_is_unlearned_and_both_models_answer_it(page, room):
     assert (folder / "report.html").exists() and (room["folder"] / "models" / "typed" / "config.json").exists()
 
 
-@pytest.mark.xfail(reason="fails on the rebuilt form; not yet looked into", strict=False)
 def test_a_text_is_looked_at_changed_and_unlearned(page, room):
     """Nothing is trained before the rows were shown; a row without a tick stays; the run asks questions."""
     labelled(page, FIELD).fill("ada lives in lund by the sea. ada works as a baker all year.")
-    wait_for_text(page, "A text of 13 words")
+    wait_for_text(page, "A text of 14 words")
     fill_in(page, room, "looked", 0.0005, 4, 1)
     page.locator("#unlearn-button").click()
     state_of(page, "Ready to look at")
@@ -235,7 +234,6 @@ def test_hostile_text_in_any_field_never_runs(page, room):
     shutil.rmtree(folder)
 
 
-@pytest.mark.xfail(reason="fails on the rebuilt form; not yet looked into", strict=False)
 def test_the_keyboard_alone_starts_a_run(page, room):
     choose(page, "Model", room["model"])
     setting(page, "max_steps", 1)
@@ -244,7 +242,10 @@ def test_the_keyboard_alone_starts_a_run(page, room):
     page.keyboard.type("ada lives in lund by the sea.")
     page.get_by_label("Start at once: ").check()
     page.locator("#files button").first.focus()
-    page.keyboard.press("Tab")
+    for _ in range(5):  # the ways to take a text stand between the file and the button
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "unlearn-button":
+            break
     focused = page.evaluate(
         "() => { const e = document.activeElement, s = getComputedStyle(e); "
         "return [e.id, s.outlineStyle, parseFloat(s.outlineWidth)] }"

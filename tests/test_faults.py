@@ -193,14 +193,11 @@ def test_out_of_memory_exits_with_6_and_advice(small, tmp_path):
     long = tmp_path / "long.jsonl"
     long.write_text("".join(json.dumps({**row, "answer": f"{row['answer']} " * 30}) + "\n" for row in rows))
     flags = [f"--forget_data={long}", "--per_device_train_batch_size=256", "--max_length=250"]
-    run = start(small, tmp_path, "run", *flags, strikes=[("memory", "step 1", 40 * 2**20)])
+    run = start(small, tmp_path, "run", *flags, strikes=[("memory", "step 1", 16 * 2**20)])
     assert run.wait() == 6, run.output
     assert "Traceback" not in run.output
     assert "error: out of memory. Lower --per_device_train_batch_size (now 256" in run.output
-    assert status(tmp_path / "run")["exit_code"] == 6 and status(tmp_path / "run")["stage"] in (
-        "unlearning",
-        "evaluating target",
-    )
+    assert status(tmp_path / "run")["exit_code"] == 6 and status(tmp_path / "run")["stage"] == "unlearning"
     measure = [f"--model_name_or_path={small.target}", f"--forget_data={long}",
                f"--retain_data={small.data['retain']}", f"--output_dir={tmp_path / 'measured'}"]  # fmt: skip
     code, said = forked_runs.run(

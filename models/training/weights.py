@@ -443,3 +443,16 @@ def keep_freed_memory():
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)  # M_MMAP_MAX
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def return_freed_memory():
+    """Gives freed memory back to the system, after `keep_freed_memory`, where a stage ends that needs far more.
+
+    Otherwise the holes that it leaves fit the next stage's tensors only by chance, and the peak grows.
+    """
+    import ctypes
+    import gc
+
+    gc.collect()  # cycles keep models and optimizer states
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
