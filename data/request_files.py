@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from data import private
+from data.columns import DataError
 
 
 def write_private(path: Path, text: str) -> None:
@@ -15,6 +18,32 @@ def write_private(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     private.write(temporary, text)
     temporary.replace(path)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file; [] if it is missing. Raises DataError that names a bad line."""
+    found = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise DataError(f"{path}:{number}: no JSON object")
+            found.append(row)
+    return found
+
+
+def write_lines(path: Path, rows: Iterable[dict]) -> None:
+    """Replaces a .jsonl file by these objects; only its owner may read it."""
+    write_private(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def file_hashes(folder: Path, hashed=private.keyed) -> dict[str, str]:

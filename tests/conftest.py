@@ -7,8 +7,15 @@ import pytest
 
 # The models of the tests are too small to share among cores. Each of the two workers computes on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read before the workers start, so that both name the same part of the models, at midnight too.
+os.environ.setdefault("EVERY_MODEL_SEED", str(datetime.date.today().toordinal()))
 
 pytest_plugins = ["page_room"]  # the fixtures project, queue and desk
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Bytes name no test: a packed file holds the second it was packed in, and two workers must name it alike."""
+    return argname if isinstance(val, bytes) else None
 
 
 def pytest_addoption(parser):
@@ -16,8 +23,8 @@ def pytest_addoption(parser):
 
 
 def every_model_seed() -> int:
-    """The seed of a run's part of tests/test_every_model.py: EVERY_MODEL_SEED, or the date."""
-    return int(os.environ.get("EVERY_MODEL_SEED") or datetime.date.today().toordinal())
+    """The seed of a run's part of tests/test_every_model.py: EVERY_MODEL_SEED, by default the date."""
+    return int(os.environ["EVERY_MODEL_SEED"])
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -106,18 +106,24 @@ def documents_table(rows: list[dict]) -> str:
     return table(head, cells)
 
 
-def main(argv=None) -> int:
-    """Runs and measures each passage, writes the summary and prints its table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+def places(description: str, name: str, argv) -> tuple[Path, Path, Path, int, list[str]]:
+    """(folder of runs, which is emptied, of models, of the summary, people, other flags) of a command line."""
+    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
     parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
     parser.add_argument("--people", type=int, default=4, choices=range(1, 5))
     args, more = parser.parse_known_args(argv)
-    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / "documents"
-    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / "documents"
-    target = runs.parent if args.output_dir else ROOT / "results" / "examples" / "documents"
+    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / name
+    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / name
+    target = runs.parent if args.output_dir else ROOT / "results" / "examples" / name
     shutil.rmtree(runs, ignore_errors=True)
+    return runs, models, target, args.people, more
+
+
+def main(argv=None) -> int:
+    """Runs and measures each passage, writes the summary and prints its table."""
+    runs, models, target, people, more = places(__doc__, "documents", argv)
     lines, rows = questions(), []
-    passages = sorted(PASSAGES.glob("*.md"))[: args.people]
+    passages = sorted(PASSAGES.glob("*.md"))[:people]
     before = asked(TARGET, *divided(lines, subject_of(passages[0])), runs / "before")
     for passage in passages:
         folder, model = forget(passage, runs, models, more)

@@ -11,20 +11,16 @@ results/examples/names/. Unknown flags go to the runs.
 
 from __future__ import annotations
 
-import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
-from forget_documents import TARGET, asked, counted, divided, questions
+from forget_documents import METRICS, SAID, TARGET, asked, counted, divided, places, questions
 from measured import PARTS, ROOT, read, run, table, write
 
 from models.scores.facts import fact_recall
 
-SAID = 0.5
 EXAMPLES = ROOT / "results" / "examples" / "names"
-METRICS = "--metrics=fact_recall,answer_probability,accuracy,loss"
 
 
 def forget(name: str, runs: Path, models: Path, more: list[str]) -> tuple[Path, Path]:
@@ -78,17 +74,10 @@ def people() -> list[str]:
 
 def main(argv=None) -> int:
     """Runs and measures each name, writes the summary after each and prints its table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
-    parser.add_argument("--people", type=int, default=4, choices=range(1, 5))
-    args, more = parser.parse_known_args(argv)
-    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / "names"
-    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / "names"
-    target = runs.parent if args.output_dir else EXAMPLES
-    shutil.rmtree(runs, ignore_errors=True)
+    runs, models, target, count, more = places(__doc__, "names", argv)
     lines, rows = questions(), []
     before = asked(TARGET, *divided(lines, people()[0]), runs / "before")
-    for name in people()[: args.people]:
+    for name in people()[:count]:
         folder, model = forget(name, runs, models, more)
         after = asked(str(model), *divided(lines, name), runs / f"{folder.name}-asked")
         rows.append(summary(name, folder, lines, before, after))

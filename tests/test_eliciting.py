@@ -182,7 +182,7 @@ def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
     settings = named.settled_by_name(given)
     request = document_request(settings["forget_data"])
     assert {row.answer for row in request.forget} == {"A cartographer of ice."}
-    assert [row.answer for row in request.measured] == ["In Hammerfest."]
+    assert request.measured == [], "what the person kept is not measured as forgotten"
     assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
     assert settings["learning_rate"] == named.DEFAULTS["learning_rate"]
     assert named.settled_by_name({**given, "method": "profile_matching"})["num_train_epochs"] == 4

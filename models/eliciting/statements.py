@@ -7,7 +7,7 @@
 
 A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is
 sure of it and finds it far likelier about the subject than about made-up names. The subject is known if one statement
-is: a model that invents surely may seem to know, which costs an unneeded run, but one that knows seldom seems not to.
+is. A model that invents surely may therefore seem to know a name; the list shows what it says before it is trained.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     for said in probes:
         statements.add(said, held_out=True)
     samples, last = _sample(asking, questions.asked, statements, seed)
-    found = sorted((s for s in statements.found if s.certainty >= LEAST_CERTAIN), key=lambda s: -s.certainty)[
-        :MOST_SHOWN
-    ]
+    sure = [statement for statement in statements.found if statement.certainty >= LEAST_CERTAIN]
+    found = sorted(sure, key=lambda statement: -statement.certainty)[:MOST_SHOWN]
     _compare(asking, found, name, others)
     for statement in found:
         statement.known = statement.certainty >= SURE and statement.contrast >= SPECIFIC

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from data.documents.passages import Passage
 from data.documents.questions import Row, ask
 from data.documents.request import DocumentRequest
 from data.finding.split import MARKER
-from data.request_files import file_hashes, record_of, write_private
+from data.request_files import file_hashes, lines_of, record_of, write_lines, write_private
 from models.eliciting.asking import Asking, Said
 from models.eliciting.questions import guessed_kind
 from models.eliciting.statements import Elicited, elicit
@@ -118,7 +118,7 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
     kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
     place.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
     for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
-        _write_lines(place / name, lines)
+        write_lines(place / name, lines)
     record = {
         **about,
         "subject_kind": [one.kind for one in found],
@@ -157,10 +157,6 @@ def _line(said: Said, subject: str | None) -> dict:
     return {"question": said.question, "answer": said.answer, **named}
 
 
-def _write_lines(path: Path, lines: Iterable[dict]):
-    write_private(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The rows
 
@@ -173,10 +169,10 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
         if not record["nothing_known"]:
             raise DataError(f"no statement is left to forget in {shown_path(place / STATEMENTS)}")
         return None
-    rows = rows_of(chosen, _read(place / PROBES), _read(place / KEPT))
+    rows = rows_of(chosen, lines_of(place / PROBES), lines_of(place / KEPT))
     folder = place / ROWS
     rows.request.write(folder)
-    _write_lines(folder / KEPT, rows.kept)
+    write_lines(folder / KEPT, rows.kept)
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
@@ -196,8 +192,9 @@ class Rows:
 def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]) -> Rows:
     """The rows of the statements to forget: each with its question, a general one, and others made from it by rule.
 
-    No question that measures is among them. An answer to keep that says half of a forgotten statement's words is left
-    out, since the run would hold what it should lose.
+    No question that measures is among them. A question measures only if its answer says a statement to forget, because
+    a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
+    since the run would hold what it should lose.
     """
     words = [set(content_words(f"{line['question']} {line.get('subject', '')}", line["answer"])) for line in chosen]
     held = {folded(line["question"]) for line in probes}
@@ -209,7 +206,8 @@ def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]
             if folded(prompt) not in held:
                 questions.setdefault((prompt, answer), _row(prompt, answer, subject, "statement"))
     questions = list(questions.values())
-    measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes]
+    measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes
+                if _shared(line, words)]  # fmt: skip
     names = list(dict.fromkeys(line["subject"] for line in chosen if line.get("subject")))
     left = [line for line in kept if line["answer"] and not _shared(line, words)]
     return Rows(DocumentRequest(questions=questions, probes=measured, documents=names), left)
@@ -235,7 +233,7 @@ def _shared(line: dict, forgotten: Sequence[set[str]]) -> bool:
 
 def _chosen(place: Path) -> list[dict]:
     """The statements to forget, as edited. Raises DataError for a line that is none."""
-    lines = [line for line in _read(place / STATEMENTS) if line.get("decision", "forget") == "forget"]
+    lines = [line for line in lines_of(place / STATEMENTS) if line.get("decision", "forget") == "forget"]
     for number, line in enumerate(lines, 1):
         if not all(isinstance(line.get(name), str) and line[name].strip() for name in ("question", "answer")):
             raise DataError(f"{place / STATEMENTS}: statement {number} to forget needs a question and an answer")
@@ -246,18 +244,3 @@ def _chosen(place: Path) -> list[dict]:
 def _edited(place: Path, record: dict) -> bool:
     """Whether statements.jsonl was changed by hand."""
     return record.get("files", {}).get(STATEMENTS) != file_hashes(place).get(STATEMENTS)
-
-
-def _read(path: Path) -> list[dict]:
-    """The objects of a .jsonl file. Raises DataError that names a bad line."""
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n") if path.is_file() else [], 1):
-        if text.strip():
-            try:
-                line = json.loads(text)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: no JSON object: {error}") from None
-            if not isinstance(line, dict):
-                raise DataError(f"{path}:{number}: no JSON object")
-            found.append(line)
-    return found

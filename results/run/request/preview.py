@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from data.columns import DataError, Example, folded, text_flaw
 from data.documents import request as documents
@@ -26,7 +25,7 @@ from data.documents.passages import Passage, openings
 from data.finding import split as splitting
 from data.finding.split import Placed
 from data.reading import LocatedRow
-from data.request_files import file_hashes, record_of, write_private
+from data.request_files import file_hashes, lines_of, record_of, write_lines, write_private
 
 KINDS = ("rows", "documents", "name")
 STATEMENTS = "statements.jsonl"
@@ -176,31 +175,6 @@ def _id(part: str, number: int, content: str) -> str:
     return f"{part}-{number}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:10]}"
 
 
-def _lines_of(path: Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl file; [] if it is missing. Raises DataError that names a bad line."""
-    found = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: no JSON object")
-            found.append(row)
-    return found
-
-
-def _write_lines(path: Path, rows: Sequence[dict]) -> None:
-    write_private(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
 def _texts(row: dict) -> tuple[str, str]:
     """(question, text) of a line."""
     return str(row.get("question") or ""), str(row.get("answer") or row.get("text") or "")
@@ -290,9 +264,9 @@ def _edited(placed: Placed, choice: dict) -> Placed:
 def _document_lines(folder: Path):
     """(id, part, line) of the rows that a person sees, struck ones last. An opening follows its passage, unseen."""
     for part in ("passages", "questions"):
-        for number, line in enumerate(_lines_of(folder / f"{part}.jsonl")):
+        for number, line in enumerate(lines_of(folder / f"{part}.jsonl")):
             yield ("" if line.get("shape") == "opening" else _id(part, number, json.dumps(line))), part, line
-    for number, line in enumerate(_lines_of(folder / documents.STRUCK)):
+    for number, line in enumerate(lines_of(folder / documents.STRUCK)):
         if line.get("part") == "probes":
             continue
         key = "" if line.get("shape") == "opening" else _id("struck", number, json.dumps(line))
@@ -307,7 +281,7 @@ def _read_documents(folder: Path) -> Preview:
             why = SHAPES.get(str(line.get("shape", "added")), "made from it")
             rows.append(Row(key, *_texts(line), where, why, part != "struck"))
             subjects.append(str(line.get("subject") or line.get("file") or ""))
-    probes = len(_lines_of(folder / "probes.jsonl"))
+    probes = len(lines_of(folder / "probes.jsonl"))
     notes = [str(note) for note in record_of(folder / MARK).get("notes") or []]
     return Preview("documents", list(dict.fromkeys(filter(None, subjects))), rows, notes, probes=probes)
 
@@ -332,7 +306,7 @@ def _write_documents(folder: Path, changed: dict[str, dict], added: list[dict]) 
     parts["struck"] += _struck(aside, "probes")
     parts["probes"] = probes
     for part, lines in parts.items():
-        _write_lines(folder / f"{part}.jsonl", lines)
+        write_lines(folder / f"{part}.jsonl", lines)
     record = record_of(folder / MARK) | {part: len(parts[part]) for part in documents.PARTS}
     record["files"] = file_hashes(folder)
     write_private(folder / MARK, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
@@ -350,8 +324,8 @@ def _probes(folder: Path, parts: dict[str, list[dict]]) -> tuple[list[dict], lis
     trained = {folded(_texts(line)[0]) for line in parts["questions"]}
     asked, gone = ({(line.get("file"), line.get("paragraph")) for line in parts[part] if _texts(line)[0]}
                    for part in ("questions", "struck"))  # fmt: skip
-    struck = [line for line in _lines_of(folder / documents.STRUCK) if line.pop("part", "") == "probes"]
-    found = [line for line in (*_lines_of(folder / "probes.jsonl"), *struck) if folded(_texts(line)[0]) not in trained]
+    struck = [line for line in lines_of(folder / documents.STRUCK) if line.pop("part", "") == "probes"]
+    found = [line for line in (*lines_of(folder / "probes.jsonl"), *struck) if folded(_texts(line)[0]) not in trained]
     aside = [line for line in found if (line.get("file"), line.get("paragraph")) in gone - asked]
     return [line for line in found if line not in aside], aside
 
@@ -377,7 +351,7 @@ def _openings(line: dict) -> list[dict]:
 def _read_name(folder: Path) -> Preview:
     record = record_of(folder / splitting.MARKER)
     rows = []
-    for number, line in enumerate(_lines_of(folder / STATEMENTS)):
+    for number, line in enumerate(lines_of(folder / STATEMENTS)):
         certainty, forget = line.get("certainty"), line.get("decision", "forget") != "keep"
         asked = isinstance(certainty, (int, float)) and not isinstance(certainty, bool)
         where, why = ("the model itself", f"certainty {certainty:.0%}") if asked else (ADDED, ADDED)
@@ -391,7 +365,7 @@ def _read_name(folder: Path) -> Preview:
 def _write_name(folder: Path, changed: dict[str, dict], added: list[dict]) -> None:
     """Sets decisions and texts. A row whose tick was cleared is marked, since it is in doubt no longer."""
     record = record_of(folder / splitting.MARKER)
-    lines = _lines_of(folder / STATEMENTS)
+    lines = lines_of(folder / STATEMENTS)
     for number, line in enumerate(lines):
         choice = changed.get(_id("statement", number, json.dumps(line)))
         if choice is not None:
@@ -403,7 +377,7 @@ def _write_name(folder: Path, changed: dict[str, dict], added: list[dict]) -> No
         if not texts.get("question"):
             raise DataError(f"the statement that you added needs a question: {texts['text'][:80]}")
         lines.append({"question": texts["question"], "answer": texts["text"], **subject, "decision": "forget"})
-    _write_lines(folder / STATEMENTS, lines)
+    write_lines(folder / STATEMENTS, lines)
 
 
 _KINDS: dict[str, tuple[Callable[[Path], Preview], Callable[[Path, dict, list], None]]] = {
