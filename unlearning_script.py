@@ -129,7 +129,8 @@ def _run(config: dict, given: dict, folder: RunFolder, switch: StopSwitch):
 def _unlearn(run: RunContext, measurements: measuring.Measurements):
     """(the unlearned model, the outcome of its training). Loads and checks the target first."""
     config, folder, team = run.config, run.folder, processes.team()
-    unseen = measuring.unseen_losses(run)
+    unseen, references = measuring.asked_base(run)
+    weights.return_freed_memory()
     folder.stage("loading")
     model = team.placed(measuring.load_target(run))
     run.prove(model)
@@ -141,13 +142,11 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
     folder.stage("unlearning")
     with weights.computing_in(model, run.dtype):
         sample_counterexamples(run.sets.steering, run.tokenizer, config, model)
-    references = None
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(run, model)
     if config["use_peft"]:
         torch.manual_seed(config["seed"])  # the same random start of the adapter in every process
-        model = adapters.add_lora(model, r=config["lora_r"], alpha=config["lora_alpha"], dropout=config["lora_dropout"],
-                                  target_modules=config["lora_target_modules"])  # fmt: skip
+        model = adapters.add_lora(model, **measuring.lora_settings(config))
     unlearning = algorithm.Unlearning(
         model, run.sets.steering.encoded, config["method"], config, pad_token_id=run.tokenizer.pad_token_id,
         accelerator=team.accelerator, references=references, unseen=unseen,

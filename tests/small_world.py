@@ -1,4 +1,4 @@
-"""A folder with a tiny model that knows its rows, one that never saw some of them, and the rows as files.
+"""A folder with a tiny model that knows its rows, one that never saw some of them, their base, and the rows as files.
 
 world = build(folder); world.flags("npo", folder / "run", "--max_steps=6")
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tiny_models
 
+from models.methods.table import METHODS
 from models.store import saving
 
 
@@ -20,6 +21,7 @@ class World:
         self.folder = folder
         self.target = folder / "target"
         self.retrained = folder / "retrained"
+        self.base = folder / "base"
         self.data = {name: folder / f"{name}.jsonl" for name in ("forget", "retain", "holdout", "general")}
 
     def flags(self, run: Path, *more: str, without=()) -> list[str]:
@@ -43,6 +45,8 @@ class World:
         for word in more:
             name, _, value = word[2:].partition("=")
             given[name] = value
+        if given["method"] in METHODS and METHODS[given["method"]].needs_base:
+            given.setdefault("base_model", self.base)
         return [f"--{name}={value}" if value != "" else f"--{name}" for name, value in given.items()
                 if name not in without]  # fmt: skip
 
@@ -76,6 +80,8 @@ def build(folder: Path) -> World:
     sets = {"forget": everyone[:6], "retain": everyone[6:24], "holdout": everyone[24:], "general": everyone[24:30]}
     target, tokenizer, _ = tiny_models.make_tiny([*sets["forget"], *sets["retain"]])
     retrained, _, _ = tiny_models.make_tiny(sets["retain"])
+    base, _, _ = tiny_models.make_tiny(sets["general"], epochs=2)
+    saving.save_model(base, tokenizer, world.base, "a card")
     saving.save_model(target, tokenizer, world.target, "a card")
     saving.save_model(retrained, tokenizer, world.retrained, "a card")
     for name, rows in sets.items():

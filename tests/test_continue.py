@@ -181,12 +181,13 @@ def test_the_guard_acts_only_below_the_level_reached():
 
 
 @pytest.mark.parametrize("method", algorithm.METHODS)
-def test_every_method_continues(done, tmp_path, method):
+def test_every_method_continues(done, small, tmp_path, method):
     if method == "retrain":
         pytest.skip("retrain starts from the base model")
     code = main([f"--continue_from={done.folder / 'request-1'}", f"--forget_data={done.requests[1]}", "--max_steps=2",
                  f"--method={method}", f"--output_dir={tmp_path / 'run'}", f"--model_output_dir={tmp_path / 'model'}",
-                 "--allow_overlap", "--dtype=float32", "--live_answers=0", "--ledger=none"])  # fmt: skip
+                 "--allow_overlap", "--dtype=float32", "--live_answers=0", "--ledger=none",
+                 *([f"--base_model={small.base}"] if algorithm.METHODS[method].needs_base else [])])  # fmt: skip
     assert code == 0
     (row,) = json.loads((tmp_path / "run" / "evaluation.json").read_text())["earlier"]
     assert row["after"]["loss"] > 0 and row["verdict"] in retest.VERDICTS

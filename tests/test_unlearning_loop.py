@@ -36,6 +36,19 @@ def rows_for(method, count=6):
     return rows
 
 
+def given_references(method, rows) -> dict:
+    """What a proxy of the retrained model says, for the methods that learn from one: another random model."""
+    proxy = tiny(seed=9)
+    wanted = ("forget", "holdout") if method.needs_base else ()
+    return {name: algorithm.cache_reference(proxy, rows[name], PAD, distribution=True) for name in wanted}
+
+
+def loop_of(method, model, rows, settings):
+    return algorithm.Unlearning(
+        model, rows, method, settings, pad_token_id=PAD, references=given_references(method, rows)
+    )
+
+
 def run(method, model=None, rows=None, **settings):
     model = model or tiny()
     rows = rows or rows_for(algorithm.METHODS[method])
@@ -51,7 +64,7 @@ def distance(a, b):
 def test_only_trainable_weights_move_and_every_record_is_complete(method):
     start, model = tiny(), tiny()
     chosen = {**FAST, "max_steps": 4, "kl_limit": math.inf}
-    unlearning = algorithm.Unlearning(model, rows_for(method), method, chosen, pad_token_id=PAD)
+    unlearning = loop_of(method, model, rows_for(method), chosen)
     unlearning.prepare()
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert (len(trainable) < len(distance(model, start))) == (method.trainable is not None)
@@ -72,7 +85,7 @@ def test_only_trainable_weights_move_and_every_record_is_complete(method):
 def test_frozen_weights_stay_and_every_adapter_moves(method):
     model = add_lora(tiny(), r=2, alpha=4, dropout=0.0, target_modules="all-linear")
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    unlearning = algorithm.Unlearning(model, rows_for(method), method, {**FAST, "max_steps": 6}, pad_token_id=PAD)
+    unlearning = loop_of(method, model, rows_for(method), {**FAST, "max_steps": 6})
     unlearning.prepare()
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trainable and all("lora_" in name for name in trainable)
@@ -103,7 +116,7 @@ def test_lora_with_gradient_checkpointing_trains_every_layer():
 def gradients(method, size, accumulate):
     """Gradients of the first effective batches, a little away from the start, where every loss has some."""
     sizes = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulate}
-    unlearning = algorithm.Unlearning(tiny(), rows_for(method), method, {**FAST, **sizes}, pad_token_id=PAD)
+    unlearning = loop_of(method, tiny(), rows_for(method), {**FAST, **sizes})
     unlearning.prepare()
     generator = torch.Generator().manual_seed(5)
     for flat in unlearning.optimizer.flats:

@@ -321,22 +321,24 @@ def weights_hash(folder):
 
 
 @pytest.mark.hardening(48, 50)
-def test_killed_and_stopped_runs_resume_to_identical_weights(small, tmp_path):
-    whole = start(small, tmp_path / "whole")
+@pytest.mark.parametrize("method", ["npo", "proxy_teacher"])  # the second trains a proxy first, and again after a stop
+def test_killed_and_stopped_runs_resume_to_identical_weights(small, tmp_path, method):
+    chosen = f"--method={method}"
+    whole = start(small, tmp_path / "whole", chosen)
     assert whole.wait() == 0, whole.output
     expected = weights_hash(tmp_path / "whole")
 
-    killed = start(small, tmp_path / "broken")
+    killed = start(small, tmp_path / "broken", chosen)
     wait_for_step(tmp_path / "broken", 7, killed)
     killed.process.kill()
     assert killed.wait() == 137
-    stopped = start(small, tmp_path / "broken", "--resume_from_checkpoint=latest")
+    stopped = start(small, tmp_path / "broken", chosen, "--resume_from_checkpoint=latest")
     wait_for_step(tmp_path / "broken", 15, stopped)
     os.kill(stopped.pid, signal.SIGTERM)
     assert stopped.wait() == 143
     assert "resumed from" in stopped.output and "--resume_from_checkpoint=latest" in stopped.output
     assert json.loads((tmp_path / "broken" / "status.json").read_text())["state"] == "stopped"
-    last = start(small, tmp_path / "broken", "--resume_from_checkpoint=latest")
+    last = start(small, tmp_path / "broken", chosen, "--resume_from_checkpoint=latest")
     assert last.wait() == 0, last.output
     assert weights_hash(tmp_path / "broken") == expected
     steps = [r["step"] for r in records(tmp_path / "broken") if r["event"] == "step"]

@@ -108,6 +108,38 @@ def feed_forward_matrices(model) -> list:
     return found
 
 
+def output_norm(model):
+    """The norm after the decoder's last layer, or None if nothing there looks like one."""
+    parent, _, own = _layers_name(model).rpartition(".")
+    siblings = list(model.get_submodule(parent).named_children())
+    last = [name for name, _ in siblings].index(own)
+    found = [module for place, (name, module) in enumerate(siblings) if (place > last or "final" in name)
+             and "norm" in f"{name} {type(module).__name__}".lower()
+             and {weight.ndim for weight in module.parameters()} == {1}]  # fmt: skip
+    return found[-1] if found else None
+
+
+def scaled_norm(norm, factor: float) -> list | None:
+    """New values of the norm's weights with which its output is `factor` times as large, fp32; None if there are none.
+
+    A weight is either multiplied itself, or added to 1 first (Gemma). Each is tried on random numbers.
+    """
+    import torch
+
+    trial = copy.deepcopy(norm).float()
+    draw = torch.Generator().manual_seed(0)
+    size = next(trial.parameters()).shape[0]
+    some = torch.randn(1, 3, size, generator=draw).to(next(trial.parameters()).device)
+    with torch.no_grad():
+        start, wanted = [weight.clone() for weight in trial.parameters()], factor * trial(some)
+        for offset in (0.0, 1.0):
+            for weight, values in zip(trial.parameters(), start):
+                weight.copy_(factor * (values + offset) - offset)
+            if torch.allclose(trial(some), wanted, rtol=1e-4, atol=1e-5):
+                return [weight.clone() for weight in trial.parameters()]
+    return None
+
+
 @contextlib.contextmanager
 def narrowed(model, index, last: int):
     """Computes the feed-forward block of the `last` layer only at the positions `index` of the sequence (1, N, d).

@@ -38,7 +38,8 @@ class Reference:
     """Frozen outputs for one set of rows.
 
     `nll` (N,) per row; per answer token `hidden`, the input of the frozen `head` (without it the logits themselves), or
-    a layer's `activation`; `offsets` (N + 1,) gives the place of each row's first answer token.
+    a layer's `activation`; `offsets` (N + 1,) gives the place of each row's first answer token. `temperature` divides
+    the logits.
     """
 
     nll: Any = None
@@ -46,6 +47,7 @@ class Reference:
     offsets: Any = None
     head: FrozenHead | None = None
     activation: Any = None
+    temperature: float = 1.0
 
     def sequence_nll(self, answers: Answers):
         """NLL_i of the reference for the rows of a batch, (B,)."""
@@ -53,8 +55,20 @@ class Reference:
 
     def logits(self, answers: Answers):
         """Logits of the reference for a batch's answer tokens, (A, V)."""
-        kept = self._of(self.hidden, answers)
-        return self.head(kept) if self.head else kept
+        return self._logits(self._of(self.hidden, answers))
+
+    def _logits(self, kept):
+        logits = self.head(kept) if self.head else kept
+        return logits if self.temperature == 1 else logits / self.temperature
+
+    def row_losses(self, rows):
+        """The mean loss of each row at this temperature, (N,), nats per token. Reads one row at a time."""
+        found = torch.zeros(len(rows))
+        for row in range(len(rows)):
+            labels = torch.from_numpy(rows.ids_of(row)[rows.answer_starts[row] :].astype(np.int64))
+            logits = self._logits(self.hidden[self.offsets[row] : self.offsets[row + 1]]).float()
+            found[row] = float(F.cross_entropy(logits, labels.to(logits.device)))
+        return found
 
     def activations(self, answers: Answers):
         """A layer's output of the reference for a batch's answer tokens, (A, d)."""

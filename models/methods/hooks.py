@@ -12,7 +12,7 @@ import numpy as np
 
 from data.sampling import token_budget_batches
 from models.forward.answers import answer_outputs, evaluating, unwrapped
-from models.forward.layers import feed_forward_matrices, output_matrices
+from models.forward.layers import feed_forward_matrices, output_matrices, output_norm, scaled_norm
 from models.methods.losses import kl_divergence, place_profiles
 from models.store.on_first_use import torch, weights
 
@@ -280,3 +280,52 @@ def _gradients_of_rows(run, rows):
 def place_levels(run):
     """profile_matching: assigns the drawn profiles to the tokens of the forget rows."""
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])
+
+
+SHARPEST, USUAL = 0.25, 0.5  # the least temperature that is looked for; the one without rows to find it by
+SUREST = 1.5  # the largest factor on the logits
+
+
+def sharpen_proxy(run):
+    """proxy_teacher: divides the proxy's logits by T, so that unseen rows surprise it as much as they do the target.
+
+    A model trained for long is surer of itself, on rows that it never saw too, than one trained briefly. T in
+    [.25, 1] is where the proxy's mean loss on the holdout rows is the target's; .5 without holdout rows, about what
+    the bundled people need.
+    """
+    proxy, unseen, rows = run.references["forget"], run.references.get("holdout"), run.rows.get("holdout")
+    proxy.temperature = run.settings.proxy_temperature or USUAL
+    if not run.settings.proxy_temperature and unseen is not None:
+        proxy.temperature = 1 / factor_to_level(unseen, rows, run.level, 1.0, 1 / SHARPEST)
+
+
+def factor_to_level(reference, rows, level: float, low: float, high: float) -> float:
+    """The factor on the reference's logits, in [low, high], at which the rows' mean loss is nearest to `level`."""
+    for _ in range(8):
+        reference.temperature = 2 / (low + high)
+        if float(reference.row_losses(rows).mean()) < level:  # surer logits surprise it more where it is wrong
+            low = (low + high) / 2
+        else:
+            high = (low + high) / 2
+    return (low + high) / 2
+
+
+def restore_confidence(run):
+    """proxy_teacher: multiplies the logits by c, so that unseen rows surprise the model as much as they did the target.
+
+    A model that learns from a smoother one becomes less sure of everything, which a test of membership sees. c in
+    [1, 1.5] is where the mean loss on the holdout rows is the target's. It goes into the norm before the output head.
+    Nothing is done without holdout rows, or where that norm is not trained or cannot be scaled.
+    """
+    rows = run.rows.get("holdout")
+    norm = output_norm(unwrapped(run.model)) if rows is not None and len(rows) else None
+    masters = {id(weight): master for weight, master in run.optimizer.slots}
+    if norm is None or not all(id(weight) in masters for weight in norm.parameters()):
+        return
+    unseen = run.cache(rows, "distribution")
+    if unseen.head is None or unseen.head.softcap:  # the logits are not proportional to the norm's output
+        return
+    factor = factor_to_level(unseen, rows, run.level, 1.0, SUREST)
+    for weight, values in zip(norm.parameters(), scaled_norm(norm, factor) or ()):
+        masters[id(weight)].copy_(values)
+    run.optimizer.refresh()

@@ -301,6 +301,20 @@ def permu(answers, context, settings):
     return kl_divergence(torch.where(context.corrupted.is_name(answers)[:, None], clean, goal), answers.logits)
 
 
+def proxy_teacher(answers, context, settings):
+    """KL(q || p_theta) + level_weight * huber(NLL_t - NLL_q,t) per answer token (A,): toward a proxy's predictions.
+
+    q, the reference, is what a proxy of the retrained model predicts: the base model after a short training on rows to
+    keep. The divergence alone hardly sees a label that q calls nearly impossible, though a test of membership does; so
+    the second term, as in `profile_matching`, moves the label's loss to q's. Zero at p_theta = q, never below. This
+    project's method; a competent teacher where Chundawat et al. 2023 (arXiv:2205.08096) use an incompetent one.
+    """
+    goal = context.reference.logits(answers).float()
+    gap = answers.token_nll() - F.cross_entropy(goal, answers.labels, reduction="none")
+    level = F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")
+    return kl_divergence(goal, answers.logits) + settings.level_weight * level
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Losses on counterexamples
 

@@ -71,7 +71,8 @@ class Method:
     Parts: `forget` is the forget loss (None: does not train on forget rows), reduced over each "token" or "row";
     `reads` is its input, "logits" or a layer's "activation"; `needs_reference` is "", "sequence" or "distribution";
     `augmentation` names the counterexamples that replace the forget rows (with `pairwise`, accompany them; with
-    `read_once`, are only read by the target before training); `draws`
+    `read_once`, are only read by the target before training); `needs_base`: its references come from a proxy of the
+    retrained model, made of the base model; `draws`
     makes the levels to match from the losses of holdout rows; `ending` gives the defaults of stopping, with the reason.
     Settings: `defaults` are the published values of training and shared settings, `small` replaces some of them below
     `SMALL_MODEL` parameters, `own` declares the settings that only this method has.
@@ -104,6 +105,7 @@ class Method:
     pairwise: bool = False
     read_once: bool = False
     student: bool = False
+    needs_base: bool = False
     guarded: bool = True
     steps_per_batch: int = 1
     ending: Ending = UNBOUNDED
@@ -141,6 +143,11 @@ class Method:
     def works_on_raw_text(self) -> bool:
         """Whether the method accepts rows without a question; a refusal needs one."""
         return "refusal" not in self.augmentation and not losses.RETAIN_LOSSES[self.retain].augmentation
+
+    @property
+    def reverses(self) -> bool:
+        """Whether `finish` turns the run's change of the weights around."""
+        return self.finish is not None and self.needs_anchor
 
     @property
     def trained_set(self) -> str:
@@ -463,6 +470,27 @@ _METHODS = [
              "kl_limit": Setting(0.01, "divergence on generic text that ends the run (nats per token)", above=0)},
         plain="Takes small steps that leave the model's main directions alone.",
         use_when="hardly anything else may change; it forgets little",
+    ),
+    Method(
+        "proxy_teacher", "distillation",
+        "Learns what the base model, briefly trained on rows to keep, predicts on the forget rows.",
+        "this project; a competent teacher in place of the incompetent one of Chundawat et al. 2023 (arXiv:2205.08096)",
+        "needs the base model, and rows to keep that are like the forget rows",
+        losses.proxy_teacher, needs_reference="distribution", needs_base=True, before=hooks.sharpen_proxy,
+        finish=hooks.restore_confidence,
+        trainable=hooks.all_but_embeddings, ending=PROFILE,
+        defaults={"learning_rate": 2e-4, "num_train_epochs": 10.0, "per_device_train_batch_size": 10,
+                  "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "general_retain_rows": 40,
+                  "lr_scheduler_type": "linear"},
+        own={"level_weight": Setting(0.3, "factor on the distance between each token's loss and the proxy's", low=0),
+             "proxy_epochs": Setting(1.0, "passes of the proxy over its rows", above=0),
+             "proxy_rows": Setting(160, "rows to keep that the proxy trains on, at most", low=1),
+             "proxy_learning_rate": Setting(2e-4, "learning rate of the proxy", above=0),
+             "proxy_temperature": Setting(
+                 0.0, "divides the proxy's logits (0: as sure of itself as the target is on holdout rows)", low=0
+             )},
+        plain="Answers as a model would that never read it and learned the rest.",
+        use_when="you know which model yours was trained from",
     ),
     Method(
         "undial", "distillation", "Distils the model from itself with the forgotten tokens pushed down.",

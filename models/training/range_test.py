@@ -19,7 +19,7 @@ LARGEST = 0.1
 
 def check(method):
     """Raises MethodError for a method whose first steps do not show what its run will do."""
-    if method.update or method.phases or method.finish or method.student or not method.forget:
+    if method.update or method.phases or method.reverses or method.student or not method.forget:
         raise MethodError(
             f"{method.name}: its first steps do not show what a learning rate does in the end; give --learning_rate"
         )

@@ -34,6 +34,7 @@ def refuse(method, settings):
         "a layer's output": method.reads == "activation" or settings.retain_loss == "hidden_state",
         "a change of the weights at the end": method.finish,
         "a pass over whole embeddings": method.read_once,
+        "a proxy": method.needs_base,
         "--sam_rho": settings.sam_rho,
         "--gradient_surgery": settings.gradient_surgery,
         "--auto_batch": settings.auto_batch,

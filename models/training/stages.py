@@ -57,7 +57,7 @@ def _stage(whole: Method, method: Method, settings, rows: dict, processes: int, 
     if RETAIN_LOSSES[settings.retain_loss].function:
         kept = BatchStream(rows["retain"].answer_lengths, size, settings.seed + 1)
     # `finish` may negate the run's change of the weights; this term would then bring the rows back
-    if len(rows.get("earlier") or ()) and settings.earlier_weight and not (method.update or whole.finish):
+    if len(rows.get("earlier") or ()) and settings.earlier_weight and not (method.update or whole.reverses):
         size = max(1, round((forget or kept).batch_size * EARLIER_SHARE))
         earlier = BatchStream(rows["earlier"].answer_lengths, size, settings.seed + 2)
     per_epoch = 1 if method.update else (forget or kept).per_epoch * method.steps_per_batch

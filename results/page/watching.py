@@ -30,6 +30,8 @@ from results.run.request.preview import folder_in, read_preview
 SPLITS = {"forget": "to forget", "retain": "to keep", "holdout": "never seen"}  # set: its name on the page
 STAGES = {  # the runner's name: (the page's name, share of a typical run's time)
     "preparing": ("Reading the data", 2),
+    "asking the base model": ("Asking the base model", 2),
+    "training the proxy": ("Training the teacher", 10),
     "loading": ("Loading the model", 6),
     "checking retrained": ("Checking the retrained model", 2),
     "searching": ("Trying methods", 200),

@@ -31,7 +31,7 @@ from results.run.run_folder import UsageError
 
 INHERITED = (
     "method", "retain_data", "holdout_data", "judging_data", "general_data", "exam_data", "max_length",
-    "attn_implementation",
+    "attn_implementation", "base_model",
     "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "eval_rows", "metrics", "lm_eval",
     "ledger",
 )  # fmt: skip

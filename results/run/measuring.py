@@ -19,9 +19,9 @@ from models.exporting import hub
 from models.scores import harness
 from models.scores import own as own_metrics
 from models.scores.kept import EVALUATIONS, keep, key_of, measuring_code, read_kept  # noqa: F401
-from models.store import loading, quantised
+from models.store import adapters, loading, quantised
 from models.store.folders import ModelError
-from models.store.on_first_use import weights
+from models.store.on_first_use import torch, weights
 from results.run import model_card, processes
 from results.run.context import RunContext, prepare
 from results.run.options import BUNDLED, OPTIONS, resolve
@@ -29,41 +29,76 @@ from results.run.request import flags
 from results.run.run_folder import UsageError, say
 from results.run.sets import EVALUATED
 from results.run.stopping import StopSwitch
+from results.run.training import proxy_references
 
 EXPORTED = ("verdict", "leaking_rows", "worst_person", "membership_gap", "utility")  # numbers told of an exported file
 GLANCE = 8  # rows per set for the quick check of the retrained model before the run
 
 
-def load_target(run: RunContext):
-    """The target model as the run unlearns it: in float32, or quantised with --load_in_4bit or --load_in_8bit."""
+def load_target(run: RunContext, source: str | None = None):
+    """The target model, or that of `source`, as the run unlearns it: in float32, or quantised with --load_in_4bit."""
     config = run.config
     model, _ = loading.load_model(
-        config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"], progress=say,
-        quantization_config=quantised.settings(config, run.dtype), tokenizer=run.tokenizer,
+        source or config["model_name_or_path"], dtype="float32", attn_implementation=config["attn_implementation"],
+        progress=say, quantization_config=quantised.settings(config, run.dtype),
+        tokenizer=None if source else run.tokenizer,
     )  # fmt: skip
     return model
 
 
-def unseen_losses(run: RunContext) -> list | None:
-    """The token losses of each forget row under the base model, which never saw it; None where nothing needs them.
+def asked_base(run: RunContext) -> tuple[list | None, dict | None]:
+    """(token losses, references) that the base model gives; None for what the run does not need.
 
-    They give the levels of a run without a holdout set. The base model is in memory for this call only.
+    The losses are those of each forget row under the base model, which never saw it: they give the levels of a run
+    without a holdout set. The references are a proxy's. One model is in memory for this call only. Raises UsageError
+    for a base model of another vocabulary that a method needs.
     """
     config, rows = run.config, run.sets.steering.encoded
     method, base = algorithm.METHODS[config["method"]], flags.base_of(config, config)
-    wanted = method.draws or config["early_stop"] or config["load_best_model_at_end"]
-    if "holdout" in rows or "forget" not in rows or not (base and wanted and method.guarded):
-        return None
-    run.folder.stage("measuring the base model")
-    model, _ = loading.load_model(base, dtype="float32", progress=say)
-    if model.get_input_embeddings().num_embeddings <= int(rows["forget"].ids.max()):
-        say(f"note: {base} has a smaller vocabulary than the target, so it gives no levels")
-        return None
+    steers = method.draws or config["early_stop"] or config["load_best_model_at_end"]
+    levels = "holdout" not in rows and "forget" in rows and base and steers and method.guarded
+    if not (levels or method.needs_base):
+        return None, None
+    run.folder.stage("asking the base model")
+    team = processes.team()
+    model = team.placed(load_target(run, base))
+    if model.get_input_embeddings().num_embeddings <= max(int(each.ids.max()) for each in rows.values() if len(each)):
+        text = f"{base} has a smaller vocabulary than the target"
+        if method.needs_base:
+            raise UsageError(f"{method.name}: {text}; give the model that it was trained from as --base_model")
+        say(f"note: {text}, so it gives no levels")
+        return None, None
+    return _levels(run, model, base) if levels else None, _proxy(run, model, base) if method.needs_base else None
+
+
+def _levels(run: RunContext, model, base: str) -> list:
+    rows, pad = run.sets.steering.encoded["forget"], run.tokenizer.pad_token_id
     with weights.computing_in(model, run.dtype):
-        losses, _ = algorithm.token_losses(model, rows["forget"], run.tokenizer.pad_token_id)
+        losses, _ = algorithm.token_losses(model, rows, pad)
     mean = sum(float(values.mean()) for values in losses) / len(losses)
     say(f"levels: without a holdout set, the losses of {base} on the forget rows ({mean:.2f} nats per token)")
     return losses
+
+
+def _proxy(run: RunContext, model, base: str) -> dict:
+    config, rows = run.config, run.sets.steering.encoded
+    run.folder.stage("training the proxy")
+    say(f"proxy: {base}, trained briefly on rows to keep, shows what a model says that never saw the forget rows")
+    if config["use_peft"]:
+        torch.manual_seed(config["seed"])
+        model = adapters.add_lora(model, **lora_settings(config))
+
+    def check():
+        if run.switch.agreed():
+            run.switch.check()
+
+    return proxy_references(model, rows, config, run.tokenizer.pad_token_id, processes.team().accelerator, check)
+
+
+def lora_settings(config: dict) -> dict:
+    """The arguments of `adapters.add_lora`."""
+    names = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+    return {name.removeprefix("lora_"): config[name] for name in names}
 
 
 def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") -> Path:

@@ -156,9 +156,7 @@ def _run_options() -> dict[str, Option]:
     run = "run"
     return {
         **_model_options(),
-        "method": Option(
-            str, "profile_matching", "method, family, several with commas, all or auto; see --list_methods", run
-        ),
+        "method": Option(str, request.PROXY, request.METHOD_TEXT, run),
         "method_from": Option(
             str, None, "FILE.py:NAME, a Method of your own; it is checked first, and then is the default method", run
         ),
@@ -432,7 +430,7 @@ def resolve(given: dict) -> dict:
     if given.get("continue_from"):
         given = {**continuing.inherited(given, problems), **given}
     config = {name: option.default for name, option in OPTIONS.items() if option.group in ("data", "model", "run")}
-    config["method"] = _method_name(given.pop("method", config["method"]), problems)
+    config["method"] = _method_name(given.pop("method", None) or request.default_method(given, TARGET), problems)
     problems += _unknown_names("metrics", given.get("metrics", "all"), evaluation_metrics.METRICS)
     problems += _unknown_names("attacks", given.get("attacks", "none"), evaluation_metrics.ATTACKS)
     problems += evaluation_metrics.budget_problems(given) + harness.problems(given.get("lm_eval"))
@@ -462,7 +460,7 @@ def resolve(given: dict) -> dict:
             f"--{name} is not a setting of {method.name}; it has {', '.join(sorted(method.published)) or 'none'}"
         )
     problems += quantised.problems(config) + exporting.problems(config)
-    problems += request.reference_problems(given, config)
+    problems += request.reference_problems(given, config) + request.proxy_problems(given, config)
     if config.get("teacher_method"):
         config["teacher_method"] = _method_name(config["teacher_method"], problems)
     if config["method"] in own_methods.OWN:

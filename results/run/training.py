@@ -6,6 +6,8 @@ import shlex
 import sys
 from functools import partial
 
+import numpy as np
+
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data.sampling import spread
@@ -17,6 +19,8 @@ from results.run.run_folder import UsageError
 from results.run.sets import Sets
 from results.run.stopping import Stopped
 
+PROXY_SHARES = ("per_device_train_batch_size", "gradient_accumulation_steps", "auto_batch", "dtype", "seed",
+                "gradient_checkpointing")  # settings of the run that its proxy shares  # fmt: skip
 QUESTION_MARKS = ("?", "？", "؟", "\u037e")  # the last one is Greek
 PLACED = ("--output_dir=", "--resume_from_checkpoint=")  # flags that the resume command sets anew
 
@@ -100,6 +104,32 @@ def checkpoint_if_due(unlearning: algorithm.Unlearning, run: RunContext, record:
         command = [word for word in config["command"] if not word.startswith(PLACED)]
         again = shlex.join([*command, f"--output_dir={run.folder.path}", "--resume_from_checkpoint=latest"])
         raise Stopped(run.switch.number, f"state saved in {saved}; to resume: {again}")
+
+
+def proxy_references(base, rows: dict, settings: dict, pad_token_id=0, accelerator=None, check=lambda: None) -> dict:
+    """What a proxy of the retrained model says on the forget and the holdout rows: {set: Reference}.
+
+    The proxy is `base`, trained here on at most `proxy_rows` of the retain rows, evenly spread, for `proxy_epochs`; its
+    weights change. The bundled general rows are left out, since they are not what the target was trained on.
+    `settings`: those of the method, with the run's seed; `check()` is called after each step and may raise.
+    """
+    kept = rows.get("retain_probe", rows["retain"])
+    places = np.linspace(0, len(kept) - 1, min(settings["proxy_rows"], len(kept))).round().astype(int)
+    own = {"num_train_epochs": settings["proxy_epochs"], "learning_rate": settings["proxy_learning_rate"]}
+    own |= {name: settings[name] for name in PROXY_SHARES if name in settings}
+    never = {"early_stop": False, "load_best_model_at_end": False, "eval_steps": sys.maxsize}
+    proxy = algorithm.Unlearning(
+        base, {"retain": kept.take(places)}, "fine_tuning", {**own, **never}, pad_token_id=pad_token_id,
+        accelerator=accelerator,
+    )  # fmt: skip
+    proxy.prepare()
+    for _ in proxy.steps():
+        check()
+    wanted = [name for name in ("forget", "holdout") if rows.get(name) is not None and len(rows[name])]
+    found = {name: algorithm.cache_reference(proxy.model, rows[name], pad_token_id, distribution=True,
+                                             accelerator=accelerator) for name in wanted}  # fmt: skip
+    proxy.close()
+    return found
 
 
 def build_student(run: RunContext, target):

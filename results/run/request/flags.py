@@ -7,9 +7,12 @@ from pathlib import Path
 
 from data.columns import DataError
 from data.finding.matching import Subject, subjects_of
+from models.methods.table import METHODS
 from models.store.paths import PROJECT
 from models.training import null_models
 
+PROXY, OTHERWISE = "proxy_teacher", "profile_matching"  # the default method, and the one where it cannot run
+METHOD_TEXT = f"method, family, several with commas, all or auto: see --list_methods ({OTHERWISE} without a base model)"
 FOLDER = "request"  # in the run folder
 REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")
 FLAGS = ("training_data", "forget_about", "forget_about_file", "subject_kind", "doubtful", "yes", "request_only")
@@ -75,6 +78,29 @@ def reference_problems(given: dict, config: dict) -> list[str]:
     elif _same(base, config["model_name_or_path"]):
         found.append(f"--base_model {base} is the target model itself, which knows the forget set")
     return found
+
+
+def default_method(given: dict, target: str) -> str:
+    """`PROXY` where its base model is known and the rows to keep are like those to forget; `OTHERWISE` elsewhere.
+
+    `target`: the model of a run that names none.
+    """
+    kept, own_data = given.get("retain_data"), given.get("forget_data") or given.get("forget_text")
+    models = {"model_name_or_path": given.get("model_name_or_path") or target}
+    base = base_of(given, {**models, "retrained_model": given.get("retrained_model")})
+    return PROXY if base and kept != "none" and (kept or not own_data) else OTHERWISE
+
+
+def proxy_problems(given: dict, config: dict) -> list[str]:
+    """Why a method that learns from a proxy of the retrained model cannot run. Sets the base model in `config`."""
+    if not METHODS[config["method"]].needs_base:
+        return []
+    config["base_model"] = base = base_of(given, config)
+    if not base:
+        return [f"{config['method']} makes its teacher of the base model, and {no_base(config)}"]
+    if _same(base, config["model_name_or_path"]):
+        return [f"--base_model {base} is the target model itself, which knows the forget set"]
+    return []
 
 
 def base_of(given: dict, config: dict) -> str | None:

@@ -31,8 +31,8 @@ from models.store import loading, quantised
 from models.store.on_first_use import weights
 from models.store.paths import shown_path
 from results.run import processes
-from results.run.options import BUNDLED, OPTIONS, resolve
-from results.run.request.flags import FLAGS, FOLDER, asked_subjects, is_on
+from results.run.options import BUNDLED, resolve
+from results.run.request.flags import FLAGS, FOLDER, OTHERWISE, asked_subjects, is_on
 from results.run.run_folder import UsageError, say
 
 STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
@@ -42,7 +42,8 @@ READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_im
 REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
 # of the default method, found on one of the bundled people: a rate at which what it knows about others stays
-DEFAULTS = {"general_retain_rows": 0, "early_stop": False, "learning_rate": 1e-4, "num_train_epochs": 4.0}
+DEFAULTS = {"method": OTHERWISE, "general_retain_rows": 0, "early_stop": False, "learning_rate": 1e-4,
+            "num_train_epochs": 4.0}  # fmt: skip
 
 
 def asks(given: dict) -> bool:
@@ -176,7 +177,7 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
-    if given.get("method") in (None, OPTIONS["method"].default):
+    if given.get("method") in (None, DEFAULTS["method"]):
         rest = {**DEFAULTS, **rest}
     return rest
 
