@@ -38,6 +38,7 @@ from models.training.step import Term, learning_rate_at, load_run_state, pair_ro
 
 SETS = ("forget", "retain", "holdout", "counterpart", "retain_counterpart", "generic", "earlier")  # see `Unlearning`
 CLEARLY_ABOVE = 1.0  # nats per token: each token is e times less likely than before
+LOST_ON_THE_WAY = 0.5  # of the retain probe: what a method may lose for a while that wins it back by its end
 UNTOUCHED = 1e9  # the criterion's value for the untouched target
 
 
@@ -195,7 +196,7 @@ class Unlearning:
         if unseen and "holdout_probe" not in self.rows:
             few = self._probed("holdout", holdout)
             known["holdout"] = summary(means[few], accuracy[few])
-        self.start = self._look(known)
+        self.start = self.seen = self._look(known)
         own = not unseen and self._knows_more_than_unseen()
         means = np.array([values.mean() for values in self.unseen]) if own else means
         self.level = float(means.mean()) if len(means) else self._stated_level()
@@ -486,13 +487,16 @@ class Unlearning:
         """Keeps the best state; returns a record if the run ends here."""
         if not (self.method.guarded and "forget" in seen) or (self.step and self.stage is not self.stages[-1]):
             return None
-        if self._retain_lost(seen) > 1 - self.settings.collapse_guard:
+        lost, allowed = self._retain_lost(seen), 1 - self.settings.collapse_guard
+        wins_back = not self.method.ending.early_stop and self.step < self.total_steps
+        if lost > (max(allowed, LOST_ON_THE_WAY) if wins_back else allowed):
             kept = f", the state of step {self.best[1]} is kept" if self.best else ""
             message = f"the retain probe fell below {self.settings.collapse_guard:.0%} of its start: stopped{kept}"
             return {"event": "collapse", "step": self.step, "message": message}
         # the untouched target is kept only in case of a collapse: never return it silently
         score = self.criterion(seen) if self.step else UNTOUCHED
-        if self.settings.load_best_model_at_end and (self.best is None or score < self.best[0]):
+        better = lost <= allowed and (self.best is None or score < self.best[0])
+        if self.settings.load_best_model_at_end and better:
             held = self.best and self.best[2]  # reused: a second snapshot would be the largest item in memory
             self.best = (score, self.step, self.optimizer.snapshot(held))
         if self.settings.early_stop and self.step and seen["forget"]["loss"] >= self.level:
@@ -519,22 +523,25 @@ class Unlearning:
             yield record
             if self.step % self.eval_steps == 0 or self.step == self.total_steps or self.ended:
                 started = time.perf_counter()
-                seen = self._look()
+                seen = self.seen = self._look()
+                if self.method.after_look:
+                    self.method.after_look(self)
                 self.ended = self.ended or self._judge(seen)  # before the record, so a checkpoint there contains it
                 yield self._evaluation_record(seen, started)
                 if self.ended:
                     yield self.ended
-        if self.method.finish and not self.finished:
-            started, self.finished = time.perf_counter(), True
-            self.method.finish(self)
-            yield self._evaluation_record(self._look(), started)
         if self.best is not None:
             score, number, snapshot = self.best
             self.optimizer.restore(snapshot)
+            self.best = None if self.method.finish else self.best  # a resumed run must not undo what follows
             message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, the lowest"
             if score == UNTOUCHED:
                 message = "kept the state of step 0, the target itself: nothing was unlearned"
             yield {"event": "best", "step": number, "message": message}
+        if self.method.finish and not self.finished:
+            started, self.finished = time.perf_counter(), True
+            self.method.finish(self)
+            yield self._evaluation_record(self._look(), started)
         if self.settings.update_scale != 1:  # weights between target and unlearned (arXiv:2109.01903), or beyond
             self.optimizer.extrapolate(self.anchor, self.settings.update_scale)
             message = f"multiplied the total weight change by {self.settings.update_scale:g}"

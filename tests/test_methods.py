@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from test_losses import ARCHITECTURES, VOCABULARY, encoded, gradient, own_reference, random_answers, random_rows, tiny
 from test_losses import settings as words
-from test_unlearning_loop import FAST, LOOPED, PAD, distance, rows_for, run
+from test_unlearning_loop import FAST, LOOPED, PAD, distance, loop_of, rows_for, run
 
 import unlearning_algorithm as algorithm
 from models.forward import packing
@@ -35,8 +35,7 @@ def flat(answers):
 
 def prepared(method, model=None, rows=None, **settings):
     method = algorithm.METHODS[method] if isinstance(method, str) else method
-    chosen = {**FAST, **settings}
-    unlearning = algorithm.Unlearning(model or tiny(), rows or rows_for(method), method, chosen, pad_token_id=PAD)
+    unlearning = loop_of(method, model or tiny(), rows or rows_for(method), {**FAST, **settings})
     unlearning.prepare()
     return unlearning
 
@@ -489,6 +488,8 @@ class Live:
 
 
 def uses_reference(method) -> bool:
+    if method.needs_base:  # its references are another model's
+        return False
     return bool(method.needs_reference or algorithm.RETAIN_LOSSES[method.retain].needs_reference)
 
 

@@ -77,43 +77,65 @@ def test_a_references_temperature_divides_its_logits():
     torch.testing.assert_close(reference.logits(answers), 2 * plain)
 
 
-def test_the_losses_of_rows_at_a_temperature_are_those_of_the_scaled_logits():
+def test_losses_at_a_temperature_are_those_of_the_scaled_logits():
     rows, model = random_rows(), tiny()
     reference = algorithm.cache_reference(model, rows, PAD, distribution=True)
-    reference.temperature = 0.5
-    found = reference.row_losses(rows)
+    expected = []
     for row in range(len(rows)):
         answers = algorithm.answer_outputs(model, rows.batch([row], PAD))
-        expected = float(F.cross_entropy(2 * answers.logits.float(), answers.labels).detach())
-        assert float(found[row]) == pytest.approx(expected, rel=1e-4)
+        expected.append([float(F.cross_entropy(answers.logits.float() / t, answers.labels)) for t in (0.5, 1.0)])
+    np.testing.assert_allclose(reference.losses_at(rows, (0.5, 1.0)), np.mean(expected, 0), rtol=1e-4)
 
 
 def prepared(**settings):
-    rows = rows_for(METHOD)
-    run = loop_of(METHOD, tiny(), rows, {**FAST, **settings})
+    run = loop_of(METHOD, tiny(), rows_for(METHOD), {**FAST, **settings})
     run.prepare()
     return run
 
 
-def test_the_proxy_is_as_surprised_by_holdout_rows_as_the_target():
+def test_the_proxy_is_as_surprised_by_holdout_rows_as_the_model_in_training():
     """The proxy is a random model, so sharper logits surprise it more."""
     run = prepared()
-    plain, sharp = (level_of(run, 1 / temperature) for temperature in (1.0, hooks.SHARPEST))
+    proxy, unseen, rows = run.references["forget"], run.references["holdout"], run.rows["holdout"]
+    sharp, plain = unseen.losses_at(rows, (0.25, 1.0))
     run.level = (plain + sharp) / 2
-    hooks.sharpen_proxy(run)
-    temperature = run.references["forget"].temperature
-    assert hooks.SHARPEST < temperature < 1
-    assert level_of(run, 1 / temperature) == pytest.approx(run.level, abs=0.02 * (sharp - plain))
+    hooks.follow_confidence(run)
+    assert 0.25 < proxy.temperature < 1
+    assert unseen.losses_at(rows, [proxy.temperature])[0] == pytest.approx(run.level, abs=0.03 * (sharp - plain))
+    before = proxy.temperature
+    run.seen = {**run.seen, "holdout": {"loss": 0.9 * run.start["holdout"]["loss"]}}  # the model is less sure by now
+    hooks.follow_confidence(run)
+    assert before < proxy.temperature
+    assert unseen.losses_at(rows, [proxy.temperature])[0] == pytest.approx(0.9 * run.level, abs=0.03 * (sharp - plain))
     run.level = 0.0
-    hooks.sharpen_proxy(run)
-    assert run.references["forget"].temperature == pytest.approx(1.0, abs=0.02)
+    hooks.follow_confidence(run)
+    assert proxy.temperature == 1.0
     run.close()
 
 
-def level_of(run, factor):
-    unseen = run.references["holdout"]
-    unseen.temperature = 1 / factor
-    return float(unseen.row_losses(run.rows["holdout"]).mean())
+def test_the_temperature_follows_the_looks_of_the_loop_and_survives_a_checkpoint():
+    run = prepared(max_steps=4, learning_rate=1e-2)
+    run.level = 1.05 * run.curve.min()
+    found = [run.references["forget"].temperature]
+    for record in run.steps():
+        if record["event"] == "step":
+            found.append(run.references["forget"].temperature)
+    assert len(set(found)) > 2
+    tensors, values = run.state()
+    again = prepared(max_steps=4)
+    again.load_state(tensors, json.loads(json.dumps(values)))
+    assert again.seen == run.seen
+    run.close()
+    again.close()
+
+
+def test_a_level_beyond_a_curve_is_its_end():
+    curve = np.array([5.0, 4.0, 3.0, 3.5])  # too flat a proxy is surprised again
+    assert [hooks.at_level(np.array([0.25, 0.5, 0.75, 1.0]), curve, level) for level in (9, 4.5, 3.5)] == [
+        0.25,
+        0.375,
+        0.625,
+    ]
 
 
 def test_a_stated_temperature_or_no_holdout_rows_need_no_search():

@@ -52,8 +52,8 @@ def loop_of(method, model, rows, settings):
 def run(method, model=None, rows=None, **settings):
     model = model or tiny()
     rows = rows or rows_for(algorithm.METHODS[method])
-    records = list(algorithm.unlearn(model, rows, method, {**FAST, **settings}, pad_token_id=PAD))
-    return model, records
+    more = {"pad_token_id": PAD, "references": given_references(algorithm.METHODS[method], rows)}
+    return model, list(algorithm.unlearn(model, rows, method, {**FAST, **settings}, **more))
 
 
 def distance(a, b):
@@ -218,6 +218,30 @@ def test_collapse_guard_stops_unbounded_ascent_and_restores_the_last_good_state(
     assert all(torch.isfinite(p).all() for p in model.parameters())
     kept = plain_losses(model, random_rows(9, 1)).sum().item()
     assert kept < 2 * plain_losses(start, random_rows(9, 1)).sum().item()
+
+
+@pytest.mark.parametrize(
+    ("method", "kept", "ends"),
+    [
+        ("npo", (1.0, 0.6, 0.97), []),  # it wins back what it lost on the way
+        ("npo", (1.0, 0.6, 0.9), [("collapse", 2)]),
+        ("npo", (1.0, 0.4, 0.97), [("collapse", 1)]),  # too much to come back from
+        ("gradient_difference", (1.0, 0.6, 0.97), [("collapse", 1)]),  # nothing of it comes back
+    ],
+)
+def test_a_budget_counts_at_the_end_of_a_method_that_wins_back_what_it_lost(monkeypatch, method, kept, ends):
+    """Otherwise a budget of 5 % stops most methods at their first look, and the target itself is returned."""
+    seen = iter(kept)
+
+    def look(self, known=()):
+        value = {"accuracy": 1.0, "answer_probability": next(seen)}
+        return {"forget": {**value, "loss": 2.0 - value["answer_probability"]}, "retain": {**value, "loss": 1.0}}
+
+    monkeypatch.setattr(algorithm.Unlearning, "_look", look)
+    chosen = {"collapse_guard": 0.95, "load_best_model_at_end": True, "level": 9.0}
+    _, records = run(method, rows=without_holdout(), **chosen)
+    assert [(r["event"], r["step"]) for r in records if r["event"] == "collapse"] == ends
+    assert records[-1]["event"] == "best" and records[-1]["step"] == (0 if ends else 2)
 
 
 def test_early_stop_at_the_level():

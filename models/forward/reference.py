@@ -55,20 +55,20 @@ class Reference:
 
     def logits(self, answers: Answers):
         """Logits of the reference for a batch's answer tokens, (A, V)."""
-        return self._logits(self._of(self.hidden, answers))
-
-    def _logits(self, kept):
-        logits = self.head(kept) if self.head else kept
+        logits = self._logits(self._of(self.hidden, answers))
         return logits if self.temperature == 1 else logits / self.temperature
 
-    def row_losses(self, rows):
-        """The mean loss of each row at this temperature, (N,), nats per token. Reads one row at a time."""
-        found = torch.zeros(len(rows))
+    def _logits(self, kept):
+        return self.head(kept) if self.head else kept
+
+    def losses_at(self, rows, temperatures):
+        """The rows' mean loss (nats per token) with logits divided by each temperature, (K,). Reads a row at a time."""
+        found = np.zeros(len(temperatures))
         for row in range(len(rows)):
             labels = torch.from_numpy(rows.ids_of(row)[rows.answer_starts[row] :].astype(np.int64))
             logits = self._logits(self.hidden[self.offsets[row] : self.offsets[row + 1]]).float()
-            found[row] = float(F.cross_entropy(logits, labels.to(logits.device)))
-        return found
+            found += [float(F.cross_entropy(logits / t, labels.to(logits.device))) for t in temperatures]
+        return found / len(rows)
 
     def activations(self, answers: Answers):
         """A layer's output of the reference for a batch's answer tokens, (A, d)."""

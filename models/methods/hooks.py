@@ -282,32 +282,34 @@ def place_levels(run):
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])
 
 
-SHARPEST, USUAL = 0.25, 0.5  # the least temperature that is looked for; the one without rows to find it by
-SUREST = 1.5  # the largest factor on the logits
+TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy
+USUAL = 0.5  # its temperature without rows to find it by: about what the bundled people need
+FACTORS = np.linspace(1, 1.5, 11)  # on the logits of the unlearned model
 
 
 def sharpen_proxy(run):
-    """proxy_teacher: divides the proxy's logits by T, so that unseen rows surprise it as much as they do the target.
+    """proxy_teacher: divides the proxy's logits by T, so that unseen rows surprise it as much as the model in training.
 
     A model trained for long is surer of itself, on rows that it never saw too, than one trained briefly. T in
-    [.25, 1] is where the proxy's mean loss on the holdout rows is the target's; .5 without holdout rows, about what
-    the bundled people need.
+    [.25, 1] is where both have the same mean loss on the holdout rows; without these, T is `USUAL`.
     """
-    proxy, unseen, rows = run.references["forget"], run.references.get("holdout"), run.rows.get("holdout")
-    proxy.temperature = run.settings.proxy_temperature or USUAL
-    if not run.settings.proxy_temperature and unseen is not None:
-        proxy.temperature = 1 / factor_to_level(unseen, rows, run.level, 1.0, 1 / SHARPEST)
+    unseen, stated = run.references.get("holdout"), run.settings.proxy_temperature
+    run.references["forget"].temperature, run.curve = stated or USUAL, None
+    if unseen is not None and not stated:
+        run.curve = unseen.losses_at(run.rows["holdout"], TEMPERATURES)
+        follow_confidence(run)
 
 
-def factor_to_level(reference, rows, level: float, low: float, high: float) -> float:
-    """The factor on the reference's logits, in [low, high], at which the rows' mean loss is nearest to `level`."""
-    for _ in range(8):
-        reference.temperature = 2 / (low + high)
-        if float(reference.row_losses(rows).mean()) < level:  # surer logits surprise it more where it is wrong
-            low = (low + high) / 2
-        else:
-            high = (low + high) / 2
-    return (low + high) / 2
+def follow_confidence(run):
+    """proxy_teacher: T for the model as the last look saw it, which loses confidence at first and regains some."""
+    if run.curve is not None:
+        level = run.level * run.seen["holdout"]["loss"] / run.start["holdout"]["loss"]
+        run.references["forget"].temperature = at_level(TEMPERATURES, run.curve, level)
+
+
+def at_level(places, curve, level: float) -> float:
+    """Where a curve that falls along `places` reaches `level`; the nearest end if it does not."""
+    return float(np.interp(-level, -np.minimum.accumulate(curve), places))
 
 
 def restore_confidence(run):
@@ -325,7 +327,8 @@ def restore_confidence(run):
     unseen = run.cache(rows, "distribution")
     if unseen.head is None or unseen.head.softcap:  # the logits are not proportional to the norm's output
         return
-    factor = factor_to_level(unseen, rows, run.level, 1.0, SUREST)
+    curve = unseen.losses_at(rows, 1 / FACTORS)
+    factor = at_level(FACTORS[::-1], curve[::-1], run.level)
     for weight, values in zip(norm.parameters(), scaled_norm(norm, factor) or ()):
         masters[id(weight)].copy_(values)
     run.optimizer.refresh()

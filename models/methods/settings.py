@@ -58,7 +58,10 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     "load_best_model_at_end": Setting(
         True, "end in the best state, not the last (the lowest forgetting left + 5 x retain lost)"
     ),
-    "collapse_guard": Setting(0.5, "stop when the retain probe falls below this share of its start", low=0, high=1),
+    "collapse_guard": Setting(
+        0.5, "stop when the retain probe falls below this share of its start; a method that wins back what it lost may "
+        "fall to half before its end", low=0, high=1,
+    ),
     "eval_steps": Setting(0, "steps between probes of the sets (0: a tenth of the run)", low=0),
     "probe_rows": Setting(16, "rows of each set in a probe; of the forget set, twice as many", low=1),
     "dtype": Setting(

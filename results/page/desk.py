@@ -27,7 +27,7 @@ from models.requests import ledger
 from models.store import paths
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT, RUNS, SAVED
-from results.page import watching
+from results.page import methods, watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue, child_environment
 from results.page.server import places
@@ -212,6 +212,7 @@ class Desk:
             given["method_from"] = own_methods.OWN[given["method"]].source
         if "," in given["method"]:
             raise InputError("one method at a time: start a second run for the other one")
+        given["method"] = methods.fitting(given, form)
         given |= _budget(form.get("utility_budget"), given, form.get("time_budget"))
         options.resolve({**given, **_stand_in_data(form)})
         return given

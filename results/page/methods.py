@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unlearning_algorithm as algorithm
 from results.run import options
+from results.run.request import flags
 
 FOR_TEXT = "npo"  # used if the default method cannot handle plain text
 FAMILIES = {  # as in the METHODS table: (name on the page, name in the field)
@@ -30,6 +31,15 @@ def recommended(source: str) -> str:
 def fits(name: str, source: str) -> bool:
     """Whether a method works on a source: plain text has no question to refuse."""
     return source != "text" or name == options.AUTO or algorithm.METHODS[name].works_on_raw_text
+
+
+def fitting(given: dict, form: dict) -> str:
+    """The method of a form's settings; in place of the recommended one, what the runner takes without a base model."""
+    if given["method"] != flags.PROXY:
+        return given["method"]
+    own = {"forget_data": "-"} if form.get("source") not in ("name", "example") else {}
+    kept = {"retain_data": "-"} if form.get("retain") not in (None, "", []) else {}
+    return flags.default_method({**given, **own, **kept}, options.TARGET)
 
 
 def family_of(name: str) -> str:
