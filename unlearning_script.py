@@ -38,6 +38,7 @@ from results.run.context import RunContext, prepare
 from results.run.options import (
     AUTO,
     OPTIONS,
+    TARGET,
     command_line,
     offered_methods,
     parse,
@@ -46,6 +47,7 @@ from results.run.options import (
     use_own,
 )
 from results.run.request import asked as request
+from results.run.request import flags as request_flags
 from results.run.request.reference import compared
 from results.run.run_folder import RunFolder, UsageError, say
 from results.run.sets import sample_counterexamples
@@ -233,7 +235,8 @@ def _runs(settings: dict) -> list[dict]:
         name.strip() for name in str(settings.get("method", OPTIONS["method"].default)).split(",") if name.strip()
     ]
     if methods == ["all"]:
-        methods = [name for name in algorithm.METHODS if name != "retrain"]  # retrain builds the model to compare with
+        base = request_flags.known_base(settings, TARGET)  # retrain builds the model to compare with
+        methods = [m.name for m in algorithm.METHODS.values() if m.name != "retrain" and (base or not m.needs_base)]
     if len(methods) <= 1:
         return [settings]
     runs = []

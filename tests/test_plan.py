@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import transformers
 
+from data.preparation import encode_examples
+from data.reading import read_examples
 from models.store import adapters, default_model, loading, saving
 from results.run import plan
 from results.run.sets import encode_sets, read_sets
@@ -191,3 +193,16 @@ def test_the_peak_of_a_run_excludes_a_larger_run_before_it():
     done = subprocess.run([sys.executable, "-c", TWO_PEAKS], cwd=ROOT, capture_output=True, text=True, check=True)
     first, second = map(float, done.stdout.split())
     assert first > 1.0 and 0.1 < second < first - 0.7
+
+
+def test_a_proxy_is_planned_with_its_passes_over_rows_to_keep(small, tmp_path, capsys):
+    flags = small.flags(tmp_path / "run", "--method=proxy_teacher", "--general_retain_rows=0")
+    one, three = (estimated([*flags, f"--proxy_epochs={passes}"]) for passes in (1, 3))
+    shape, kept = (
+        one["shape"],
+        encode_examples(loading.load_tokenizer(small.target), read_examples(str(small.data["retain"])), 512)[0],
+    )
+    body = shape.parameters - shape.embedding
+    each = 6 * (body * int(kept.lengths.sum()) + shape.vocabulary * shape.hidden * int(kept.answer_lengths.sum()))
+    assert three["operations"] - one["operations"] == pytest.approx(2 * each, rel=1e-3)
+    assert "it fits" in planned(capsys, *flags)

@@ -525,7 +525,7 @@ def _unsearchable(given: dict) -> list[str]:
     if given.get("search_methods") and not names:
         problems.append(f"--search_methods {shown(given['search_methods'])}: names no method")
     for method in (algorithm.METHODS[name] for name in names if name in algorithm.METHODS):
-        if method.student or not method.needs_forget:
+        if method.student or method.needs_base or not method.needs_forget:
             problems.append(f"--search_methods: {method.name} trains another model or no forget rows; run it by itself")
         elif method.needs_retain and given.get("retain_data") == "none":
             problems.append(f"--search_methods: {method.name} needs retain rows, and --retain_data is none")

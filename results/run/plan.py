@@ -398,7 +398,9 @@ def dry_run(model_config, rows: dict, config: dict, processes: int = 1):
     with torch.device("meta"), quiet():
         model = AutoModelForCausalLM.from_config(model_config, attn_implementation="eager")
     others = SimpleNamespace(num_processes=processes, process_index=0) if processes > 1 else None
-    run = algorithm.Unlearning(model, rows, planned_method(config), config, accelerator=others)
+    method = planned_method(config)
+    proxy = {"forget": None} if algorithm.METHODS[method].needs_base else None  # not made for a plan
+    run = algorithm.Unlearning(model, rows, method, config, accelerator=others, references=proxy)
     run.plan()
     return run
 
@@ -477,8 +479,18 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
     looks = 2 + run.total_steps // run.eval_steps
     passes = 2 * (shape.parameters - shape.embedding) * (looks * work.probe_tokens + work.cached_tokens * 2)
     operations = run.total_steps * step_operations(shape, work, lora=bool(lora)) + passes / processes
+    if method.needs_base:
+        operations += proxy_operations(shape, rows, config, lora=bool(lora)) / processes
     return {"parts": parts, "total": sum(parts.values()), "shape": shape, "work": work, "steps": run.total_steps,
             "operations": operations}  # fmt: skip
+
+
+def proxy_operations(shape: Shape, rows: dict, config: dict, *, lora: bool = False) -> float:
+    """Floating-point operations of training a proxy, all its passes."""
+    kept = rows.get("retain_probe", rows["retain"])
+    passes = config["proxy_epochs"] * min(config["proxy_rows"], len(kept))
+    tokens = {"step_tokens": passes * kept.lengths.mean(), "step_answer_tokens": passes * kept.answer_lengths.mean()}
+    return step_operations(shape, SimpleNamespace(**tokens), lora=lora)
 
 
 def type_of(config: dict) -> str:

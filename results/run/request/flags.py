@@ -86,9 +86,14 @@ def default_method(given: dict, target: str) -> str:
     `target`: the model of a run that names none.
     """
     kept, own_data = given.get("retain_data"), given.get("forget_data") or given.get("forget_text")
+    alike = kept != "none" and (kept or not own_data)
+    return PROXY if alike and known_base(given, target) else OTHERWISE
+
+
+def known_base(given: dict, target: str) -> str | None:
+    """`base_of` settings that are not resolved yet; `target`: the model of a run that names none."""
     models = {"model_name_or_path": given.get("model_name_or_path") or target}
-    base = base_of(given, {**models, "retrained_model": given.get("retrained_model")})
-    return PROXY if base and kept != "none" and (kept or not own_data) else OTHERWISE
+    return base_of(given, {**models, "retrained_model": given.get("retrained_model")})
 
 
 def proxy_problems(given: dict, config: dict) -> list[str]:
