@@ -124,6 +124,24 @@ def test_a_search_gets_a_utility_budget_and_a_time_budget(desk):
     assert {"--method=auto", "--time_budget=90s", "--utility_budget=0.5"} <= set(job.argv)
 
 
+@pytest.mark.parametrize(
+    ("values", "method"),
+    [
+        ({"source": "example"}, "proxy_teacher"),
+        ({"source": "name", "about": ["Ada"]}, "profile_matching"),  # a name alone has settings of its own
+        ({"source": "name", "about": ["Ada"], "training_data": ["all.jsonl"]}, "proxy_teacher"),
+        ({"source": "file"}, "profile_matching"),  # nothing to keep that is like it
+        ({"source": "file", "retain": "keep.jsonl"}, "proxy_teacher"),
+        ({"source": "file", "retain": "keep.jsonl", "model": "no adapter"}, "profile_matching"),
+        ({"source": "file", "method": "npo"}, "npo"),
+    ],
+)
+def test_the_recommended_method_gives_way_where_it_cannot_run(values, method):
+    filled = {"method": methods.recommended("pairs"), **values}
+    given = {"method": filled["method"], **({"model_name_or_path": "none"} if filled.get("model") else {})}
+    assert methods.fitting(given, filled) == method
+
+
 def test_methods_for_questions_refuse_plain_text_before_queueing(desk, project):
     (project / "text.txt").write_text("Some text.")
     for values in ({"text": "Some text."}, {"source": "file", "file": str(project / "text.txt")}):

@@ -21,6 +21,7 @@ CELLS = [
 def desk_top(small, tmp_path, monkeypatch):
     """The folder in which the page's names exist."""
     (tmp_path / "my-model").symlink_to(small.target)
+    (tmp_path / "my-base-model").symlink_to(small.base)
     (tmp_path / "my-retrained-model").symlink_to(small.retrained)
     for name in ("forget", "retain", "holdout"):
         (tmp_path / f"{name}.jsonl").write_bytes(small.data[name].read_bytes())
@@ -41,6 +42,7 @@ def test_the_examples_run_in_order(desk_top, capsys):
     assert re.match(r"\w", said["Its result"]) and "\n- " in said["Its result"]
     assert said["Asking the unlearned model"].strip()
     assert len(said["A training loop of your own"].splitlines()) > 5
+    assert len(said["With the base model"].splitlines()) > 10
     assert said["Measuring models"].strip() and "fact_recall" in said["Attacks"]
     assert {path.name for path in (desk_top / "models").iterdir()} == {"gradient_difference", "wga", "mine", "exam"}
     assert (desk_top / "my-own-model" / "model.safetensors").is_file()

@@ -34,9 +34,11 @@ def fits(name: str, source: str) -> bool:
 
 
 def fitting(given: dict, form: dict) -> str:
-    """The method of a form's settings; in place of the recommended one, what the runner takes without a base model."""
+    """The method of a form's settings; in place of the recommended one, what the runner takes for such a request."""
     if given["method"] != flags.PROXY:
         return given["method"]
+    if form.get("source") == "name" and form.get("training_data") in (None, "", []):
+        return flags.OTHERWISE  # with the settings that a name alone gets
     own = {"forget_data": "-"} if form.get("source") not in ("name", "example") else {}
     kept = {"retain_data": "-"} if form.get("retain") not in (None, "", []) else {}
     return flags.default_method({**given, **own, **kept}, options.TARGET)

@@ -48,9 +48,7 @@ class Unlearn:
                 self._advanced()
                 letters = "Letters, digits, '.', '-' and '_'."
                 self.name = gr.Textbox(label="Run name (optional)", max_length=80, info=letters)
-                command = (
-                    f"python unlearning_script.py --method={recommended('pairs')} --forget_about='{UNTYPED}' --yes"
-                )
+                command = f"python unlearning_script.py --forget_about='{UNTYPED}' --yes"
                 self.command = command_line("The command that will run", "command", command)
             with gr.Column(scale=7, min_width=320, elem_id="live"):
                 self.live = Live(page)
