@@ -220,6 +220,24 @@ def scripts(world, folder: Path, count: int) -> dict:
     return {"value": "0" if passed else f"not measured: {said[:80]}", "good": passed}
 
 
+def many_runs(world, folder: Path, count: int) -> dict:
+    """The page's lists of all tabs with this many finished runs: the first look, and the next one."""
+    import page_room
+    import test_page_runs
+
+    evaluation = (ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text()
+    page_room.many_runs(folder, count, evaluation)
+    with test_page_runs.pytest.MonkeyPatch.context() as patch:
+        desk, page = test_page_runs.opened(folder, patch)
+        seconds = []
+        for _ in range(2):
+            started = time.perf_counter()
+            page.fresh(page_room.request_of())
+            seconds.append(time.perf_counter() - started)
+        desk.queue.close()
+    return {"value": f"{seconds[0]:.1f} s, then {seconds[1]:.1f} s", "good": max(seconds) < 2}
+
+
 def help_seconds(world, folder: Path, count: int) -> dict:
     """Wall time of `unlearning_script.py --help`, the median of several calls."""
     median = measured.help_seconds(count)
@@ -249,6 +267,7 @@ FIGURES = {
     "submissions": ("simultaneous submissions to the page that are lost", "0/100", 100, submissions),
     "external_hosts": ("other hosts asked for anything by page, run and report", "0", 1, external_hosts),
     "scripts": ("scripts run from a user's text in page and report", "0", 1, scripts),
+    "many_runs": ("the page's lists at 1,000 runs: the first look, then each further one", "< 2 s", 1000, many_runs),
     "help_seconds": ("`--help`", "< 1.5 s", 7, help_seconds),
     "loader": ("random bytes and JSON into the loader", "10,000 cases, all read or refused with a line", 10_000,
                loader),
