@@ -17,7 +17,6 @@ import pkgutil
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 
 from data import private
@@ -103,8 +102,8 @@ def prepare_environment() -> None:
         local = "localhost,127.0.0.1,::1"
         os.environ[variable] = f"{os.environ[variable]},{local}" if os.environ.get(variable) else local
     if not os.environ.get("GRADIO_TEMP_DIR"):
-        folder = tempfile.mkdtemp(prefix="unlearning-page-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
+        folder = private.temporary_folder("unlearning-page-")
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 

@@ -27,6 +27,7 @@ from models.requests import ledger
 from models.store import paths
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT, RUNS, SAVED
+from results.after import purge
 from results.page import methods, watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue, child_environment
@@ -474,13 +475,15 @@ class Desk:
         return found
 
     def delete(self, request, names) -> list[str]:
-        """Deletes runs, their jobs and the models they made; nothing else. Checks all of them first."""
+        """Deletes runs, their jobs, the models they made and copies of their texts. Checks all of them first."""
         chosen = self.chosen(request, names)
         if not chosen:
             raise InputError("select the runs to delete")
         for name, folder, job in chosen:
             self._check_deletable(name, folder, job)
         for _, folder, job in chosen:
+            if folder.is_dir() and folder.is_relative_to(self.results):
+                purge.forget_copies(folder, self.results)
             if model := self.model_of(folder, job):
                 remove_zips(model)
                 shutil.rmtree(model)
