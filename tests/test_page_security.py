@@ -157,6 +157,42 @@ def test_links_into_the_run_of_another_are_refused(shared, project):
             shared.data_path(request_of("bob"), str(project / path), "rows")
 
 
+def adapter(folder, base):
+    """An adapter's folder over a base."""
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
+    return str(folder)
+
+
+def test_an_adapter_over_a_base_outside_the_allowed_folders_is_refused(shared, project, tmp_path_factory):
+    outside, bob = tmp_path_factory.mktemp("outside"), request_of("bob")
+    (outside / "config.json").write_text("{}")
+    (project / "given" / "link").symlink_to(outside)
+    (project / "given" / "base").mkdir()
+    mine = project / "models" / "of-bob"
+    refused = {
+        "absolute": str(outside), "missing": str(outside / "none"), "home": "~", "above": "../../..",
+        "relative": f"../../../{outside.name}", "another's": str(project / "models" / "of-ann"),
+        "another's beside": "../../of-ann", "a link": str(project / "given" / "link"), "all": str(project / "models"),
+    }  # fmt: skip
+    told = {}
+    for number, (name, base) in enumerate(refused.items()):
+        path = adapter(mine / f"refused-{number}", base)
+        twice = adapter(mine / f"twice-{number}", f"../refused-{number}")
+        for given in (path, twice):
+            for field in ("model", "retrained_model"):
+                with pytest.raises(InputError, match="the base of the adapter") as raised:
+                    shared.settings(bob, form(**{"model": "org/name", field: given}))
+        told[name] = str(raised.value).split(")")[1]
+    assert told["absolute"].replace(str(outside), "") == told["missing"].replace(str(outside / "none"), "")
+    allowed = ["org/name", "models/people-target", str(mine), "..", str(project / "given" / "base"), 7, ""]
+    for number, base in enumerate(allowed):
+        path = adapter(mine / f"fine-{number}", base)
+        assert shared.model(bob, path) == path
+    loop = adapter(mine / "loop", "../loop")
+    assert shared.model(bob, loop) == loop, "the loader refuses it"
+
+
 def test_the_bundled_models_and_data_are_for_everybody(shared):
     for user in ("ann", "bob"):
         assert shared.model(request_of(user), "models/people-target") == "models/people-target"

@@ -147,7 +147,10 @@ class Desk:
 
     def model(self, request, value, what: str = "model") -> str:
         """A model that this person may use, as the runner expects it."""
-        return uploads.model_name(value, self.roots, PROJECT, what, functools.partial(self._may_use, request))
+        may = functools.partial(self._may_use, request)
+        name = uploads.model_name(value, self.roots, PROJECT, what, may)
+        places.check_bases(name, self.roots, may)
+        return name
 
     def data_path(self, request, value, what: str) -> str:
         """A path on the server whose data this person may use."""
