@@ -16,8 +16,6 @@ from results.page.server import files
 from results.page.tabs.runs import deletion_told
 from results.page.wiring import Page, finished
 
-ENDPOINTS = ("delete", "runs")
-
 
 def opened(project, monkeypatch):
     """(desk, page) over the runs that are there, without a server."""

@@ -1,7 +1,12 @@
 """The page against a stranger: foreign names and pages, others' places, stuck jobs, guessed passwords, full queues."""
 
+import ast
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import foreign_access
 import pytest
@@ -278,8 +283,6 @@ def test_a_job_that_ignores_stop_is_killed_with_its_children(adopted, project, m
 
 
 def test_no_child_gets_the_passwords(desk, project, monkeypatch):
-    import subprocess
-
     from results.page.asking import Asker
 
     monkeypatch.setenv("UNLEARNING_AUTH", "ann:hidden-password")
@@ -300,8 +303,55 @@ def test_no_child_gets_the_passwords(desk, project, monkeypatch):
     assert "PATH" in seen[0] and "UNLEARNING_AUTH" not in seen[0]
 
 
+SECRETIVE = """
+import argparse, os, subprocess, sys
+from results.page.server import logins
+parser = argparse.ArgumentParser()
+parser.add_argument("--auth")
+logins.restart_without(parser.parse_known_args()[0].auth, "UNLEARNING_AUTH")
+print([logins.taken("UNLEARNING_AUTH"), sys.argv[1:], sys.flags.optimize], flush=True)
+look = "import os; print(*(open(f'/proc/{pid}/{name}').read() for pid in (os.getpid(), os.getppid()) "
+look += "for name in ('environ', 'cmdline')), os.listdir('/proc/self/fd'))"
+print(subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="skipped: this system has no /proc")
+@pytest.mark.parametrize("way", ["--auth=", "--auth ", "--au ", "variable", "none"])
+def test_no_process_reads_the_passwords_in_proc(way, tmp_path, monkeypatch):
+    secret, more = "ann:hïdden-password,bob:another-one", ["--server_port=1", "--allowed_host", "a b"]
+    monkeypatch.setenv("UNLEARNING_AUTH", secret if way == "variable" else "ann:overruled")
+    if way == "none":
+        monkeypatch.delenv("UNLEARNING_AUTH")
+    given = [f"--auth={secret}"] if way == "--auth=" else [way.strip(), secret] if way[-1] == " " else []
+    (tmp_path / "page.py").write_text(SECRETIVE)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    words = [sys.executable, "-O", str(tmp_path / "page.py"), more[0], *given, *more[1:]]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    first, *rest = done.stdout.splitlines()
+    assert ast.literal_eval(first) == [None if way == "none" else secret, more, 1]
+    rest = "\n".join(rest)
+    assert "allowed_host" in rest and "PYTHONPATH" in rest
+    assert not any(word in rest for word in ("dden-password", "another-one", "overruled", "UNLEARNING_AUTH="))
+
+
+def test_the_page_starts_again_without_its_passwords(tmp_path):
+    """The whole program, with a list of accounts that the second start refuses."""
+    code = f"""
+import os, runpy, sys
+from results.page.server import logins
+honest = logins.taken
+logins.taken = lambda name: print(sys.argv[1:], logins.PIPE in os.environ) or honest(name)
+runpy.run_path({str(PROJECT / "user_interface.py")!r}, run_name="__main__")
+"""
+    words = [sys.executable, "-c", code, "--server_name", "0.0.0.0", "--auth", "ann:short"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and "8 characters" in done.stderr
+    assert done.stdout.splitlines() == ["['--server_name', '0.0.0.0'] True"], "the first start ends before it serves"
+
+
 def test_the_passwords_leave_the_environment_once_they_are_read(monkeypatch, capsys):
-    import os
 
     import user_interface
 
