@@ -17,7 +17,6 @@ import pkgutil
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 
 from data import private
@@ -26,8 +25,8 @@ from models.store.paths import PROJECT, RUNS
 from results.after import commands as after
 from results.page.desk import ADVANCED, NOT_ADVANCED, Desk
 from results.page.jobs import AUTH_VARIABLE, JobQueue, QueueError
+from results.page.server import logins
 from results.page.server.guard import Guard, is_loopback
-from results.page.server.logins import LogIns
 from results.page.wiring import Page, gr
 from results.run import options
 
@@ -103,8 +102,8 @@ def prepare_environment() -> None:
         local = "localhost,127.0.0.1,::1"
         os.environ[variable] = f"{os.environ[variable]},{local}" if os.environ.get(variable) else local
     if not os.environ.get("GRADIO_TEMP_DIR"):
-        folder = tempfile.mkdtemp(prefix="unlearning-page-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
+        folder = private.temporary_folder("unlearning-page-")
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
@@ -122,7 +121,7 @@ def launch(
     return demo.launch(
         server_name=server_name,
         server_port=server_port,
-        auth=LogIns(desk.accounts).check if desk.accounts else None,
+        auth=logins.LogIns(desk.accounts).check if desk.accounts else None,
         share=False,
         prevent_thread_lock=not wait,
         quiet=True,
@@ -147,9 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server_port", type=int, default=7860, help="port [7860]")
     parser.add_argument(
         "--auth",
-        help=f"user:password, several separated by commas (or in {AUTH_VARIABLE}, which `ps` does not show); required "
-        "for an address that other machines can reach. Each user sees only their own runs; the first user also sees "
-        "runs from a terminal",
+        help=f"user:password, several separated by commas (or in {AUTH_VARIABLE}; once the page has started, other "
+        "processes cannot read them); required for an address that other machines can reach. Each user sees only their "
+        "own runs; the first user also sees runs from a terminal",
     )
     parser.add_argument(
         "--allowed_host",
@@ -174,6 +173,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv=None) -> int:
     """Serves until interrupted; returns the exit code."""
     given = _parser().parse_args(argv)
+    if argv is None:
+        logins.restart_without(given.auth, AUTH_VARIABLE)
     with private.created():  # uploads, jobs and logs hold what people want forgotten
         return _serve(given)
 
@@ -181,7 +182,7 @@ def main(argv=None) -> int:
 def _serve(given: argparse.Namespace) -> int:
     try:
         check_platform()
-        secret = os.environ.pop(AUTH_VARIABLE, None)  # no child inherits it
+        secret = logins.taken(AUTH_VARIABLE)
         known = accounts(given.auth or secret)
         if not is_loopback(given.server_name) and not known:
             raise QueueError(

@@ -3,6 +3,7 @@
     with created():                # new files 0600, new folders 0700
     with created(shared=True):     # 0660 and 0770: for the group too
     keyed("abc")                   # "hmac-sha256:...", with the project's key
+    temporary_folder("request-")   # deleted at the next start if this process is killed
 
 A plain hash of a known sentence gives its phone number away: whoever has the hash tries all numbers in minutes. With
 HMAC (RFC 2104) they would need the key, which is random, readable by its owner alone, and stands in no report.
@@ -15,6 +16,8 @@ import functools
 import hmac
 import os
 import secrets
+import shutil
+import tempfile
 from pathlib import Path
 
 from data.columns import DataError
@@ -22,7 +25,10 @@ from data.columns import DataError
 KEY_VARIABLE = "UNLEARNING_HASH_KEY"
 KEY_FILE = Path(__file__).resolve().parents[1] / "results" / "hash.key"  # beside the ledger, whose lines it explains
 PREFIX = "hmac-sha256:"
+TEMPORARY = ("unlearning-page-", "request-")  # how the names of our temporary folders begin
+LOCK = ".unlearning.lock"  # in each of them, locked by its process
 _shared = False
+_locks: list = []
 
 
 @contextlib.contextmanager
@@ -51,6 +57,33 @@ def write(path: Path, text: str):
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, folder_mode() & 0o660)
     with open(opened, "w", encoding="utf-8", newline="") as file:
         file.write(text)
+
+
+def temporary_folder(prefix: str) -> Path:
+    """A new temporary folder of this process, for its owner alone. Once the process is gone, `sweep` deletes it."""
+    import fcntl
+
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    file = open(folder / f"{LOCK}.new", "w")  # noqa: SIM115 - the lock lasts as long as the file is open
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.rename(folder / f"{LOCK}.new", folder / LOCK)  # so that no lock is ever seen before it is held
+    _locks.append(file)
+    return folder
+
+
+def sweep() -> list[Path]:
+    """Deletes the temporary folders of processes that were killed; returns them. Those of running ones stay."""
+    import fcntl
+
+    gone = []
+    for lock in (path for prefix in TEMPORARY for path in Path(tempfile.gettempdir()).glob(f"{prefix}*/{LOCK}")):
+        with contextlib.suppress(OSError), open(lock, "r+") as file:  # fails for other people's folders
+            if lock.is_symlink() or lock.parent.is_symlink() or os.fstat(file.fileno()).st_uid != os.geteuid():
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process runs
+            shutil.rmtree(lock.parent)
+            gone.append(lock.parent)
+    return gone
 
 
 def keyed(text: str) -> str:

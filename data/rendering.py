@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.messages import OPEN_THOUGHT
+from data.template_trial import Endless, tried
 
 SLOT = re.compile(r"(\\t|\t|)zqslot(\d+)qz(\\t|\t|)")
 CALL, TOOLS = "call:", "tools:"  # roles that hold their JSON, because the template writes it and not a text
@@ -98,7 +99,7 @@ def knows_thinking(tokenizer: Any, closing: str = "</think>") -> bool:
 
 
 def rendered(tokenizer: Any, roles: Sequence[str], control: re.Pattern) -> Rendered:
-    """The template around a conversation of these roles and its answer. Raises Refused.
+    """The template around a conversation of these roles and its answer. Raises Refused, or Endless.
 
     roles: of the turns up to the answer, in order, the last one a user or a tool; a call is `CALL` + its JSON, a
     list of tools `TOOLS` + its JSON. control: the control tokens; a call that holds one is written as text.
@@ -122,6 +123,8 @@ def rendered(tokenizer: Any, roles: Sequence[str], control: re.Pattern) -> Rende
             listed = None if unlisted or len(spoken) == len(roles) else json.loads(roles[0][len(TOOLS) :])
             prompt = _written(tokenizer, messages, True, listed)
             _check(prompt, roles, as_text, listed or ())
+        except Endless:
+            raise
         except Exception as error:  # templates raise errors of many types
             reason = reason or error
             continue
@@ -134,6 +137,8 @@ def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int,
     """The prompt and the conversation with its answer; a thinking part that the prompt opens is closed, empty."""
     try:
         full = _written(tokenizer, [*messages, {"role": "assistant", "content": slot(number)}], False, tools)
+    except Endless:
+        raise
     except Exception as error:
         raise Refused(f"{', '.join(message['role'] for message in messages)}, assistant: {error}") from None
     opened = OPEN_THOUGHT.search(prompt)
@@ -145,15 +150,12 @@ def _with_answer(tokenizer: Any, messages: list[dict], prompt: str, number: int,
 
 
 def _written(tokenizer: Any, messages: list[dict], generation_prompt: bool, tools: list[dict] | None) -> str:
-    options: dict[str, Any] = {"tools": tools} if tools else {}
+    options: dict[str, Any] = {"add_generation_prompt": generation_prompt, **({"tools": tools} if tools else {})}
     options |= {"enable_thinking": False} if knows_thinking(tokenizer) else {}
-    return tokenizer.apply_chat_template(
-        messages,
-        tokenize=False,
-        add_generation_prompt=generation_prompt,
-        chat_template=_template(tokenizer, tools),
-        **options,
-    )
+    template = _template(tokenizer, tools)
+    variables = {"tools": None, "documents": None, **tokenizer.special_tokens_map, **options, "messages": messages}
+    tried(str(tokenizer.name_or_path), template, variables)
+    return tokenizer.apply_chat_template(messages, tokenize=False, chat_template=template, **options)
 
 
 def _check(prompt: str, roles: Sequence[str], as_text: bool, tools: Sequence[dict]):

@@ -22,7 +22,7 @@ MAX_BYTES = 50_000_000
 MAX_TEXT = 1_000_000  # characters
 MAX_ROWS = 1_000_000
 MAX_PAIRS = 10_000
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -90,7 +90,7 @@ def model_name(
 ) -> str:
     """A checked model name: a folder in `roots` (relative to `base` if inside it) or a hub name org/name."""
     value = value.strip() if isinstance(value, str) else ""
-    if _HUB_NAME.fullmatch(value) and ".." not in value and not (base / value.split("/")[0]).is_dir():
+    if HUB_NAME.fullmatch(value) and ".." not in value and not (base / value.split("/")[0]).is_dir():
         return value
     path = confined_path(value, roots, base, what, may)
     if not path.is_dir():

@@ -14,6 +14,8 @@ faults. A test gives the faults as `strikes`, tuples of a name and its values:
     poison N           a loss of step N is NaN
     no_memory PLACE    at PLACE (as above) memory runs out
     no_figures         the report has no figures, which take longer than everything else
+    runs_in FOLDER     FOLDER/runs is the folder of all runs, FOLDER/tmp that of temporary files
+    kill_in_purge N    SIGKILL at the N-th file that is deleted or replaced
 """
 
 from __future__ import annotations
@@ -241,6 +243,34 @@ def _as_nobody():
     os.setuid(65534)
 
 
+def _runs_in(folder):
+    import tempfile
+
+    from models.scores import kept
+    from models.store import paths
+
+    paths.RUNS, tempfile.tempdir = Path(folder) / "runs", str(Path(folder) / "tmp")
+    kept.EVALUATIONS = paths.RUNS / ".evaluations"
+
+
+def _kill_in_purge(number):
+    import shutil
+
+    left = [int(number)]
+
+    def struck(call):
+        def called(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                _kill()
+            return call(*args, **kwargs)
+
+        return called
+
+    for owner, name in ((Path, "unlink"), (Path, "replace"), (shutil, "rmtree")):
+        setattr(owner, name, struck(getattr(owner, name)))
+
+
 def _no_figures():
     import results.report.figures
 
@@ -263,5 +293,5 @@ def _poison(number):
 
 STRIKES = {name: globals()[f"_{name}"] for name in (
     "kill_in_save", "kill_in_line", "kill_at_step", "signal", "memory", "file_size", "clock_back", "as_nobody",
-    "poison", "no_figures", "no_memory",
+    "poison", "no_figures", "no_memory", "runs_in", "kill_in_purge",
 )}  # fmt: skip

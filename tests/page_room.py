@@ -1,5 +1,7 @@
 """What tests of the page share: a runner without work, a queue and a desk around it, a form."""
 
+import dataclasses
+import json
 import time
 from types import SimpleNamespace
 
@@ -7,7 +9,7 @@ import pytest
 
 import user_interface
 from results.page.desk import Desk
-from results.page.jobs import JobQueue
+from results.page.jobs import Job, JobQueue
 from results.run.options import read_config_file
 
 # a runner without work: writes the real one's files, obeys SIGTERM, fails or waits on request
@@ -123,6 +125,28 @@ def judged(*words, why=("Row 2 is still known.",), turn=None, **memory):
     evidence["memory"] |= memory
     comparison = {"verdict": ", ".join(words), **dict(zip(parts, words))}
     return {"models": {}, "comparison": comparison, "evidence": evidence}
+
+
+def many_runs(project, count, evaluation='{"models": {"unlearned": {}}}'):
+    """Finished runs with models, every second one a job of the page; to be made before the queue starts."""
+    (project / "results" / ".queue").mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        folder, model = project / "results" / f"run-{number}", project / "models" / f"run-{number}"
+        folder.mkdir()
+        model.mkdir(parents=True)
+        config = {"method": "npo", "model_name_or_path": "org/name", "model_output_dir": str(model)}
+        status = {"state": "finished", "started": number + 1.0, "updated": number + 61.0}
+        for name, content in (
+            ("config", json.dumps(config)),
+            ("status", json.dumps(status)),
+            ("evaluation", evaluation),
+        ):
+            (folder / f"{name}.json").write_text(content)
+        (folder / "report.html").write_text("")
+        if number % 2:
+            job = Job(f"{number:016x}", number, "unlearn", folder.name, ["python", "unlearning_script.py"], str(folder),
+                      str(model), submitted=number, started=number, ended=number + 60, state="finished")  # fmt: skip
+            (project / "results" / ".queue" / f"{number:08d}.json").write_text(json.dumps(dataclasses.asdict(job)))
 
 
 # -- the server

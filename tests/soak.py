@@ -220,6 +220,97 @@ def scripts(world, folder: Path, count: int) -> dict:
     return {"value": "0" if passed else f"not measured: {said[:80]}", "good": passed}
 
 
+def purges(world, folder: Path, count: int) -> dict:
+    """SIGKILL at a random deletion of a purge. The next start must end it: no copy of the text, and the proof there."""
+    import test_purge
+
+    from results.after import copies, purge
+
+    with test_purge.pytest.MonkeyPatch.context() as patch:
+        patch.setattr("results.report.figures.FIGURES", ())
+        (folder / "first" / "runs").mkdir(parents=True)
+        test_purge.full_run(folder / "first" / "runs")
+        test_purge.planted(folder / "first" / "runs")
+    generator, words = random.Random(6), ["48151623"]
+    assert len(test_purge.holders(folder / "first", words=words)) > 15
+
+    def trial(number: int) -> bool:
+        place = folder / str(number)
+        run = place / "runs" / "mine"
+        code = 0
+        while code == 0:  # again where the purge ended before the kill
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(folder / "first", place)
+            config = (run / "config.json").read_text().replace(f"{folder}/first/", f"{place}/")
+            (run / "config.json").write_text(config)
+            strikes = [("runs_in", place), ("kill_in_purge", generator.randrange(2, 45))]
+            code = ended(start([f"--purge={run}"], folder / f"{number}.txt", strikes))
+        pending = len(list((place / "runs" / copies.PENDING).glob("*.json")))
+        plan = world.flags(place / "next", "--plan")
+        again = ended(start(plan, folder / f"{number}-again.txt", [("runs_in", place)]))
+        left = [*test_purge.holders(place, words=words), *(place / "runs" / copies.PENDING).iterdir()]
+        proof = all((run / name).is_file() for name in ("evaluation.json", "report.html", purge.RECORD))
+        shutil.rmtree(place)
+        if (code, again) != (137, 0) or left or not proof:
+            print(
+                f"number {strikes[1][1]}: exit codes {code} and {again}, {pending} pending, left {left}, proof {proof}"
+            )
+            return False
+        return True
+
+    right = together(range(count), trial)
+    return {"value": f"{sum(right)}/{count}", "good": all(right)}
+
+
+def foreign_accesses(world, folder: Path, count: int) -> dict:
+    """Every endpoint and path field, tried by a stranger, a page of another server and another account."""
+    import foreign_access
+    import page_room
+    import test_page_security
+
+    import user_interface
+    from results.page.jobs import JobQueue
+
+    for name in ("unlearning_script.py", "evaluation_metrics.py"):
+        (folder / name).write_text(page_room.SCRIPT)
+    for name in ("results", "models", "offered"):
+        (folder / name).mkdir()
+    given = {"GRADIO_TEMP_DIR": str(folder / "offered"), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    with test_page_security.pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        user_interface.prepare_environment()
+        queue = JobQueue(folder / "results", folder).start()
+        desk = test_page_security.shared_desk(queue, folder)
+        for address in page_room.serve(desk):
+            others = test_page_security.foreign(desk, folder)
+            tried = list(foreign_access.attempts(address, desk, *others))
+        queue.close()
+    for what, refused in tried:
+        if not refused:
+            print(f"not refused: {what}")
+    refused = sum(refused for _, refused in tried)
+    return {"value": f"{refused}/{len(tried)}", "good": refused == len(tried)}
+
+
+def many_runs(world, folder: Path, count: int) -> dict:
+    """The page's lists of all tabs with this many finished runs: the first look, and the next one."""
+    import page_room
+    import test_page_runs
+
+    evaluation = (ROOT / "results" / "examples" / "default_run" / "evaluation.json").read_text()
+    page_room.many_runs(folder, count, evaluation)
+    with test_page_runs.pytest.MonkeyPatch.context() as patch:
+        desk, page = test_page_runs.opened(folder, patch)
+        seconds = []
+        for _ in range(2):
+            started = time.perf_counter()
+            page.fresh(page_room.request_of())
+            seconds.append(time.perf_counter() - started)
+        desk.queue.close()
+    return {"value": f"{seconds[0]:.1f} s, then {seconds[1]:.1f} s", "good": max(seconds) < 2}
+
+
 def help_seconds(world, folder: Path, count: int) -> dict:
     """Wall time of `unlearning_script.py --help`, the median of several calls."""
     median = measured.help_seconds(count)
@@ -249,6 +340,11 @@ FIGURES = {
     "submissions": ("simultaneous submissions to the page that are lost", "0/100", 100, submissions),
     "external_hosts": ("other hosts asked for anything by page, run and report", "0", 1, external_hosts),
     "scripts": ("scripts run from a user's text in page and report", "0", 1, scripts),
+    "purges": ("kill -9 while a text is purged: the next start ends it, no copy is left, the proof is there", "all", 50,
+               purges),
+    "foreign_accesses": ("accesses by strangers, by pages of other servers and by other accounts that are refused",
+                         "all", 1, foreign_accesses),
+    "many_runs": ("the page's lists at 1,000 runs: the first look, then each further one", "< 2 s", 1000, many_runs),
     "help_seconds": ("`--help`", "< 1.5 s", 7, help_seconds),
     "loader": ("random bytes and JSON into the loader", "10,000 cases, all read or refused with a line", 10_000,
                loader),

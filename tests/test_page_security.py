@@ -1,8 +1,14 @@
 """The page against a stranger: foreign names and pages, others' places, stuck jobs, guessed passwords, full queues."""
 
+import ast
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import foreign_access
 import pytest
 from page_room import client_of, form, request_of, serve, submit, wait_for
 
@@ -55,27 +61,14 @@ def test_a_server_for_other_machines_takes_its_own_pages_only():
     assert refusal("lab.example:7860", "http://lab.example:9000", local=False)
 
 
-def test_every_endpoint_refuses_a_foreign_host_and_a_foreign_page(served, desk):
+def test_a_server_without_accounts_refuses_a_foreign_host_and_a_foreign_page(served, desk):
     import httpx
 
-    port = served.rsplit(":", 1)[1].strip("/")
     names = list(client_of(served).view_api(return_format="dict")["named_endpoints"])
-    assert len(names) >= 14
-    calls = [("POST", f"gradio_api/{way}{name}") for way in ("call", "run", "api") for name in names]
-    calls += [
-        ("POST", f"gradio_api/{name}") for name in ("queue/join", "upload", "cancel", "reset", "component_server")
-    ]
-    calls += [
-        ("GET", name) for name in ("", "config", "gradio_api/info", "gradio_api/queue/data", "login", "theme.css")
-    ]
-    with httpx.Client(base_url=served) as client:
-        for kind, path in calls:
-            for headers in ({"Host": "evil.example"}, {"Host": f"evil.example:{port}"},
-                            {"Origin": "http://evil.example"}, {"Origin": "null"}):  # fmt: skip
-                told = client.request(kind, path, headers=headers, json={"data": []})
-                assert told.status_code == 403 and "access-control-allow-origin" not in told.headers, (path, headers)
-        own = client.post("gradio_api/call/runs", json={"data": []}, headers={"Origin": served.strip("/")})
-        assert own.status_code == 200
+    tried = list(foreign_access.from_elsewhere(served, names))
+    assert len(names) >= 14 and len(tried) > 200 and [what for what, refused in tried if not refused] == []
+    own = httpx.post(f"{served}gradio_api/call/runs", json={"data": []}, headers={"Origin": served.strip("/")})
+    assert own.status_code == 200
     assert desk.queue.jobs() == []
 
 
@@ -84,6 +77,11 @@ def test_every_endpoint_refuses_a_foreign_host_and_a_foreign_page(served, desk):
 
 @pytest.fixture
 def shared(queue, project):
+    """See `shared_desk`."""
+    return shared_desk(queue, project)
+
+
+def shared_desk(queue, project):
     """A desk of two accounts: ann, who also has the runs of the terminal, and bob; each has a run with a model."""
     (project / "given").mkdir()
     (project / "given" / "rows.jsonl").write_text('{"question": "q", "answer": "a"}\n')
@@ -149,12 +147,70 @@ def test_path_fields(user, shared, project):
     assert len(shared.queue.jobs()) == before
 
 
+def foreign(shared, project):
+    """(the run, the places) of others that each account may not use, for `foreign_access.attempts`."""
+    jobs = {job.owner: (job.id, job.name) for job in shared.queue.jobs()}
+    others = {"bob": jobs["ann"], "ann": jobs["bob"]}
+    return others, {user: [str(project / path) for path in NOT_MINE[user][::-1]] for user in others}
+
+
+def test_every_endpoint_and_field_refuses_strangers_foreign_pages_and_the_other_account(shared, project, gradio_folder):
+    for address in serve(shared):
+        run_of, paths = foreign(shared, project)
+        few = {"bob": [path for path in paths["bob"] if "of-ann" in path][:2]}  # tests/soak.py tries all
+        tried = list(foreign_access.attempts(address, shared, {"bob": run_of["bob"]}, few))
+        assert [what for what, refused in tried if not refused] == []
+        assert len(tried) > 300
+        mine = client_of(address, auth=("bob", "password-b"))
+        assert mine.predict("of-bob", api_name="/watch")["name"] == "of-bob", "one's own run is answered"
+        path = str(project / "given" / "rows.jsonl")
+        for endpoint, data in (("/unlearn", [{"files": [path]}, "", "npo"]),
+                               ("/evaluate", ["models/people-target", None, None, None, None, None, []])):  # fmt: skip
+            assert "event: complete" in foreign_access.raw(address, mine.cookies, endpoint, *data)
+
+
 def test_links_into_the_run_of_another_are_refused(shared, project):
     (project / "given" / "way").symlink_to(project / "results" / "of-ann")
     (project / "results" / "of-bob" / "way").symlink_to(project / "results" / "of-ann")
     for path in ("given/way", "given/way/forget.jsonl", "results/of-bob/way/forget.jsonl"):
         with pytest.raises(InputError, match="no such"):
             shared.data_path(request_of("bob"), str(project / path), "rows")
+
+
+def adapter(folder, base):
+    """An adapter's folder over a base."""
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
+    return str(folder)
+
+
+def test_an_adapter_over_a_base_outside_the_allowed_folders_is_refused(shared, project, tmp_path_factory):
+    outside, bob = tmp_path_factory.mktemp("outside"), request_of("bob")
+    (outside / "config.json").write_text("{}")
+    (project / "given" / "link").symlink_to(outside)
+    (project / "given" / "base").mkdir()
+    mine = project / "models" / "of-bob"
+    refused = {
+        "absolute": str(outside), "missing": str(outside / "none"), "home": "~", "above": "../../..",
+        "relative": f"../../../{outside.name}", "another's": str(project / "models" / "of-ann"),
+        "another's beside": "../../of-ann", "a link": str(project / "given" / "link"), "all": str(project / "models"),
+    }  # fmt: skip
+    told = {}
+    for number, (name, base) in enumerate(refused.items()):
+        path = adapter(mine / f"refused-{number}", base)
+        twice = adapter(mine / f"twice-{number}", f"../refused-{number}")
+        for given in (path, twice):
+            for field in ("model", "retrained_model"):
+                with pytest.raises(InputError, match="the base of the adapter") as raised:
+                    shared.settings(bob, form(**{"model": "org/name", field: given}))
+        told[name] = str(raised.value).split(")")[1]
+    assert told["absolute"].replace(str(outside), "") == told["missing"].replace(str(outside / "none"), "")
+    allowed = ["org/name", "models/people-target", str(mine), "..", str(project / "given" / "base"), 7, ""]
+    for number, base in enumerate(allowed):
+        path = adapter(mine / f"fine-{number}", base)
+        assert shared.model(bob, path) == path
+    loop = adapter(mine / "loop", "../loop")
+    assert shared.model(bob, loop) == loop, "the loader refuses it"
 
 
 def test_the_bundled_models_and_data_are_for_everybody(shared):
@@ -227,8 +283,6 @@ def test_a_job_that_ignores_stop_is_killed_with_its_children(adopted, project, m
 
 
 def test_no_child_gets_the_passwords(desk, project, monkeypatch):
-    import subprocess
-
     from results.page.asking import Asker
 
     monkeypatch.setenv("UNLEARNING_AUTH", "ann:hidden-password")
@@ -249,8 +303,55 @@ def test_no_child_gets_the_passwords(desk, project, monkeypatch):
     assert "PATH" in seen[0] and "UNLEARNING_AUTH" not in seen[0]
 
 
+SECRETIVE = """
+import argparse, os, subprocess, sys
+from results.page.server import logins
+parser = argparse.ArgumentParser()
+parser.add_argument("--auth")
+logins.restart_without(parser.parse_known_args()[0].auth, "UNLEARNING_AUTH")
+print([logins.taken("UNLEARNING_AUTH"), sys.argv[1:], sys.flags.optimize], flush=True)
+look = "import os; print(*(open(f'/proc/{pid}/{name}').read() for pid in (os.getpid(), os.getppid()) "
+look += "for name in ('environ', 'cmdline')), os.listdir('/proc/self/fd'))"
+print(subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="skipped: this system has no /proc")
+@pytest.mark.parametrize("way", ["--auth=", "--auth ", "--au ", "variable", "none"])
+def test_no_process_reads_the_passwords_in_proc(way, tmp_path, monkeypatch):
+    secret, more = "ann:hïdden-password,bob:another-one", ["--server_port=1", "--allowed_host", "a b"]
+    monkeypatch.setenv("UNLEARNING_AUTH", secret if way == "variable" else "ann:overruled")
+    if way == "none":
+        monkeypatch.delenv("UNLEARNING_AUTH")
+    given = [f"--auth={secret}"] if way == "--auth=" else [way.strip(), secret] if way[-1] == " " else []
+    (tmp_path / "page.py").write_text(SECRETIVE)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    words = [sys.executable, "-O", str(tmp_path / "page.py"), more[0], *given, *more[1:]]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    first, *rest = done.stdout.splitlines()
+    assert ast.literal_eval(first) == [None if way == "none" else secret, more, 1]
+    rest = "\n".join(rest)
+    assert "allowed_host" in rest and "PYTHONPATH" in rest
+    assert not any(word in rest for word in ("dden-password", "another-one", "overruled", "UNLEARNING_AUTH="))
+
+
+def test_the_page_starts_again_without_its_passwords(tmp_path):
+    """The whole program, with a list of accounts that the second start refuses."""
+    code = f"""
+import os, runpy, sys
+from results.page.server import logins
+honest = logins.taken
+logins.taken = lambda name: print(sys.argv[1:], logins.PIPE in os.environ) or honest(name)
+runpy.run_path({str(PROJECT / "user_interface.py")!r}, run_name="__main__")
+"""
+    words = [sys.executable, "-c", code, "--server_name", "0.0.0.0", "--auth", "ann:short"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and "8 characters" in done.stderr
+    assert done.stdout.splitlines() == ["['--server_name', '0.0.0.0'] True"], "the first start ends before it serves"
+
+
 def test_the_passwords_leave_the_environment_once_they_are_read(monkeypatch, capsys):
-    import os
 
     import user_interface
 

@@ -142,3 +142,48 @@ def test_a_text_typed_into_the_page_reaches_the_runner_by_a_file(desk):
     assert not any("48151623" in word for word in job.argv)
     wait_for(lambda: desk.queue.get(job.id).over)
     assert "48151623" in (Path(job.folder) / "inputs" / "request.yaml").read_text()
+
+
+# -- temporary folders
+
+
+HOLDER = """
+import sys, time
+from data import private
+private.temporary_folder("request-")
+folder = private.temporary_folder("unlearning-page-")
+(folder / "upload.txt").write_text("the vault code")
+print(folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_temporary_folders_of_a_killed_process_are_deleted_at_the_next_start(tmp_path, monkeypatch):
+    from results.after import commands
+
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    started = [subprocess.Popen([sys.executable, "-c", HOLDER], cwd=ROOT, stdout=subprocess.PIPE, env=environment)
+               for _ in range(2)]  # fmt: skip
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = started[0]
+    try:
+        folders = [Path(process.stdout.readline().decode().strip()) for process in started]
+        assert all(mode(folder) == 0o700 for folder in folders)
+        (tmp_path / "request-of-another-program").mkdir()
+        (tmp_path / "unlearning-page-link").symlink_to(folders[1])
+        (tmp_path / "other-page").mkdir()
+        (tmp_path / "other-page" / private.LOCK).touch()
+        assert private.sweep() == [], "both still run"
+        killed.kill()
+        killed.wait()
+        commands.go_on()
+        left = {path.name for path in tmp_path.iterdir()}
+        assert not folders[0].exists() and (folders[1] / "upload.txt").is_file()
+        assert len([name for name in left if name.startswith("request-")]) == 2
+        assert {"request-of-another-program", "unlearning-page-link", "other-page"} <= left
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    assert len(private.sweep()) == 2

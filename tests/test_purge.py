@@ -398,6 +398,46 @@ def test_the_page_purges_only_ones_own_runs_and_names_no_others(place, queue):
     assert "files deleted" in told and "1 runs of other people" in told and "of-bob" not in told
 
 
+def test_delete_takes_the_copies_that_the_page_made_and_leaves_what_others_hold(place, queue, monkeypatch):
+    from results.page.desk import Desk
+
+    offered = place.parent / "offered"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(offered))
+    run, follower = full_run(place), full_run(place, "follower")
+    packed = run / "inputs" / "forget" / "all.zip"
+    packed.parent.mkdir()
+    packed.write_bytes(b"PK packed, so the text is not seen in it")
+    gone = [
+        place / ".comparisons" / "a" / "report.html", place / "attacks-on-mine-1129-1200-ab12" / "forget.txt",
+        place / "attacks-on-mine" / "examples.jsonl", place / ".evaluations" / "x.json",
+        offered / ("a" * 64) / "upload.txt", offered / ("b" * 32) / "report.html",
+    ]  # fmt: skip
+    others = [
+        place / "attacks-on-mine-2-1129-1200-ab12" / "forget.txt", place / ".comparisons-of-mine" / "x.txt",
+        place / "own.txt",
+    ]  # fmt: skip
+    for path in (*gone, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"split": "forget", "gold": TEXT}))
+    (place / "attacks-on-mine" / "evaluation.json").write_text("{}")
+    upload = offered / ("c" * 64) / "documents.zip"
+    upload.parent.mkdir()
+    upload.write_bytes(packed.read_bytes())
+    zipped = offered / ("d" * 32) / "model.zip"
+    zipped.parent.mkdir()
+    zipped.write_bytes(packed.read_bytes())
+    kept_files = {
+        path: path.read_bytes() for path in (*others, *(p for p in follower.rglob("*") if p.is_file()), zipped)
+    }
+    desk = Desk(queue, results_dir=place, models_dir=place.parent / "models")
+    assert desk.delete(request_of(), ["mine"]) == ["mine"]
+    held = holders(place.parent, words=["48151623"])
+    assert [path for path in held if not path.is_relative_to(follower)] == sorted(others)
+    assert {path: path.read_bytes() for path in kept_files} == kept_files and not upload.exists()
+    assert (place / "attacks-on-mine" / "examples.jsonl").is_file(), "its numbers stay"
+    assert not (place / copies.PENDING).exists()
+
+
 def test_the_page_does_not_purge_a_run_that_works(place, queue, project):
     from results.page import requests
     from results.page.desk import Desk

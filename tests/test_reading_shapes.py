@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import json
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -305,6 +307,148 @@ def test_lists_in_a_parquet_file(tmp_path):
     for name, rows, expected in (("chat", chat, {**CHAT, "between": TOOLS}), ("choice", choice, CHOICE)):
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
         assert [fields(example) for example in read_examples(tmp_path / f"{name}.parquet")] == [expected]
+
+
+# Files made to exhaust memory
+
+LONG = "a" * 400_000
+
+
+def repeated(value, count):
+    """A column that refers to one value `count` times."""
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([value]))
+
+
+def bombs():
+    """{name of a small file: what writes it}: each has rows of 40 MB or more."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def parquet(columns, **options):
+        return lambda path: pq.write_table(pa.table(columns), path, compression="zstd", **options)
+
+    def arrow(columns, file=True, compression=None):
+        def write(path):
+            made, options = pa.table(columns), pa.ipc.IpcWriteOptions(compression=compression)
+            kind = pa.ipc.new_file if file else pa.ipc.new_stream
+            with kind(path, made.schema, options=options) as writer:
+                writer.write_table(made)
+
+        return write
+
+    references = {"question": repeated(LONG, 100), "answer": repeated("x", 100)}
+    nested = {"text": pa.ListArray.from_arrays([0, 100], repeated(LONG, 100))}
+    starts, plain = {"text": [LONG + str(i) for i in range(100)]}, {"use_dictionary": False}
+    grown = {**plain, "column_encoding": "DELTA_BYTE_ARRAY"}
+    view = struct.pack("<i4sii", len(LONG), LONG[:4].encode(), 0, 0)  # length, first letters, buffer, place in it
+    buffers = [None, pa.py_buffer(view * 100), pa.py_buffer(LONG.encode())]
+    views = pa.Array.from_buffers(pa.string_view(), 100, buffers)
+    nothing = pa.FixedSizeListArray.from_arrays(pa.nulls(10_000_000), 10_000_000)
+    numbers = pa.array([7] * 6_000_000, pa.int64())
+    return {
+        "references.parquet": parquet(references),
+        "references-of-others.parquet": parquet(references, store_schema=False),
+        "nested.parquet": parquet(nested, store_schema=False),
+        "plain.parquet": parquet({"text": [LONG] * 100}, **plain),
+        "starts.parquet": parquet(starts, **grown),
+        "nested-starts.parquet": parquet({"text": [starts["text"]]}, use_dictionary=False,
+                                         column_encoding={"text.list.element": "DELTA_BYTE_ARRAY"}),
+        "numbers.parquet": parquet({"text": numbers}),
+        "packed.arrow": arrow({"text": [LONG] * 100}, compression="zstd"),
+        "packed-stream.arrow": arrow({"text": [LONG] * 100}, file=False, compression="lz4"),
+        "packed-references.arrow": arrow({"text": repeated(LONG * 100, 1)}, compression="zstd"),
+        "references.arrow": arrow(references),
+        "references-stream.arrow": arrow(references, file=False),
+        "views.arrow": arrow({"text": views}),
+        "nothing.arrow": arrow({"text": nothing}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("wrapped", ["", ".gz", ".zip"])
+def test_a_small_file_with_huge_rows_is_refused_before_they_are_made(tmp_path, wrapped, monkeypatch):
+    import pyarrow
+
+    from data.reading import unpacked
+
+    monkeypatch.setattr(unpacked, "MAX_TOTAL", 30_000_000)
+    written = bombs()
+    for name, write in written.items():
+        path = tmp_path / name
+        write(path)
+        assert path.stat().st_size < 2_000_000, name
+        if wrapped == ".gz":
+            path = tmp_path / f"{name}.gz"
+            path.write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+        elif wrapped:
+            path = tmp_path / f"{name}.zip"
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.write(tmp_path / name, name)
+        gc.collect()
+        usual, pool = pyarrow.default_memory_pool(), pyarrow.system_memory_pool()  # one that nothing else uses
+        pyarrow.set_memory_pool(pool)
+        try:
+            told = refusal(path)
+        finally:
+            pyarrow.set_memory_pool(usual)
+        assert f"{path}" in told and "decompression bomb" in told and "as .jsonl" in told, told
+        assert pool.max_memory() < 30_000_000, f"{name}: {pool.max_memory():,} bytes"
+
+
+def test_a_file_of_900_bytes_with_rows_of_4_gb_is_refused_at_once(tmp_path):
+    import time
+
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    columns = {"question": repeated("a" * 4_000_000, 1000), "answer": repeated("x", 1000)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, compression="zstd")
+    assert path.stat().st_size < 1000
+    started = time.perf_counter()
+    assert "unpacks to more than 200 MB" in refusal(path)
+    assert time.perf_counter() - started < 5
+
+
+def test_rows_of_every_kind_are_read_as_they_are(tmp_path):
+    """Also where texts repeat, are packed, or lie in views; other columns may hold anything."""
+    import datetime
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data.reading import unpacked
+
+    kinds = {
+        "question": pa.array(["Where?", None, "Who?", "Where?"]),
+        "repeated": pa.array(["a", "b", None, "a"]).dictionary_encode(),
+        "numbers": pa.array([1, None, 3, 4], pa.int16()),
+        "days": pa.array([datetime.date(2020, 1, 1)] * 4),
+        "lists": pa.array([["a", None], [], None, ["b"]]),
+        "objects": pa.array([{"a": "x", "b": [1]}, None, {"a": None, "b": []}, {"a": "y", "b": None}]),
+        "fixed": pa.array([[1, 2], None, [3, 4], [5, 6]], pa.list_(pa.int32(), 2)),
+        "maps": pa.array([[("a", "b")], [], None, [("c", "d"), ("e", "f")]], pa.map_(pa.string(), pa.string())),
+        "bytes": pa.array([b"ab", b"cd", None, b"ef"], pa.binary(2)),
+        "none": pa.nulls(4),
+    }
+    views = {"views": pa.array(["x" * 40, None, "y", "z"], pa.string_view())}
+    table, path = pa.table(kinds), tmp_path / "a"
+    texts = ("question", "lists.list.element", "objects.a")
+    encodings = [dict.fromkeys(texts, kind) for kind in ("PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY")]
+    ways = [{}, *({"use_dictionary": False, "column_encoding": encoding} for encoding in encodings)]
+    for way in ways:
+        pq.write_table(table, path, **way)
+        with open(path, "rb") as file:
+            assert [row for rows in unpacked.parquet_rows(file, 1) for row in rows] == table.to_pylist()
+    table = pa.table({**kinds, **views})
+    for kind, compression in ((pa.ipc.new_file, None), (pa.ipc.new_stream, "zstd"), (pa.ipc.new_file, "lz4")):
+        with kind(path, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+            writer.write_table(table.slice(1, 3))
+            writer.write_table(table)
+        with open(path, "rb") as file:
+            found = [row for rows in unpacked.arrow_rows(file, 1) for row in rows]
+        assert found == table.slice(1, 3).to_pylist() + table.to_pylist()
 
 
 # Folders and archives

@@ -6,12 +6,13 @@ import ast
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from data.columns import DataError, recognised, usual_name
+from data.reading import unpacked
 from data.reading.json_rows import Json
 from data.reading.lines import Problems, Rows, Unreadable, lines, short
 from data.values import shown
@@ -147,35 +148,15 @@ def _list(text: str) -> Any:
 
 def read_parquet(path: Path, problems: Problems, notes: list[str]) -> Rows:
     """Rows of a Parquet file, numbered from 1."""
-    yield from _columnar(path, problems, "Parquet", _parquet_batches)
+    yield from _columnar(path, problems, "Parquet", unpacked.parquet_rows)
 
 
 def read_arrow(path: Path, problems: Problems, notes: list[str]) -> Rows:
     """Rows of an Arrow file or stream, as `datasets` saves them, numbered from 1."""
-    yield from _columnar(path, problems, "Arrow", _arrow_batches)
+    yield from _columnar(path, problems, "Arrow", unpacked.arrow_rows)
 
 
-def _parquet_batches(file: io.BufferedIOBase) -> Iterator[Any]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(file) as table:
-        yield from table.iter_batches(batch_size=1024)
-
-
-def _arrow_batches(file: io.BufferedIOBase) -> Iterator[Any]:
-    import pyarrow
-
-    is_file = file.read(6) == b"ARROW1"
-    file.seek(0)
-    if not is_file:
-        with pyarrow.ipc.open_stream(file) as table:
-            yield from table
-        return
-    with pyarrow.ipc.open_file(file) as table:
-        yield from (table.get_batch(number) for number in range(table.num_record_batches))
-
-
-def _columnar(path: Path, problems: Problems, kind: str, batches) -> Iterable[tuple[int, Any]]:
+def _columnar(path: Path, problems: Problems, kind: str, read) -> Iterable[tuple[int, Any]]:
     """Rows of a file that pyarrow reads."""
     try:
         import pyarrow
@@ -184,10 +165,15 @@ def _columnar(path: Path, problems: Problems, kind: str, batches) -> Iterable[tu
     number = 0
     try:
         with path.open("rb") as file:
-            for batch in batches(file):
-                for row in batch.to_pylist():
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            for rows in read(file, size):
+                for row in rows:
                     number += 1
                     yield number, row
+    except unpacked.Bomb as error:
+        problems.add(number + 1, str(error))
+        raise Unreadable from None
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         problems.add(number + 1, f"not a readable {kind} file: {short(error)}")
         raise Unreadable from None

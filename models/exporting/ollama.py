@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from data.template_trial import tried
+
 MARKS = ("\ue000user\ue000", "\ue000assistant\ue000", "\ue000system\ue000", "\ue000again\ue000")  # private characters
 QUOTES = '"""'
 
@@ -65,13 +67,18 @@ def template_parts(tokenizer) -> Parts | None:
         *([[("system", "be brief"), ("user", "one"), ("assistant", "two"), ("user", "three")]]
           if "system" in parts.around else []),
     )  # fmt: skip
-    if any(parts.rendered(talk) != _rendered(tokenizer, talk) for talk in talks):
+    try:
+        if any(parts.rendered(talk) != _rendered(tokenizer, talk) for talk in talks):
+            return None
+    except Exception:  # as above
         return None
     return parts._replace(opening=parts.opening.removeprefix(tokenizer.bos_token or ""))  # Ollama adds it by itself
 
 
 def _rendered(tokenizer, turns, ready: bool = True) -> str:
     messages = [{"role": role, "content": text} for role, text in turns]
+    variables = {**tokenizer.special_tokens_map, "messages": messages, "add_generation_prompt": ready}
+    tried(str(tokenizer.name_or_path), tokenizer.get_chat_template(), variables)
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ready)
 
 

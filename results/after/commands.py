@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data import private
 from results.after import letter, purge, signing
 from results.run.run_folder import UsageError, say
 
@@ -26,7 +27,8 @@ def carry_out(flags: dict) -> None:
 
 
 def go_on() -> None:
-    """Finishes interrupted purges and says so."""
+    """Finishes interrupted purges and says so; deletes the temporary folders of processes that were killed."""
+    private.sweep()
     for done in purge.go_on():
         say(done.told())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -28,22 +29,43 @@ COMPARED = "comparison"
 def sweep(purge) -> None:
     """Deletes the copies outside the run folder that may be deleted; adds the others to what is still held.
 
-    purge: what is looked for (`texts`, `files`, `contents`), `remove(path)`, `rewrite(path)`, and the lists in `done`.
+    purge: what is looked for (`texts`, `files`, `contents`), `remove(path)`, `rewrite(path)`, the lists in `done`.
     """
     for path in _kept_measurements(purge):
         purge.remove(path)
     for folder in _folders(purge.run):
-        found: dict[Path, list[Path]] = {}
-        for path in sorted(folder.rglob("*")):
-            ours = path.is_relative_to(purge.run) or PENDING in path.relative_to(folder).parts
-            if not ours and purge.may_go(path) and purge.texts.in_file(path):
-                found.setdefault(_owner(path, folder), []).append(path)
-        for owner, held in found.items():
-            _settle(purge, owner, held, folder)
-    for path in _temporary(purge):
+        _sweep(purge, folder, folder)
+    root = Path(tempfile.gettempdir())
+    for path in _temporary(purge, {found for pattern in TEMPORARY for found in root.glob(pattern)}):
         purge.remove(path)
     more = [*_processes(purge.texts), *_plain_lines(purge.run)]
     purge.done.held += [item for item in more if item not in purge.done.held]
+
+
+def sweep_beside(purge, runs: Path) -> None:
+    """Deletes the copies that the page made of a run's text; `runs`: the folder of all its runs.
+
+    Comparisons, attacks on the run, kept measurements, uploads, offered reports: not what other runs hold.
+    """
+    for path in _kept_measurements(purge):
+        purge.remove(path)
+    attacked = re.escape(f"attacks-on-{purge.run.relative_to(runs)}".replace("/", "-")[:60])
+    attacks = re.compile(rf"{attacked}(-\d{{4}}-\d{{4}}-[0-9a-f]{{4}})?")
+    for folder in (*runs.glob(".comparisons/*"), *(path for path in runs.iterdir() if attacks.fullmatch(path.name))):
+        _sweep(purge, folder, runs)
+    for path in _temporary(purge, set()):
+        purge.remove(path)
+
+
+def _sweep(purge, folder: Path, top: Path) -> None:
+    """Deletes or cleans the copies in a folder, which is `top` or lies in it."""
+    found: dict[Path, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        ours = path.is_relative_to(purge.run) or PENDING in path.relative_to(top).parts
+        if not ours and purge.may_go(path) and purge.texts.in_file(path):
+            found.setdefault(_owner(path, top), []).append(path)
+    for owner, held in found.items():
+        _settle(purge, owner, held, top)
 
 
 def _folders(run: Path) -> list[Path]:
@@ -133,16 +155,15 @@ def _kept_measurements(purge):
             yield path
 
 
-def _temporary(purge):
-    """Yields our temporary files with the text, or with the same bytes as an input."""
-    root = Path(tempfile.gettempdir())
-    places = {found for pattern in TEMPORARY for found in root.glob(pattern)}
+def _temporary(purge, places: set[Path]):
+    """Yields the files of temporary folders, and of the page's own, with the text or the bytes of an input."""
     if os.environ.get("GRADIO_TEMP_DIR"):
-        places.add(Path(os.environ["GRADIO_TEMP_DIR"]))
+        places = places | {Path(os.environ["GRADIO_TEMP_DIR"])}
     for path in sorted(path for place in places for path in place.rglob("*")):
         with contextlib.suppress(OSError):
             if path.is_file() and not path.is_symlink():
-                same = path.suffix not in (".zip", ".safetensors") and _hash(path) in purge.files
+                model = path.suffix == ".zip" and re.fullmatch("[0-9a-f]{32}", path.parent.name)  # made by the page
+                same = not model and _hash(path) in purge.files
                 if same or purge.texts.in_file(path):
                     yield path
 

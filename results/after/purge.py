@@ -73,6 +73,16 @@ def purge(run: str | Path) -> list[Purged]:
         return [one.finish() for one in started]
 
 
+def forget_copies(run: Path, runs: Path) -> Purged:
+    """Deletes the copies of a run's text that the page made beside it, for a run that is about to be deleted itself.
+
+    runs: the folder of all runs. What other runs hold stays.
+    """
+    sought = _Sought(run)
+    copies.sweep_beside(sought, runs)
+    return sought.done
+
+
 def go_on() -> list[Purged]:
     """Finishes the purges that a crash or a kill interrupted."""
     done = []
@@ -160,28 +170,17 @@ def _kept_texts(config: dict) -> list[str]:
     return []
 
 
-class _Purge:
-    """One run's purge. Its private file among the runs is written before anything is deleted, and removed last."""
+class _Sought:
+    """What a run holds of the forgotten, what is done to its copies, and the list of that. `before`: see `_Purge`."""
 
-    def __init__(self, run: Path):
-        self.run, self.done = run, Purged(run)
-        name = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
-        self.file = paths.RUNS / copies.PENDING / f"{name}.json"
-        self.log = self.file.with_suffix(".txt")  # a line per deletion, because an interrupted purge tells them too
-        before, config = read_json_or_empty(self.file), read_json_or_empty(run / "config.json")
+    def __init__(self, run: Path, before: dict | None = None):
+        self.run, self.done, before = run, Purged(run), before or {}
+        config = read_json_or_empty(run / "config.json")
         found = _collected(run, config)
-        about = {name: list(dict.fromkeys([*before.get(name, []), *found[name]])) for name in found}
-        self.texts = Texts(about["texts"], about["names"], _kept_texts(config))
-        self.files, self.contents = set(about["files"]), set(about["contents"])
+        self.about = {name: list(dict.fromkeys([*before.get(name, []), *found[name]])) for name in found}
+        self.texts = Texts(self.about["texts"], self.about["names"], _kept_texts(config))
+        self.files, self.contents = set(self.about["files"]), set(self.about["contents"])
         self.own = {Path(name) for name in before.get("own") or copies.own_files(run, config)}  # the user's, not ours
-        self.done.held = before.get("held") or copies.owned_elsewhere(run, config)
-        if self.log.is_file():
-            self.done.removed = self.log.read_text(encoding="utf-8").splitlines()
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self.file.with_suffix(".tmp")
-        about |= {"run": str(run.resolve()), "held": self.done.held, "own": sorted(map(str, self.own))}
-        private.write(temporary, json.dumps(about))
-        temporary.replace(self.file)
 
     def remove(self, path: Path):
         """Deletes a file or folder and says so."""
@@ -190,16 +189,45 @@ class _Purge:
         else:
             path.unlink(missing_ok=True)
         beside = path.is_relative_to(self.run.parent)
-        if (name := str(path.relative_to(self.run.parent) if beside else path)) in self.done.removed:
-            return
-        self.done.removed.append(name)
-        with open(self.log, "a", encoding="utf-8") as file:
-            file.write(name + "\n")
+        if (name := str(path.relative_to(self.run.parent) if beside else path)) not in self.done.removed:
+            self.done.removed.append(name)
+            self.removed(name)
+
+    def removed(self, name: str):
+        """Called after the first deletion of this name."""
 
     def rewrite(self, path: Path):
         """Writes a file again without the text."""
         if cleaning.clean(path, self.texts):
             self.done.rewritten.append(str(path))
+
+    def may_go(self, path: Path) -> bool:
+        """Whether this is a file, and not one of the user's own."""
+        return path.is_file() and not path.is_symlink() and path.resolve() not in self.own
+
+
+class _Purge(_Sought):
+    """One run's purge. Its private file among the runs is written before anything is deleted, and removed last."""
+
+    def __init__(self, run: Path):
+        name = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
+        self.file = paths.RUNS / copies.PENDING / f"{name}.json"
+        self.log = self.file.with_suffix(".txt")  # a line per deletion, because an interrupted purge tells them too
+        before = read_json_or_empty(self.file)
+        super().__init__(run, before)
+        self.done.held = before.get("held") or copies.owned_elsewhere(run, read_json_or_empty(run / "config.json"))
+        if self.log.is_file():
+            self.done.removed = self.log.read_text(encoding="utf-8").splitlines()
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self.file.with_suffix(".tmp")
+        more = {"run": str(run.resolve()), "held": self.done.held, "own": sorted(map(str, self.own))}
+        private.write(temporary, json.dumps(self.about | more))
+        temporary.replace(self.file)
+
+    def removed(self, name: str):
+        """Notes a deletion for the start that goes on."""
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(name + "\n")
 
     def clean_folder(self):
         """Rewrites what stays in the run folder, and deletes what else holds the text."""
@@ -212,10 +240,6 @@ class _Purge:
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                     if self.may_go(file) and (_forgotten(file) or self.texts.in_file(file)):
                         self.remove(file)
-
-    def may_go(self, path: Path) -> bool:
-        """Whether this is a file, and not one of the user's own."""
-        return path.is_file() and not path.is_symlink() and path.resolve() not in self.own
 
     def finish(self) -> Purged:
         """Deletes the copies elsewhere, writes report and cards again, and records what was done."""

@@ -19,7 +19,7 @@ from data.finding.text import fold
 SHINGLE = 6  # words
 LEAST = 10  # letters of a text of fewer than three words
 LARGEST = 200_000_000  # bytes of a file that is searched
-BINARY = (".safetensors", ".png", ".pt", ".gguf", ".npy", ".pdf", ".lock")
+BINARY = (".safetensors", ".png", ".pt", ".gguf", ".npy", ".pdf", ".lock", ".zip")
 DELETED = "[deleted]"
 # scripts without spaces: every letter is a word
 _WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[\p{L}\p{M}\p{N}]+")

@@ -24,7 +24,7 @@ from results.page import methods, verdicts, watching
 from results.page.desk import ADVANCED, EMPTY, KEPT_FILES, MAX_SETTING, NOT_ADVANCED, Desk
 from results.page.server.files import offer
 from results.page.wiring import HIDDEN, Page, gr, told
-from results.report.runs import finite, judged
+from results.report.runs import finite
 from results.run import options
 from results.run.request.flags import FOLDER
 
@@ -124,15 +124,15 @@ class Api:
         """All runs of the caller, the newest first."""
         found = []
         for name, (folder, job) in self.desk.runs(who).items():
-            job = job or self.desk.job(who, f"run:{name}")
+            job = job or watching.stand_in(f"run:{name}", folder)
             row = {"run": job.id, "name": name, "state": job.state, "method": job.details.get("method")}
             found.append((job.submitted or job.started or 0, {**row, **_verdict(folder)}))
         return [row for _, row in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
     def delete(self, who: "gr.Request", runs: str | list) -> list:
         """Deletes runs and the models they made; returns their names. Checks all before it deletes any."""
-        wanted = _listed(runs, "runs", MAX_FILES)
-        return self.desk.delete(who, [self.desk.find(who, run).name for run in wanted])
+        wanted, names = _listed(runs, "runs", MAX_FILES), self.desk.runs(who)
+        return self.desk.delete(who, [run if run in names else self.desk.find(who, run).name for run in wanted])
 
     def download_model(self, request: "gr.Request", run: str) -> str:
         """The unlearned model as a zip file."""
@@ -353,7 +353,7 @@ def _numbers(record: dict) -> dict:
 
 def _verdict(folder: Path) -> dict:
     """The verdict's words; None where there is none."""
-    words, _ = judged(read_json_or_empty(folder / "evaluation.json"), [])
+    words, _ = watching.verdict_of(folder) or ({}, None)
     return {part: words.get(part) for part in ("memory", "rest", "resistance")}
 
 

@@ -27,11 +27,12 @@ from models.requests import ledger
 from models.store import paths
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT, RUNS, SAVED
+from results.after import purge
 from results.page import methods, watching
 from results.page.asking import Asker
 from results.page.jobs import Job, JobQueue, child_environment
 from results.page.server import places
-from results.page.server.files import checked_upload, checked_uploads, zipped
+from results.page.server.files import checked_upload, checked_uploads, remove_zips, zipped
 from results.run import continuing, options
 
 PROTECTED_MODELS = (
@@ -66,7 +67,6 @@ MAX_SETTING = 1000  # characters
 MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
 SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
-BUDGETS = {"little": 0.05, "some": 0.2, "half": 0.5}  # the share of what a model knows of the rest that it may lose
 EMPTY = (None, "", [])
 
 
@@ -114,12 +114,12 @@ class Desk:
 
     def run(self, request, name) -> tuple[str, Path, Job | None]:
         """(name, folder, job) of a run; only listed names exist."""
+        return _listed_run(self.runs(request), name)
+
+    def chosen(self, request, names) -> list[tuple[str, Path, Job | None]]:
+        """The same of several runs, from one look at the folders."""
         found = self.runs(request)
-        if not isinstance(name, str) or name not in found:
-            raise InputError(
-                f"no run {uploads.shown(name)}: select one from the list" if name else "select a run first"
-            )
-        return (name, *found[name])
+        return [_listed_run(found, name) for name in _listed(names, "runs")]
 
     def job(self, request, key) -> Job | None:
         """The job with an id, or a stand-in for "run:NAME", a run from a terminal; None if there is none."""
@@ -147,7 +147,10 @@ class Desk:
 
     def model(self, request, value, what: str = "model") -> str:
         """A model that this person may use, as the runner expects it."""
-        return uploads.model_name(value, self.roots, PROJECT, what, functools.partial(self._may_use, request))
+        may = functools.partial(self._may_use, request)
+        name = uploads.model_name(value, self.roots, PROJECT, what, may)
+        places.check_bases(name, self.roots, may)
+        return name
 
     def data_path(self, request, value, what: str) -> str:
         """A path on the server whose data this person may use."""
@@ -213,7 +216,7 @@ class Desk:
         if "," in given["method"]:
             raise InputError("one method at a time: start a second run for the other one")
         given["method"] = methods.fitting(given, form)
-        given |= _budget(form.get("utility_budget"), given, form.get("time_budget"))
+        given |= methods.budget(form.get("utility_budget"), given, form.get("time_budget"))
         options.resolve({**given, **_stand_in_data(form)})
         return given
 
@@ -450,8 +453,8 @@ class Desk:
         named = (job and job.model_folder) or read_json_or_empty(folder / "config.json").get("model_output_dir")
         if not isinstance(named, str) or not named:
             return None
-        path = Path(os.path.realpath(PROJECT / os.path.expanduser(named)))
-        inside = path.is_relative_to(self.models.resolve()) and path != self.models.resolve()
+        path, saved = Path(os.path.realpath(PROJECT / os.path.expanduser(named))), self.models.resolve()
+        inside = path.is_relative_to(saved) and path != saved
         inside = inside or (folder in self.old and path.parent == PROJECT / "models" and paths.is_model(path))
         return path if inside and path.is_dir() and path.name not in PROTECTED_MODELS else None
 
@@ -466,8 +469,9 @@ class Desk:
     def followers(self, request, names) -> dict[str, list[str]]:
         """{run: names of the other runs that continue from it} for those of `names` that have any."""
         found: dict[str, list[str]] = {}
-        chosen = {os.path.realpath(self.run(request, name)[1]): name for name in names}
-        for other, (folder, _) in self.runs(request).items():
+        runs = self.runs(request)
+        chosen = {os.path.realpath(_listed_run(runs, name)[1]): name for name in names}
+        for other, (folder, _) in runs.items():
             before = read_json_or_empty(folder / "config.json").get("continue_from")
             name = chosen.get(os.path.realpath(continuing.found(before, folder))) if before else None
             if name and other not in names:
@@ -475,15 +479,17 @@ class Desk:
         return found
 
     def delete(self, request, names) -> list[str]:
-        """Deletes runs, their jobs and the models they made; nothing else. Checks all of them first."""
-        chosen = [self.run(request, name) for name in _listed(names, "runs")]
+        """Deletes runs, their jobs, the models they made and copies of their texts. Checks all of them first."""
+        chosen = self.chosen(request, names)
         if not chosen:
             raise InputError("select the runs to delete")
         for name, folder, job in chosen:
             self._check_deletable(name, folder, job)
         for _, folder, job in chosen:
-            model = self.model_of(folder, job)
-            if model:
+            if folder.is_dir() and folder.is_relative_to(self.results):
+                purge.forget_copies(folder, self.results)
+            if model := self.model_of(folder, job):
+                remove_zips(model)
                 shutil.rmtree(model)
             shutil.rmtree(folder, ignore_errors=True)
             if job:
@@ -517,7 +523,7 @@ class Desk:
 
     def compare(self, request, names) -> Path:
         """Compares finished runs with `analyze_results.py`; returns the folder of the comparison."""
-        chosen = [str(self.run(request, name)[1]) for name in _listed(names, "runs")]
+        chosen = [str(folder) for _, folder, _ in self.chosen(request, names)]
         if len(chosen) < 2:
             raise InputError("select two or more finished runs to compare")
         target = self.results / ".comparisons" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -533,33 +539,11 @@ class Desk:
         return target
 
 
-def _budget(value, given: dict, time_budget=None) -> dict[str, str]:
-    """The runner's flags for a utility budget: stop at that loss and restore the best state; for a search, also a time.
-
-    `value`: a key of `BUDGETS`, the share that may be lost, or empty.
-    """
-    searches = given["method"] == options.AUTO
-    if value in (None, "") and not searches:
-        return {}
-    try:
-        share = BUDGETS.get(str(value or "half")) or float(value)
-    except (TypeError, ValueError):
-        share = -1.0
-    if not 0 < share < 1:
-        names = ", ".join(BUDGETS)
-        raise InputError(
-            f"utility budget {uploads.shown(value)}: give one of {names}, or a share between 0 and 1, such as 0.05"
-        )
-    if searches:
-        return {"utility_budget": f"{1 - share:g}", "time_budget": str(time_budget or "10m")}
-    if value == "half":  # the runner's own limit
-        return {}
-    method = algorithm.METHODS.get(given["method"])
-    if method and not method.guarded:
-        raise InputError(f"{method.name} cannot stop at a utility budget: clear it, or select another method")
-    if given.get("load_best_model_at_end", "true") != "true":
-        raise InputError("a utility budget restores the best state: --load_best_model_at_end must be true")
-    return {"collapse_guard": f"{1 - share:g}", "load_best_model_at_end": "true"}
+def _listed_run(runs: dict, name) -> tuple[str, Path, Job | None]:
+    """(name, folder, job) of one of the listed runs."""
+    if not isinstance(name, str) or name not in runs:
+        raise InputError(f"no run {uploads.shown(name)}: select one from the list" if name else "select a run first")
+    return (name, *runs[name])
 
 
 def _files(value) -> list:

@@ -184,11 +184,14 @@ class JobQueue:
             job = self._jobs.get(str(job_id))
             return dataclasses.replace(job) if job else None
 
-    def ahead_of(self, job_id: str) -> int:
-        """The number of jobs ahead of this one, if nobody else submits one."""
+    def places(self) -> dict[str, int]:
+        """{id: number of jobs ahead of it, if nobody else submits one} of the open jobs."""
         with self._guard:
-            order = [job.id for job in self._order()]
-            return order.index(job_id) if job_id in order else 0
+            return {job.id: place for place, job in enumerate(self._order())}
+
+    def ahead_of(self, job_id: str) -> int:
+        """The number of jobs ahead of this one; 0 for one that has ended."""
+        return self.places().get(job_id, 0)
 
     def _order(self) -> list[Job]:
         """Open jobs: the running one, then one of each person in turn, first of those who have waited longest.

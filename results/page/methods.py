@@ -1,8 +1,10 @@
-"""The methods that the form offers for each kind of data, and their descriptions."""
+"""The methods that the form offers for each kind of data, their descriptions, and what they may cost the rest."""
 
 from __future__ import annotations
 
 import unlearning_algorithm as algorithm
+from data import uploads
+from data.uploads import InputError
 from results.run import options
 from results.run.request import flags
 
@@ -14,6 +16,7 @@ FAMILIES = {  # as in the METHODS table: (name on the page, name in the field)
     "distillation": ("Learn from a teacher", "distillation"),
     "fine_tuning": ("Train on the rest", "fine-tuning"),
 }
+BUDGETS = {"little": 0.05, "some": 0.2, "half": 0.5}  # the share of what a model knows of the rest that it may lose
 AUTO = ("Search for the best method", options.AUTO)  # the family, which holds only this method
 AUTO_TEXT = (
     "**Tries several methods and settings, and keeps the one that forgets most within your utility budget.** Use it "
@@ -78,3 +81,32 @@ def method_text(name: str, source: str = "") -> str:
         f"**{method.plain or method.summary}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the "
         f"literature: {method.name}, {FAMILIES[method.family][1]}; {method.paper}.</small>"
     )
+
+
+def budget(value, given: dict, time_budget=None) -> dict[str, str]:
+    """The runner's flags for a utility budget: stop at that loss and restore the best state; for a search, also a time.
+
+    `value`: a key of `BUDGETS`, the share that may be lost, or empty.
+    """
+    searches = given["method"] == options.AUTO
+    if value in (None, "") and not searches:
+        return {}
+    try:
+        share = BUDGETS.get(str(value or "half")) or float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 < share < 1:
+        names = ", ".join(BUDGETS)
+        raise InputError(
+            f"utility budget {uploads.shown(value)}: give one of {names}, or a share between 0 and 1, such as 0.05"
+        )
+    if searches:
+        return {"utility_budget": f"{1 - share:g}", "time_budget": str(time_budget or "10m")}
+    if value == "half":  # the runner's own limit
+        return {}
+    method = algorithm.METHODS.get(given["method"])
+    if method and not method.guarded:
+        raise InputError(f"{method.name} cannot stop at a utility budget: clear it, or select another method")
+    if given.get("load_best_model_at_end", "true") != "true":
+        raise InputError("a utility budget restores the best state: --load_best_model_at_end must be true")
+    return {"collapse_guard": f"{1 - share:g}", "load_best_model_at_end": "true"}

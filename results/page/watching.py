@@ -6,12 +6,14 @@ lines, because more would freeze a browser.
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +62,8 @@ STATES = {
     "unmeasured": "Not measured",
 }
 LOG_LINES, LOG_BYTES, LINE_CHARACTERS, POINTS = 200, 65_536, 2_000, 500
-KEPT = 32  # traces in memory
+KEPT, KEPT_ROWS = 32, 10_000  # traces, and rows of the list of runs, in memory
+LOOK = 0.8  # seconds in which one look at the list makes new rows
 
 
 def log_tail(folder: Path, lines: int = LOG_LINES) -> str:
@@ -223,10 +226,10 @@ def end_state(state: str, folder: Path, kind: str = "unlearn") -> str:
         return "nothing"
     if kind == "request":
         return "ready"
-    evaluation = read_json_or_empty(folder / "evaluation.json")
-    if evaluation and judged(evaluation, [])[0]:
+    verdict = verdict_of(folder)
+    if verdict and verdict[0]:
         return state
-    return "measured" if kind == "evaluate" and evaluation else "unmeasured"
+    return "measured" if kind == "evaluate" and verdict else "unmeasured"
 
 
 @dataclass
@@ -439,7 +442,7 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
     config, status = read_json_or_empty(folder / "config.json"), read_json_or_empty(folder / "status.json")
     began = (job and job.started) or finite(status.get("started"))
     ended = (job and job.ended) or finite(status.get("updated"))
-    state = job.state if job else folder_state(folder)
+    state, verdict = job.state if job else folder_state(folder), verdict_of(folder)
     shown = end_state(state, folder, job.kind if job else "unlearn")
     return [
         STATES.get(shown, shown) + (f" ({ahead} ahead)" if ahead else ""),
@@ -448,12 +451,63 @@ def run_row(name: str, folder: Path, job: Job | None, ahead: int = 0) -> list[st
         str(config.get("model_name_or_path") or (job and job.details.get("model")) or "–"),
         time.strftime("%d %b %H:%M", time.localtime(began)) if began else "–",
         duration(round(ended - began)) if began and ended and ended > began and state != "running" else "–",
-        *_words(read_json_or_empty(folder / "evaluation.json")),
+        *(verdict_cells(*verdict) if verdict else ["–"] * len(PARTS)),
     ]
 
 
-def _words(evaluation: dict) -> list[str]:
-    """The three words of an evaluation, or dashes before there is one."""
+class Rows:
+    """`run_row` of many runs. A row is made again only when a file that it shows, or its job, has changed.
+
+    One look makes rows for `LOOK` seconds; the rest follow at the next looks, because a thousand evaluations take
+    longer to read than a page may wait.
+    """
+
+    FILES = ("config.json", "status.json", "evaluation.json", "report.html", "retest.json", "request")
+
+    def __init__(self):
+        self._rows: dict[Path, tuple[tuple, list[str]]] = {}
+
+    def rows(self, runs: Iterable[tuple[str, Path, Job | None, int]]) -> list[list[str]]:
+        """The rows of runs, each given as the arguments of `run_row`."""
+        until = time.monotonic() + LOOK
+        return [self._row(*run, until) for run in runs]
+
+    def _row(self, name: str, folder: Path, job: Job | None, ahead: int, until: float) -> list[str]:
+        if (job and not job.over) or not folder.is_dir():  # an open job may change without a file
+            return run_row(name, folder, job, ahead)
+        seen = (name, job and (job.state, job.started, job.ended), *map(_stamp, (folder / file for file in self.FILES)))
+        kept = self._rows.get(folder)
+        if kept and kept[0] == seen:
+            return kept[1]
+        if time.monotonic() > until:
+            return ["…", name, *["…"] * (len(RUN_HEADERS) - 2)]
+        row = run_row(name, folder, job, ahead)
+        if job or folder_state(folder) != "running":  # what a terminal runs may end without a word
+            if len(self._rows) >= KEPT_ROWS:
+                self._rows.clear()
+            self._rows[folder] = (seen, row)
+        return row
+
+
+def _stamp(path: Path) -> tuple | None:
+    """What changes when a file is written again; None without a file."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
+def verdict_of(folder: Path) -> tuple[dict[str, str], str | None] | None:
+    """(the three words, the verdict as text) of a run's evaluation; None before there is one."""
+    path = folder / "evaluation.json"
+    return _verdict_of(path, _stamp(path))
+
+
+@functools.lru_cache(maxsize=KEPT_ROWS)
+def _verdict_of(path: Path, stamp: tuple | None) -> tuple[dict[str, str], str | None] | None:
+    """The same; an evaluation can take 5 ms to read, so it is read again only when `stamp` has changed."""
+    evaluation = read_json_or_empty(path)
     comparison = evaluation.get("comparison")
     told = comparison.get("verdict") if isinstance(comparison, dict) else None
-    return verdict_cells(judged(evaluation, [])[0], told) if evaluation else ["–"] * len(PARTS)
+    return (judged(evaluation, [])[0], told) if evaluation else None

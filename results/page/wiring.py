@@ -116,6 +116,7 @@ class Page:
         self.panels: dict[str, Any] = {}
         self.tabs: dict[str, Any] = {}
         self.lists: dict[Any, Any] = {}
+        self.selectors: list[Any] = []
 
     def keep_fresh(self, component, update) -> None:
         """Updates a component with `update(runs)` whenever runs may have changed; runs: {name: (folder, job)}."""
@@ -123,7 +124,7 @@ class Page:
 
     def keep_fresh_models(self, component) -> None:
         """The same for a model selector: the bundled models and those that this person's runs made."""
-        self.keep_fresh(component, lambda runs: gr.update(choices=self.models(runs)))
+        self.selectors.append(component)
 
     def models(self, runs) -> list[tuple[str, str]]:
         """(label, name) of the bundled models and of models made by runs."""
@@ -137,12 +138,14 @@ class Page:
     def fresh(self, request: gr.Request):
         """New values for all components that show runs or models."""
         runs = self.desk.runs(request)
-        return {component: update(runs) for component, update in self.lists.items()}
+        choices = self.models(runs)
+        fresh = {component: update(runs) for component, update in self.lists.items()}
+        return fresh | {component: gr.update(choices=choices) for component in self.selectors}
 
     def refresh_on(self, *events, **more) -> None:
         """Refreshes these components after each event."""
         for event in events:
-            event(self.fresh, None, list(self.lists), **{**QUIET, **more})
+            event(self.fresh, None, [*self.lists, *self.selectors], **{**QUIET, **more})
 
     def follow(self, event) -> None:
         """Shows the job whose id `event` wrote into `self.job`."""

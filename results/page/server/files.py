@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from data import uploads
 from data.reading import Examples, row_suffixes
 from data.uploads import InputError
 from models.store.paths import shown_path
+
+_zipping = threading.RLock()
+_zips: dict[Path, tuple[tuple, Path]] = {}  # folder: (the state of its files, its zip)
 
 
 def checked_upload(path: str | Path, what: str):
@@ -53,15 +57,33 @@ def offer_folder() -> Path:
 
 
 def zipped(folder: Path) -> Path:
-    """A folder as a zip that the page may serve. Raises InputError if the disk is too full for it."""
-    target = offer_folder() / f"{folder.name}.zip"
-    if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(folder):
-        raise InputError(f"not enough disk space for the zip; the model is in {shown_path(folder)}")
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+    """A model's folder as a zip that the page may serve. Calls at the same time and later ones get the same zip.
+
+    A changed folder gets a new one. Raises InputError if the disk is too full for it.
+    """
+    state = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    seen = tuple((path, about.st_size, about.st_mtime_ns) for path, about in state)
+    with _zipping:
+        before, made = _zips.get(folder, ((), Path()))
+        if before == seen and made.is_file():
+            return made
+        remove_zips(folder)
+        target = offer_folder() / f"{folder.name}.zip"
+        if shutil.disk_usage(target.parent).free < 1.1 * folder_bytes(folder):
+            raise InputError(f"not enough disk space for the zip; the model is in {shown_path(folder)}")
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
+            for path, _ in state:
                 archive.write(path, Path(folder.name) / path.relative_to(folder))
-    return target
+        _zips[folder] = (seen, target)
+        return target
+
+
+def remove_zips(folder: Path) -> None:
+    """Deletes the zips of a model's folder, also those of an earlier server in the same temporary folder."""
+    with _zipping:
+        _zips.pop(folder, None)
+        for path in Path(os.environ.get("GRADIO_TEMP_DIR") or "none").glob(f"{'[0-9a-f]' * 32}/{folder.name}.zip"):
+            shutil.rmtree(path.parent)
 
 
 def offer(path: Path) -> str:

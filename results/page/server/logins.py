@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import hmac
+import os
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -13,6 +15,8 @@ FREE = {True: 3, False: 10}  # wrong log-ins without a wait: for one name, and f
 LONGEST = 300.0  # seconds of a wait
 FORGOTTEN = 3600.0  # seconds without a wrong log-in until the count starts again
 KEPT = 10_000  # counts in memory
+PIPE = "UNLEARNING_AUTH_PIPE"  # the number of an open pipe that holds the passwords
+LONGEST_LIST = 60_000  # bytes that surely fit into a pipe
 
 caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")  # the address behind a request
 
@@ -61,3 +65,37 @@ def _too_many(seconds: float):
     wait = int(seconds) + 1
     detail = f"Too many wrong log-ins: try again in {wait} s."
     return HTTPException(status_code=429, detail=detail, headers={"Retry-After": str(wait)})
+
+
+def restart_without(auth: str | None, variable: str) -> None:
+    """Starts this program again if its passwords stand in `--auth`, which is `auth`, or in the environment's variable.
+
+    Every process of the same user, a child that loads a stranger's model too, reads both in `/proc`, and `ps` shows the
+    command line. A pipe carries them instead, see `taken`.
+    """
+    secret = (auth or os.environ.get(variable) or "").encode("utf-8", "surrogateescape")
+    if os.name != "posix" or not 0 < len(secret) < LONGEST_LIST:
+        return
+    rest, words = [], iter(sys.argv[1:])
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if not (flag.startswith("--au") and "--auth".startswith(flag)):  # argparse takes the beginning of a flag too
+            rest.append(word)
+        elif not equals:
+            next(words, None)
+    ours, writes = os.pipe()
+    os.write(writes, secret)
+    os.close(writes)
+    os.set_inheritable(ours, True)
+    kept = {name: value for name, value in os.environ.items() if name != variable}
+    python = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]  # its flags, and the script
+    os.execve(sys.executable, [sys.executable, *python, *rest], kept | {PIPE: str(ours)})
+
+
+def taken(variable: str) -> str | None:
+    """The passwords of the pipe or of the variable; neither is left, so that no child inherits it."""
+    secret, pipe = os.environ.pop(variable, None), os.environ.pop(PIPE, None)
+    if pipe is None:
+        return secret
+    with open(int(pipe), encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()

@@ -17,7 +17,7 @@ class Runs:
     TITLE = "Runs"
 
     def __init__(self, page: Page):
-        self.page, self.desk = page, page.desk
+        self.page, self.desk, self.kept = page, page.desk, watching.Rows()
         self.table = table(
             watching.RUN_HEADERS,
             "All runs, newest first. Press a row to select it.",
@@ -73,13 +73,9 @@ class Runs:
 
     def rows(self, runs) -> list[list[str]]:
         """The table of runs."""
-        ahead = self.desk.queue.ahead_of
-        rows = []
-        for name in newest_first(runs):
-            folder, job = runs[name]
-            waiting = ahead(job.id) if job and job.state == "queued" else 0
-            rows.append(watching.run_row(name, folder, job, waiting))
-        return rows
+        places = self.desk.queue.places()
+        named = [(name, *runs[name]) for name in newest_first(runs)]
+        return self.kept.rows((name, folder, job, places.get(job.id, 0) if job else 0) for name, folder, job in named)
 
     def pick(self, event: gr.SelectData, names):
         """The selection with the pressed row's run added, or removed if it was selected."""
@@ -134,8 +130,7 @@ def deletion_told(desk, request, names) -> str:
     if not names:
         raise InputError("select the runs to delete")
     lines = []
-    for name in names:
-        _, folder, job = desk.run(request, name)
+    for name, folder, job in desk.chosen(request, names):
         model = desk.model_of(folder, job)
         more = f" and its model {model.name} ({megabytes(folder_bytes(model))})" if model else ""
         lines.append(f"{name} ({megabytes(folder_bytes(folder))}){more}")

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data import private
 from data.documents.blocks import MARK
 from data.finding import split as splitting
 from data.finding.matching import is_partial
@@ -73,8 +74,11 @@ def settled(given: dict, plan: bool = False) -> Iterator[Asked]:
         yield Asked({name: value for name, value in given.items() if name not in ("yes", "request_only")}, only)
         return
     team = processes.team()
-    with tempfile.TemporaryDirectory(prefix="request-") if plan else contextlib.nullcontext() as temporary:
-        asked = team.from_main(lambda: _asked(dict(given), Path(temporary) if plan else None))
+    with contextlib.ExitStack() as stack:
+        temporary = private.temporary_folder("request-") if plan else None
+        if temporary:
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        asked = team.from_main(lambda: _asked(dict(given), temporary))
         asked.only = only
         if given.get("build_retrained") and not plan and not only:
             asked.settings["retrained_model"] = team.from_main(lambda: str(reference.build(asked.settings)))
