@@ -59,6 +59,7 @@ def page(browser, room):
 
 def fill_in(page, room, name, learning_rate, steps, looks):
     choose(page, "Model", room["model"])
+    pick(page, "Approach", "Make it less likely")
     pick(page, "Method", "gradient difference")
     labelled(page, "Run name (optional)").fill(name)
     opened(page, "What it should keep (optional)")

@@ -30,15 +30,19 @@ def opened(project, monkeypatch):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How often the folders were listed and their files read."""
+    """How often this thread listed the folders and read their files; a server of another test may read beside it."""
     seen = {"listed": 0, "read": 0}
     listed, read = watching.run_folders, Path.read_text
     monkeypatch.setattr(
         watching, "run_folders", lambda folder: seen.update(listed=seen["listed"] + 1) or listed(folder)
     )
-    monkeypatch.setattr(
-        Path, "read_text", lambda *path, **more: seen.update(read=seen["read"] + 1) or read(*path, **more)
-    )
+    here = threading.get_ident()
+
+    def counting(*path, **more):
+        seen["read"] += threading.get_ident() == here
+        return read(*path, **more)
+
+    monkeypatch.setattr(Path, "read_text", counting)
     return seen
 
 
