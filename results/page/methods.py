@@ -77,6 +77,8 @@ def method_text(name: str, source: str = "") -> str:
     typed = {"text": "plain text", "pairs": "questions and answers"}.get(source, "")
     why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
     use = f" Use it when {method.use_when}." if method.use_when else ""
+    if name == flags.PROXY:
+        use += f" A name alone, a text, or a model whose base is unknown gets {flags.OTHERWISE} in its place."
     return (
         f"**{method.plain or method.summary}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the "
         f"literature: {method.name}, {FAMILIES[method.family][1]}; {method.paper}.</small>"
