@@ -489,9 +489,10 @@ class Unlearning:
             return None
         lost, allowed = self._retain_lost(seen), 1 - self.settings.collapse_guard
         wins_back = not self.method.ending.early_stop and self.step < self.total_steps
-        if lost > (max(allowed, LOST_ON_THE_WAY) if wins_back else allowed):
+        limit = max(allowed, LOST_ON_THE_WAY) if wins_back else allowed
+        if lost > limit:
             kept = f", the state of step {self.best[1]} is kept" if self.best else ""
-            message = f"the retain probe fell below {self.settings.collapse_guard:.0%} of its start: stopped{kept}"
+            message = f"the retain probe fell below {1 - limit:.0%} of its start: stopped{kept}"
             return {"event": "collapse", "step": self.step, "message": message}
         # the untouched target is kept only in case of a collapse: never return it silently
         score = self.criterion(seen) if self.step else UNTOUCHED

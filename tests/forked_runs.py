@@ -119,7 +119,8 @@ def _kill():
     os.kill(os.getpid(), 9)
 
 
-def _kill_in_save(number):
+def _killing_call(number):
+    """Wraps functions so that call `number` of any of them kills the process."""
     left = [int(number)]
 
     def struck(call):
@@ -131,8 +132,13 @@ def _kill_in_save(number):
 
         return called
 
+    return struck
+
+
+def _kill_in_save(number):
     import safetensors.torch
 
+    struck = _killing_call(number)
     for name in ("fsync", "rename", "chmod", "mkdir", "rmdir"):
         setattr(os, name, struck(getattr(os, name)))
     safetensors.torch.save_file = struck(safetensors.torch.save_file)
@@ -256,17 +262,7 @@ def _runs_in(folder):
 def _kill_in_purge(number):
     import shutil
 
-    left = [int(number)]
-
-    def struck(call):
-        def called(*args, **kwargs):
-            left[0] -= 1
-            if left[0] == 0:
-                _kill()
-            return call(*args, **kwargs)
-
-        return called
-
+    struck = _killing_call(number)
     for owner, name in ((Path, "unlink"), (Path, "replace"), (shutil, "rmtree")):
         setattr(owner, name, struck(getattr(owner, name)))
 

@@ -80,11 +80,12 @@ def close(first: Path, second: Path, tolerance: float) -> bool:
 
 
 @pytest.mark.hardening(70)
-def test_two_processes_equal_one_process_with_batches_twice_as_large(small, tmp_path):
-    """Compares losses, weights and the report; undial caches the target's distribution."""
+@pytest.mark.parametrize("method", ["undial", "proxy_teacher"])
+def test_two_processes_equal_one_process_with_batches_twice_as_large(small, tmp_path, method):
+    """Compares losses, weights, report; undial caches the target's distribution, proxy_teacher trains a proxy."""
     sizes = ["--per_device_train_batch_size=2"], ["--per_device_train_batch_size=4"]
-    runs = pair(small, tmp_path, "two", "--method=undial", *sizes[0])
-    assert main(small.flags(tmp_path / "one", "--method=undial", *sizes[1])) == 0
+    runs = pair(small, tmp_path, "two", f"--method={method}", *sizes[0])
+    assert main(small.flags(tmp_path / "one", f"--method={method}", *sizes[1])) == 0
     assert ended(runs) == [0, 0], [run.output for run in runs]
     two, one = tmp_path / "two", tmp_path / "one"
     assert read(two / "environment.json")["processes"] == 2 and read(one / "environment.json")["processes"] == 1
@@ -194,7 +195,7 @@ def test_a_stopped_sharded_run_resumes_to_the_same_weights(small, tmp_path):
 
 
 REFUSED = {"undo": "several phases", "rmu": "a layer's output", "l2_sp": "a regulariser", "repselect": "its own update",
-           "permu": "a pass over whole embeddings"}  # fmt: skip
+           "permu": "a pass over whole embeddings", "proxy_teacher": "a proxy"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "named"), REFUSED.items())

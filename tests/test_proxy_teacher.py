@@ -296,13 +296,15 @@ def default(world, *names, **more):
     return options.resolve({"model_name_or_path": str(world.target), **given, **more})["method"]
 
 
-def test_it_is_the_default_where_the_base_and_rows_to_keep_are_known(small):
+def test_it_is_the_default_where_the_base_and_rows_to_keep_are_known(small, monkeypatch):
     base = {"base_model": str(small.base)}
     assert default(small, "forget", "retain", **base) == flags.PROXY == options.OPTIONS["method"].default
     assert default(small, "forget", "retain") == flags.OTHERWISE  # no base
     assert default(small, "forget", **base) == flags.OTHERWISE  # general rows are unlike the forget rows
     assert default(small, "forget", retain_data="none", method="gradient_ascent", **base) == "gradient_ascent"
     assert options.resolve({})["method"] == flags.PROXY  # the bundled people
+    monkeypatch.setattr(flags.processes, "sharded", lambda: True)
+    assert default(small, "forget", "retain", **base) == flags.OTHERWISE
 
 
 @pytest.mark.parametrize("base", [None, "target"])

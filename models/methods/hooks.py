@@ -283,7 +283,7 @@ def place_levels(run):
 
 
 TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy
-USUAL = 0.5  # its temperature without rows to find it by: about what the bundled people need
+USUAL = 0.5  # its temperature without rows to find it by; one pass on the bundled people began at .475
 FACTORS = np.linspace(1, 1.5, 11)  # on the logits of the unlearned model
 
 

@@ -508,7 +508,7 @@ def _resolve_auto(given: dict) -> dict:
 
 
 def searched(given: dict) -> tuple[str, ...]:
-    """The methods that --method auto tries, the tool's default first."""
+    """The methods that --method auto tries; none needs the base model."""
     if given.get("search_methods"):
         return tuple(dict.fromkeys(_method_name(name, []) for name in _search_names(given)))
     return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else SEARCHED

@@ -10,6 +10,7 @@ from data.finding.matching import Subject, subjects_of
 from models.methods.table import METHODS
 from models.store.paths import PROJECT
 from models.training import null_models
+from results.run import processes
 
 PROXY, OTHERWISE = "proxy_teacher", "profile_matching"  # the default method, and the one where it cannot run
 METHOD_TEXT = f"method, family, several with commas, all or auto: see --list_methods ({OTHERWISE} without a base model)"
@@ -83,11 +84,11 @@ def reference_problems(given: dict, config: dict) -> list[str]:
 def default_method(given: dict, target: str) -> str:
     """`PROXY` where its base model is known and the rows to keep are like those to forget; `OTHERWISE` elsewhere.
 
-    `target`: the model of a run that names none.
+    A proxy is not trained with sharded weights. `target`: the model of a run that names none.
     """
     kept, own_data = given.get("retain_data"), given.get("forget_data") or given.get("forget_text")
     alike = kept != "none" and (kept or not own_data)
-    return PROXY if alike and known_base(given, target) else OTHERWISE
+    return PROXY if alike and not processes.sharded() and known_base(given, target) else OTHERWISE
 
 
 def known_base(given: dict, target: str) -> str | None:
