@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import user_interface
+from models.scores import kept
 from results.page.desk import Desk
 from results.page.jobs import Job, JobQueue
 from results.run.options import read_config_file
@@ -66,7 +67,8 @@ WRONG_PATHS = {
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "EVALUATIONS", tmp_path / "results" / ".evaluations")  # Delete looks through them
     for name in ("unlearning_script.py", "evaluation_metrics.py"):
         (tmp_path / name).write_text(SCRIPT)
     (tmp_path / "results").mkdir()

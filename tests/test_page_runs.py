@@ -49,6 +49,9 @@ def counted(monkeypatch):
 @pytest.mark.parametrize("count", [20, 60])
 def test_each_action_looks_at_the_folders_once_and_reads_each_file_a_few_times(project, monkeypatch, counted, count):
     many_runs(project, count)
+    (measured := project / "results" / ".evaluations").mkdir()
+    for number in range(20):
+        (measured / f"{number}.json").write_text('{"measured_on": {}}')
     desk, page = opened(project, monkeypatch)
     names = list(desk.runs(request_of()))
     api = next(block.fn for block in page.demo.fns.values() if block.api_name == "runs")

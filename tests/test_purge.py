@@ -403,6 +403,7 @@ def test_delete_takes_the_copies_that_the_page_made_and_leaves_what_others_hold(
 
     offered = place.parent / "offered"
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(offered))
+    monkeypatch.setattr(kept, "EVALUATIONS", place / ".evaluations")  # the queue's project has its own
     run, follower = full_run(place), full_run(place, "follower")
     packed = run / "inputs" / "forget" / "all.zip"
     packed.parent.mkdir()

@@ -18,6 +18,7 @@ from models.scores import kept
 from models.store import paths
 from models.store.folders import read_json_or_empty
 from results.after import cleaning
+from results.after.texts import words_in
 
 PENDING = ".purges"  # among the runs: a file per unfinished purge, with the texts that are looked for
 TEMPORARY = ("unlearning-page-*", "request-*", "letter-*")  # our folders among the temporary ones
@@ -31,8 +32,7 @@ def sweep(purge) -> None:
 
     purge: what is looked for (`texts`, `files`, `contents`), `remove(path)`, `rewrite(path)`, the lists in `done`.
     """
-    for path in _kept_measurements(purge):
-        purge.remove(path)
+    _sweep_measurements([purge])
     for folder in _folders(purge.run):
         _sweep(purge, folder, folder)
     root = Path(tempfile.gettempdir())
@@ -42,13 +42,17 @@ def sweep(purge) -> None:
     purge.done.held += [item for item in more if item not in purge.done.held]
 
 
-def sweep_beside(purge, runs: Path) -> None:
-    """Deletes the copies that the page made of a run's text; `runs`: the folder of all its runs.
+def sweep_beside(purges: list, runs: Path) -> None:
+    """Deletes the copies that the page made of the texts of some runs; `runs`: the folder of all its runs.
 
     Comparisons, attacks on the run, kept measurements, uploads, offered reports: not what other runs hold.
     """
-    for path in _kept_measurements(purge):
-        purge.remove(path)
+    _sweep_measurements(purges)
+    for purge in purges:
+        _sweep_beside(purge, runs)
+
+
+def _sweep_beside(purge, runs: Path) -> None:
     attacked = re.escape(f"attacks-on-{purge.run.relative_to(runs)}".replace("/", "-")[:60])
     attacks = re.compile(rf"{attacked}(-\d{{4}}-\d{{4}}-[0-9a-f]{{4}})?")
     for folder in (*runs.glob(".comparisons/*"), *(path for path in runs.iterdir() if attacks.fullmatch(path.name))):
@@ -144,15 +148,17 @@ def _readers(path: Path, run: Path) -> list[str]:
     return sorted(found)
 
 
-def _kept_measurements(purge):
-    """Yields the kept measurements of the run's rows: they hold what the models said about them."""
+def _sweep_measurements(purges: list) -> None:
+    """Deletes the kept measurements of the runs' rows: they hold what the models said about them. Reads each once."""
     for path in sorted(kept.EVALUATIONS.glob("*.json")) if kept.EVALUATIONS.is_dir() else ():
-        told = read_json_or_empty(path)
+        told, words = read_json_or_empty(path), words_in(path)
         on, subjects = told.get("measured_on"), told.get("subjects")
         content = on.get("forget", {}).get("content") if isinstance(on, dict) else None
         named = set(subjects.get("forget") or []) if isinstance(subjects, dict) else set()
-        if content in purge.contents or named & set(purge.texts.names) or purge.texts.in_file(path):
-            yield path
+        for purge in purges:
+            if content in purge.contents or named & set(purge.texts.names) or purge.texts.in_words(words):
+                purge.remove(path)
+                break
 
 
 def _temporary(purge, places: set[Path]):

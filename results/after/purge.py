@@ -73,14 +73,14 @@ def purge(run: str | Path) -> list[Purged]:
         return [one.finish() for one in started]
 
 
-def forget_copies(run: Path, runs: Path) -> Purged:
-    """Deletes the copies of a run's text that the page made beside it, for a run that is about to be deleted itself.
+def forget_copies(folders: list[Path], runs: Path) -> list[Purged]:
+    """Deletes the copies of some runs' texts that the page made beside them, for runs about to be deleted themselves.
 
     runs: the folder of all runs. What other runs hold stays.
     """
-    sought = _Sought(run)
+    sought = [_Sought(run) for run in folders]
     copies.sweep_beside(sought, runs)
-    return sought.done
+    return [one.done for one in sought]
 
 
 def go_on() -> list[Purged]:

@@ -34,6 +34,17 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(fold(text).lower())
 
 
+def words_in(path: Path) -> list[str]:
+    """The words of a file and of its name; none for a file that holds no text or cannot be read."""
+    try:
+        if path.suffix in BINARY or path.is_symlink() or path.stat().st_size > LARGEST:
+            return []
+        content = path.read_bytes()
+    except OSError:
+        return []
+    return [*words_of(content.decode("utf-8", "replace")), "\n", *words_of(path.name)]
+
+
 def _unescaped(found) -> str:
     digits = found[1] or found[2] or found[3]
     return chr(min(int(digits, 16), 0x10FFFF)) if digits else " "
@@ -62,19 +73,16 @@ class Texts:
 
     def in_text(self, text: str) -> bool:
         """Whether a part of what was forgotten stands in a text."""
-        words = words_of(text)
+        return self.in_words(words_of(text))
+
+    def in_words(self, words: list[str]) -> bool:
+        """Whether a part of what was forgotten stands in these folded words."""
         return any(tuple(words[i : i + n]) in self._pieces
                    for i, word in enumerate(words) for n in self._first.get(word, ()))  # fmt: skip
 
     def in_file(self, path: Path) -> bool:
         """Whether it stands in a file; False for files that hold no text or cannot be read."""
-        try:
-            if path.suffix in BINARY or path.is_symlink() or path.stat().st_size > LARGEST:
-                return False
-            content = path.read_bytes()
-        except OSError:
-            return False
-        return self.in_text(content.decode("utf-8", "replace")) or self.in_text(path.name)
+        return self.in_words(words_in(path))
 
     def without(self, value):
         """The JSON value with names replaced by numbers, and `DELETED` for each string that still holds a text."""

@@ -485,9 +485,9 @@ class Desk:
             raise InputError("select the runs to delete")
         for name, folder, job in chosen:
             self._check_deletable(name, folder, job)
+        here = [folder for _, folder, _ in chosen if folder.is_dir() and folder.is_relative_to(self.results)]
+        purge.forget_copies(here, self.results)
         for _, folder, job in chosen:
-            if folder.is_dir() and folder.is_relative_to(self.results):
-                purge.forget_copies(folder, self.results)
             if model := self.model_of(folder, job):
                 remove_zips(model)
                 shutil.rmtree(model)
