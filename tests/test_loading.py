@@ -288,7 +288,7 @@ BAD_CONFIGS = {
     "other width": ({"intermediate_size": 64}, "mlp.gate_proj.weight", "(32, 16)"),
     "more layers": ({"num_hidden_layers": 6}, "model.layers.4"),
     "fewer layers": ({"num_hidden_layers": 3}, "model.layers.3"),
-    "quantized": ({"quantization_config": {"quant_method": "gptq"}}, "quantized"),
+    "quantised": ({"quantization_config": {"quant_method": "gptq"}}, "(gptq)", "full-precision", "--load_in_4bit"),
     "architectures": ({"architectures": "LlamaForCausalLM"}, "architectures"),
     "classifier": ({"architectures": ["LlamaForSequenceClassification"]}, "not a causal LM"),
 }

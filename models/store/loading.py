@@ -226,12 +226,18 @@ def load_model(
     if adapters and quantization_config:
         raise ModelError(f"{adapters[0]}: an adapter cannot be merged into quantised weights; name a full model", 2)
     config = screen_config(folder)
+    if stored := getattr(config, quantised.STORED, None):
+        kind = quantised.kind_of(stored)
+        if quantization_config:
+            raise ModelError(f"{folder}: its weights are quantised already ({kind}); remove --load_in_4bit/8bit")
+        progress(f"note: {folder} holds {kind} weights; they become plain {dtype} weights of the same values")
+        quantization_config = quantised.expanding(stored)
     tokenizer = tokenizer or _load_tokenizer([*adapters, folder])
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows and not adapters:
         raise _too_many_tokens(folder, tokenizer, rows)
     model = _load_weights(folder, dtype, attn_implementation, quantization_config)
-    if quantization_config:
+    if quantization_config and not stored:
         model = quantised.made_trainable(model)
     for adapter in reversed(adapters):
         model = merge_adapter(model, adapter, progress)

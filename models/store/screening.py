@@ -10,6 +10,7 @@ import math
 import re
 from pathlib import Path
 
+from models.store import quantised
 from models.store.folders import ModelError, first_line, listed, quiet, read_json
 
 # Attention and expert implementations that are part of transformers and torch; anything else may be fetched code.
@@ -43,6 +44,8 @@ def screen_config(folder: str | Path):
         raise ModelError(f"no such folder: {folder}")
     raw = screen_config_file(folder / "config.json")
     shapes = weight_shapes(folder)
+    if why := quantised.refusal(raw, shapes):
+        raise ModelError(f"{folder}: {why}")
     screen_tokenizer_files(folder)
     config = _build_config(folder, raw)
     _compare_shapes(folder, config, shapes)
@@ -53,13 +56,8 @@ def screen_config_file(path: Path) -> dict:
     """The content of config.json. Raises ModelError unless it names a known causal LM and nothing unsafe."""
     raw = read_json(path)
     problems = list(_unsafe_values(raw))
-    if "quantization_config" in raw:
-        stored = raw["quantization_config"]
-        kind = _short(stored.get("quant_method") if isinstance(stored, dict) else stored)
-        problems.append(
-            f"quantization_config ({kind}): quantized weights cannot be trained; use the full-precision model, with "
-            "--use_peft --load_in_4bit if memory is short"
-        )
+    if why := quantised.refusal(raw):
+        problems.append(why)
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         problems.append("model_type is missing")
