@@ -155,6 +155,7 @@ class Unlearning:
         if method.trainable:
             self._freeze_all_but(method.trainable(unwrapped(self.model), self.layer))
         self._make_optimizer()
+        weights.return_freed_memory(cycles=False)  # of the weights' earlier type
         if settings.dropout is not None:
             weights.set_dropout(self.model, settings.dropout)
         if settings.gradient_checkpointing:

@@ -158,6 +158,7 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
         run_folder.resume(unlearning, run.checkpoint, folder)
     outcome = train(unlearning, run)
     folder.stage("saving")
+    weights.return_freed_memory()  # of activations: the weights that `close` makes would not fit into the holes
     unlearning.close()
     return unlearning.model, outcome
 

@@ -2,6 +2,7 @@
 
     python tests/benchmark_sizes.py                                  # about ten minutes on one core
     python tests/benchmark_sizes.py --plain FILE --memory 24         # FILE: a script of the plain way to compare with
+    python tests/benchmark_sizes.py --only none                      # measures nothing, plans what was measured anew
 
 Models with random bf16 weights have the shapes and vocabularies of published ones. A run is `unlearning_script.py` with
 few steps on few short rows; it loads, trains, saves and measures. Each measurement has its own process with one thread,
@@ -40,10 +41,11 @@ SHAPES = {  # vocabulary, width, inner width, layers, heads, key-value heads, ti
     "Llama-3.2-3B": (128256, 3072, 8192, 28, 24, 8, True, "llama"),
     "Llama-3.1-8B": (128256, 4096, 14336, 32, 32, 8, False, "llama"),
 }
-WAYS = {"full": [], "LoRA": ["--use_peft"]}
+WAYS = {"LoRA": ["--use_peft"], "full": []}
 STEPS, ROWS, TURNS = 3, 4, 2  # rows of each set, all in each step
 PLAIN_BYTES = 10  # a bf16 weight, its copy as reference, its gradient and AdamW's two moments
 PLAIN = ROOT.parent / "shared" / "bench" / "plain_baseline.py"
+KEPT = measured.FOLDER / "sizes.json"
 HEAD = ["model", "trained", "s/step", "plain s/step", "of plain", "peak GiB", "plain GiB", "planned GiB",
         "of measured", "unlearning, s", "planned, s", "of measured"]  # fmt: skip
 
@@ -156,26 +158,22 @@ def plain(folder: Path, script: Path) -> dict:
     return {"step": found["seconds_per_step"], "gib": found["peak_memory_gib"]}
 
 
-def rows_of(name: str, folder: Path, arguments) -> list[list[str]]:
-    """The table's rows of one shape, one per way to train."""
-    again = ["build", name, str(folder / "model")]
-    child(*again, "header")
+def measure(name: str, folder: Path, arguments, found: dict):
+    """Fills `found` with {way: [a result per turn]} of one shape, "plain" too if it is compared; yields after each."""
     plans = {way: plan(flags_of(folder, way)) for way in WAYS}
-    print(name, {way: {**plans[way], "said": ""} for way in WAYS}, flush=True)
-    fitting = [way for way in WAYS if plans[way]["gib"] <= arguments.memory]
+    found |= {way: [] for way in WAYS if plans[way]["gib"] <= arguments.memory}
+    if not found:
+        return
     count = int(re.search(r"parameters +([\d,]+)", plans["full"]["said"])[1].replace(",", ""))
-    compared = fitting and arguments.plain.is_file() and PLAIN_BYTES * count / GIB + 1 <= arguments.memory
-    if fitting:
-        child(*again, "content")
-    found, beside = {way: [] for way in WAYS}, []
+    if arguments.plain.is_file() and PLAIN_BYTES * count / GIB + 1 <= arguments.memory:
+        found["plain"] = []
+    child("build", name, str(folder / "model"), "content")
     for _ in range(TURNS):
-        for way in fitting:
-            found[way].append(ours(flags_of(folder, way), folder))
-            print(name, way, found[way][-1], flush=True)
-        if compared:
-            beside.append(plain(folder, arguments.plain))
-            print(name, "plain", beside[-1], flush=True)
-    return [[name, way, *cells(found[way], beside, plans[way])] for way in WAYS]
+        for way, results in found.items():
+            beside = way == "plain"
+            results.append(plain(folder, arguments.plain) if beside else ours(flags_of(folder, way), folder))
+            print(name, way, json.dumps(results[-1]), flush=True)
+            yield
 
 
 def cells(found: list, beside: list, foretold: dict) -> list[str]:
@@ -203,18 +201,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plain", type=Path, default=PLAIN, help="the script of the plain way (left out if missing)")
     parser.add_argument("--memory", type=float, default=10, help="GiB that a measured run may take")
-    parser.add_argument("--only", help="shapes, separated by commas")
+    parser.add_argument("--only", default=",".join(SHAPES), help="shapes to measure; the others keep their results")
     arguments = parser.parse_args()
-    names = arguments.only.split(",") if arguments.only else list(SHAPES)
-    rows = []
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            write_rows(Path(folder))
-            rows += rows_of(name, Path(folder), arguments)
+    kept, rows = measured.read(KEPT) if KEPT.exists() else {}, []
+    for name in SHAPES:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            write_rows(folder)
+            child("build", name, str(folder / "model"), "header")
+            if name in arguments.only.split(","):
+                kept[name] = {}
+                for _ in measure(name, folder, arguments, kept[name]):  # each result is kept at once
+                    measured.write(KEPT, kept)
+                child("build", name, str(folder / "model"), "header")
+            found = kept.get(name, {})
+            rows += [[name, way, *cells(found.get(way, []), found.get("plain", []), plan(flags_of(folder, way)))]
+                     for way in WAYS]  # fmt: skip
     text = measured.table(HEAD, rows)
     print(text)
-    if names == list(SHAPES):
-        measured.keep("sizes", "python tests/benchmark_sizes.py", text)
+    measured.keep("sizes", "python tests/benchmark_sizes.py", text)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def names_table(path: Path = forget_names.EXAMPLES / "names.json") -> str:
 
 MEASURED = {
     "speed": "python tests/benchmark_speed.py", "parts": "python tests/benchmark_speed.py --parts",
-    "soak": "python tests/soak.py",
+    "sizes": "python tests/benchmark_sizes.py", "soak": "python tests/soak.py",
     **{name: f"python tests/benchmark_evaluation.py --only {name}"
        for name in ("evaluation", "growth", "preparation", "startup")},
 }  # fmt: skip

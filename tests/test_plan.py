@@ -102,6 +102,42 @@ def test_settings_that_save_memory_are_planned_to_save_it(small, tmp_path):
     assert estimated([*flags, "--method=undial"])["parts"]["references"] > whole["references"]
 
 
+def planned_as(model_config, flags: list[str]) -> dict:
+    """`plan.estimate` for the flags of a run, as if its model had this config."""
+    config = resolve({word[2:].split("=", 1)[0]: word.split("=", 1)[1] for word in flags})
+    sets = read_sets(config)
+    encode_sets(sets.steering, loading.load_tokenizer(config["model_name_or_path"]), config)
+    return plan.estimate(config, model_config, sets.steering.encoded)
+
+
+def test_a_model_that_cannot_be_packed_is_planned_with_padded_rows(small, tmp_path):
+    flags = small.flags(tmp_path / "run", "--per_device_train_batch_size=4")
+    sizes = {"vocab_size": 512, "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+    packed = planned_as(transformers.AutoConfig.for_model("llama", intermediate_size=128, **sizes), flags)["work"]
+    bloom = transformers.AutoConfig.for_model("bloom", **{**sizes, "n_layer": 2, "n_head": 4})
+    padded = planned_as(bloom, flags)["work"]
+    assert padded.pass_answer_tokens == packed.pass_answer_tokens and padded.longest == packed.longest
+    assert padded.pass_tokens % padded.longest == 0 and padded.pass_tokens > packed.pass_tokens
+
+
+def test_weights_stored_in_the_compute_type_need_no_float32_under_an_adapter(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "type_of", lambda config: "bfloat16")
+    monkeypatch.setattr(plan, "resident", lambda: 0)
+    flags = small.flags(tmp_path / "run", "--use_peft=true", "--dtype=bfloat16")
+    sizes = {"vocab_size": 512, "hidden_size": 512, "num_attention_heads": 4, "num_hidden_layers": 8}
+    short, half, full = (
+        planned_as(transformers.AutoConfig.for_model("llama", intermediate_size=2048, dtype=dtype, **sizes), flags)
+        for dtype in ("bfloat16", "float16", "float32")
+    )
+    count = short["shape"].frozen
+    for found in (half, full):  # bfloat16 holds neither type exactly
+        assert found["parts"]["weights"] - short["parts"]["weights"] == 4 * count
+        assert found["parts"]["compute copies"] == short["parts"]["compute copies"]
+    assert full["total"] == pytest.approx(8 * count)  # its file and its weights while it loads
+    measuring = 6 * count + 3 * 4 * 256 * 512  # weights, compute copies, tables of 256 tokens
+    assert half["total"] == short["total"] == pytest.approx(measuring)
+
+
 def test_a_plan_that_does_not_fit_lists_what_would(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(plan, "available", lambda: ("a small machine", plan.resident() + (4 << 20)))
     said = planned(capsys, *small.flags(tmp_path / "run"))

@@ -154,12 +154,16 @@ def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
 
 def supported(model) -> bool:
     """Whether packing works for the model and saves time, which it does on a CPU, where padding costs time."""
+    return next(model.parameters()).device.type == "cpu" and possible(model)
+
+
+def possible(model) -> bool:
+    """Whether a model of this kind can be packed, on whatever device its weights are."""
     checkpointing = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())  # recomputes too late
     sinks = any(hasattr(m, "sinks") for m in model.modules())  # keys that belong to no token
     layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
     return (
         bool(getattr(model, "_supports_attention_backend", False))
-        and next(model.parameters()).device.type == "cpu"
         and not checkpointing
         and not sinks
         and layers <= {"full_attention", "sliding_attention"}

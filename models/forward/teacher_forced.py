@@ -9,6 +9,8 @@ import numpy as np
 from models.forward import packing
 from models.forward.answers import answer_outputs, evaluating
 
+PIECE = 256  # tokens whose logits are in memory in float32, three times
+
 
 def packed_batches(rows, starts_example, budget: int) -> list[list[int]]:
     """Lists of rows, each for one packed forward pass of about `budget` tokens; shared tokens count once.
@@ -57,9 +59,9 @@ def _token_statistics(answers, detailed) -> np.ndarray:
 
     found = torch.full((4, len(answers.labels)), math.nan, dtype=torch.float64, device=answers.labels.device)
     order = torch.argsort(answers.place, stable=True)  # tokens in the order of their logits
-    edges = torch.arange(0, len(answers.logits) + 256, 256, device=order.device)
+    edges = torch.arange(0, len(answers.logits) + PIECE, PIECE, device=order.device)
     for start, tokens in zip(edges, order.split(torch.searchsorted(answers.place[order], edges).diff().tolist())):
-        logits = answers.logits[start : start + 256]
+        logits = answers.logits[start : start + PIECE]
         log_p = logits.float().log_softmax(-1)
         place = answers.place[tokens] - start
         found[0, tokens] = -log_p[place, answers.labels[tokens]].double()

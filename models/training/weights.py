@@ -289,6 +289,7 @@ class FlatAdamW:
 
     def release(self):
         """Ends training: gives the model plain weights of its original type, from the fp32 master."""
+        self.reset()  # first: the moments are twice as large as the weights made here
         for p, master in self.slots:
             p.data, p.grad = master.detach().to(self.original[p]).clone(), None
         for p, data in self.frozen.items():
@@ -445,7 +446,7 @@ def keep_freed_memory():
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def return_freed_memory():
+def return_freed_memory(cycles: bool = True):
     """Gives freed memory back to the system, after `keep_freed_memory`, where a stage ends that needs far more.
 
     Otherwise the holes that it leaves fit the next stage's tensors only by chance, and the peak grows.
@@ -453,6 +454,7 @@ def return_freed_memory():
     import ctypes
     import gc
 
-    gc.collect()  # cycles keep models and optimizer states
+    if cycles:
+        gc.collect()  # cycles keep models and optimizer states
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

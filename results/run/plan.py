@@ -7,22 +7,31 @@ and steps on that model. Memory and time are estimates; the tests compare them w
 from __future__ import annotations
 
 import itertools
-import math
 import os
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 import unlearning_algorithm as algorithm
-from models.forward import packing
+from models.forward import packing, teacher_forced
 from models.forward.layers import chosen_layer
-from models.store import adapters, default_model, loading
+from models.store import adapters, default_model, loading, quantised
 from models.store.folders import ModelError, quiet, read_json
 from models.store.paths import PROJECT
 from models.store.screening import screen_config_file
+from models.training.estimates import (
+    BYTES,
+    Shape,
+    Work,
+    available,
+    matrix_rate,
+    memory,
+    memory_rate,
+    resident,
+    shape_of,
+    step_operations,
+)
 from results.run import processes
 from results.run.run_folder import UsageError
 from results.run.sets import encode_sets, read_sets
@@ -33,16 +42,14 @@ DEFAULT_CONFIG = {  # of the default model, which may not be downloaded yet
     "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
     "max_position_embeddings": 8192, "tie_word_embeddings": True,
 }  # fmt: skip
-BYTES = {"float32": 4, "bfloat16": 2}
-QUANTISED = {4: 0.56, 8: 1.02}  # bytes a weight with its scales (NF4 in blocks of 64; int8 by row)
-EFFICIENCY = 0.5  # share of the measured matrix rate that a step reaches
+EFFICIENCY = 0.7  # share of the measured matrix rate that a step reaches
 STAND_IN = "idk_dpo"  # planned instead of methods whose examples the model itself writes
 MARGIN = 1.2  # measured peaks were up to a sixth above the plan
 LOOKED_AT = 16  # steps whose batches are built to find the largest
 SPANS = ((120, 1, "s"), (7200, 60, "min"), (float("inf"), 3600, "h"))
 NAMES = {
     "program": "the program itself",
-    "loading": "extra while loading",
+    "outside training": "extra while loading or measuring",
     "weights": "weights, float32",
     "compute copies": "compute copy",
     "gradients": "gradients, float32",
@@ -53,37 +60,6 @@ NAMES = {
     "logits": "logits and their gradient",
     "gathered layers": "the gathered layer",
 }
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A model's weight counts and widths."""
-
-    parameters: int
-    embedding: int  # in embeddings and head
-    trainable: int
-    frozen: int
-    matrices: int  # in matrices that can be quantised
-    layers: int
-    hidden: int
-    inner: int
-    key_value: int
-    heads: int
-    vocabulary: int
-
-
-@dataclass(frozen=True)
-class Work:
-    """Tokens in one process; `answer` tokens are those with logits."""
-
-    pass_tokens: int  # of the largest forward pass
-    pass_answer_tokens: int
-    longest: int  # row
-    step_tokens: int  # of a mean step
-    step_answer_tokens: int
-    cached_rows: int  # in the reference cache
-    cached_tokens: int
-    probe_tokens: int  # of one evaluation of the probes
 
 
 def local_config(name_or_path):
@@ -112,9 +88,9 @@ def local_folder(name_or_path) -> Path | None:
                 f"--plan downloads nothing, and config.json of {name} is missing: download this small file first "
                 f"(hf download {name} config.json), or name a folder"
             )
-        if not (place / "adapter_config.json").is_file():
+        if not (place / adapters.CONFIG).is_file():
             return place
-        base = str(read_json(place / "adapter_config.json").get("base_model_name_or_path") or "")
+        base = str(read_json(place / adapters.CONFIG).get("base_model_name_or_path") or "")
         name = str(place / base) if base.startswith(".") else base
     raise ModelError(f"{name_or_path}: these adapters name each other as their base")
 
@@ -132,155 +108,6 @@ def _place(name: str) -> Path | None:
     except ValueError:  # no valid hub name
         return None
     return Path(cached).parent if isinstance(cached, str) else None
-
-
-def shape_of(config, *, lora: dict | None = None, trainable=None) -> Shape:
-    """The sizes of the model that a config describes.
-
-    `lora`, {"r", "target_modules"}, or a method's `trainable(model)` chooses the weights that train; default: all.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"), quiet():
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-        text = config.get_text_config()
-        head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-        outside = {id(p): p.numel() for module in (embedding, head) for p in module.parameters()}
-        total = sum(p.numel() for p in model.parameters())
-        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-        matrices = sum(m.weight.numel() for m in linear)
-        inner = max((m.out_features for m in linear), default=4 * text.hidden_size)
-        if lora:
-            wrapped = adapters.add_lora(model, r=lora["r"], target_modules=lora["target_modules"])
-            chosen = [p for p in wrapped.parameters() if p.requires_grad]
-        else:
-            chosen = trainable(model) if trainable else list(model.parameters())
-    trained, heads = sum(p.numel() for p in chosen), text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // heads
-    return Shape(
-        parameters=total,
-        embedding=sum(outside.values()),
-        trainable=trained,
-        frozen=total if lora else total - trained,
-        matrices=matrices,
-        layers=text.num_hidden_layers,
-        hidden=text.hidden_size,
-        inner=inner,
-        key_value=width * (getattr(text, "num_key_value_heads", None) or heads),
-        heads=heads,
-        vocabulary=text.vocab_size,
-    )
-
-
-def memory(shape: Shape, work: Work, *, dtype: str, needs: set, snapshots: int = 1, springs: int = 0, flat: bool = True,
-           checkpointing: bool = False, quantised: int = 0, shards: int = 1) -> dict[str, float]:  # fmt: skip
-    """Bytes in one process by part, at the peak of training.
-
-    needs: what references hold ("nll", "distribution", "activation"). snapshots: kept copies of the trained weights
-    (the best state). springs: further copies (an anchor, importances). flat: gradients always take memory of their own;
-    otherwise they reuse what activations free. shards: processes among which FSDP divides the weights.
-    """
-    size, coded = BYTES[dtype], shape.matrices if quantised else 0
-    plain = shape.frozen - coded
-    activations = _activations(shape, work, size, checkpointing)
-    gradients = 4 * shape.trainable / shards
-    table = size * work.pass_answer_tokens * shape.vocabulary
-    parts = {
-        "weights": (4 * (shape.trainable + plain) + QUANTISED.get(quantised, 0) * coded) / shards,
-        "compute copies": (size * (shape.trainable + plain) if dtype != "float32" else 0) / shards,
-        "gradients": gradients if flat else max(0.0, gradients - activations),
-        "optimizer": 8 * shape.trainable / shards,
-        "kept states": 4 * shape.trainable * (snapshots + springs) / shards,
-        "references": _references(shape, work, needs, size),
-        "activations": activations,
-        "logits": (4 if "distribution" in needs else 2) * table,
-    }
-    if shards > 1:  # every process holds the current layer, the embeddings and the head in full
-        parts["gathered layers"] = 2 * size * (shape.embedding + (shape.parameters - shape.embedding) / shape.layers)
-    return parts
-
-
-def _references(shape: Shape, work: Work, needs: set, size: int) -> float:
-    wide = size * work.cached_tokens * shape.hidden
-    return (
-        4 * work.cached_rows * bool(needs)
-        + wide * len(needs & {"distribution", "activation"})
-        + ("distribution" in needs) * size * shape.vocabulary * shape.hidden
-    )
-
-
-def _activations(shape: Shape, work: Work, size: int, checkpointing: bool) -> float:
-    """Bytes that the forward pass keeps for the backward pass.
-
-    Per layer about 9 tensors of width d, 4 of the inner width and the attention weights. With checkpointing: every
-    layer's input, and one layer in full.
-    """
-    tokens, seen = work.pass_tokens, 2 * shape.heads * min(work.longest, work.pass_tokens)
-    norms = 4 * 4 * shape.hidden  # always in float32
-    layer = tokens * (norms + size * (5 * shape.hidden + 2 * shape.key_value + 4 * shape.inner + seen))
-    if checkpointing:
-        return size * tokens * shape.hidden * shape.layers + layer
-    return layer * shape.layers
-
-
-def step_operations(shape: Shape, work: Work, *, lora: bool = False) -> float:
-    """Floating-point operations of a step: per weight and token 2 forward and 4 backward (2 for frozen weights)."""
-    body = shape.parameters - shape.embedding
-    factor = 4 if lora else 6
-    return factor * (body * work.step_tokens + shape.vocabulary * shape.hidden * work.step_answer_tokens)
-
-
-def matrix_rate(dtype: str, hidden: int, inner: int) -> float:
-    """This machine's operations per second on products of the model's size, measured in about half a second."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    left = torch.randn(256, hidden, device=device).to(getattr(torch, dtype))
-    right = torch.randn(hidden, inner, device=device).to(getattr(torch, dtype))
-    return 2 * 256 * hidden * inner / _shortest(lambda: left @ right, 0.5)
-
-
-def memory_rate() -> float:
-    """Bytes per second that this machine copies (reads and writes), measured in about a fifth of a second."""
-    import torch
-
-    source = torch.ones(1 << 24, device="cuda" if torch.cuda.is_available() else "cpu")
-    target = torch.empty_like(source)
-    return 8 * len(source) / _shortest(lambda: target.copy_(source), 0.2)
-
-
-def _shortest(work, seconds: float) -> float:
-    """The mean time of four calls, the shortest of many tries within `seconds`."""
-    import torch
-
-    work()  # warm-up
-    best, started = math.inf, time.perf_counter()
-    while best == math.inf or time.perf_counter() - started < seconds:
-        began = time.perf_counter()
-        for _ in range(4):
-            work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        best = min(best, (time.perf_counter() - began) / 4)
-    return best
-
-
-def available() -> tuple[str, int]:
-    """(the device, its free bytes)."""
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0]
-    return "this machine", psutil.virtual_memory().available
-
-
-def resident() -> int:
-    """Bytes that this process holds now: the program itself, without a model."""
-    import psutil
-
-    return psutil.Process().memory_info().rss
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -406,8 +233,9 @@ def dry_run(model_config, rows: dict, config: dict, processes: int = 1):
 
 
 def work_of(run, packed: bool) -> Work:
-    """The work of a planned run, from the batches of its first steps."""
-    passes, steps, longest = [(0, 0)], [], 0
+    """The work of a planned run, from the batches of its first steps. `packed`: if its model can be."""
+    passes, steps, most, longest = [(0, 0)], [], 0, 0
+    packed = packed and packing.possible(run.model)
     for number in range(min(run.total_steps - run.stages[-1].first, LOOKED_AT)):
         run._enter(run.stages[-1])
         terms = [term for term in run._terms(number) if len(term.indices)]
@@ -415,7 +243,7 @@ def work_of(run, packed: bool) -> Work:
         for rows in _groups(run, terms):
             found.append((_tokens(rows, packed), sum(int(rows.answer_lengths[i]) for rows, i in rows)))
             longest = max(longest, *(int(rows.lengths[i]) for rows, i in rows))
-        passes += found
+        passes, most = passes + found, max(most, len(found))
         steps.append(np.sum(found, 0))
     cached = [run.rows[name] for name, need in run._needs() if name and need and name in run.rows]
     probes = [rows for name, rows in run._choose_probe_rows().items()]
@@ -426,6 +254,7 @@ def work_of(run, packed: bool) -> Work:
         longest=longest,
         step_tokens=int(mean[0]),
         step_answer_tokens=int(mean[1]),
+        step_passes=most,
         cached_rows=sum(len(rows) for rows in cached),
         cached_tokens=int(sum(rows.answer_lengths.sum() for rows in cached)),
         probe_tokens=int(sum(rows.lengths.sum() for rows in probes)),
@@ -470,12 +299,16 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
     springs = 2 if method.regularizer != "none" and config["regularizer_weight"] else springs
     parts = {"program": resident()} | memory(
         shape, work, dtype=type_of(config), needs=needs, checkpointing=config["gradient_checkpointing"],
+        exact=_exact(config, model_config),
         snapshots=int(bool(method.guarded and config["load_best_model_at_end"])), springs=springs, flat=flat,
         quantised=bits, shards=processes if sharded else 1,
     )  # fmt: skip
-    # while a model loads, its file and its weights are both in memory; with an adapter this exceeds training
-    reading = 0 if bits else 8 * shape.parameters
-    parts["loading"] = max(0.0, parts["program"] + reading - sum(parts.values()))
+    # a model takes more where it is loaded from its file, or measured in the compute type, than where an adapter trains
+    size, table = BYTES[type_of(config)], 3 * 4 * teacher_forced.PIECE * shape.vocabulary
+    loading_it = (4 + BYTES.get(_stored(model_config), 4)) * shape.parameters
+    measuring = (4 + size * (size < 4)) * shape.parameters + table
+    outside = 0 if bits else max(loading_it, measuring)
+    parts["outside training"] = max(0.0, parts["program"] + outside - sum(parts.values()))
     looks = 2 + run.total_steps // run.eval_steps
     passes = 2 * (shape.parameters - shape.embedding) * (looks * work.probe_tokens + work.cached_tokens * 2)
     operations = run.total_steps * step_operations(shape, work, lora=bool(lora)) + passes / processes
@@ -483,6 +316,18 @@ def estimate(config: dict, model_config, rows: dict, processes: int = 1, sharded
         operations += proxy_operations(shape, rows, config, lora=bool(lora)) / processes
     return {"parts": parts, "total": sum(parts.values()), "shape": shape, "work": work, "steps": run.total_steps,
             "operations": operations}  # fmt: skip
+
+
+def _stored(model_config) -> str:
+    """The type of a model's weights in its files, according to its config.json."""
+    return str(model_config.dtype or "float32").removeprefix("torch.")
+
+
+def _exact(config: dict, model_config) -> bool:
+    """Whether the compute type holds the loaded weights exactly: stored in it, no codes, not merged with an adapter."""
+    place = _place(str(config["model_name_or_path"]))
+    merged = place is not None and (place / adapters.CONFIG).is_file()
+    return _stored(model_config) == type_of(config) and not merged and not hasattr(model_config, quantised.STORED)
 
 
 def proxy_operations(shape: Shape, rows: dict, config: dict, *, lora: bool = False) -> float:
