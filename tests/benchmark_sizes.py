@@ -15,6 +15,8 @@ content.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import re
@@ -115,12 +117,14 @@ def child(*words: str) -> str:
 
 
 def worker(script: str, *words: str):
-    """Builds a model, or runs a script with a clock that counts the seconds that this process itself computes."""
+    """Builds a model, plans it, or runs a script with a clock that counts the seconds that this process computes."""
     if script == "build":
-        name, folder, content = words
-        build(name, Path(folder), content == "content")
+        build(words[0], Path(words[1]) / "model", content=True)
         return
     time.perf_counter = time.process_time
+    if script == "plan":
+        print(json.dumps(plans_of(words[0], Path(words[1]))))
+        return
     if Path(script).resolve() == ROOT / "unlearning_script.py":  # a model's size does not change its figures
         import results.report.figures
 
@@ -129,12 +133,21 @@ def worker(script: str, *words: str):
     runpy.run_path(script, run_name="__main__")
 
 
-def plan(flags: list[str]) -> dict:
-    """GiB and seconds according to --plan."""
-    said = child("unlearning_script.py", *flags, "--plan")
-    number, unit = re.search(r"time: about ([\d.]+) (s|min|h) of unlearning", said).groups()
-    return {"gib": float(re.search(r"^ *total +([\d.]+)", said, re.M)[1]),
-            "seconds": float(number) * {"s": 1, "min": 60, "h": 3600}[unit], "said": said}  # fmt: skip
+def plans_of(name: str, folder: Path) -> dict:
+    """{way: GiB, seconds and parameters according to --plan} of a shape, whose header is written for it."""
+    import unlearning_script
+
+    build(name, folder / "model", content=False)
+    found = {}
+    for way in WAYS:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert unlearning_script.main([*flags_of(folder, way), "--plan"]) == 0
+        text = said.getvalue()
+        number, unit = re.search(r"time: about ([\d.]+) (s|min|h) of unlearning", text).groups()
+        found[way] = {"gib": float(re.search(r"^ *total +([\d.]+)", text, re.M)[1]),
+                      "seconds": float(number) * {"s": 1, "min": 60, "h": 3600}[unit],
+                      "parameters": int(re.search(r"parameters +([\d,]+)", text)[1].replace(",", ""))}  # fmt: skip
+    return found
 
 
 def ours(flags: list[str], folder: Path) -> dict:
@@ -158,16 +171,14 @@ def plain(folder: Path, script: Path) -> dict:
     return {"step": found["seconds_per_step"], "gib": found["peak_memory_gib"]}
 
 
-def measure(name: str, folder: Path, arguments, found: dict):
+def measure(name: str, folder: Path, arguments, plans: dict, found: dict):
     """Fills `found` with {way: [a result per turn]} of one shape, "plain" too if it is compared; yields after each."""
-    plans = {way: plan(flags_of(folder, way)) for way in WAYS}
     found |= {way: [] for way in WAYS if plans[way]["gib"] <= arguments.memory}
     if not found:
         return
-    count = int(re.search(r"parameters +([\d,]+)", plans["full"]["said"])[1].replace(",", ""))
-    if arguments.plain.is_file() and PLAIN_BYTES * count / GIB + 1 <= arguments.memory:
+    if arguments.plain.is_file() and PLAIN_BYTES * plans["full"]["parameters"] / GIB + 1 <= arguments.memory:
         found["plain"] = []
-    child("build", name, str(folder / "model"), "content")
+    child("build", name, str(folder))
     for _ in range(TURNS):
         for way, results in found.items():
             beside = way == "plain"
@@ -208,15 +219,13 @@ def main():
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             write_rows(folder)
-            child("build", name, str(folder / "model"), "header")
+            plans = json.loads(child("plan", name, str(folder)).splitlines()[-1])
             if name in arguments.only.split(","):
                 kept[name] = {}
-                for _ in measure(name, folder, arguments, kept[name]):  # each result is kept at once
+                for _ in measure(name, folder, arguments, plans, kept[name]):  # each result is kept at once
                     measured.write(KEPT, kept)
-                child("build", name, str(folder / "model"), "header")
             found = kept.get(name, {})
-            rows += [[name, way, *cells(found.get(way, []), found.get("plain", []), plan(flags_of(folder, way)))]
-                     for way in WAYS]  # fmt: skip
+            rows += [[name, way, *cells(found.get(way, []), found.get("plain", []), plans[way])] for way in WAYS]
     text = measured.table(HEAD, rows)
     print(text)
     measured.keep("sizes", "python tests/benchmark_sizes.py", text)

