@@ -68,9 +68,9 @@ def kind_of(stored) -> str:
 
 def refusal(raw: dict, names=()) -> str | None:
     """Why a model with this config.json and tensors of these names cannot be loaded for training; None if it can."""
-    if STORED in raw:
-        kind = kind_of(raw[STORED])
-        if kind in EXPANDED:
+    if stored := raw.get(STORED):
+        kind = kind_of(stored)
+        if kind in EXPANDED and isinstance(stored, dict):
             return None
         return f"{STORED} ({kind}): weights in these codes cannot be trained; {CURE}"
     if coded := next((name for name in names if re.fullmatch(CODES, name)), None):
