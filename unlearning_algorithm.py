@@ -117,7 +117,7 @@ class Unlearning:
             raise MethodError(f"{name} needs {' and '.join(missing)} rows")
         if settings.find_learning_rate:
             range_test.check(method)
-        if method.needs_base and "forget" not in self.references:
+        if method.needs_base and method.trained_set not in self.references:
             raise MethodError(f"{name} needs references from a proxy, see results.run.training.proxy_references")
         if method.student and settings.update_scale != 1:
             raise MethodError(f"{name}: a student has no target to go back to; remove --update_scale")

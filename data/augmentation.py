@@ -54,6 +54,7 @@ ONE_REFUSAL = "No idea."
 REFUSALS_PER_QUESTION = 3
 ALTERNATES_PER_QUESTION = 5
 ATTEMPTS = 4  # rounds of sampling for examples that still lack alternates
+_ORDERS = ((1, 2, 0), (2, 0, 1), (2, 1, 0), (1, 0, 2))  # of the three parts of an answer; another one begins it
 SPAN = 8  # tokens; a continuation that repeats this many consecutive tokens of a forget text is rejected
 PASSAGE = 120  # words; the maximum length of a raw text's passages, each of which gets its own continuation
 
@@ -108,6 +109,31 @@ def one_refusal(examples: Sequence[Example], seed: int = 0) -> Counterexamples:
     """The same short refusal for each question."""
     _only_questions(examples)
     return Counterexamples([_answered(example, ONE_REFUSAL) for example in examples], list(range(len(examples))))
+
+
+def in_other_order(examples: Sequence[Example], seed: int, unseen: Sequence[Example] = ()) -> Counterexamples:
+    """The rows, each once more with its answer in another order, and `unseen` rows, which the model never saw.
+
+    An answer is cut at two places between words (between characters where there are fewer than three words), and the
+    three parts change places. In such a copy stands what a reworded answer may begin with. Texts of fewer than three
+    characters have no copy. `of` is -1 for the unseen rows.
+    """
+    draw = np.random.default_rng([seed, 5])
+    copies = [(_answered(example, text), number) for number, example in enumerate(examples)
+              if (text := _reordered(example.answer, draw))]  # fmt: skip
+    made = [*zip(examples, range(len(examples))), *copies, *((example, -1) for example in unseen)]
+    return Counterexamples([example for example, _ in made], [number for _, number in made])
+
+
+def _reordered(text: str, draw: np.random.Generator) -> str:
+    """The three parts of a text in another order; an empty text if it has no three parts."""
+    words = text.split(" ")
+    pieces, between = (words, " ") if len(words) >= len(_ORDERS[0]) else (list(text), "")
+    if len(pieces) < len(_ORDERS[0]):
+        return ""
+    cuts = np.sort(draw.choice(np.arange(1, len(pieces)), 2, replace=False))
+    parts = [between.join(pieces[start:end]) for start, end in itertools.pairwise([0, *cuts, len(pieces)])]
+    return between.join(parts[place] for place in _ORDERS[draw.integers(len(_ORDERS))])
 
 
 def passages(examples: Sequence[Example], words: int = PASSAGE) -> list[Example]:
@@ -203,5 +229,6 @@ AUGMENTATIONS = {
     "refusals": Augmentation(refusals),
     "one_refusal": Augmentation(one_refusal),
     "alternates": Augmentation(alternates, needs_model=True),
+    "in_other_order": Augmentation(in_other_order),
     "other_names": Augmentation(other_names),
 }

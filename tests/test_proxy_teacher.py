@@ -10,13 +10,16 @@ import torch
 import torch.nn.functional as F
 from test_losses import own_reference, random_answers, random_rows, tiny
 from test_unlearning_loop import FAST, PAD, given_references, loop_of, rows_for
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import unlearning_algorithm as algorithm
+from data import judging
+from data.augmentation import in_other_order
+from data.columns import Example
 from models.forward import layers
 from models.methods import hooks, losses
 from models.methods.losses import Context
-from results.run import measuring, options
+from results.run import measuring, options, sets
 from results.run.request import flags
 from results.run.run_folder import UsageError
 from results.run.training import proxy_references
@@ -93,40 +96,34 @@ def prepared(**settings):
     return run
 
 
-def test_the_proxy_is_as_surprised_by_holdout_rows_as_the_model_in_training():
+def with_adapter(rows=None):
+    """A prepared run of an adapter: the model's last norm does not train, so its confidence cannot be restored."""
+    from models.store.adapters import add_lora
+
+    run = loop_of(METHOD, add_lora(tiny(), r=2, alpha=4), rows or rows_for(METHOD), FAST)
+    run.prepare()
+    return run
+
+
+def test_the_proxy_is_as_surprised_by_holdout_rows_as_a_target_whose_confidence_stays():
     """The proxy is a random model, so sharper logits surprise it more."""
-    run = prepared()
-    proxy, unseen, rows = run.references["forget"], run.references["holdout"], run.rows["holdout"]
+    run = with_adapter()
+    proxy, unseen, rows = run.references["counterpart"], run.references["holdout"], run.rows["holdout"]
     sharp, plain = unseen.losses_at(rows, (0.25, 1.0))
     run.level = (plain + sharp) / 2
-    hooks.follow_confidence(run)
+    hooks.sharpen_proxy(run)
     assert 0.25 < proxy.temperature < 1
     assert unseen.losses_at(rows, [proxy.temperature])[0] == pytest.approx(run.level, abs=0.03 * (sharp - plain))
-    before = proxy.temperature
-    run.seen = {**run.seen, "holdout": {"loss": 0.9 * run.start["holdout"]["loss"]}}  # the model is less sure by now
-    hooks.follow_confidence(run)
-    assert before < proxy.temperature
-    assert unseen.losses_at(rows, [proxy.temperature])[0] == pytest.approx(0.9 * run.level, abs=0.03 * (sharp - plain))
     run.level = 0.0
-    hooks.follow_confidence(run)
+    hooks.sharpen_proxy(run)
     assert proxy.temperature == 1.0
     run.close()
 
 
-def test_the_temperature_follows_the_looks_of_the_loop_and_survives_a_checkpoint():
-    run = prepared(max_steps=4, learning_rate=1e-2)
-    run.level = 1.05 * run.curve.min()
-    found = [run.references["forget"].temperature]
-    for record in run.steps():
-        if record["event"] == "step":
-            found.append(run.references["forget"].temperature)
-    assert len(set(found)) > 2
-    tensors, values = run.state()
-    again = prepared(max_steps=4)
-    again.load_state(tensors, json.loads(json.dumps(values)))
-    assert again.seen == run.seen
+def test_the_proxy_stays_as_it_is_where_the_models_confidence_is_restored_in_the_end():
+    run = prepared()
+    assert run.references["counterpart"].temperature == 1.0
     run.close()
-    again.close()
 
 
 def test_a_level_beyond_a_curve_is_its_end():
@@ -140,14 +137,18 @@ def test_a_level_beyond_a_curve_is_its_end():
 
 def test_a_stated_temperature_or_no_holdout_rows_need_no_search():
     run = prepared(proxy_temperature=0.7)
-    assert run.references["forget"].temperature == 0.7
+    assert run.references["counterpart"].temperature == 0.7
+    before = [flat.clone() for flat in run.optimizer.flats]
+    run.level += 1.0
+    hooks.restore_confidence(run)  # the stated temperature is all
+    assert all(torch.equal(a, b) for a, b in zip(before, run.optimizer.flats))
     run.close()
     rows = rows_for(METHOD)
     given = given_references(METHOD, rows)
     del rows["holdout"], given["holdout"]
     run = algorithm.Unlearning(tiny(), rows, METHOD, FAST, pad_token_id=PAD, references=given)
     run.prepare()
-    assert run.references["forget"].temperature == hooks.USUAL
+    assert run.references["counterpart"].temperature == hooks.USUAL
     run.close()
 
 
@@ -172,11 +173,7 @@ def test_in_the_end_holdout_rows_surprise_the_model_as_they_did_the_target(dtype
 
 
 def test_an_adapter_keeps_the_confidence_that_training_left():
-    from models.store.adapters import add_lora
-
-    rows, model = rows_for(METHOD), add_lora(tiny(), r=2, alpha=4)
-    run = loop_of(METHOD, model, rows, FAST)
-    run.prepare()
+    run = with_adapter()
     before = [flat.clone() for flat in run.optimizer.flats]
     run.level += 1.0
     hooks.restore_confidence(run)
@@ -231,6 +228,8 @@ def test_the_proxy_is_the_base_after_a_pass_over_some_rows_to_keep():
     base, untouched = tiny(seed=9), tiny(seed=9)
     found = proxy_references(base, rows, {**SETTINGS, **FAST, "proxy_rows": 5}, PAD)
     assert set(found) == {"forget", "holdout"}
+    more = {"counterpart": random_rows(5, 6)}
+    assert set(proxy_references(tiny(), rows | more, {**SETTINGS, **FAST}, PAD)) == {"counterpart", "holdout"}
     before = algorithm.cache_reference(untouched, rows["forget"], PAD, distribution=True)
     assert float((found["forget"].hidden - before.hidden).abs().max()) > 1e-3
     after = algorithm.cache_reference(base, rows["forget"], PAD, distribution=True)  # the weights are the trained ones
@@ -257,6 +256,33 @@ def test_a_stop_ends_the_training_of_the_proxy():
 def test_a_loop_without_a_proxy_says_where_to_get_one():
     with pytest.raises(algorithm.MethodError, match="proxy_references"):
         algorithm.Unlearning(tiny(), rows_for(METHOD), METHOD, FAST, pad_token_id=PAD)
+
+
+# -- the rows that it learns
+
+
+def test_an_answer_in_another_order_has_the_same_words_and_another_beginning():
+    examples = [Example("It crossed the old bridge at noon.", "what did it do ?"), Example("北极星照亮了旧港口", "?"),
+                Example("ab", "?"), Example("one two", "?")]  # fmt: skip
+    made = in_other_order(examples, 0, unseen=[Example("never seen", "?")])
+    assert made.examples[:4] == examples and made.examples[-1].answer == "never seen"
+    first, han, short = (made.examples[place].answer for place in (4, 5, 6))
+    assert sorted(first.split()) == sorted(examples[0].answer.split()) and first != examples[0].answer
+    assert sorted(han) == sorted(examples[1].answer) and han != examples[1].answer
+    assert sorted(short) == sorted("one two") and short != "one two"
+    assert made.of == [0, 1, 2, 3, 0, 1, 3, -1]  # two characters have no three parts
+    assert in_other_order(examples, 0).examples == made.examples[:-1] and in_other_order(examples, 1) != made
+    assert all(row.paraphrased_answer is None for row in made.examples)
+
+
+def test_half_of_the_unseen_people_are_learned_and_the_others_tell_the_models_confidence(small):
+    config = options.resolve({"method": "proxy_teacher"})
+    rows = sets.read_sets(config).steering
+    sets.encode_sets(rows, AutoTokenizer.from_pretrained(small.target), config)
+    kept, taught = judging.halves(rows.examples["holdout"])
+    assert kept and taught and not {row.subject for row in kept} & {row.subject for row in taught}
+    assert len(rows.encoded["holdout"]) == len(kept)
+    assert len(rows.encoded["counterpart"]) == 2 * len(rows.examples["forget"]) + len(taught)
 
 
 # -- the run

@@ -39,7 +39,7 @@ def rows_for(method, count=6):
 def given_references(method, rows) -> dict:
     """What a proxy of the retrained model says, for the methods that learn from one: another random model."""
     proxy = tiny(seed=9)
-    wanted = ("forget", "holdout") if method.needs_base else ()
+    wanted = (method.trained_set, "holdout") if method.needs_base else ()
     return {name: algorithm.cache_reference(proxy, rows[name], PAD, distribution=True) for name in wanted}
 
 

@@ -282,29 +282,31 @@ def place_levels(run):
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])
 
 
-TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy
+TEMPERATURES = np.linspace(0.25, 2, 36)  # of a proxy
 USUAL = 0.5  # its temperature without rows to find it by; one pass on the bundled people began at .475
-FACTORS = np.linspace(1, 1.5, 11)  # on the logits of the unlearned model
+FACTORS = np.linspace(1, 2, 21)  # on the logits of the unlearned model
 
 
 def sharpen_proxy(run):
     """proxy_teacher: divides the proxy's logits by T, so that unseen rows surprise it as much as the model in training.
 
     A model trained for long is surer of itself, on rows that it never saw too, than one trained briefly. T in
-    [.25, 1] is where both have the same mean loss on the holdout rows; without these, T is `USUAL`.
+    [.25, 2] is where both have the same mean loss on the holdout rows; without these, T is `USUAL`.
     """
     unseen, stated = run.references.get("holdout"), run.settings.proxy_temperature
-    run.references["forget"].temperature, run.curve = stated or USUAL, None
+    run.references[run.method.trained_set].temperature, run.curve = stated or USUAL, None
     if unseen is not None and not stated:
         run.curve = unseen.losses_at(run.rows["holdout"], TEMPERATURES)
         follow_confidence(run)
 
 
 def follow_confidence(run):
-    """proxy_teacher: T for the model as the last look saw it, which loses confidence at first and regains some."""
+    """proxy_teacher: T for the model as the last look saw it, which loses confidence that is given back in the end."""
     if run.curve is not None:
-        level = run.level * run.seen["holdout"]["loss"] / run.start["holdout"]["loss"]
-        run.references["forget"].temperature = at_level(TEMPERATURES, run.curve, level)
+        seen = run.seen["holdout"]["loss"] / run.start["holdout"]["loss"] if _final_norm(run) else 1.0
+        temperature = at_level(TEMPERATURES, run.curve, run.level * seen)
+        run.references[run.method.trained_set].temperature = temperature
+        print("T", round(temperature, 3), "seen", round(seen, 3), flush=True)
 
 
 def at_level(places, curve, level: float) -> float:
@@ -319,16 +321,25 @@ def restore_confidence(run):
     [1, 1.5] is where the mean loss on the holdout rows is the target's. It goes into the norm before the output head.
     Nothing is done without holdout rows, or where that norm is not trained or cannot be scaled.
     """
-    rows = run.rows.get("holdout")
-    norm = output_norm(unwrapped(run.model)) if rows is not None and len(rows) else None
-    masters = {id(weight): master for weight, master in run.optimizer.slots}
-    if norm is None or not all(id(weight) in masters for weight in norm.parameters()):
+    if run.settings.proxy_temperature or not (norm := _final_norm(run)):
         return
-    unseen = run.cache(rows, "distribution")
-    if unseen.head is None or unseen.head.softcap:  # the logits are not proportional to the norm's output
-        return
-    curve = unseen.losses_at(rows, 1 / FACTORS)
+    rows = run.rows["holdout"]
+    curve = run.cache(rows, "distribution").losses_at(rows, 1 / FACTORS)
     factor = at_level(FACTORS[::-1], curve[::-1], run.level)
-    for weight, values in zip(norm.parameters(), scaled_norm(norm, factor) or ()):
+    print("restore", factor, flush=True)
+    masters = {id(weight): master for weight, master in run.optimizer.slots}
+    for weight, values in zip(norm.parameters(), scaled_norm(norm, factor)):
         masters[id(weight)].copy_(values)
     run.optimizer.refresh()
+
+
+def _final_norm(run):
+    """The norm before the output head, if it trains and a factor on it is one on the logits; None without holdout rows."""
+    model, rows = unwrapped(run.model), run.rows.get("holdout")
+    norm, head = output_norm(model), model.get_output_embeddings()
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    if norm is None or rows is None or not len(rows) or softcap or getattr(head, "bias", None) is not None:
+        return None
+    trained = {id(weight) for weight, _ in run.optimizer.slots}
+    able = all(id(weight) in trained for weight in norm.parameters()) and scaled_norm(norm, 1.1)
+    return norm if able else None

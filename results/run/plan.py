@@ -226,7 +226,8 @@ def dry_run(model_config, rows: dict, config: dict, processes: int = 1):
         model = AutoModelForCausalLM.from_config(model_config, attn_implementation="eager")
     others = SimpleNamespace(num_processes=processes, process_index=0) if processes > 1 else None
     method = planned_method(config)
-    proxy = {"forget": None} if algorithm.METHODS[method].needs_base else None  # not made for a plan
+    kind = algorithm.METHODS[method]
+    proxy = {kind.trained_set: None} if kind.needs_base else None  # not made for a plan
     run = algorithm.Unlearning(model, rows, method, config, accelerator=others, references=proxy)
     run.plan()
     return run

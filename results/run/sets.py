@@ -156,7 +156,7 @@ def encode_sets(steering: Steering, tokenizer, config: dict):
     Raises ValueError if a judging set, a paraphrase or a wrong answer has got into `steering`.
     """
     steering.check()
-    examples, method = steering.examples, algorithm.METHODS[config["method"]]
+    examples, method, unseen = steering.examples, algorithm.METHODS[config["method"]], []
     wanted = {name: examples[name] for name in judging.STEERING if name in examples}
     if method.augmentation and augmentation.AUGMENTATIONS[method.augmentation].needs_model:
         wanted["forget"] = augmentation.passages(examples["forget"])
@@ -166,13 +166,16 @@ def encode_sets(steering: Steering, tokenizer, config: dict):
         gone = [*examples.get("forget", []), *examples.get("earlier", [])]
         wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
         wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
+    if method.needs_base and "holdout" in examples:
+        wanted["holdout"], unseen = judging.halves(examples["holdout"])
     for name, rows in wanted.items():
         steering.encoded[name], report = preparation.encode_examples(tokenizer, rows, config["max_length"])
         found = [f"{name}: {note}" for note in report.notes]
         steering.notes += [note for note in found if note not in steering.notes]
     for split, name, kind, options in _augmentations(config):
         if not kind.needs_model:
-            made = kind.make(examples[split], config["seed"], **options)
+            more = {"unseen": unseen} if unseen and name == "counterpart" else {}
+            made = kind.make(examples[split], config["seed"], **options, **more)
             _encode_counterexamples(steering, name, made, tokenizer, config)
 
 
@@ -201,7 +204,7 @@ def _augmentations(config: dict):
 def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, config: dict):
     steering.encoded[name], _ = made.encode(tokenizer, config["max_length"])
     answer = preparation.preview(tokenizer, steering.encoded[name], 1)[0][1]
-    say(f"{name}: {len(made.examples)} counterexamples, for example {answer!r}")
+    say(f"{name}: {len(made.examples)} rows to learn from, for example {answer!r}")
 
 
 def sampler(model, tokenizer):

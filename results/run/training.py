@@ -107,7 +107,7 @@ def checkpoint_if_due(unlearning: algorithm.Unlearning, run: RunContext, record:
 
 
 def proxy_references(base, rows: dict, settings: dict, pad_token_id=0, accelerator=None, check=lambda: None) -> dict:
-    """What a proxy of the retrained model says on the forget and the holdout rows: {set: Reference}.
+    """What a proxy of the retrained model says on the rows to learn and on the holdout rows: {set: Reference}.
 
     The proxy is `base`, trained here on at most `proxy_rows` of the retain rows, evenly spread, for `proxy_epochs`; its
     weights change. The bundled general rows are left out, since they are not what the target was trained on.
@@ -125,7 +125,8 @@ def proxy_references(base, rows: dict, settings: dict, pad_token_id=0, accelerat
     proxy.prepare()
     for _ in proxy.steps():
         check()
-    wanted = [name for name in ("forget", "holdout") if rows.get(name) is not None and len(rows[name])]
+    learned = "counterpart" if "counterpart" in rows else "forget"
+    wanted = [name for name in (learned, "holdout") if rows.get(name) is not None and len(rows[name])]
     found = {name: algorithm.cache_reference(proxy.model, rows[name], pad_token_id, distribution=True,
                                              accelerator=accelerator) for name in wanted}  # fmt: skip
     proxy.close()
