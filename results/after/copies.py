@@ -1,7 +1,8 @@
 """Copies of a forgotten text outside the folder of its run: which are deleted, and which others hold.
 
 Deleted: comparisons, kept measurements, evaluations and attacks on the run's rows, uploads and files that the page
-offered, its zip of the model. Only named: other runs, the user's own files, models made from the run's model, running processes.
+offered, its zip of the model. Only named: other runs, the user's own files, models made from the run's model, running
+processes.
 """
 
 from __future__ import annotations
@@ -182,7 +183,8 @@ def _temporary(purge, places: set[Path]):
     for path in sorted(path for place in places for path in place.rglob("*")):
         with contextlib.suppress(OSError):
             if path.is_file() and not path.is_symlink():
-                if (not _is_zip(path) and _hash(path) in purge.files) or purge.texts.in_file(path):
+                same = not _is_zip(path) and _hash(path) in purge.files
+                if same or purge.texts.in_file(path):
                     yield path
 
 
