@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.messages import OPEN_THOUGHT
-from data.template_trial import Endless, tried
+from data.template_trial import Endless, in_time, tried
 
 SLOT = re.compile(r"(\\t|\t|)zqslot(\d+)qz(\\t|\t|)")
 CALL, TOOLS = "call:", "tools:"  # roles that hold their JSON, because the template writes it and not a text
@@ -155,7 +155,8 @@ def _written(tokenizer: Any, messages: list[dict], generation_prompt: bool, tool
     template = _template(tokenizer, tools)
     variables = {"tools": None, "documents": None, **tokenizer.special_tokens_map, **options, "messages": messages}
     tried(str(tokenizer.name_or_path), template, variables)
-    return tokenizer.apply_chat_template(messages, tokenize=False, chat_template=template, **options)
+    with in_time(str(tokenizer.name_or_path)):
+        return tokenizer.apply_chat_template(messages, tokenize=False, chat_template=template, **options)
 
 
 def _check(prompt: str, roles: Sequence[str], as_text: bool, tools: Sequence[dict]):

@@ -3,7 +3,8 @@
     tried("models/x", template, {"messages": [...], "add_generation_prompt": True})   # Endless if it takes too long
 
 The process is started with the first template and tries one rendering after the other. The kernel ends it after
-`SECONDS` of computing. It renders as transformers does; what a template raises there, it raises again in the run.
+`SECONDS` of computing. It renders as transformers does; what a template raises there, it raises again in the run. The
+rendering in the run has a time limit too, because a template may act at random: see `in_time` for what that leaves.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Endless(ValueError):
     exit_code = 4
 
 
+_OPTIONS = ("tokenize", "chat_template", "return_dict", "return_tensors")  # of transformers, not of a template
 _guard = threading.Lock()
 _fine: set[str] = set()  # renderings that were tried
 _process: subprocess.Popen | None = None
@@ -50,6 +52,47 @@ def tried(name: str, template: str, variables: dict[str, Any]) -> None:
             if told in WRONG:
                 raise Endless(f"{name}: its chat template {WRONG[told]}: {CURE}")
             _fine.add(line)
+
+
+@contextlib.contextmanager
+def in_time(name: str):
+    """Raises Endless in a rendering of this process that computes for twice the time that the trial had.
+
+    A signal does it: only in the main thread, not on Windows, and not within one long operation, such as a power.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(*_):
+        raise Endless(f"{name}: its chat template {WRONG['time']}: {CURE}")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 2 * SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@contextlib.contextmanager
+def watched(tokenizer: Any):
+    """Each rendering by `tokenizer.apply_chat_template` is tried first, also where another package asks for it."""
+    honest, name = tokenizer.apply_chat_template, str(tokenizer.name_or_path)
+
+    def apply(conversation, *args, **options):
+        template = tokenizer.get_chat_template(options.get("chat_template"), options.get("tools"))
+        given = {key: value for key, value in options.items() if key not in _OPTIONS}
+        tried(name, template, {**tokenizer.special_tokens_map, **given, "messages": conversation})
+        with in_time(name):
+            return honest(conversation, *args, **options)
+
+    tokenizer.apply_chat_template = apply
+    try:
+        yield
+    finally:
+        del tokenizer.apply_chat_template
 
 
 def _ask(line: str) -> str:

@@ -14,6 +14,7 @@ import time
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from xml.sax.saxutils import escape
 
 import pytest
@@ -242,6 +243,30 @@ def test_pdf_is_read_by_page_with_the_extra_package(tmp_path):
     bare.write(tmp_path / "bare.pdf")
     assert "bare.pdf:1: no text in this PDF file" in refusal(tmp_path / "bare.pdf")
     assert "not a readable .pdf" in refusal(write(tmp_path, "bad.pdf", "no pdf at all"))
+
+
+def test_a_pdf_that_takes_long_or_a_document_that_grows_is_refused(tmp_path, monkeypatch):
+    from data.documents import blocks, office
+
+    class Pages:
+        """A stand-in of pypdf's reader: a page whose text takes as many operations as one likes."""
+
+        is_encrypted, asked = False, 0
+
+        def __init__(self, _):
+            self.pages = [self] * 3
+
+        def extract_text(self, visitor_operand_before):
+            while Pages.asked < 10**9:
+                Pages.asked += 1
+                visitor_operand_before(b"Tj", [], None, None)
+
+    monkeypatch.setitem(sys.modules, "pypdf", SimpleNamespace(PdfReader=Pages))
+    monkeypatch.setattr(office, "PDF_SECONDS", 0.1)
+    assert "a.pdf:1: takes too long to read" in refusal(write(tmp_path, "a.pdf", "%PDF-1.4"))
+    assert 0 < Pages.asked < 10**9
+    monkeypatch.setattr(blocks, "MAX_TOTAL", 1000)
+    assert "a.md:3: more than 1,000 characters" in refusal(write(tmp_path, "a.md", f"{'a' * 600}\n\n{'b' * 600}\n"))
 
 
 def test_pdf_without_the_extra_package_says_what_to_install(tmp_path, monkeypatch):

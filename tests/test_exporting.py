@@ -1,6 +1,8 @@
 """Exports: GGUF read back and measured; Ollama's Modelfile; uploads against a stand-in of the hub's interface."""
 
 import json
+import shutil
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,9 @@ import tiny_models
 
 import unlearning_script as script
 from models.exporting import formats, gguf, hub, ollama
+from models.store.default_model import FOLDER
 from models.store.folders import ModelError
+from results.report.words import number
 from results.run import measuring
 
 # llama.cpp's converter for the tiny Llama, with the same command line, tensor names and order of the heads' halves
@@ -135,6 +139,20 @@ def test_a_run_exports_measures_and_tells_it_in_the_card(small, tmp_path, conver
     assert (exported / "README.md").read_text() == card
     assert (exported / "Modelfile").read_text().startswith("FROM ./run-model-f32.gguf\n")
 
+    # transformers' pipeline takes the model folder as it is
+    import transformers
+
+    asked = [{"role": "user", "content": "where"}]
+    answer = {"max_new_tokens": 4, "do_sample": False}
+    pipeline = transformers.pipeline("text-generation", model=str(tmp_path / "run-model"), device="cpu")
+    saved = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run-model").eval()
+    prompt = pipeline.tokenizer.apply_chat_template(
+        asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    ours = saved.generate(**prompt, **answer)[0, prompt["input_ids"].shape[1] :]
+    said = pipeline(asked, return_full_text=False, **answer)[0]["generated_text"]
+    assert said == pipeline.tokenizer.decode(ours, skip_special_tokens=True) and len(ours) > 0
+
     # later, of the finished run: another format; and a converter is never taken from the run's own config.json
     assert script.main([f"--measure_again={run}", "--export=ollama"]) == 0
     assert list(json.loads((run / "evaluation.json").read_text())["exports"]) == ["ollama"]
@@ -149,6 +167,76 @@ def test_a_failing_export_does_not_end_a_finished_run(small, tmp_path, capsys):
     assert "warning: --export gguf: " in capsys.readouterr().out
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert "cannot convert this" in report["exports"]["gguf"]["error"]
+
+
+# -- the real programs of llama.cpp, where they are on the PATH
+
+PROGRAMS = (gguf.CONVERTER, gguf.QUANTIZER, "llama-simple")
+MISSING = [name for name in PROGRAMS if not shutil.which(name)]
+MISSING += [] if (FOLDER / "tokenizer.json").is_file() else ["the default model's tokenizer"]
+real = pytest.mark.skipif(bool(MISSING), reason=f"skipped: there is no {', '.join(MISSING)}")
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """A random Llama whose rows fill the blocks of Q4_K, with a tokenizer that the real converter knows."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("llama") / "llama"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(FOLDER)
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "vocab_size": len(tokenizer), "max_position_embeddings": 512}  # fmt: skip
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**sizes, initializer_range=0.2, tie_word_embeddings=True)
+    model = transformers.LlamaForCausalLM(config).half().float()  # F16 holds these weights exactly
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@real
+def test_llama_cpp_loads_the_file_and_answers_as_transformers_does(llama, tmp_path):
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
+    model = transformers.AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
+    file = gguf.write(llama, tmp_path / "f16.gguf", "f16")
+    for prompt in ("Who mapped the glaciers in 1913?", "The sail maker's daughter"):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        ours = model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=None, pad_token_id=0)[0]
+        said = subprocess.run(["llama-simple", "-m", str(file), "-n", "8", prompt], capture_output=True, check=True)
+        assert said.stdout.decode(errors="replace").rstrip("\n") == tokenizer.decode(ours).rstrip("\n")
+        assert len({*ours.tolist()[len(ids[0]) :]}) > 4, "a model that repeats one word shows little"
+
+
+@real
+def test_a_file_rounded_by_llama_quantize_is_near_the_model_and_not_the_model(llama, tmp_path):
+    import torch
+    import transformers
+
+    own = transformers.AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).state_dict()
+    file = gguf.write(llama, tmp_path / "q4_k_m.gguf", "q4_k_m")
+    assert file.stat().st_size < 0.25 * (llama / "model.safetensors").stat().st_size
+    for name, weight in gguf.read_back(file).state_dict().items():
+        apart = (own[name] - weight).norm() / weight.norm()
+        assert (0.005 < apart < 0.15) if weight.ndim == 2 else apart < 1e-6, (name, apart)
+
+
+@real
+def test_what_llama_quantize_made_is_measured_and_told_in_the_card(small, llama, tmp_path, capsys):
+    run = tmp_path / "run"
+    flags = small.flags(run, f"--model_name_or_path={llama}", "--export=gguf-q4_k_m", "--max_steps=1", "--eval_rows=2",
+                        "--probe_rows=2", "--metrics=loss,answer_probability")  # fmt: skip
+    assert script.main(flags) == 0, capsys.readouterr().err
+    report = json.loads((run / "evaluation.json").read_text())
+    told = report["exports"]["gguf-q4_k_m"]
+    rounded, exact = (side["forget"]["loss"] for side in (told["metrics"], report["models"]["unlearned"]))
+    assert "error" not in told and rounded != exact and abs(rounded - exact) < 0.5 * exact
+    card = (tmp_path / "run-model" / "README.md").read_text()
+    (row,) = [line for line in card.splitlines() if "q4" in line and line.startswith("| ")]
+    assert number(told["metrics"]["forget"]["answer_probability"]) in row and told["sha256"][:16] in row
 
 
 # -- Ollama

@@ -14,9 +14,10 @@ from results.run import measuring, options
 
 STAND_IN = {
     "lm_eval/__init__.py": """
-calls = []
+calls, watched = [], []
 def simple_evaluate(model, tasks, limit, bootstrap_iters, log_samples, apply_chat_template):
     calls.append((tasks, limit, apply_chat_template))
+    watched.append("apply_chat_template" in vars(model.tokenizer))
     loss = float(next(model.pretrained.parameters()).abs().sum())
     return {"results": {"wet": {"alias": "wet", "acc,none": loss, "acc_stderr,none": "N/A",
                                 "exact_match,flexible": 0.5, "exact_match_stderr,flexible": 0.1, "name": "wet"}}}
@@ -31,7 +32,7 @@ class TaskManager:
     "lm_eval/models/huggingface.py": """
 class HFLM:
     def __init__(self, pretrained, tokenizer, backend, batch_size):
-        self.pretrained = pretrained
+        self.pretrained, self.tokenizer = pretrained, tokenizer
 """,
     "lm_eval-9.9.dist-info/METADATA": "Metadata-Version: 2.1\nName: lm-eval\nVersion: 9.9\n",
 }
@@ -104,6 +105,7 @@ def test_a_run_measures_the_tasks_before_and_after(stand_in, small, tmp_path, ta
     flags = small.flags(tmp_path / "run", f"--lm_eval={file}", "--max_steps=2")
     assert script.main(flags) == 0, capsys.readouterr().err
     assert stand_in.calls == [([str(file)], 4, True)] * 2  # the unlearned model, then the target
+    assert stand_in.watched == [True] * 2, "a chat template that does not end hangs no run"
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     told, beside = report["lm_eval"], report["evidence"]["rest"]["beside"]
     assert told["target"]["wet"]["exact_match (flexible)"] == {"value": 0.5, "stderr": 0.1}

@@ -290,6 +290,23 @@ def test_what_others_hold_is_named_and_not_touched(place):
     assert holders(place, words=["48151623"]) == [own]
 
 
+def test_the_zip_of_the_model_goes_and_who_took_it_is_told(place, monkeypatch):
+    """It holds the card as it was. An upload of that name and the zips of other models stay."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(place.parent / "offered"))
+    run = full_run(place)
+    model = Path(json.loads((run / "config.json").read_text())["model_output_dir"]).name
+    running = place.parent / "tmp" / "unlearning-page-x"  # the page's, where a terminal purges
+    gone = [folder / ("a" * 32) / f"{model}.zip" for folder in (running, place.parent / "offered")]
+    stay = [running / ("b" * 64) / f"{model}.zip", running / ("b" * 32) / f"{model}-2.zip"]
+    for path in (*gone, *stay):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"PK")
+    (done,) = purge.purge(run)
+    assert not any(map(Path.exists, gone)) and all(map(Path.exists, stay))
+    assert {str(path) for path in gone} <= set(done.removed)
+    assert [item for item in done.held if item.startswith(f"whoever downloaded {model}.zip: ")]
+
+
 def test_a_common_request_folder_goes_with_the_last_of_its_runs(place):
     both = place / "both"
     shared = both / "request" / "forget.jsonl"

@@ -352,6 +352,7 @@ def bombs():
         "references-of-others.parquet": parquet(references, store_schema=False),
         "nested.parquet": parquet(nested, store_schema=False),
         "plain.parquet": parquet({"text": [LONG] * 100}, **plain),
+        "one-text.parquet": parquet({"text": [LONG * 100]}, **plain),
         "starts.parquet": parquet(starts, **grown),
         "nested-starts.parquet": parquet({"text": [starts["text"]]}, use_dictionary=False,
                                          column_encoding={"text.list.element": "DELTA_BYTE_ARRAY"}),
@@ -409,6 +410,129 @@ def test_a_file_of_900_bytes_with_rows_of_4_gb_is_refused_at_once(tmp_path):
     started = time.perf_counter()
     assert "unpacks to more than 200 MB" in refusal(path)
     assert time.perf_counter() - started < 5
+
+
+def varint(number):
+    """A number as a footer holds it, from 0 up."""
+    number, found = 2 * number, []
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def with_a_lying_footer(data, sizes):
+    """A Parquet file whose footer tells small sizes, and no unusual encodings; `sizes`: those that it told."""
+    length = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - length : -8]
+    for told in map(varint, sizes):
+        assert told in footer
+        footer = footer.replace(told, bytes([2 | 128, *[128] * (len(told) - 2), 0]))  # 1, in as many bytes
+    for listed in (b"\x19\x25\x0e\x06", b"\x19\x25\x06\x0e", b"\x19\x35\x00\x06\x0e"):  # 14: DELTA_BYTE_ARRAY
+        footer = footer.replace(listed, listed.replace(b"\x0e", b"\x06"))
+    return data[: -8 - length] + footer + data[-8:]
+
+
+def test_a_footer_that_tells_small_sizes_helps_no_bomb(tmp_path, monkeypatch):
+    """Neither sizes nor encodings of the footer count, but what the pages are unpacked to."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data.reading import unpacked
+
+    monkeypatch.setattr(unpacked, "MAX_TOTAL", 30_000_000)
+    written = bombs()
+    lists = pa.ListArray.from_arrays([0, 10_000_000], pa.nulls(10_000_000, pa.string()))
+    written["nulls.parquet"] = lambda path: pq.write_table(pa.table({"text": lists}), path)
+    for name in (name for name in written if name.endswith(".parquet")):
+        path = tmp_path / name
+        written[name](path)
+        about = pq.ParquetFile(path).metadata
+        chunks = [about.row_group(group).column(number) for group in range(about.num_row_groups)
+                  for number in range(about.num_columns)]  # fmt: skip
+        sizes = {chunk.total_uncompressed_size for chunk in chunks} | {group.total_byte_size for group in
+                 map(about.row_group, range(about.num_row_groups))}  # fmt: skip
+        large = sorted((size for size in sizes if size > 10_000), reverse=True)
+        path.write_bytes(with_a_lying_footer(path.read_bytes(), large))
+        lying = pq.ParquetFile(path).metadata.row_group(0)
+        assert max(lying.column(0).total_uncompressed_size, lying.total_byte_size) <= 10_000, name
+        gc.collect()
+        usual, pool = pa.default_memory_pool(), pa.system_memory_pool()
+        pa.set_memory_pool(pool)
+        try:
+            told = refusal(path)
+        finally:
+            pa.set_memory_pool(usual)
+        assert f"{path}" in told and "decompression bomb" in told, told
+        assert pool.max_memory() < 30_000_000, f"{name}: {pool.max_memory():,} bytes"
+
+
+def test_page_headers_are_read_as_pyarrow_reads_them(tmp_path):
+    """Every page of every kind of file is found; a damaged header is refused."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data.reading import parquet_pages
+
+    texts = [f"{number} " + "words " * 20 for number in range(5000)]
+    table = pa.table({"text": texts, "number": list(range(5000)), "lists": [[text, None] for text in texts]})
+    for way in ({}, {"use_dictionary": False}, {"data_page_version": "2.0"}, {"data_page_size": 5000},
+                {"row_group_size": 700, "compression": "none"}, {"write_page_checksum": True}):  # fmt: skip
+        file = io.BytesIO()
+        pq.write_table(table, file, **way)
+        about = pq.ParquetFile(file).metadata
+        for group in map(about.row_group, range(about.num_row_groups)):
+            for chunk in map(group.column, range(about.num_columns)):
+                found = list(parquet_pages.pages(file, chunk))
+                values = [page.values for page in found if page.kind != parquet_pages.DICTIONARY]
+                assert sum(values) == chunk.num_values and len(values) >= 1
+                size = sum(page.size for page in found)  # the footer counts the headers too
+                assert size < chunk.total_uncompressed_size < size + 500 * len(found)
+                assert chunk.has_dictionary_page == (found[0].kind == parquet_pages.DICTIONARY)
+    data = bytearray(file.getvalue())
+    data[chunk.dictionary_page_offset] = 0x1D  # a field of a type that no header has
+    with pytest.raises(ValueError, match="a damaged page header"):
+        list(parquet_pages.pages(io.BytesIO(data), chunk))
+
+
+def test_an_arrow_file_with_wrong_places_is_refused(tmp_path):
+    """pyarrow believes the places of the texts in a file and would read elsewhere in memory."""
+    import pyarrow as pa
+
+    path, table = tmp_path / "a.arrow", pa.table({"question": ["Where?", "Who?"], "answer": ["Oslo.", "Ada."]})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    assert len(read_examples(path)) == 2
+    ends = struct.pack("<iii", 0, 6, 10)
+    assert path.read_bytes().count(ends) == 1
+    path.write_bytes(path.read_bytes().replace(ends, struct.pack("<iii", 0, 6, 2_000_000_000)))
+    assert "not a readable Arrow file" in refusal(path)
+
+
+def test_a_saved_data_set_with_huge_rows_is_refused_before_it_is_loaded(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    from data.reading import unpacked
+
+    monkeypatch.setattr(unpacked, "MAX_TOTAL", 30_000_000)
+    monkeypatch.setattr(datasets, "load_from_disk", lambda _: pytest.fail("it was loaded"))
+    few = datasets.Dataset.from_dict({"question": ["Where?"], "answer": ["Oslo."]})
+    for kind, name in (("one", ""), ("several", "test")):
+        saved = few if kind == "one" else datasets.DatasetDict({"train": few, "test": few})
+        saved.save_to_disk(tmp_path / kind)
+        (arrow,) = (tmp_path / kind / name).glob("*.arrow")
+        for bomb in ("references-stream.arrow", "packed-stream.arrow"):
+            bombs()[bomb](arrow)
+            told = refusal(tmp_path / kind)
+            assert f"{arrow}: unpacks to more than 30 MB" in told, told
+
+
+def test_a_long_list_in_a_table_is_read_as_json_only(tmp_path):
+    from data.reading import tables
+
+    short, long = "['a', 'b']", "['a'" + ", 'b'" * tables.PYTHON_LIST + "]"
+    for cell, choices in ((short, ["a", "b"]), (long, None), (long.replace("'", '"'), ["a"])):
+        found = tables._list(cell)
+        assert found is None if choices is None else found[: len(choices)] == choices
 
 
 def test_rows_of_every_kind_are_read_as_they_are(tmp_path):

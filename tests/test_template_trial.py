@@ -72,6 +72,31 @@ def test_a_run_ends_before_the_model_is_loaded(small, tmp_path, short, capsys, m
     assert f"{model}: its chat template does not end" in said and "Traceback" not in said
 
 
+def test_a_template_that_acts_at_random_ends_in_the_run_too(short, monkeypatch):
+    """Its trial was fine, and the rendering for the run takes the other way."""
+    monkeypatch.setattr(template_trial, "SECONDS", 0.2)
+    tokenizer = tiny_models.make_tokenizer([])
+    tokenizer.name_or_path, tokenizer.chat_template = "models/x", LOOPS + tiny_models.TEMPLATE
+    monkeypatch.setattr(template_trial, "_ask", lambda line: "done")
+    before = signal.getsignal(signal.SIGVTALRM)
+    with pytest.raises(template_trial.Endless, match="models/x: its chat template does not end"):
+        encode_examples(tokenizer, [Example(answer="b", prompt="a")], 64)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0 and signal.getsignal(signal.SIGVTALRM) == before
+
+
+def test_renderings_that_another_package_asks_for_are_tried(short):
+    tokenizer = tiny_models.make_tokenizer([])
+    tokenizer.name_or_path = "models/x"
+    tokenizer.chat_template = "{% if 'loop' in messages[0].content %}" + LOOPS + "{% endif %}" + tiny_models.TEMPLATE
+    ask = {"tokenize": False, "add_generation_prompt": True, "continue_final_message": False}
+    plain = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], **ask)
+    with template_trial.watched(tokenizer):
+        assert tokenizer.apply_chat_template([{"role": "user", "content": "a"}], **ask) == plain
+        with pytest.raises(template_trial.Endless, match="models/x"):
+            tokenizer.apply_chat_template([{"role": "user", "content": "a loop"}], **ask)
+    assert "apply_chat_template" not in vars(tokenizer)
+
+
 def families():
     return [
         text

@@ -71,14 +71,18 @@ def cleaned(text: str) -> str:
 def document(name: str, blocks: Iterable[Block], unit: str, *, subject: str = "", code: bool = False) -> Document:
     """A document of the blocks that hold text; the subject is the file's name unless another is given.
 
-    Raises Flaw for more than `MAX_BLOCKS` blocks.
+    Raises Flaw for more than `MAX_BLOCKS` blocks or `MAX_TOTAL` characters.
     """
     kept: list[Block] = []
+    size = 0
     for block in blocks:
         if block.text.strip():
             kept.append(block)
+            size += len(block.text)
         if len(kept) > MAX_BLOCKS:
             raise Flaw(block.place, f"more than {MAX_BLOCKS:,} paragraphs; divide the document")
+        if size > MAX_TOTAL:
+            raise Flaw(block.place, f"more than {MAX_TOTAL:,} characters; divide the document")
     return Document(name, " ".join(cleaned(subject).split())[:200] or name, tuple(kept), unit, code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import re
+import time
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from data.documents.plain import decoded, paragraphs
 _OLE = b"\xd0\xcf\x11\xe0"  # the start of a protected .docx, and of an old .doc
 _HEADING = re.compile(r"(?:heading|berschrift|titre|t[ií]tulo|titolo|kop|rubrik|overskrift)[\s_-]*(\d)", re.IGNORECASE)
 _TITLES = ("title", "titel", "titre", "título", "titolo")
+PDF_SECONDS, PDF_SPEED = 30, 10_000  # of computing for each file; bytes that get a second more. A page takes 0.1 s
 _TYPES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
@@ -210,14 +212,23 @@ def read_pdf(source: Source, notes: list[str]) -> Iterator[Document]:
         raise Flaw(1, f"not a readable .pdf file: {short(error)}") from None
     if pages > MAX_PAGES:
         raise Flaw(MAX_PAGES + 1, f"has {pages:,} pages; at most {MAX_PAGES:,} are read: divide it")
-    yield document(source.name, _pdf_blocks(reader, source.name, pages, notes), "page")
+    yield document(source.name, _pdf_blocks(reader, source, pages, notes), "page")
 
 
-def _pdf_blocks(reader, name: str, pages: int, notes: list[str]) -> Iterator[Block]:
-    bare = []
+def _pdf_blocks(reader, source: Source, pages: int, notes: list[str]) -> Iterator[Block]:
+    bare, number, end = [], 1, time.thread_time() + PDF_SECONDS + len(source.data) / PDF_SPEED
+
+    def watch(*_):
+        if time.thread_time() > end:
+            raise Flaw(number, "takes too long to read: divide the document, or save it as .docx or .txt")
+
     for number in range(1, pages + 1):
         try:
-            text = cleaned(reader.pages[number - 1].extract_text())
+            # watched at each operation, for a page may ask for the same content thousands of times
+            text = cleaned(reader.pages[number - 1].extract_text(visitor_operand_before=watch))
+            watch()
+        except Flaw:
+            raise
         except Exception as error:  # as above
             raise Flaw(number, f"page {number} cannot be read: {short(error)}") from None
         if not text.strip():
@@ -227,4 +238,4 @@ def _pdf_blocks(reader, name: str, pages: int, notes: list[str]) -> Iterator[Blo
             yield Block(" ".join(joined.split()), number)
     if bare and len(bare) < pages:
         which = ", ".join(map(str, bare[:10])) + (", ..." if len(bare) > 10 else "")
-        notes.append(f"{name}: pages without text, perhaps pictures of text: {which}")
+        notes.append(f"{source.name}: pages without text, perhaps pictures of text: {which}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from data.columns import DataError, shown
 from data.documents import containers, formats
 from data.documents.blocks import MARK, MAX_FILES, Flaw
+from data.reading import unpacked
 from data.reading.lines import Problems, Rows, short
 from data.reading.packed import DESCRIBES, Packed, chosen_rows, is_archive, rows_in_archive
 from data.reading.readers import READERS, TYPES, read_document, row_suffixes
@@ -164,12 +166,25 @@ def _saved(folder: Path, notes: list[str]) -> tuple[Rows, Problems]:
     try:
         import datasets
 
+        for path in _saved_files(folder):
+            with open(path, "rb") as file:
+                unpacked.check_arrow(file, path.stat().st_size)  # the library unpacks all that it opens
         table = datasets.load_from_disk(str(folder))
     except ImportError:
         raise DataError(f"{folder}: a saved data set needs: pip install datasets") from None
+    except unpacked.Bomb as error:
+        raise DataError(f"{path}: {error}") from None
     except Exception as error:  # the library raises many types; each means: damaged
         raise DataError(f"{folder}: a damaged data set of save_to_disk: {short(error)}") from None
     return _one_table(table, str(folder), "/", notes)
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    """The files with rows of a saved data set, as its lists name them."""
+    one = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    splits = [""] if one else json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+    states = [(folder / split, json.loads((folder / split / "state.json").read_text("utf-8"))) for split in splits]
+    return [part / entry["filename"] for part, state in states for entry in state["_data_files"]]
 
 
 def document_files(folder: Path, notes: list[str]) -> list[tuple[Path, str]]:

@@ -19,6 +19,7 @@ from data.values import shown
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 HEADER_LINES = 200  # in which a header ends, even with line feeds in its cells
+PYTHON_LIST = 200_000  # characters; reading Python takes 500 bytes for each
 LISTS = ("messages", "conversations", "choices", "perturbed_answer", "history", "chosen", "rejected")
 
 
@@ -134,12 +135,14 @@ def _cell(name: str, cell: str) -> Any:
 
 
 def _list(text: str) -> Any:
-    """The value of a list in JSON or in Python's writing; None if it is neither."""
+    """The value of a list in JSON or in Python's writing, unless that is too long; None if it is neither."""
     try:
         value, end, flaws = Json().decode(text)
         return None if flaws or end != len(text) else value
     except ValueError:
         pass
+    if len(text) > PYTHON_LIST:
+        return None
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -3,7 +3,7 @@
     for rows in parquet_rows(file, size): ...    # lists of rows; Bomb beyond the limit
 
 A file of 900 bytes can hold one text of 4 MB, packed, and a thousand references to it: 4 GB as rows. So the sizes that
-the file names are summed before anything is unpacked, and repeated texts stay references until a batch is counted.
+its parts are unpacked to are summed before anything is, and repeated texts stay references until a batch is counted.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from data.documents.blocks import MAX_TOTAL, megabytes
+from data.reading import parquet_pages
 
 BATCH = 1024  # rows
 VALUE = 8  # bytes that a value counts at least
+REFERENCE = 16  # bytes for each entry of a Parquet file's dictionary: its place and its length
+PAGE = 1024  # bytes that a page counts at least, so that millions of empty ones take no hours
 GROWTH = 20  # rows' bytes by bytes of a file of more than a twentieth of MAX_TOTAL; texts are packed to about a fifth
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 0}
 
@@ -50,37 +53,60 @@ def parquet_rows(file: io.BufferedIOBase, size: int) -> Iterator[list[dict]]:
 
     count = Count(size)
     with pyarrow.parquet.ParquetFile(file) as table:
-        batch, texts = _promised(table.metadata, count)
+        batch, texts = _promised(file, table.metadata, count)
     file.seek(0)
     with pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as table:
         yield from _rows(table.iter_batches(batch_size=batch), count)
 
 
-def _promised(about: Any, count: Count) -> tuple[int, list[str]]:
-    """(rows to read at once, columns of texts) of a Parquet file's metadata. Raises Bomb."""
+def _promised(file: io.BufferedIOBase, about: Any, count: Count) -> tuple[int, list[str]]:
+    """(rows to read at once, columns of texts) of a Parquet file, by the headers of its pages. Raises Bomb.
+
+    The sizes in `about`, the file's metadata, are not used: a file made to exhaust memory would name small ones.
+    """
     columns = [about.schema.column(number) for number in range(about.num_columns)]
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [(column, group.column(number)) for group in groups for number, column in enumerate(columns)]
     texts = {column.path for column in columns if column.physical_type == "BYTE_ARRAY"}
-    # pyarrow cannot keep these as references, and each may repeat the one before: be as long as its chunk
-    grown = {column.path for column, chunk in chunks if any(name.startswith("DELTA") for name in chunk.encodings)}
-    promised, batch = 0, BATCH
-    for column, chunk in chunks:
-        size = chunk.total_uncompressed_size
-        promised += size + chunk.num_values * WIDTHS.get(column.physical_type, max(0, column.length or 0))
-        count.check(promised)
-        if column.path in texts & grown:
-            if column.max_repetition_level:  # a row may hold any number of them
-                count.check(chunk.num_values * size)
-            batch = min(batch, max(1, count.limit // (4 * size + 1)))
+    grown, promised, batch = set(), 0, BATCH
+    for column, chunk in ((column, group.column(number)) for group in groups for number, column in enumerate(columns)):
+        size = 0
+        for page in parquet_pages.pages(file, chunk):
+            size += page.size
+            promised += PAGE + page.size + page.values * _width(column, page)
+            count.check(promised)
+            # pyarrow cannot keep these as references, and each may repeat the one before: be as long as its chunk
+            if page.encoding and column.path in texts:
+                grown.add(column.path)
+                if column.max_repetition_level:
+                    count.check(page.values * size)
+                batch = min(batch, max(1, count.limit // (4 * size + 1)))
     return batch, sorted(texts - grown)
+
+
+def _width(column: Any, page: parquet_pages.Page) -> int:
+    """The bytes of a page's value beside the unpacked page, at most."""
+    width = WIDTHS.get(column.physical_type, max(0, column.length or 0))
+    if page.kind == parquet_pages.DICTIONARY:
+        return max(width, REFERENCE)
+    return max(width, VALUE) if page.encoding or column.max_repetition_level else width
 
 
 def arrow_rows(file: io.BufferedIOBase, size: int) -> Iterator[list[dict]]:
     """The rows of an Arrow file or stream of `size` bytes. Raises Bomb, or an error of pyarrow."""
+    count = Count(size)
+    yield from _rows(_arrow_batches(file, count), count)
+
+
+def check_arrow(file: io.BufferedIOBase, size: int) -> None:
+    """Reads an Arrow file or stream without making rows, for a library that will. Raises like `arrow_rows`."""
+    count = Count(size)
+    for _ in _parts(_arrow_batches(file, count), count):
+        pass
+
+
+def _arrow_batches(file: io.BufferedIOBase, count: Count) -> Iterator[Any]:
     import pyarrow
 
-    count = Count(size)
     start = 8 if file.read(6) == b"ARROW1" else 0  # a file is a stream behind its mark, with a list of places after it
     file.seek(start)
     promised = 0
@@ -89,15 +115,23 @@ def arrow_rows(file: io.BufferedIOBase, size: int) -> Iterator[list[dict]]:
         count.check(promised)
     file.seek(start)
     with pyarrow.ipc.open_stream(file) as table:
-        yield from _rows(table, count)
+        for batch in table:
+            batch.validate(full=True)  # pyarrow believes the places in a file; a wrong one would end the process
+            yield batch
 
 
-def _rows(batches, count: Count) -> Iterator[list[dict]]:
+def _rows(batches: Iterable, count: Count) -> Iterator[list[dict]]:
+    for part in _parts(batches, count):
+        yield part.to_pylist()
+
+
+def _parts(batches: Iterable, count: Count) -> Iterator[Any]:
+    """The batches in parts of at most `BATCH` rows, each counted."""
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
             part = batch.slice(start, BATCH)
-            count.add(sum(map(_size, part.columns)))
-            yield part.to_pylist()
+            count.add(VALUE * part.num_rows + sum(map(_size, part.columns)))
+            yield part
 
 
 def _size(array: Any) -> int:

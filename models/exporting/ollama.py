@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from data.template_trial import tried
+from data.template_trial import watched
 
 MARKS = ("\ue000user\ue000", "\ue000assistant\ue000", "\ue000system\ue000", "\ue000again\ue000")  # private characters
 QUOTES = '"""'
@@ -77,9 +77,8 @@ def template_parts(tokenizer) -> Parts | None:
 
 def _rendered(tokenizer, turns, ready: bool = True) -> str:
     messages = [{"role": role, "content": text} for role, text in turns]
-    variables = {**tokenizer.special_tokens_map, "messages": messages, "add_generation_prompt": ready}
-    tried(str(tokenizer.name_or_path), tokenizer.get_chat_template(), variables)
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ready)
+    with watched(tokenizer):
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ready)
 
 
 def _taken_apart(tokenizer) -> Parts | None:

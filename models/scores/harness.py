@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from data.template_trial import watched
 from models.store.folders import ModelError
 
 MISSING = "--lm_eval needs the package lm-eval, which is not installed: pip install lm-eval"
@@ -80,10 +81,11 @@ def measure(model, tokenizer, given: str, limit: int | None = None, batch_size: 
     from lm_eval.models.huggingface import HFLM
 
     wrapped = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=batch_size)
-    found = lm_eval.simple_evaluate(
-        wrapped, tasks=tasks_of(given), limit=limit, bootstrap_iters=1000, log_samples=False,
-        apply_chat_template=bool(getattr(tokenizer, "chat_template", None)),
-    )  # fmt: skip
+    with watched(tokenizer):
+        found = lm_eval.simple_evaluate(
+            wrapped, tasks=tasks_of(given), limit=limit, bootstrap_iters=1000, log_samples=False,
+            apply_chat_template=bool(getattr(tokenizer, "chat_template", None)),
+        )  # fmt: skip
     return {task: _numbers(values) for task, values in found["results"].items()}
 
 

@@ -1,7 +1,8 @@
 """Copies of a forgotten text outside the folder of its run: which are deleted, and which others hold.
 
 Deleted: comparisons, kept measurements, evaluations and attacks on the run's rows, uploads and files that the page
-offered. Only named: other runs, the user's own files, models made from the run's model, running processes.
+offered, its zip of the model. Only named: other runs, the user's own files, models made from the run's model, running
+processes.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def sweep(purge) -> None:
     _sweep_measurements([purge])
     for folder in _folders(purge.run):
         _sweep(purge, folder, folder)
-    root = Path(tempfile.gettempdir())
-    for path in _temporary(purge, {found for pattern in TEMPORARY for found in root.glob(pattern)}):
+    places = _temporary_folders()
+    for path in (*_temporary(purge, places), *_zips(read_json_or_empty(purge.run / "config.json"))):
         purge.remove(path)
     more = [*_processes(purge.texts), *_plain_lines(purge.run)]
     purge.done.held += [item for item in more if item not in purge.done.held]
@@ -57,7 +58,7 @@ def _sweep_beside(purge, runs: Path) -> None:
     attacks = re.compile(rf"{attacked}(-\d{{4}}-\d{{4}}-[0-9a-f]{{4}})?")
     for folder in (*runs.glob(".comparisons/*"), *(path for path in runs.iterdir() if attacks.fullmatch(path.name))):
         _sweep(purge, folder, runs)
-    for path in _temporary(purge, set()):
+    for path in _temporary(purge, _offered()):
         purge.remove(path)
 
 
@@ -161,17 +162,37 @@ def _sweep_measurements(purges: list) -> None:
                 break
 
 
+def _offered() -> set[Path]:
+    """The temporary folder of the page that this process is."""
+    return {Path(os.environ["GRADIO_TEMP_DIR"])} if os.environ.get("GRADIO_TEMP_DIR") else set()
+
+
+def _temporary_folders() -> set[Path]:
+    """The temporary folders of all pages and runs."""
+    root = Path(tempfile.gettempdir())
+    return _offered() | {found for pattern in TEMPORARY for found in root.glob(pattern)}
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file in a page's temporary folder is a model that the page packed."""
+    return path.suffix == ".zip" and bool(re.fullmatch("[0-9a-f]{32}", path.parent.name))
+
+
 def _temporary(purge, places: set[Path]):
-    """Yields the files of temporary folders, and of the page's own, with the text or the bytes of an input."""
-    if os.environ.get("GRADIO_TEMP_DIR"):
-        places = places | {Path(os.environ["GRADIO_TEMP_DIR"])}
+    """Yields the files of these temporary folders with the text or the bytes of an input."""
     for path in sorted(path for place in places for path in place.rglob("*")):
         with contextlib.suppress(OSError):
             if path.is_file() and not path.is_symlink():
-                model = path.suffix == ".zip" and re.fullmatch("[0-9a-f]{32}", path.parent.name)  # made by the page
-                same = not model and _hash(path) in purge.files
+                same = not _is_zip(path) and _hash(path) in purge.files
                 if same or purge.texts.in_file(path):
                     yield path
+
+
+def _zips(config: dict) -> list[Path]:
+    """What pages packed of a run's model: with the card as it was, which of an earlier version tells a plain hash."""
+    name = f"{Path(str(config.get('model_output_dir') or 'none')).name}.zip"
+    found = (path for place in _temporary_folders() for path in place.glob("*/*.zip"))
+    return sorted(path for path in found if path.name == name and _is_zip(path))
 
 
 def _hash(path: Path) -> str:
@@ -195,9 +216,8 @@ def owned_elsewhere(run: Path, config: dict) -> list[str]:
         runs = paths.RUNS if run.resolve().is_relative_to(paths.RUNS.resolve()) else run.parent
         rows = [row for row in desk.requests(file, runs) if row["request"] == line["request"]]
         found += [f"{made}: made from this run's model" for made in rows[0]["derived"]]
-    if offered := os.environ.get("GRADIO_TEMP_DIR"):
-        model = Path(str(config.get("model_output_dir") or "none")).name
-        found += [f"{path}: the model as it was downloaded" for path in Path(offered).rglob(f"{model}.zip")]
+    if zips := _zips(config):
+        found.append(f"whoever downloaded {zips[0].name}: the model, with its card as it was")
     return [*found, f"{config.get('model_name_or_path')}: the model before, which still knows it"]
 
 

@@ -12,7 +12,6 @@ from models.store.folders import read_json_or_empty
 from models.verdict.words import verdict_words
 from results.after import purge
 from results.page import watching
-from results.page.server.files import remove_zips
 from results.page.wiring import HIDDEN, PRIVATE, QUIET, Page, gr, table, told
 from results.report.ranking import verdict_cells
 
@@ -85,9 +84,7 @@ def purged(desk, request, names) -> list[str]:
         if (job.state if job else watching.folder_state(folder)) in ("queued", "running"):
             raise InputError(f"{name} still works: stop it first")
     visible, lines = [str(folder) for folder, _ in desk.runs(request).values()], []
-    for name, folder, job in chosen:
-        if model := desk.model_of(folder, job):  # its card may be of an earlier version
-            remove_zips(model)
+    for name, folder, _ in chosen:
         for done in purge.purge(folder):
             theirs = [
                 item for item in done.held if str(desk.results) in item and not any(map(item.__contains__, visible))
