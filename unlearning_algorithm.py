@@ -197,7 +197,7 @@ class Unlearning:
         if unseen and "holdout_probe" not in self.rows:
             few = self._probed("holdout", holdout)
             known["holdout"] = summary(means[few], accuracy[few])
-        self.start = self.seen = self._look(known)
+        self.start = self._look(known)
         own = not unseen and self._knows_more_than_unseen()
         means = np.array([values.mean() for values in self.unseen]) if own else means
         self.level = float(means.mean()) if len(means) else self._stated_level()
@@ -525,9 +525,7 @@ class Unlearning:
             yield record
             if self.step % self.eval_steps == 0 or self.step == self.total_steps or self.ended:
                 started = time.perf_counter()
-                seen = self.seen = self._look()
-                if self.method.after_look:
-                    self.method.after_look(self)
+                seen = self._look()
                 self.ended = self.ended or self._judge(seen)  # before the record, so a checkpoint there contains it
                 yield self._evaluation_record(seen, started)
                 if self.ended:

@@ -282,31 +282,23 @@ def place_levels(run):
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])
 
 
-TEMPERATURES = np.linspace(0.25, 2, 36)  # of a proxy
+TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy
 USUAL = 0.5  # its temperature without rows to find it by; one pass on the bundled people began at .475
-FACTORS = np.linspace(1, 2, 21)  # on the logits of the unlearned model
+FACTORS = np.linspace(1, 1.6, 13)  # on the logits of the unlearned model
 
 
 def sharpen_proxy(run):
-    """proxy_teacher: divides the proxy's logits by T, so that unseen rows surprise it as much as the model in training.
+    """proxy_teacher: divides the proxy's logits by T where the model's own confidence cannot be restored in the end.
 
     A model trained for long is surer of itself, on rows that it never saw too, than one trained briefly. T in
-    [.25, 2] is where both have the same mean loss on the holdout rows; without these, T is `USUAL`.
+    [.25, 1] is where both have the same mean loss on the holdout rows; without these, T is `USUAL`.
     """
-    unseen, stated = run.references.get("holdout"), run.settings.proxy_temperature
-    run.references[run.method.trained_set].temperature, run.curve = stated or USUAL, None
-    if unseen is not None and not stated:
-        run.curve = unseen.losses_at(run.rows["holdout"], TEMPERATURES)
-        follow_confidence(run)
-
-
-def follow_confidence(run):
-    """proxy_teacher: T for the model as the last look saw it, which loses confidence that is given back in the end."""
-    if run.curve is not None:
-        seen = run.seen["holdout"]["loss"] / run.start["holdout"]["loss"] if _final_norm(run) else 1.0
-        temperature = at_level(TEMPERATURES, run.curve, run.level * seen)
-        run.references[run.method.trained_set].temperature = temperature
-        print("T", round(temperature, 3), "seen", round(seen, 3), flush=True)
+    unseen, temperature = run.references.get("holdout"), run.settings.proxy_temperature
+    if not temperature and _final_norm(run):
+        temperature = 1.0
+    elif not temperature and unseen is not None:
+        temperature = at_level(TEMPERATURES, unseen.losses_at(run.rows["holdout"], TEMPERATURES), run.level)
+    run.references[run.method.trained_set].temperature = temperature or USUAL
 
 
 def at_level(places, curve, level: float) -> float:
@@ -326,7 +318,6 @@ def restore_confidence(run):
     rows = run.rows["holdout"]
     curve = run.cache(rows, "distribution").losses_at(rows, 1 / FACTORS)
     factor = at_level(FACTORS[::-1], curve[::-1], run.level)
-    print("restore", factor, flush=True)
     masters = {id(weight): master for weight, master in run.optimizer.slots}
     for weight, values in zip(norm.parameters(), scaled_norm(norm, factor)):
         masters[id(weight)].copy_(values)

@@ -23,7 +23,7 @@ from models.store.on_first_use import torch
 
 OWN: dict[str, own_code.Own] = {}  # the user's methods in METHODS, by name
 TEXTS = ("summary", "paper", "known_failure", "plain", "use_when")
-HOOKS = ("forget", "draws", "trainable", "before", "schedule", "update", "after_step", "after_look", "finish")
+HOOKS = ("forget", "draws", "trainable", "before", "schedule", "update", "after_step", "finish")
 ROWS, VOCABULARY, WIDTH = (3, 5, 1), 11, 8  # the random answers of the checks: tokens per row, sizes
 
 

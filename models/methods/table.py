@@ -80,7 +80,7 @@ class Method:
     Hooks: `trainable(model, layer)` chooses the weights that train; `phases` come before the method's own;
     `before(run)` runs after the references are cached; `schedule(number, per_epoch, settings)` gives the numbers of a
     step's forget and retain batch (None: skip it); `update(run)` replaces the optimizer's step; `after_step(run,
-    losses)` follows each step, `after_look(run)` each look at the sets; `finish(run)` edits the final weights.
+    losses)` follows each step; `finish(run)` edits the final weights.
     """
 
     name: str
@@ -117,7 +117,6 @@ class Method:
     schedule: Callable | None = None
     update: Callable | None = None
     after_step: Callable | None = None
-    after_look: Callable | None = None
     finish: Callable | None = None
 
     @property
@@ -478,7 +477,7 @@ _METHODS = [
         "this project; a competent teacher in place of the incompetent one of Chundawat et al. 2023 (arXiv:2205.08096)",
         "needs the base model, and rows to keep that are like the forget rows",
         losses.proxy_teacher, needs_reference="distribution", needs_base=True, augmentation="in_other_order",
-        before=hooks.sharpen_proxy, after_look=hooks.follow_confidence, finish=hooks.restore_confidence,
+        before=hooks.sharpen_proxy, finish=hooks.restore_confidence,
         trainable=hooks.all_but_embeddings, ending=PROFILE,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 12.0, "per_device_train_batch_size": 10,
                   "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "general_retain_rows": 40,

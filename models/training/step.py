@@ -135,7 +135,6 @@ def run_state(run) -> tuple[dict, dict]:
         "step": run.step,
         "best": run.best[:2] if run.best else None,
         "start": run.start,
-        "seen": run.seen,
         "level": run.level,
         "ended": run.ended,
         "stage": run.stages.index(run.stage),
@@ -154,9 +153,6 @@ def load_run_state(run, tensors: dict, values: dict):
     run.optimizer.load_state({name.removeprefix("adamw."): value for name, value in moments.items()})
     run.news = []  # what the start had to say was said then
     run.step, run.start, run.level, run.ended = (values[k] for k in ("step", "start", "level", "ended"))
-    run.seen = values.get("seen", run.start)
-    if run.method.after_look:
-        run.method.after_look(run)
     if values["best"]:
         run.best = (*values["best"], [tensors[f"best.{i}"].clone() for i in range(count)])
     run.levels = tensors.get("levels", run.levels)
