@@ -310,7 +310,7 @@ def restore_confidence(run):
     """proxy_teacher: multiplies the logits by c, so that unseen rows surprise the model as much as they did the target.
 
     A model that learns from a smoother one becomes less sure of everything, which a test of membership sees. c in
-    [1, 1.5] is where the mean loss on the holdout rows is the target's. It goes into the norm before the output head.
+    [1, 1.6] is where the mean loss on the holdout rows is the target's. It goes into the norm before the output head.
     Nothing is done without holdout rows, or where that norm is not trained or cannot be scaled.
     """
     if run.settings.proxy_temperature or not (norm := _final_norm(run)):
@@ -325,7 +325,7 @@ def restore_confidence(run):
 
 
 def _final_norm(run):
-    """The norm before the output head, if it trains and a factor on it is one on the logits; None without holdout rows."""
+    """The norm before the output head, if it trains and a factor on it is one on the logits; needs holdout rows."""
     model, rows = unwrapped(run.model), run.rows.get("holdout")
     norm, head = output_norm(model), model.get_output_embeddings()
     softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)

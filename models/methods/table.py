@@ -479,15 +479,15 @@ _METHODS = [
         losses.proxy_teacher, needs_reference="distribution", needs_base=True, augmentation="in_other_order",
         before=hooks.sharpen_proxy, finish=hooks.restore_confidence,
         trainable=hooks.all_but_embeddings, ending=PROFILE,
-        defaults={"learning_rate": 2e-4, "num_train_epochs": 12.0, "per_device_train_batch_size": 10,
-                  "retain_weight": 2.0, "retain_rows_per_forget_row": 2.0, "general_retain_rows": 40,
-                  "lr_scheduler_type": "linear"},
+        defaults={"learning_rate": 3e-4, "num_train_epochs": 6.0, "per_device_train_batch_size": 14,
+                  "retain_weight": 2.0, "retain_rows_per_forget_row": 0.75, "general_retain_rows": 40,
+                  "lr_scheduler_type": "linear", "warmup_steps": 6},
         own={"level_weight": Setting(0.4, "factor on the distance between each token's loss and the proxy's", low=0),
-             "proxy_epochs": Setting(2.0, "passes of the proxy over its rows", above=0),
+             "proxy_epochs": Setting(1.5, "passes of the proxy over its rows", above=0),
              "proxy_rows": Setting(160, "rows to keep that the proxy trains on, at most", low=1),
-             "proxy_learning_rate": Setting(2e-4, "learning rate of the proxy", above=0),
+             "proxy_learning_rate": Setting(4e-4, "learning rate of the proxy", above=0),
              "proxy_temperature": Setting(
-                 0.0, "divides the proxy's logits (0: as sure of itself as the target is on holdout rows)", low=0
+                 0.0, "divides the proxy's logits, and nothing is restored (0: by the holdout rows)", low=0
              )},
         plain="Answers as a model would that never read it and learned the rest.",
         use_when="you know which model yours was trained from",
