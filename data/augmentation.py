@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.columns import DataError, Example, folded
+from data.judging import bare
 from data.other_names import other_names
 from data.preparation import EncodedRows, EncodingReport, encode_examples
 
@@ -121,7 +122,7 @@ def in_other_order(examples: Sequence[Example], seed: int, unseen: Sequence[Exam
     draw = np.random.default_rng([seed, 5])
     copies = [(_answered(example, text), number) for number, example in enumerate(examples)
               if (text := _reordered(example.answer, draw))]  # fmt: skip
-    made = [*zip(examples, range(len(examples))), *copies, *((example, -1) for example in unseen)]
+    made = [*zip(map(bare, examples), range(len(examples))), *copies, *((bare(example), -1) for example in unseen)]
     return Counterexamples([example for example, _ in made], [number for _, number in made])
 
 
