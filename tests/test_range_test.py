@@ -14,6 +14,7 @@ from data.preparation import encode_examples
 from models.store.adapters import add_lora
 from models.training import range_test
 from results.run import options
+from results.run.request import flags
 
 SHORT = {**FAST, "max_steps": 6, "lr_scheduler_type": "linear", "warmup_steps": 1}
 
@@ -73,7 +74,8 @@ def test_methods_whose_first_steps_show_nothing_are_refused(method):
 def test_auto_is_a_learning_rate_that_starts_from_the_methods_own():
     config = options.resolve({"learning_rate": "auto"})
     assert config["find_learning_rate"] is True
-    assert config["learning_rate"] == options.resolve({})["learning_rate"] == 2e-4
+    own = algorithm.METHODS[flags.PROXY].defaults["learning_rate"]
+    assert config["learning_rate"] == options.resolve({})["learning_rate"] == own
     assert options.resolve({})["find_learning_rate"] is False
 
 
