@@ -166,7 +166,7 @@ def encode_sets(steering: Steering, tokenizer, config: dict):
         gone = [*examples.get("forget", []), *examples.get("earlier", [])]
         wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
         wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
-    if method.needs_base and "holdout" in examples:
+    if method.augmentation == "in_other_order" and "holdout" in examples:
         wanted["holdout"], unseen = judging.halves(examples["holdout"])
     for name, rows in wanted.items():
         steering.encoded[name], report = preparation.encode_examples(tokenizer, rows, config["max_length"])
