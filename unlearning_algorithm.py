@@ -497,7 +497,9 @@ class Unlearning:
             return {"event": "collapse", "step": self.step, "message": message}
         # the untouched target is kept only in case of a collapse: never return it silently
         score = self.criterion(seen) if self.step else UNTOUCHED
-        better = lost <= allowed and (self.best is None or score < self.best[0])
+        # a method that ends by itself is meant to go on to its end, so its last state within the limit is the best
+        lower = self.best is None or not self.method.ending.best_state or score < self.best[0]
+        better = lost <= allowed and lower
         if self.settings.load_best_model_at_end and better:
             held = self.best and self.best[2]  # reused: a second snapshot would be the largest item in memory
             self.best = (score, self.step, self.optimizer.snapshot(held))
@@ -534,7 +536,8 @@ class Unlearning:
             score, number, snapshot = self.best
             self.optimizer.restore(snapshot)
             self.best = None if self.method.finish else self.best  # a resumed run must not undo what follows
-            message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, the lowest"
+            which = "the lowest" if self.method.ending.best_state else "the last within --collapse_guard"
+            message = f"kept the state of step {number}: forgetting left + 5 x retain lost = {score:.3f}, {which}"
             if score == UNTOUCHED:
                 message = "kept the state of step 0, the target itself: nothing was unlearned"
             yield {"event": "best", "step": number, "message": message}

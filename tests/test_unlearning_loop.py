@@ -309,6 +309,16 @@ def test_the_model_ends_in_its_best_state():
     assert after["loss"] == pytest.approx(seen["forget"]["loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("name, kept", [("profile_matching", 4), ("gradient_difference", 2)])
+def test_a_method_that_ends_by_itself_keeps_its_last_state_within_the_limit(monkeypatch, name, kept):
+    """Its early states forget as much while what it lost on the way is not yet won back; the fifth loses too much."""
+    lost = {0: 0.0, 1: 0.04, 2: 0.0, 3: 0.03, 4: 0.01, 5: 0.2}
+    monkeypatch.setattr(algorithm.Unlearning, "criterion", lambda self, seen: {2: 0.1}.get(self.step, 0.2))
+    monkeypatch.setattr(algorithm.Unlearning, "_retain_lost", lambda self, seen: lost[self.step])
+    _, records = run(name, load_best_model_at_end=True, collapse_guard=0.95, eval_steps=1, max_steps=5)
+    assert next(record["step"] for record in records if record["event"] == "best") == kept
+
+
 @pytest.mark.hardening(41)
 def test_non_finite_loss_stops_before_the_step_and_leaves_the_weights():
     model, rows = tiny(), rows_for(algorithm.METHODS["npo"])
@@ -326,7 +336,7 @@ def test_the_untouched_target_is_never_the_best_state(monkeypatch):
     """A run whose first probe shows more harm than forgetting must not silently return the target."""
     monkeypatch.setattr(algorithm.Unlearning, "criterion", lambda self, seen: float(self.step))
     start = tiny()
-    model, records = run("npo", load_best_model_at_end=True, max_steps=3)
+    model, records = run("gradient_difference", load_best_model_at_end=True, max_steps=3)
     assert records[-1]["step"] == 1
     assert max(distance(model, start).values()) > 0
 

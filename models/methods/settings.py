@@ -56,7 +56,8 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     ),
     "early_stop": Setting(True, "stop when the forget probe reaches the holdout level"),
     "load_best_model_at_end": Setting(
-        True, "end in the best state, not the last (the lowest forgetting left + 5 x retain lost)"
+        True, "end in the best state: the lowest forgetting left + 5 x retain lost, or, of a method that ends by "
+        "itself, the last within --collapse_guard"
     ),
     "collapse_guard": Setting(
         0.5, "stop when the retain probe falls below this share of its start; a method that wins back what it lost may "
