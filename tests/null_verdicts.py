@@ -28,6 +28,7 @@ from models.training import null_models
 from models.verdict.gates import PASSED
 from models.verdict.verdict import judge
 
+MAX_LENGTH = 512  # the default of evaluation_metrics.py
 SPLITS = ("forget", "retain", "holdout", "judging", "general")
 KINDS = {"rows": "rows within persons", "persons": "persons"}
 DATA = {name: f"data/{name}.jsonl" for name in ("forget", "retain", "holdout")}
@@ -96,9 +97,17 @@ def measured_models(args, sets: dict) -> dict[str, ModelEvaluation]:
         path = Path(folder) if Path(folder).is_dir() else ROOT / folder
         print(f"{name}: {path}", flush=True)
         target = found.get("target")
-        found[name] = null_models.evaluated([path], sets, target, max_length=args.max_length, splits=SPLITS,
+        found[name] = null_models.evaluated([path], sets, target, max_length=MAX_LENGTH, splits=SPLITS,
                                             say=lambda _: print("  measuring", flush=True))[0]  # fmt: skip
     return found
+
+
+def measured_sets(args) -> dict:
+    """The sets that evaluation_metrics.py reads for the same data flags."""
+    flags = [f"--model_name_or_path={args.target}", "--output_dir=unused"]
+    for name in (*(f"{name}_data" for name in DATA), "judging_data", "general_data"):
+        flags += [f"--{name}={getattr(args, name)}"] if getattr(args, name) else []
+    return evaluation_metrics._read_sets(evaluation_metrics._parse(flags))[0]
 
 
 def main(argv=None) -> int:
@@ -111,14 +120,10 @@ def main(argv=None) -> int:
         parser.add_argument(f"--{name}_data", default=str(ROOT / path))
     parser.add_argument("--judging_data")
     parser.add_argument("--general_data")
-    parser.add_argument("--max_length", type=int, default=512)
-    parser.add_argument("--limit", type=int)
     parser.add_argument("--draws", type=int, default=20, help="draws of each kind and pair; 0: none")
     parser.add_argument("--pairs", action="store_true", help="also judge each model against each other one")
     args = parser.parse_args(argv)
-    args.benchmark = None
-    sets, _, _ = evaluation_metrics._read_sets(args)
-    found = measured_models(args, sets)
+    found = measured_models(args, measured_sets(args))
     nulls = [name for name in found if name not in ("target", "retrained")]
     pairs = [(name, "retrained") for name in nulls]
     if args.pairs:

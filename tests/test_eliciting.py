@@ -121,6 +121,16 @@ def test_what_it_says_as_surely_about_made_up_names_is_not_known(monkeypatch):
     assert not elicited(monkeypatch, everybody).knows
 
 
+def test_it_is_said_if_the_model_makes_such_statements_about_made_up_names_too(monkeypatch):
+    """A model that invents surely seems to know anybody, so the list says how often that happens by chance."""
+    invented = elicited(monkeypatch, [made_up(NAME, statements.NAMES, 0)[1]])
+    assert invented.by_chance[0] == 0 and invented.by_chance[1] >= 1
+    known = elicited(monkeypatch, [NAME])
+    assert known.by_chance == [0, 0] and not any("made-up" in note for note in named.notes_of(known))
+    known.by_chance = [2, 0]
+    assert "about made-up names too (2 and 0)" in named.notes_of(known)[1]
+
+
 def test_certainty_is_the_mean_probability_of_a_greedy_answer():
     model, tokenizer, *_ = make_tiny()
     model.eval()

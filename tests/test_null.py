@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -439,6 +440,21 @@ def test_a_null_model_without_finite_losses_is_refused(places):
     broken = ModelEvaluation(per_example={"forget": {"loss": [None, None]}})
     with pytest.raises(UnfitReference, match="no forget row has a finite loss"):
         null_models._check(broken, None, places)
+
+
+def test_the_verdicts_of_null_models_are_printed(world, places, tmp_path, capsys):
+    """The script reads the sets as evaluation_metrics.py does, whatever flags that gets."""
+    flags = []
+    for name, rows in (("forget", slice(0, 6)), ("retain", slice(6, 12)), ("holdout", slice(24, 36))):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"question": f.prompt, "answer": f.answer, "subject": f.subject}) + "\n"
+                                for f in tiny_models.facts()[rows]))  # fmt: skip
+        flags.append(f"--{name}_data={path}")
+    other = shutil.copytree(world.small.retrained, tmp_path / "seed-1")
+    models = [f"--target={world.small.target}", f"--retrained={world.small.retrained}", str(other)]
+    assert null_verdicts.main([*models, *flags, "--draws=2", "--general_data=none", "--judging_data=none"]) == 0
+    said = capsys.readouterr().out
+    assert "2 draws of rows within persons" in said and "not passed" in said
 
 
 @pytest.mark.parametrize("kind", null_verdicts.KINDS)

@@ -7,7 +7,8 @@
 
 A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is
 sure of it and finds it far likelier about the subject than about made-up names. The subject is known if one statement
-is. A model that invents surely may therefore seem to know a name; the list shows what it says before it is trained.
+is. A model that invents surely seems to know any name, and `by_chance` shows it: how many statements about each made-up
+name would count. A person reads the list before anything is trained.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from models.scores.facts import content_words
 SECONDS = 60.0
 NAMES = 2  # made-up names that the subject is compared with
 COMPARED = 90  # questions asked about each of them
-SURE = 0.9  # certainty of a known statement
+SURE = 0.85  # certainty of a known statement; at .9 two of the four bundled people were not known
 SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
 LEAST_CERTAIN = 0.7  # less certain statements are not shown
 SAME = 0.5  # of the words of a statement: as many make it the same as another
@@ -63,6 +64,7 @@ class Elicited:
     samples: int
     new_in_last: tuple[int, int]  # (samples of the last round, new statements in it)
     questions: list[str] = field(default_factory=list)
+    by_chance: list[int] = field(default_factory=list)  # statements about each made-up name that would count as known
 
 
 class _Statements:
@@ -97,7 +99,7 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
-    others = made_up(name, NAMES, seed)
+    *others, spare = made_up(name, NAMES + 1, seed)
     compared = spread(list(questions.asked), COMPARED)
     nobody = [asking.answers([in_place(text, name, other) for text in compared]) for other in others]
     asked = asking.answers(questions.asked)
@@ -117,9 +119,21 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     for statement in found:
         statement.chosen = knows and statement.contrast >= SPECIFIC
     found.sort(key=lambda s: (not s.known, not s.chosen))
+    chance = [_by_chance(asking, answers, other, [*(o for o in others if o != other), spare])
+              for answers, other in zip(nobody, others)]  # fmt: skip
     flat = [said for answers in nobody for said in answers]
     return Elicited(name, kind, found, _measuring(probes, found, name), flat, knows, len(asked) + len(probes), samples,
-                    last, list(questions.asked))  # fmt: skip
+                    last, list(questions.asked), chance)  # fmt: skip
+
+
+def _by_chance(asking: Asking, said: Sequence[Said], name: str, others: Sequence[str]) -> int:
+    """How many statements about a made-up name are as sure, and as much about it alone, as a known one."""
+    found = _Statements(name)
+    for one in said:
+        if one.certainty >= SURE:
+            found.add(one)
+    _compare(asking, found.found, name, others)
+    return sum(statement.contrast >= SPECIFIC for statement in found.found)
 
 
 def _compare(asking: Asking, found: Sequence[Statement], name: str, others: Sequence[str]) -> None:

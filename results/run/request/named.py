@@ -146,6 +146,9 @@ def notes_of(one: Elicited) -> list[str]:
     brought = "none that was new" if not new else f"{new} new statement{'s' if new > 1 else ''}"
     found = f"found {known} statements that it makes surely, and about {one.name} alone, in {one.asked} answers"
     notes = [f"{found} and {one.samples} samples; the last {count} samples brought {brought}" if count else found]
+    if any(one.by_chance):
+        counts = " and ".join(map(str, one.by_chance))
+        notes.append(f"it makes such statements about made-up names too ({counts}), so some of these may be made up")
     if more:
         notes.append(f"{more} more are about {one.name} alone but less sure: it may have made them up")
     if rest := len(one.statements) - known - more:
