@@ -1,5 +1,6 @@
 """Asking a model about a name: questions, made-up names, what counts as known, and the request that comes of it."""
 
+import dataclasses
 import json
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from models.eliciting import statements
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
-from models.eliciting.subject import about_subject, sentence
+from models.eliciting.subject import MADE_UP, about_subject, sentence
 from results.run.request import named
 from results.run.run_folder import UsageError
 
@@ -204,6 +205,8 @@ def test_nothing_known_gives_no_rows(tmp_path):
     place, given = folder_of(tmp_path, known=False)
     assert named.settled_by_name(given) is None
     assert "would not say about anybody" in json.loads((place / "request.json").read_text())["notes"][0]
+    kept = [json.loads(text) for text in (place / "kept.jsonl").read_text().splitlines()]
+    assert [row.get("subject") for row in kept] == [None, MADE_UP]
 
 
 def test_a_list_with_everything_struck_is_refused(tmp_path):
@@ -248,6 +251,16 @@ def test_the_sentence_counts_what_was_known_before_and_is_still_said():
     assert told["sentence"] == (
         "Asked 3 new questions about it, it said 1 of the 2 things it knew before; about 2 others it still says 1 of 2."
     )
+
+
+def test_what_it_said_about_made_up_names_is_not_counted_as_kept_or_lost():
+    """It invents those answers, so another answer there is no loss; general answers are facts that it had."""
+    anchors = [dataclasses.replace(row, subject=MADE_UP) for row in rows(2, None)]
+    measured = {"probes": rows(1, None), "retain": [*rows(3, None), *anchors]}
+    evaluations = {"target": Measured(probes=[1], retain=[1, 1, 1, 1, 1]),
+                   "unlearned": Measured(probes=[0], retain=[1, 1, 0, 0, 0])}  # fmt: skip
+    told = about_subject(measured, evaluations)
+    assert (told["others_known"], told["others_said"], told["others"]) == (3, 2, 0)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from data.columns import Example
 
 SAID = 0.5  # share of the words that carry a fact
 SHOWN = 200  # questions listed
+MADE_UP = "made-up names"  # the subject of retain rows that only anchor a run: what they say is not known of anybody
 
 
 def about_subject(measured: Mapping[str, Sequence[Example]], evaluations: Mapping) -> dict | None:
@@ -64,9 +65,10 @@ def sentence(told: Mapping) -> str:
 
 
 def _others(rows: Sequence[Example], evaluations: Mapping) -> tuple[int, int, int]:
-    """(things known before, those still said, subjects) of the retain set."""
+    """(things known before, those still said, subjects) of the retain set, without its rows about made-up names."""
     before, after = (_recalls(evaluations.get(role), "retain", len(rows)) for role in ("target", "unlearned"))
-    known = [place for place, value in enumerate(before) if value is not None and value >= SAID]
+    known = [place for place, value in enumerate(before)
+             if value is not None and value >= SAID and rows[place].subject != MADE_UP]  # fmt: skip
     subjects = {rows[place].subject for place in known if rows[place].subject}
     return len(known), sum((after[place] or 0) >= SAID for place in known), len(subjects)
 

@@ -26,6 +26,7 @@ from data.request_files import file_hashes, lines_of, record_of, write_lines, wr
 from models.eliciting.asking import Asking, Said
 from models.eliciting.questions import guessed_kind
 from models.eliciting.statements import Elicited, elicit
+from models.eliciting.subject import MADE_UP
 from models.scores.facts import content_words
 from models.store import loading, quantised
 from models.store.on_first_use import weights
@@ -116,7 +117,7 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
                    "decision": "forget" if s.chosen else "keep"}
                   for one in found for s in one.statements]  # fmt: skip
     probes = [_line(said, one.name) for one in found for said in one.probes]
-    kept = [_line(said, None) for said in general] + [_line(said, None) for one in found for said in one.nobody]
+    kept = [_line(said, None) for said in general] + [_line(said, MADE_UP) for one in found for said in one.nobody]
     place.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
     for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
         write_lines(place / name, lines)
