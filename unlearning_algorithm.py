@@ -150,7 +150,7 @@ class Unlearning:
         self.plan()
         some = next(rows for rows in self.rows.values() if rows is not None and len(rows))
         proof.prove_rows(self.model, some, self.pad)  # before the weights change their type
-        if any("activation" in need for _, need in self._needs()):
+        if method.by_layer or any("activation" in need for _, need in self._needs()):
             self.layer = chosen_layer(unwrapped(self.model), settings.layer)
         if method.trainable:
             self._freeze_all_but(method.trainable(unwrapped(self.model), self.layer))

@@ -5,8 +5,9 @@
 
 The run gets a name and nothing else. The ten questions that the model learned about each person measure it, and so do
 those about the other 19; the run sees none of them. A fact came out if a listed statement says at least half of its
-words (`fact_recall`). A fact is gone if the answer says less than half. Runs are in results/runs/names/, the summary in
-results/examples/names/. Unknown flags go to the runs.
+words (`fact_recall`). A fact is gone if the answer says less than half. The target is also asked the same questions
+with made-up names: what it says then, a question gives away without the name. Runs are in results/runs/names/, the
+summary in results/examples/names/. Unknown flags go to the runs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from forget_documents import METRICS, SAID, TARGET, asked, counted, divided, places, questions
 from measured import PARTS, ROOT, read, run, table, write
 
+from models.eliciting.nobody import in_place, made_up
 from models.scores.facts import fact_recall
 
 EXAMPLES = ROOT / "results" / "examples" / "names"
@@ -40,6 +42,17 @@ def came_out(own: list[str], statements: list[dict]) -> int:
                for row in rows)  # fmt: skip
 
 
+def without_name(own: list[str], name: str, folder: Path) -> list[int]:
+    """How many facts the target says when another name stands in the question, for two made-up names."""
+    lines = []
+    for other in made_up(name, 2, seed=5):
+        rows = [{field: in_place(json.loads(line)[field], name, other) for field in ("question", "answer")}
+                for line in own]  # fmt: skip
+        lines.append([json.dumps(row, ensure_ascii=False) for row in rows])
+    said = asked(TARGET, *lines, folder)
+    return [sum((said[json.loads(line)["question"]][1] or 0) >= SAID for line in part) for part in lines]
+
+
 def summary(name: str, folder: Path, lines: list[str], before: dict, after: dict) -> dict:
     """The row of one name."""
     own, others = divided(lines, name)
@@ -58,11 +71,20 @@ def summary(name: str, folder: Path, lines: list[str], before: dict, after: dict
 
 def names_table(rows: list[dict]) -> str:
     """A row per name: what came out, what is gone, and what is still said about the others."""
-    head = ["name", "statements listed", "chosen", "of ten facts, listed", "chosen", "facts gone", "others still said",
-            "others in full"]  # fmt: skip
-    cells = [[row["subject"], str(row["listed"]), str(row["chosen"]), str(row["came_out"]), str(row["came_out_chosen"]),
-              f"{row['own']['gone']} of {row['own']['known']}", f"{row['others']['said']} of {row['others']['known']}",
-              f"{row['others']['in full']} of {row['others']['known']}"] for row in rows]  # fmt: skip
+    head = ["name", "said with a made-up name instead", "statements listed", "chosen", "of ten facts, listed",
+            "chosen", "facts gone", "others still said", "others in full"]  # fmt: skip
+    cells = []
+    for row in rows:
+        own, others = row["own"], row["others"]
+        cells.append(
+            [
+                row["subject"],
+                " and ".join(map(str, row.get("nameless", "-"))),
+                *(str(row[name]) for name in ("listed", "chosen", "came_out", "came_out_chosen")),
+                f"{own['gone']} of {own['known']}",
+                *(f"{others[name]} of {others['known']}" for name in ("said", "in full")),
+            ]
+        )
     return table(head, cells)
 
 
@@ -80,7 +102,9 @@ def main(argv=None) -> int:
     for name in people()[:count]:
         folder, model = forget(name, runs, models, more)
         after = asked(str(model), *divided(lines, name), runs / f"{folder.name}-asked")
-        rows.append(summary(name, folder, lines, before, after))
+        row = summary(name, folder, lines, before, after)
+        own, _ = divided(lines, name)
+        rows.append({**row, "nameless": without_name(own, name, runs / f"{folder.name}-nameless")})
         write(target / "names.json", rows)
     print("\n" + names_table(rows))
     return 0

@@ -195,9 +195,9 @@ def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
     assert {row.answer for row in request.forget} == {"A cartographer of ice."}
     assert request.measured == [], "what the person kept is not measured as forgotten"
     assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
-    assert settings["learning_rate"] == named.DEFAULTS["learning_rate"]
-    assert named.settled_by_name({**given, "method": "profile_matching"})["num_train_epochs"] == 4
-    assert "num_train_epochs" not in named.settled_by_name({**given, "method": "npo"})
+    assert settings["max_steps"] == named.DEFAULTS["max_steps"] and settings["method"] == "name_swap"
+    assert named.settled_by_name({**given, "method": "name_swap"})["max_steps"] == named.DEFAULTS["max_steps"]
+    assert "max_steps" not in named.settled_by_name({**given, "method": "npo"})
     assert (place / "statements.jsonl").stat().st_mode & 0o077 == 0
 
 

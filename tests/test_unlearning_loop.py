@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_losses import plain_losses, random_rows, tiny
+import transformers
+from test_losses import ARCHITECTURES, plain_losses, random_rows, tiny
 
 import unlearning_algorithm as algorithm
 from data.sampling import BatchStream, epoch_batches, token_budget_batches
@@ -307,6 +308,22 @@ def test_the_model_ends_in_its_best_state():
     seen = next(r for r in records if r["event"] == "evaluation" and r["step"] == best["step"])
     after = algorithm.probe(model, random_rows(6, 0), PAD)
     assert after["loss"] == pytest.approx(seen["forget"]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("layer", "trained"), [(0, {0, 1, 2}), (1, {0, 1})])
+def test_name_swap_trains_the_layers_that_read_names_and_no_other_weight(layer, trained):
+    def four_layers():
+        torch.manual_seed(0)
+        config = ARCHITECTURES["llama"]()
+        config.num_hidden_layers = 4
+        return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+    model, method = four_layers(), algorithm.METHODS["name_swap"]
+    unlearning = algorithm.Unlearning(model, rows_for(method), method.name, FAST | {"layer": layer}, pad_token_id=PAD)
+    unlearning.prepare()
+    list(unlearning.steps())
+    moved = [name for name, value in distance(model, four_layers()).items() if value > 0]
+    assert {int(name.split("layers.")[1].split(".")[0]) for name in moved} == trained
 
 
 @pytest.mark.parametrize("name, kept", [("profile_matching", 4), ("gradient_difference", 2)])

@@ -12,7 +12,7 @@ import numpy as np
 
 from data.sampling import token_budget_batches
 from models.forward.answers import answer_outputs, evaluating, unwrapped
-from models.forward.layers import feed_forward_matrices, output_matrices, output_norm, scaled_norm
+from models.forward.layers import decoder_layers, feed_forward_matrices, output_matrices, output_norm, scaled_norm
 from models.methods.losses import kl_divergence, place_profiles
 from models.store.on_first_use import torch, weights
 
@@ -75,6 +75,11 @@ def all_but_embeddings(model, layer: int) -> list:
     """
     fixed = {id(p) for p in model.get_input_embeddings().parameters()}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in fixed]
+
+
+def lower_layers(model, layer: int) -> list:
+    """All weights of the layers up to `layer`: they make of a name what the layers above look facts up with."""
+    return [p for block in decoder_layers(model)[: layer + 1] for p in block.parameters() if p.requires_grad]
 
 
 def repselect_weights(model, layer: int) -> list:

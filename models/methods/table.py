@@ -77,10 +77,10 @@ class Method:
     Settings: `defaults` are the published values of training and shared settings, `small` replaces some of them below
     `SMALL_MODEL` parameters, `own` declares the settings that only this method has.
 
-    Hooks: `trainable(model, layer)` chooses the weights that train; `phases` come before the method's own;
-    `before(run)` runs after the references are cached; `schedule(number, per_epoch, settings)` gives the numbers of a
-    step's forget and retain batch (None: skip it); `update(run)` replaces the optimizer's step; `after_step(run,
-    losses)` follows each step; `finish(run)` edits the final weights.
+    Hooks: `trainable(model, layer)` chooses the weights that train, and with `by_layer` goes by --layer; `phases` come
+    before the method's own; `before(run)` runs after the references are cached; `schedule(number, per_epoch, settings)`
+    gives the numbers of a step's forget and retain batch (None: skip it); `update(run)` replaces the optimizer's step;
+    `after_step(run, losses)` follows each step; `finish(run)` edits the final weights.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Method:
     needs_generic: bool = False
     needs_anchor: bool = False
     full_weights_only: bool = False
+    by_layer: bool = False
     augmentation: str = ""
     pairwise: bool = False
     read_once: bool = False
@@ -408,6 +409,17 @@ _METHODS = [
         small={"learning_rate": 1e-4, "retain_rows_per_forget_row": 2.0, "num_train_epochs": 8.0},
         plain="Teaches the model to answer as it does to somebody with a similar name.",
         use_when="personal details should go, and permu's noise breaks the answers",
+    ),
+    Method(
+        "name_swap", "data_augmentation", "permu_tok in the lower layers alone, which read names.",
+        "this project; where a model reads a subject: Meng et al. 2022 (arXiv:2202.05262)",
+        "what a question gives away without the name stays",
+        losses.permu, needs_reference="distribution", retain="kl", augmentation="other_names", read_once=True,
+        before=corruption.corrupted_run, trainable=hooks.lower_layers, by_layer=True, ending=BOUNDED,
+        defaults={"learning_rate": 2e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
+                  "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
+        plain="Teaches the part that reads names to take this name for somebody else's.",
+        use_when="you have a name and no data, and all others should stay as they are",
     ),
     Method(
         "kl_minimization", "regularization", "Gradient ascent held back by the target's predictions on retain rows.",

@@ -41,7 +41,7 @@ def fitting(given: dict, form: dict) -> str:
     if given["method"] != flags.PROXY:
         return given["method"]
     if form.get("source") == "name" and form.get("training_data") in (None, "", []):
-        return flags.OTHERWISE  # with the settings that a name alone gets
+        return flags.BY_NAME  # with the settings that a name alone gets
     own = {"forget_data": "-"} if form.get("source") not in ("name", "example") else {}
     kept = {"retain_data": "-"} if form.get("retain") not in (None, "", []) else {}
     return flags.default_method({**given, **own, **kept}, options.TARGET)
@@ -78,7 +78,8 @@ def method_text(name: str, source: str = "") -> str:
     why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
     use = f" Use it when {method.use_when}." if method.use_when else ""
     if name == flags.PROXY:
-        use += f" A name alone, a text, or a model whose base is unknown gets {flags.OTHERWISE} in its place."
+        use += f" A name alone gets {flags.BY_NAME} in its place; a text, or a model whose base is unknown, "
+        use += f"gets {flags.OTHERWISE}."
     return (
         f"**{method.plain or method.summary}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the "
         f"literature: {method.name}, {FAMILIES[method.family][1]}; {method.paper}.</small>"

@@ -13,6 +13,7 @@ from models.training import null_models
 from results.run import processes
 
 PROXY, OTHERWISE = "proxy_teacher", "profile_matching"  # the default method, and the one where it cannot run
+BY_NAME = "name_swap"  # of a name without data
 METHOD_TEXT = f"method, family, several with commas, all or auto: see --list_methods ({OTHERWISE} without a base model)"
 FOLDER = "request"  # in the run folder
 REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")

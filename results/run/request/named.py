@@ -33,7 +33,7 @@ from models.store.on_first_use import weights
 from models.store.paths import shown_path
 from results.run import processes
 from results.run.options import BUNDLED, resolve
-from results.run.request.flags import FLAGS, FOLDER, OTHERWISE, asked_subjects, is_on
+from results.run.request.flags import BY_NAME, FLAGS, FOLDER, asked_subjects, is_on
 from results.run.run_folder import UsageError, say
 
 STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
@@ -42,9 +42,8 @@ TELL = "Tell me what you know about {}."  # the question of a statement whose ow
 READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
 REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
-# of the default method, found on one of the bundled people: a rate at which what it knows about others stays
-DEFAULTS = {"method": OTHERWISE, "general_retain_rows": 0, "early_stop": False, "learning_rate": 1e-4,
-            "num_train_epochs": 4.0}  # fmt: skip
+# of the default method, found on one of the bundled people; more steps or a higher rate cost what it says of others
+DEFAULTS = {"method": BY_NAME, "general_retain_rows": 0, "max_steps": 40}
 
 
 def asks(given: dict) -> bool:
