@@ -416,7 +416,7 @@ _METHODS = [
         "what a question gives away without the name stays",
         losses.permu, needs_reference="distribution", retain="kl", augmentation="other_names", read_once=True,
         before=corruption.corrupted_run, trainable=hooks.lower_layers, by_layer=True, ending=BOUNDED,
-        defaults={"learning_rate": 2e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
+        defaults={"learning_rate": 2.5e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
         plain="Teaches the part that reads names to take this name for somebody else's.",
         use_when="you have a name and no data, and all others should stay as they are",
