@@ -89,7 +89,8 @@ def summary(subject: str, folder: Path, lines: list[str], before: dict, after: d
     words = {part: report["comparison"].get(part) for part in PARTS}
     seconds = read(folder / "timing.json")["seconds"]["unlearning"]
     counts = {"own": counted(own, before, after), "others": counted(others, before, after)}
-    return {"subject": subject, **counts, "probes": ends, "words": words, "seconds": seconds}
+    method = read(folder / "config.json")["method"]
+    return {"subject": subject, **counts, "probes": ends, "words": words, "seconds": seconds, "method": method}
 
 
 def documents_table(rows: list[dict]) -> str:

@@ -106,7 +106,8 @@ def test_one_document_is_taught_forgotten_and_measured(requests, processes, tmp_
     others = sum(len(request.measured) for request in requests.values()) - own
     assert (row["own"]["questions"], row["others"]["questions"]) == (own, others)
     config = json.loads((tmp_path / "runs" / "letter" / "config.json").read_text(encoding="utf-8"))
-    assert config["method"] == "proxy_teacher" and config["max_steps"] == 2
+    assert row["method"] == config["method"] == "profile_matching"  # the default for a document alone
+    assert config["max_steps"] == 2 and config["retain_data"].endswith("general_retain.jsonl")
     assert config["model_name_or_path"] == str(tmp_path / "models" / row["model"])
     assert f"| letter.eml | {own} | " in capsys.readouterr().out
     args = forget_kinds.parser_of("", 10).parse_args(flags[1:4])
@@ -188,6 +189,7 @@ def test_one_author_is_taught_forgotten_and_measured(processes, tmp_path):
              f"--base_model={tiny(tmp_path / 'base', rows)}", "--max_steps=2"]  # fmt: skip
     assert forget_authors.main(flags) == 0
     (row,) = json.loads((tmp_path / "authors.json").read_text(encoding="utf-8"))
+    assert row["method"] == "proxy_teacher"  # the default for rows to forget and rows to keep
     assert row["subject"] == PEOPLE[0] and (row["own"]["questions"], row["others"]["questions"]) == (20, 40)
     assert row["split"] == {"found": 15, "in doubt": 0, "missed": 5, "others taken": 0, "others in doubt": 0}
     assert "book" not in json.dumps(row)
