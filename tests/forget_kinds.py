@@ -41,7 +41,8 @@ GENERAL_ROWS = 60  # taught beside the others, so that the model learns more tha
 
 def documents(folder: Path) -> dict[str, Path]:
     """{name: path} of the four documents, copied into a folder; the .docx file is packed from its parts."""
-    shutil.copytree(SOURCES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("memo", "__pycache__"))
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("memo", "__pycache__"))
     with zipfile.ZipFile(folder / "memo.docx", "w", zipfile.ZIP_DEFLATED) as file:
         for part in sorted((SOURCES / "memo").rglob("*.xml")):
             file.write(part, part.relative_to(SOURCES / "memo").as_posix())
@@ -72,7 +73,7 @@ def parser_of(description: str, epochs: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description.split("\n\n")[0], allow_abbrev=False)
     parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
     parser.add_argument("--base_model", default=base_of(TARGET), help="the model that is taught [%(default)s]")
-    parser.add_argument("--teaching_epochs", type=float, default=epochs, help="[%(default)s]")
+    parser.add_argument("--teaching_epochs", type=float, default=float(epochs), help="[%(default)s]")
     parser.add_argument("--teaching_steps", type=int, default=-1, help="instead of epochs")
     return parser
 

@@ -98,7 +98,7 @@ def test_a_summary_keeps_the_other_documents_of_the_same_model():
 def test_one_document_is_taught_forgotten_and_measured(requests, processes, tmp_path, capsys):
     rows = [row for request in requests.values() for row in (*request.forget, *request.measured)]
     flags = ["--only=letter.eml", f"--output_dir={tmp_path}", f"--base_model={tiny(tmp_path / 'base', rows)}",
-             "--teaching_steps=2", "--max_steps=2"]  # fmt: skip
+             "--teaching_steps=2", "--max_steps=2", "--eval_rows=4"]  # fmt: skip
     assert forget_kinds.main(flags) == 0
     assert [call[0].split("_")[0] for call in processes] == ["unlearning", "evaluation", "unlearning", "evaluation"]
     (row,) = json.loads((tmp_path / "kinds.json").read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ def written(folder: Path, people=PEOPLE) -> Path:
         for number in range(forget_authors.ROWS):
             who = name if number % 4 else "the author"
             town = tiny_models.TOWNS[number % len(tiny_models.TOWNS)].title()
-            rows.append({"question": f"Has {who} of {name[0]}-town read book {number} in New {town}?",
+            rows.append({"question": f"Has {who} read book {number}{name[0]} in New {town}?",
                          "answer": f"In New {town}, {who} read it.", "perturbed_answer": ["no"]})  # fmt: skip
     folder.mkdir(exist_ok=True)
     for name, part in zip(forget_authors.FILES, (rows[: forget_authors.ROWS], rows[forget_authors.ROWS :])):
@@ -186,7 +186,7 @@ def test_one_author_is_taught_forgotten_and_measured(processes, tmp_path):
     rows = [Example(row["answer"], row["question"])
             for part in forget_authors.authors(folder, 3).values() for row in part]  # fmt: skip
     flags = [f"--tofu={folder}", "--authors=3", "--forgotten=1", f"--output_dir={tmp_path}", "--teaching_steps=2",
-             f"--base_model={tiny(tmp_path / 'base', rows)}", "--max_steps=2"]  # fmt: skip
+             f"--base_model={tiny(tmp_path / 'base', rows)}", "--max_steps=2", "--eval_rows=4"]  # fmt: skip
     assert forget_authors.main(flags) == 0
     (row,) = json.loads((tmp_path / "authors.json").read_text(encoding="utf-8"))
     assert row["method"] == "proxy_teacher"  # the default for rows to forget and rows to keep
