@@ -81,15 +81,16 @@ def forget(passage: Path, runs: Path, models: Path, more: list[str]) -> tuple[Pa
     return folder, model
 
 
-def summary(passage: Path, folder: Path, lines: list[str], before: dict, after: dict) -> dict:
-    """The row of one passage."""
-    own, others = divided(lines, subject_of(passage))
+def summary(subject: str, folder: Path, lines: list[str], before: dict, after: dict) -> dict:
+    """The row of one run, with the answers about its subject and about others."""
+    own, others = divided(lines, subject)
     report = read(folder / "evaluation.json")
     ends = [report["models"][role].get("probes", {}).get("fact_recall") for role in ("target", "unlearned")]
     words = {part: report["comparison"].get(part) for part in PARTS}
     seconds = read(folder / "timing.json")["seconds"]["unlearning"]
     counts = {"own": counted(own, before, after), "others": counted(others, before, after)}
-    return {"subject": subject_of(passage), **counts, "probes": ends, "words": words, "seconds": seconds}
+    method = read(folder / "config.json")["method"]
+    return {"subject": subject, **counts, "probes": ends, "words": words, "seconds": seconds, "method": method}
 
 
 def documents_table(rows: list[dict]) -> str:
@@ -106,15 +107,21 @@ def documents_table(rows: list[dict]) -> str:
     return table(head, cells)
 
 
+def folders(name: str, output_dir: str | None) -> tuple[Path, Path, Path]:
+    """(folder of runs, of models, of the summary) of a measurement; with `output_dir` everything is there."""
+    if output_dir:
+        return Path(output_dir).resolve() / "runs", Path(output_dir).resolve() / "models", Path(output_dir).resolve()
+    results = ROOT / "results"
+    return results / "runs" / name, ROOT / "models" / "saved" / name, results / "examples" / name
+
+
 def places(description: str, name: str, argv) -> tuple[Path, Path, Path, int, list[str]]:
     """(folder of runs, which is emptied, of models, of the summary, people, other flags) of a command line."""
     parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
     parser.add_argument("--output_dir", help="a folder for everything, instead of the project's")
     parser.add_argument("--people", type=int, default=4, choices=range(1, 5))
     args, more = parser.parse_known_args(argv)
-    runs = Path(args.output_dir).resolve() / "runs" if args.output_dir else ROOT / "results" / "runs" / name
-    models = runs.parent / "models" if args.output_dir else ROOT / "models" / "saved" / name
-    target = runs.parent if args.output_dir else ROOT / "results" / "examples" / name
+    runs, models, target = folders(name, args.output_dir)
     shutil.rmtree(runs, ignore_errors=True)
     return runs, models, target, args.people, more
 
@@ -129,7 +136,7 @@ def main(argv=None) -> int:
         folder, model = forget(passage, runs, models, more)
         own, others = divided(lines, subject_of(passage))
         after = asked(str(model), own, others, runs / f"{passage.stem}-asked")
-        rows.append(summary(passage, folder, lines, before, after))
+        rows.append(summary(subject_of(passage), folder, lines, before, after))
         write(target / "documents.json", rows)
     print("\n" + documents_table(rows))
     return 0

@@ -35,7 +35,7 @@ EXAMPLES = ROOT / "results" / "examples"
 DEFAULT_RUN = EXAMPLES / "default_run" / "evaluation.json"
 COMPARISON = EXAMPLES / "comparison" / "comparison.csv"
 REQUESTS = EXAMPLES / "requests" / "requests.json"
-WRITTEN = ("runs", "saved", "examples", "measured")  # folders that hold results, not modules
+WRITTEN = ("runs", "saved", "examples", "measured", "kinds")  # folders that hold results or samples, not modules
 
 
 def decimals(value) -> str:
