@@ -160,6 +160,18 @@ def test_html_shows_what_a_browser_shows(tmp_path):
     assert texts(document) == ["Only a title", "text"] and document.blocks[0].heading == 1
 
 
+@pytest.mark.parametrize(
+    ("page", "read_as"),
+    [("<nav><a>Start</a> <ul><li>Contact</li></ul></nav><p>She was born.</p><nav>Next</nav>", ["She was born."]),
+     ("<nav>Start<nav>Inner</nav>Contact</nav><p>She was born.</p>", ["She was born."]),
+     ("</nav><p>She was born.</p><nav>Start<p>He died.</p>", ["She was born.", "Start", "He died."])],
+)  # fmt: skip
+def test_menus_of_a_page_are_no_text_to_forget(tmp_path, page, read_as):
+    """A menu that is never closed hides nothing: the rest of the page would be lost with it."""
+    (document,) = read(tmp_path, "a.html", page)
+    assert texts(document) == read_as
+
+
 def test_docx_gives_paragraphs_headings_rows_and_footnotes(tmp_path):
     cell = "<w:tc>{}</w:tc>"
     body = (

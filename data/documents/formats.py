@@ -46,7 +46,7 @@ FORMATS = (
     Format("plain text", (".txt", ".text"), plain.read_text, "the file", "paragraphs, separated by blank lines"),
     Format("Markdown", (".md", ".markdown"), plain.read_markdown, "the file",
            "headings, paragraphs, list items, table rows, code"),
-    Format("HTML", (".html", ".htm", ".xhtml"), markup.read_html, "the file", "text that a browser shows; no scripts"),
+    Format("HTML", (".html", ".htm", ".xhtml"), markup.read_html, "the file", "text that a browser shows; no scripts, no menus"),
     Format("Word", (".docx", ".docm"), office.read_docx, "the file",
            "paragraphs, headings, table rows, footnotes; no deleted text"),
     Format("PDF", (".pdf",), office.read_pdf, "the file", "the text of each page; no pictures of text", "pypdf"),

@@ -37,6 +37,7 @@ class _Html(HTMLParser):
         self.title = ""
         self._text: list[str] = []
         self._unseen = ""  # the open element whose content is not shown
+        self._menus: list[int] = []  # how many blocks came before each open <nav>
         self._heading = self._within_pre = 0
         self._within_title = False
 
@@ -47,6 +48,7 @@ class _Html(HTMLParser):
             self._unseen = tag
         elif tag in _BLOCKS:
             self.flush()
+            self._menus += [len(self.blocks)] if tag == "nav" else []
             self._heading = int(tag[1]) if re.fullmatch("h[1-6]", tag) else self._heading
             self._within_pre += tag == "pre"
             self._within_title = tag == "title"
@@ -64,6 +66,10 @@ class _Html(HTMLParser):
             self._unseen = "" if tag == self._unseen else self._unseen
         elif tag in _BLOCKS:
             self.flush()
+            if (
+                tag == "nav" and self._menus
+            ):  # links to other pages are no content; one that is never closed hides nothing
+                del self.blocks[self._menus.pop() :]
             self._heading = 0 if re.fullmatch("h[1-6]", tag) else self._heading
             self._within_pre = max(0, self._within_pre - (tag == "pre"))
             self._within_title = False
