@@ -497,7 +497,7 @@ _METHODS = [
         own={"level_weight": Setting(0.4, "factor on the distance between each token's loss and the proxy's", low=0),
              "proxy_epochs": Setting(1.5, "passes of the proxy over its rows", above=0),
              "proxy_rows": Setting(160, "rows to keep that the proxy trains on, at most", low=1),
-             "proxy_learning_rate": Setting(4e-4, "learning rate of the proxy", above=0),
+             "proxy_learning_rate": Setting(3.5e-4, "learning rate of the proxy", above=0),
              "proxy_temperature": Setting(
                  0.0, "divides the proxy's logits, and nothing is restored (0: by the holdout rows)", low=0
              )},

@@ -17,7 +17,7 @@ from models.scores.intervals import group_numbers, jackknife_interval
 from models.verdict.gates import FAILED, NOT_MEASURED, OVER, PASSED, UNDECIDED, Gate, column, inside, names_of, shown
 
 NON_MEMBERS = "judging"
-MARGIN, LEVEL = 0.1, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
+MARGIN, LEVEL = 0.15, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
 LEAST_PERSONS = 4  # on the side of the non-members
 PERMUTATIONS = 99
 PLAIN = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
@@ -171,7 +171,7 @@ def null_gaps(target: ModelEvaluation | None, retrained: ModelEvaluation) -> dic
 def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     """(gate, {score: AUCs, gap and word}): whether any score tells more than it does for the retrained model.
 
-    Each gap A_u - A_r must lie within the margin with its interval: .1, or where two models that never saw the rows
+    Each gap A_u - A_r must lie within the margin with its interval: .15, or where two models that never saw the rows
     may differ by more (`null_gaps`), as much as that, at most .25. `DETECTORS` only fail.
     """
     label = "membership"

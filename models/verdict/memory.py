@@ -36,7 +36,8 @@ ROW_CONTRAST = 0.2  # t - r below which a row says nothing
 LEAK = 0.5  # a row with a larger position on any trace leaks
 GUESSED = 0.1  # below this position of the answer's probability, a right word counts as a lucky guess
 PERSON = 0.2  # a person with a larger mean position is still known
-MARGIN, WIDEST = 0.2, 0.5  # of equivalence, and the widest that a null may make it
+# of equivalence: models that never saw the rows failed .2 in 4 of 6 pairs; and the widest that a null may make it
+MARGIN, WIDEST = 0.3, 0.5
 LEVEL = 0.9  # two one-sided tests at 5 % are a 90 % interval within the margin
 LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer never show that something is forgotten
 
@@ -156,7 +157,7 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     """Whether a metric's mean on the forget set is equivalent to the retrained model's.
 
     p = mean(d) / c with the paired differences d = u - r and the contrast c = mean(t) - mean(r); its 90 % interval
-    p -+ t(G - 1) SE(d) / |c| over persons must lie within the margin. The margin is .2, or where two models that never
+    p -+ t(G - 1) SE(d) / |c| over persons must lie within the margin. The margin is .3, or where two models that never
     saw the rows may differ by more (`null_of`), as much as that; above .5 the metric decides nothing.
     """
     key, label = f"equivalence.{name}", METRICS[name].label
