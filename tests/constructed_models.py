@@ -130,7 +130,7 @@ def verdict_table() -> str:
         "retrained, but 4 of 40 rows": with_rows_of(RETRAINED, TARGET, [0, 11, 22, 33]),
         "retrained, but one of four persons": with_rows_of(RETRAINED, TARGET, range(ROWS)),
         "retrained, but 30 % of one person in every row": with_rows_of(RETRAINED, TARGET, range(ROWS), 0.3),
-        "30 % beyond the retrained model in every row": with_rows_of(RETRAINED, TARGET, range(PERSONS * ROWS), -0.3),
+        "40 % beyond the retrained model in every row": with_rows_of(RETRAINED, TARGET, range(PERSONS * ROWS), -0.4),
         "the target, refusing to answer": suppressed(),
         "retrained, with utility .94": scaled(RETRAINED, ["retain", "general"], 0.94),
         "retrained, with utility .3 (collapsed)": scaled(RETRAINED, ["retain", "general"], 0.3),

@@ -1,5 +1,6 @@
 """The runner, end to end on a tiny model that knows its rows; bad input; kill, stop and resume with real processes."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import tiny_models
 import unlearning_algorithm as algorithm
 import unlearning_script
 from data.reading import read_examples
+from models.eliciting.subject import MADE_UP
 from models.store import folders, loading
 from results.run import measuring, run_folder
 from results.run.sets import encode_sets, read_sets
@@ -169,6 +171,18 @@ def test_general_rows_join_the_retain_set_except_those_to_forget(small, tmp_path
     steering.encoded.clear()
     encode_sets(steering, tokenizer, {**config, "general_retain_rows": 0})
     assert "retain_probe" not in steering.encoded
+
+
+def test_what_was_invented_about_made_up_names_is_not_probed_as_something_to_keep(small, tmp_path):
+    """A request by name anchors the run there; a utility budget on these rows would end it before anything is gone."""
+    facts = tiny_models.facts()
+    rows = [*facts[6:10], *(dataclasses.replace(row, subject=MADE_UP) for row in facts[10:16])]
+    kept = small_world.write_rows(tmp_path / "kept.jsonl", rows)
+    config = resolve(dict(flag[2:].split("=", 1) for flag in small.flags(tmp_path / "run", f"--retain_data={kept}")))
+    sets, tokenizer = read_sets(config), loading.load_tokenizer(config["model_name_or_path"])
+    encode_sets(sets.steering, tokenizer, config)
+    encoded = sets.steering.encoded
+    assert (len(encoded["retain"]), len(encoded["retain_probe"])) == (10, 4)
 
 
 # -- configuration

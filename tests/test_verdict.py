@@ -107,12 +107,12 @@ def test_fewer_rows_never_help():
 
 
 def test_rows_beyond_the_retrained_model_are_over_forgotten():
-    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.3))
+    comparison, evidence = judged(made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.4))
     assert comparison["memory"] == "OVER-FORGOTTEN" and "over" in gates(evidence).values()
 
 
 def test_a_mean_beyond_the_retrained_model_does_not_hide_a_row():
-    far = made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.3)
+    far = made.with_rows_of(RETRAINED, TARGET, ALL_ROWS, -0.4)
     assert judged(made.with_rows_of(far, TARGET, [5]))[0]["memory"] == "REMEMBERS"
 
 

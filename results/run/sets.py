@@ -17,6 +17,7 @@ import unlearning_algorithm as algorithm
 from data import augmentation, exams, judging, preparation, reading
 from data.sampling import spread
 from data.wrong_answers import in_context
+from models.eliciting.subject import MADE_UP
 from models.requests import recorded
 from results.run import continuing, processes
 from results.run.options import BUNDLED
@@ -166,6 +167,9 @@ def encode_sets(steering: Steering, tokenizer, config: dict):
         gone = [*examples.get("forget", []), *examples.get("earlier", [])]
         wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
         wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
+    real = [row for row in examples.get("retain", ()) if row.subject != MADE_UP]
+    if 0 < len(real) < len(examples.get("retain", ())):
+        wanted["retain_probe"] = real  # what was invented about nobody may change, and is no loss
     if method.augmentation == "in_other_order" and "holdout" in examples:
         wanted["holdout"], unseen = judging.halves(examples["holdout"])
     for name, rows in wanted.items():
