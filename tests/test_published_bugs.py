@@ -141,6 +141,15 @@ def test_permu_hides_the_name_even_where_no_hidden_states_are_asked_for(method):
     assert float((hidden.logits(answers) - answers.logits).detach().abs().max()) > 0.1
 
 
+def test_name_swap_leaves_a_name_and_the_token_after_it_as_they_are():
+    """A made-up name goes on where the real one ends, and the model would learn to spell it out."""
+    _, _, hidden = corrupted("permu_tok")
+    _, _, swapped = corrupted("name_swap")
+    names = hidden.named.numpy()
+    assert names.any() and not names.all()
+    assert (swapped.named.numpy() == (names | np.roll(names, 1))).all()
+
+
 def test_permu_draws_other_noise_for_every_row_and_the_same_for_every_run():
     """The published code seeds its noise inside the loop over rows, so every name gets the same noise."""
     rows = encoded([np.array([5, 6, 7, 8, 9])] * 2, [3, 3])
