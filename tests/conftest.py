@@ -10,7 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read before the workers start, so that both name the same part of the models, at midnight too.
 os.environ.setdefault("EVERY_MODEL_SEED", str(datetime.date.today().toordinal()))
 
-pytest_plugins = ["page_room"]  # the fixtures project, queue and desk
+# the fixtures project, queue and desk; known, splits, evaluation and spoken
+pytest_plugins = ["page_room", "attack_room"]
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import warnings
@@ -316,3 +317,34 @@ def spoil(model, what: str, monkeypatch):
         else:  # all rows of a batch change with the first
             table = model.get_input_embeddings()
             table.register_forward_hook(lambda _m, _a, found: found + found[0].mean() if len(found) > 1 else None)
+
+
+def spoil_generation(model, what: str, monkeypatch):
+    """Gives a Llama a fault that only some ways of generation meet."""
+    from transformers import DynamicCache
+
+    from models.forward import generation
+
+    if what == "prefix":  # a token that the prompts do not share counts as shared
+        shared = generation._shared_prefix
+        monkeypatch.setattr(generation, "_shared_prefix", lambda *given: (found := shared(*given)) + (found > 1))
+    elif what == "rows of a cache":  # the cache keeps other rows than it was told
+        select = DynamicCache.batch_select_indices
+        monkeypatch.setattr(DynamicCache, "batch_select_indices", lambda cache, rows: select(cache, rows.flip(0)))
+    elif what == "padding":  # it is attended to
+        own = model.forward
+
+        @functools.wraps(own)
+        def unmasked(**given):
+            mask = given.get("attention_mask")
+            return own(**given) if mask is None or bool(mask.all()) else own(**{**given, "attention_mask": None})
+
+        monkeypatch.setattr(model, "forward", unmasked)
+    else:  # the second token after a prompt is computed wrongly
+        steps = []
+
+        def wrong(_module, args, found):
+            steps.append(args[0].shape[1])
+            return found.flip(-1) if steps[-2:] == [1, 1] else None
+
+        model.get_input_embeddings().register_forward_hook(wrong)

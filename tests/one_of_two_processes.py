@@ -8,8 +8,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import torch  # noqa: E402
 from accelerate import Accelerator  # noqa: E402
-from test_losses import tiny  # noqa: E402
-from test_unlearning_loop import FAST, PAD, rows_for  # noqa: E402
+from random_loops import FAST, PAD, rows_for  # noqa: E402
+from random_models import tiny  # noqa: E402
 
 import unlearning_algorithm as algorithm  # noqa: E402
 

@@ -7,8 +7,8 @@ import signal
 import forked_runs
 import pytest
 import tiny_models
-from test_losses import tiny
-from test_unlearning_loop import FAST, PAD, rows_for
+from random_loops import FAST, PAD, rows_for
+from random_models import tiny
 
 import unlearning_algorithm as algorithm
 from models.forward import packing

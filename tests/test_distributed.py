@@ -202,8 +202,8 @@ REFUSED = {"undo": "several phases", "rmu": "a layer's output", "l2_sp": "a regu
 def test_methods_that_do_not_run_sharded_are_refused_with_the_reason(method, named, monkeypatch):
     from types import SimpleNamespace
 
-    from test_losses import tiny
-    from test_unlearning_loop import rows_for
+    from random_loops import rows_for
+    from random_models import tiny
 
     import unlearning_algorithm as algorithm
 

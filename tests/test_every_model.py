@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from random_models import encoded as encoded_rows
 from transformers import AutoModelForCausalLM
 
 import unlearning_script
@@ -236,6 +237,34 @@ def test_a_wrong_way_is_not_used_and_a_line_says_so(spoiled, expected, llama, en
     answer_outputs(llama, rows.batch(range(len(rows)), 0))
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("note: LlamaForCausalLM: ") and "instead: " in line
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "expected"),
+    [("prefix", "padded"), ("rows of a cache", "library"), ("padding", "alone"), ("second step", "uncached")],
+)
+def test_a_wrong_way_of_generation_is_not_used_and_a_line_says_so(
+    spoiled, expected, llama, encoded, monkeypatch, capsys
+):
+    proof._said.clear()
+    every_model.spoil_generation(llama, spoiled, monkeypatch)
+    proof.prove(llama, encoded[1], 0)
+    assert list(proof.proofs(llama).generation.values()) == [expected]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"{generation.WAYS[expected][0]} instead: " in line
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 12), (6, 30), (40, 90)])
+def test_a_proof_takes_ten_passes_of_few_tokens_however_many_rows_there_are(count, length, llama):
+    draw, tokens = np.random.default_rng(0), []
+    rows = encoded_rows([draw.integers(3, 53, length - i % 3) for i in range(count)], [8] * count)
+    llama.model.register_forward_pre_hook(
+        lambda _module, _args, given: tokens.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    proof.prove(llama, rows, 0)
+    # rows: two plain, one packed with its prefix once; generation: a prefix, the ends of its prompts, two steps;
+    # prompts with padding, a step; the check of all its tokens
+    assert tokens == [12, 10, 16, 8, 8, 1, 1, 20, 2, 32]
 
 
 def test_rows_beyond_a_length_of_the_config_are_proved_beyond_it(llama, encoded):

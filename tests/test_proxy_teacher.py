@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_losses import own_reference, random_answers, random_rows, tiny
-from test_unlearning_loop import FAST, PAD, given_references, loop_of, rows_for
+from random_loops import FAST, PAD, given_references, loop_of, rows_for
+from random_models import own_reference, random_answers, random_rows, tiny
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import unlearning_algorithm as algorithm

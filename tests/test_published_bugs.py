@@ -9,10 +9,9 @@ import pytest
 import tiny_models
 import torch
 import torch.nn.functional as F
-from test_losses import encoded, random_answers, random_rows, tiny
-from test_losses import settings as words
-from test_methods import nudge, prepared
-from test_unlearning_loop import FAST, PAD, rows_for
+from random_loops import FAST, PAD, nudge, prepared, rows_for
+from random_models import encoded, random_answers, random_rows, tiny
+from random_models import settings as words
 
 import unlearning_algorithm as algorithm
 from data.columns import Example

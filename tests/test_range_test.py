@@ -6,8 +6,8 @@ import math
 import pytest
 import tiny_models
 import torch
-from test_losses import tiny
-from test_unlearning_loop import FAST, PAD, rows_for
+from random_loops import FAST, PAD, rows_for
+from random_models import tiny
 
 import unlearning_algorithm as algorithm
 from data.preparation import encode_examples

@@ -13,13 +13,18 @@ import pytest
 import tiny_models
 from test_loading import foreign_folder, silent, tiny_model, tiny_tokenizer
 from test_preparation import CHATML, CORPUS
+from transformers import LlamaConfig, LlamaForCausalLM
 
+import unlearning_algorithm
 from data import rendering
 from data.columns import Example
 from data.preparation import encode_examples, encode_prompt, end_of_turn
+from evaluation_metrics import evaluate_model
+from models.forward import generation
 from models.store.adapters import add_lora
 from models.store.loading import load_model, template_date
 from models.store.saving import save_adapter, save_model
+from results.page import asking
 from unlearning_script import main
 
 EACH = "{% for m in messages %}"
@@ -177,6 +182,37 @@ def test_a_first_assistant_turn_is_left_out_where_the_template_refuses_it(family
     assert before == prompt and any("an assistant turn before it is left out" in note for note in notes)
     before, _, notes = parts(family_tokenizer(*FAMILIES["qwen3"][:2]), row)
     assert "Hello!" in before and not any("left out" in note for note in notes)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_evaluation_and_page_ask_with_the_same_tokens(family, tmp_path, monkeypatch):
+    """The page loads the saved model in a process of its own, perhaps on another day."""
+    tokenizer = family_tokenizer(*FAMILIES[family][:2])
+    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                         num_attention_heads=2, bos_token_id=0, eos_token_id=1)  # fmt: skip
+    saved = str(save_model(LlamaForCausalLM(config), tokenizer, tmp_path / "saved", ""))
+    trained = encode_examples(tokenizer, [ROW], 512)[0].prompt_ids(0).tolist()
+    generated, scored = [], []
+    finish, outputs = generation.finish, unlearning_algorithm.answer_outputs
+
+    def finishing(model, drafts, *more):
+        generated.extend(list(draft.prompt) for draft in drafts)
+        return finish(model, drafts, *more)
+
+    def scoring(model, batch):
+        scored.extend(ids[:start].tolist() for ids, start in zip(batch["input_ids"], batch["answer_starts"]))
+        return outputs(model, batch)
+
+    monkeypatch.setattr(rendering.datetime, "date", Tomorrow)
+    monkeypatch.setattr(generation, "finish", finishing)
+    monkeypatch.setattr(unlearning_algorithm, "answer_outputs", scoring)
+    monkeypatch.setattr(asking, "MAX_TOKENS", 2)
+    evaluate_model(*load_model(saved, progress=silent), {"forget": [ROW]}, metrics=["rouge_l_recall"], max_new_tokens=2)
+    assert generated == [trained]
+    question = {"models": [saved], "question": ROW.prompt, "expected": ROW.answer}
+    reply = asking.answer(asking._Models(), question)
+    assert generated == [trained, trained]  # the answer
+    assert scored == [trained] * (1 + bool(reply["answers"][0].strip()))  # the expected answer, and its own
 
 
 # Reasoning

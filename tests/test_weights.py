@@ -4,9 +4,8 @@ import math
 
 import pytest
 import torch
-from test_losses import plain_losses, random_rows, tiny
-from test_methods import prepared
-from test_unlearning_loop import distance
+from random_loops import distance, prepared
+from random_models import plain_losses, random_rows, tiny
 
 from models.store.adapters import add_lora
 from models.training import weights

@@ -21,7 +21,8 @@ from models.forward.answers import WAYS, Way, drops_out, evaluating, outputs_by,
 from models.store.folders import ModelError, first_line, out_of_memory
 from models.store.on_first_use import F, torch
 
-SHARED, TAILS = 8, (4, 2, 5)  # tokens of the prefix that two rows share, of their own ends, and of a third prompt
+# tokens of the prefix that two rows share, the fewest that packing computes once; of their own ends; of a third prompt
+SHARED, TAILS = packing.WORTH_SHARING, (4, 2, 5)
 # largest difference of logits as a share of the largest logit, and of a gradient as a share of its largest value
 NEAR = {"float32": (1e-4, 1e-3), "float16": (2e-2, 1e-1), "bfloat16": (1e-1, 2.0)}
 PRECISE = 2 << 30  # weights of larger models are compared in the type they compute in, with what its rounding explains
