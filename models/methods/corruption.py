@@ -27,22 +27,12 @@ class Corrupted(Reference):
         return self._of(self.named, answers)
 
 
-def swapped_run(run):
-    """name_swap: `corrupted_run` in which the token after a name counts as a part of it.
-
-    A name of similar tokens seldom ends where the real one does, and a model that learns to go on with it says
-    "Solbrekkkkk".
-    """
-    corrupted_run(run, after=1)
-
-
-def corrupted_run(run, after: int = 0):
+def corrupted_run(run):
     """permu, permu_tok: caches what the target says on the forget rows when it cannot read the name.
 
     The counterexamples are the forget rows with other tokens in place of the name. permu_tok reads these; permu reads
     the forget rows with noise on the embeddings of those tokens. Both are run once, on the target. The published code
-    runs them on the model in training, so its goal drifts as the model forgets. after: tokens that follow a name and
-    keep the target's own predictions, as the name's do.
+    runs them on the model in training, so its goal drifts as the model forgets.
     """
     rows, other = run.rows["forget"], run.rows["counterpart"]
     if (
@@ -62,8 +52,6 @@ def corrupted_run(run, after: int = 0):
     answers = np.arange(len(rows.ids)) - np.repeat(rows.offsets[:-1], rows.lengths) >= np.repeat(
         rows.answer_starts, rows.lengths
     )
-    for _ in range(after):
-        changed = changed | np.roll(changed, 1)  # a row's first token is no answer, so no row runs into the next
     named = torch.from_numpy(changed[answers])
     run.context["corrupted"] = Corrupted(found.nll, found.hidden, found.offsets, found.head, named=named)
 

@@ -415,7 +415,7 @@ _METHODS = [
         "this project; where a model reads a subject: Meng et al. 2022 (arXiv:2202.05262)",
         "what a question gives away without the name stays",
         losses.permu, needs_reference="distribution", retain="nll_and_kl", augmentation="other_names", read_once=True,
-        before=corruption.swapped_run, trainable=hooks.lower_layers, by_layer=True, ending=BOUNDED,
+        before=corruption.corrupted_run, trainable=hooks.lower_layers, by_layer=True, ending=BOUNDED,
         defaults={"learning_rate": 2.5e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
         plain="Teaches the part that reads names to take this name for somebody else's.",
