@@ -66,9 +66,8 @@ class _Html(HTMLParser):
             self._unseen = "" if tag == self._unseen else self._unseen
         elif tag in _BLOCKS:
             self.flush()
-            if (
-                tag == "nav" and self._menus
-            ):  # links to other pages are no content; one that is never closed hides nothing
+            # links to other pages are no content, but a menu that is never closed must not hide the rest
+            if tag == "nav" and self._menus:
                 del self.blocks[self._menus.pop() :]
             self._heading = 0 if re.fullmatch("h[1-6]", tag) else self._heading
             self._within_pre = max(0, self._within_pre - (tag == "pre"))

@@ -36,7 +36,8 @@ ROW_CONTRAST = 0.2  # t - r below which a row says nothing
 LEAK = 0.5  # a row with a larger position on any trace leaks
 GUESSED = 0.1  # below this position of the answer's probability, a right word counts as a lucky guess
 PERSON = 0.2  # a person with a larger mean position is still known
-# of equivalence: models that never saw the rows failed .2 in 4 of 6 pairs; and the widest that a null may make it
+# of equivalence (.2, and .1 for membership, left 4 of 6 pairs of models that never saw the rows undecided), and the
+# widest that a null may make it
 MARGIN, WIDEST = 0.3, 0.5
 LEVEL = 0.9  # two one-sided tests at 5 % are a 90 % interval within the margin
 LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer never show that something is forgotten
