@@ -14,6 +14,7 @@ from models.store.folders import read_json_or_empty
 from results.page import forgetting, live, verdicts, watching
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
+from results.run.request.flags import BY_NAME, PROXY
 from results.run.request.preview import Preview, Row, read_preview
 
 STORY = "Ada Lund lives in Graz. Ada Lund bakes bread every day.\n\nShe has a cat that is called Minou."
@@ -164,11 +165,12 @@ def test_a_name_is_looked_for_by_a_job_and_listed_with_certainties(desk):
         [1, True, "Where does she live?", "In Lund.", "certainty 90%, the model itself"],
         [2, False, "What does she eat?", "Figs.", "certainty 20%, the model itself"]]  # fmt: skip
     choices = forgetting.choices_of([[2, True, "What does she eat?", "Plums."]], forgetting.ids_of(preview), preview)
-    run = forgetting.start(desk, request_of(), filled(), job.id, choices)
+    run = forgetting.start(desk, request_of(), filled(method=PROXY), job.id, choices)
     lines = (PROJECT / run.folder / "request" / "statements.jsonl").read_text().splitlines()
     decided = {row["question"]: (row["answer"], row["decision"]) for row in map(json.loads, lines)}
     assert decided == {"What does she eat?": ("Plums.", "forget"), "Where does she live?": ("In Lund.", "keep")}
     assert (given_in(run)["forget_about"], given_in(run)["yes"]) == ("Ada Lund", "true")
+    assert given_in(run)["method"] == BY_NAME, "what the list was made with, and not the method for texts"
 
 
 def test_a_name_with_training_data_is_split_by_the_runner(desk, project):

@@ -85,7 +85,7 @@ def prepare(desk: Desk, request, form: dict) -> Job:
     if kept != data:  # a job's file says no names; the run reads them where the preparing read them
         kept["config"] = str(PROJECT / given["output_dir"] / SETTINGS)
     details = {"method": given["method"], "model": given["model_name_or_path"], "data": kept,
-               "asked": fingerprint(form)}  # fmt: skip
+               "by_name": form["source"] == "name", "asked": fingerprint(form)}  # fmt: skip
     given = {**given, **data, "request_only": "true"}
     began = time.time()
     over = {}
@@ -129,8 +129,7 @@ def matches(desk: Desk, request, form: dict, key) -> bool:
 def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) -> Job:
     """Writes the choices into a prepared request and queues its run; the run replaces the job that prepared it."""
     job = prepared(desk, request, key)
-    split = {"source": "name", "training_data": ["-"]} if "training_data" in job.details["data"] else {"source": "file"}
-    given = {"model_name_or_path": job.details["model"], **desk.settings(request, {**form, **split})}
+    given = {"model_name_or_path": job.details["model"], **desk.settings(request, {**form, **_source(job)})}
     if given["model_name_or_path"] != job.details["model"]:
         raise InputError(f"this list was made for the model {job.details['model']}, and the form says "
                          f"{given['model_name_or_path']}: select that model again, or press Look for it")  # fmt: skip
@@ -146,6 +145,13 @@ def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) ->
     new = desk.submit_run(request, job.name, folder, given)
     desk.queue.forget(job.id)
     return new
+
+
+def _source(job: Job) -> dict:
+    """What a prepared request was made from, in the words of the form: it decides the recommended method."""
+    if "training_data" in job.details["data"]:
+        return {"source": "name", "training_data": ["-"]}
+    return {"source": "name" if job.details.get("by_name") else "file", "training_data": None}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
