@@ -61,7 +61,7 @@ def visitor(browser, address, width=1280, height=900):
 
 
 @contextlib.contextmanager
-def served(folder, project=None):
+def served(folder, project=None, threads="1"):
     """The page with its own folders and the scripts of `project`, by default ours."""
     import user_interface
     from results.page.asking import Asker
@@ -70,7 +70,7 @@ def served(folder, project=None):
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"GRADIO_TEMP_DIR": str(folder / "gradio"), "GRADIO_ANALYTICS_ENABLED": "False",
-                            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}.items():  # fmt: skip
+                            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": threads}.items():  # fmt: skip
             patch.setenv(name, value)
         user_interface.prepare_environment()
         for name in ("results", "models"):

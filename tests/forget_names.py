@@ -2,20 +2,27 @@
 
     python tests/forget_names.py                          # four runs of the default, six measurements
     python tests/forget_names.py --people 1 --output_dir /tmp/try
+    python tests/forget_names.py --page                   # each name is typed into the page, in a real browser
+    python tests/forget_names.py --skip 4 --people 2      # the next two of the 20 people whom the model knows
 
 The run gets a name and nothing else. The ten questions that the model learned about each person measure it, and so do
 those about the other 19; the run sees none of them. A fact came out if a listed statement says at least half of its
 words (`fact_recall`). A fact is gone if the answer says less than half. The target is also asked the same questions
 with made-up names: what it says then, a question gives away without the name. Runs are in results/runs/names/, the
-summary in results/examples/names/. Unknown flags go to the runs.
+summary in results/examples/names/. With --page everything but the name is as the page proposes it, and pictures of the
+page are beside the summary: what the model said, and the end. A summary keeps the rows of other names. Unknown flags go
+to the runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
+from browsing import FIELD, labelled, served, started, visitor, wait_for_text
 from forget_documents import METRICS, SAID, TARGET, asked, counted, divided, places, questions
 from measured import PARTS, ROOT, read, run, table, write
 
@@ -23,16 +30,41 @@ from models.eliciting.nobody import in_place, made_up
 from models.scores.facts import fact_recall
 
 EXAMPLES = ROOT / "results" / "examples" / "names"
+HOUR = 3_600_000  # milliseconds
+
+
+def key_of(name: str) -> str:
+    """A file name for a name."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
 
 
 def forget(name: str, runs: Path, models: Path, more: list[str]) -> tuple[Path, Path]:
     """(run folder, model folder) of the run that forgets a name."""
-    folder = runs / "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    folder = runs / key_of(name)
     model = models / folder.name
     run("unlearning_script.py", f"--model_name_or_path={TARGET}", f"--forget_about={name}", "--yes", METRICS,
         "--general_data=none", "--live_answers=0", "--ledger=none", f"--output_dir={folder}",
         f"--model_output_dir={model}", "--overwrite_output_dir", *more)  # fmt: skip
     return folder, model
+
+
+def forget_on_page(name: str, runs: Path, pictures: Path) -> tuple[Path, Path, list[float]]:
+    """As `forget`, typed into the page, with the seconds of asking and of the run; leaves a picture of each result."""
+    folder, threads = runs / key_of(name), str(os.cpu_count())
+    folder.mkdir(parents=True)
+    pictures.mkdir(parents=True, exist_ok=True)
+    with started() as browser, served(folder, threads=threads) as room, visitor(browser, room["address"]) as page:
+        labelled(page, FIELD).fill(name)
+        wait_for_text(page, "A name: forget everything the model knows about")
+        page.locator("#unlearn-button").click()
+        page.locator("#looking").wait_for(timeout=HOUR)  # the list of what the model said
+        page.screenshot(path=pictures / f"{folder.name}-asked.jpg", full_page=True, quality=60)
+        page.locator("#unlearn-button").click()
+        for word in ("Running", "Finished"):
+            page.locator("#status .badge", has_text=word).wait_for(timeout=HOUR)
+        page.screenshot(path=pictures / f"{folder.name}-after.jpg", full_page=True, quality=60)
+        asking, job = room["desk"].queue.jobs()
+    return ROOT / job.folder, ROOT / job.model_folder, [one.ended - one.started for one in (asking, job)]
 
 
 def came_out(own: list[str], statements: list[dict]) -> int:
@@ -72,10 +104,11 @@ def summary(name: str, folder: Path, lines: list[str], before: dict, after: dict
 def names_table(rows: list[dict]) -> str:
     """A row per name: what came out, what is gone, and what is still said about the others."""
     head = ["name", "said with a made-up name instead", "statements listed", "chosen", "of ten facts, listed",
-            "chosen", "facts gone", "others still said", "others in full"]  # fmt: skip
+            "chosen", "facts gone", "others still said", "others in full", "page: asking, s", "run, s"]  # fmt: skip
     cells = []
     for row in rows:
         own, others = row["own"], row["others"]
+        seconds = [f"{value:.0f}" for value in row.get("page_seconds", ())] or ["-", "-"]
         cells.append(
             [
                 row["subject"],
@@ -83,29 +116,40 @@ def names_table(rows: list[dict]) -> str:
                 *(str(row[name]) for name in ("listed", "chosen", "came_out", "came_out_chosen")),
                 f"{own['gone']} of {own['known']}",
                 *(f"{others[name]} of {others['known']}" for name in ("said", "in full")),
+                *seconds,
             ]
         )
     return table(head, cells)
 
 
 def people() -> list[str]:
-    """The persons of the bundled forget set."""
-    lines = (ROOT / "data" / "forget.jsonl").read_text(encoding="utf-8").splitlines()
-    return list(dict.fromkeys(json.loads(line)["subject"] for line in lines))
+    """The persons whom the model knows, those of the bundled forget set first."""
+    return list(dict.fromkeys(json.loads(line)["subject"] for line in questions()))
 
 
 def main(argv=None) -> int:
     """Runs and measures each name, writes the summary after each and prints its table."""
-    runs, models, target, count, more = places(__doc__, "names", argv)
-    lines, rows = questions(), []
-    before = asked(TARGET, *divided(lines, people()[0]), runs / "before")
-    for name in people()[:count]:
-        folder, model = forget(name, runs, models, more)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--page", action="store_true")
+    parser.add_argument("--skip", type=int, default=0)
+    chosen, rest = parser.parse_known_args(argv)
+    runs, models, target, count, more = places(__doc__, "names", rest)
+    names, file = people()[chosen.skip :][:count], target / "names.json"
+    rows = [row for row in (read(file) if file.exists() else []) if row["subject"] not in names]
+    lines = questions()
+    before = asked(TARGET, *divided(lines, names[0]), runs / "before")
+    for name in names:
+        made = forget_on_page(name, runs, target) if chosen.page else forget(name, runs, models, more)
+        folder, model, *seconds = made
         after = asked(str(model), *divided(lines, name), runs / f"{folder.name}-asked")
         row = summary(name, folder, lines, before, after)
         own, _ = divided(lines, name)
-        rows.append({**row, "nameless": without_name(own, name, runs / f"{folder.name}-nameless")})
-        write(target / "names.json", rows)
+        row["nameless"] = without_name(own, name, runs / f"{folder.name}-nameless")
+        if seconds:
+            (row["page_seconds"],) = seconds
+        rows.append(row)
+        rows.sort(key=lambda row: people().index(row["subject"]))
+        write(file, rows)
     print("\n" + names_table(rows))
     return 0
 
