@@ -50,7 +50,7 @@ def forget(name: str, runs: Path, models: Path, more: list[str]) -> tuple[Path, 
 
 def forget_on_page(name: str, runs: Path, pictures: Path) -> tuple[Path, Path, list[float]]:
     """As `forget`, typed into the page, with the seconds of asking and of the run; leaves a picture of each result."""
-    folder, threads = runs / key_of(name), str(os.cpu_count())
+    folder, threads = runs / key_of(name), str(len(os.sched_getaffinity(0)))
     folder.mkdir(parents=True)
     pictures.mkdir(parents=True, exist_ok=True)
     with started() as browser, served(folder, threads=threads) as room, visitor(browser, room["address"]) as page:
