@@ -42,7 +42,6 @@ DEFAULT_CONFIG = {  # of the default model, which may not be downloaded yet
     "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
     "max_position_embeddings": 8192, "tie_word_embeddings": True,
 }  # fmt: skip
-EFFICIENCY = 0.7  # share of the measured matrix rate that a step reaches
 STAND_IN = "idk_dpo"  # planned instead of methods whose examples the model itself writes
 MARGIN = 1.2  # measured peaks were up to a sixth above the plan
 LOOKED_AT = 16  # steps whose batches are built to find the largest
@@ -420,17 +419,28 @@ def _time(found: dict, config: dict, measured: dict) -> str:
     rate = matrix_rate(type_of(config), shape.hidden, shape.inner)
     seconds = _training_seconds(found, rate)
     tokens = _models(config) * measured_tokens(measured)
-    passes = 2 * tokens * (shape.parameters - shape.embedding + shape.vocabulary * shape.hidden) / rate / EFFICIENCY
+    passes = 2 * tokens * (shape.parameters - shape.embedding + shape.vocabulary * shape.hidden) / rate
+    passes /= efficiency(shape.hidden)
     more = f"; measuring takes about {span(passes)}" if measured else ""
     return (
         f"time: about {span(seconds)} of unlearning, estimated from {rate / 1e9:,.0f} GFLOP/s measured now, of which "
-        f"a run reaches {EFFICIENCY:.0%}{more}; loading, attacks and saving are not included"
+        f"a run reaches {efficiency(shape.hidden):.0%}{more}; loading, attacks and saving are not included"
     )
+
+
+def efficiency(hidden: int) -> float:
+    """The share of the measured matrix rate that a run reaches, by the model's width.
+
+    What a step does besides matrix products grows with the width, the products with its square: the time per operation
+    is a + b / hidden. a and b fit LoRA runs of models with widths of 896, 2048 and 3072 (`tests/benchmark_sizes.py`).
+    """
+    return 1 / (0.97 + 330 / hidden)
 
 
 def _training_seconds(found: dict, rate: float) -> float:
     """Seconds of the planned training; `rate`: operations per second."""
-    return found["operations"] / rate / EFFICIENCY + found["steps"] * 28 * found["shape"].trainable / memory_rate()
+    shape = found["shape"]
+    return found["operations"] / rate / efficiency(shape.hidden) + found["steps"] * 28 * shape.trainable / memory_rate()
 
 
 def span(seconds: float) -> str:
