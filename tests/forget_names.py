@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from browsing import FIELD, labelled, served, started, visitor, wait_for_text
@@ -56,15 +57,18 @@ def forget_on_page(name: str, runs: Path, pictures: Path) -> tuple[Path, Path, l
     with started() as browser, served(folder, threads=threads) as room, visitor(browser, room["address"]) as page:
         labelled(page, FIELD).fill(name)
         wait_for_text(page, "A name: forget everything the model knows about")
+        clicked = time.monotonic()
         page.locator("#unlearn-button").click()
         page.locator("#looking").wait_for(timeout=HOUR)  # the list of what the model said
+        listed = time.monotonic()
         page.screenshot(path=pictures / f"{folder.name}-asked.jpg", full_page=True, quality=60)
         page.locator("#unlearn-button").click()
         for word in ("Running", "Finished"):
             page.locator("#status .badge", has_text=word).wait_for(timeout=HOUR)
+        ended = time.monotonic()
         page.screenshot(path=pictures / f"{folder.name}-after.jpg", full_page=True, quality=60)
-        asking, job = room["desk"].queue.jobs()
-    return ROOT / job.folder, ROOT / job.model_folder, [one.ended - one.started for one in (asking, job)]
+        job = room["desk"].queue.jobs()[-1]
+    return ROOT / job.folder, ROOT / job.model_folder, [listed - clicked, ended - listed]
 
 
 def came_out(own: list[str], statements: list[dict]) -> int:
