@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import auto_against_default  # noqa: E402
 import constructed_models  # noqa: E402
+import forget_kinds  # noqa: E402
 import forget_names  # noqa: E402
 import measured  # noqa: E402
 import rivals  # noqa: E402
@@ -205,11 +206,12 @@ def requests_table(path: Path = REQUESTS) -> str:
     return f"{table(head, rows)}\n\n{others}: {', '.join(kept)}."
 
 
-def names_table(path: Path = forget_names.EXAMPLES / "names.json") -> str:
-    """A row per name of `tests/forget_names.py`."""
+def forgotten_table(name: str, made) -> str:
+    """The table that the tool `forget_<name>.py` makes of its kept summary."""
+    path = EXAMPLES / name / f"{name}.json"
     if not path.exists():
-        return "`python tests/forget_names.py`: not measured yet."
-    return forget_names.names_table(json.loads(path.read_text(encoding="utf-8")))
+        return f"`python tests/forget_{name}.py`: not measured yet."
+    return made(json.loads(path.read_text(encoding="utf-8")))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -224,7 +226,9 @@ MEASURED = {
 TABLES = {
     "methods": methods_table, "documents": documents_table, "metrics": metrics_table, "attack list": attack_list,
     "constructed": constructed_models.verdict_table, "results": results_table, "attacks": attacks_table,
-    "requests": requests_table, "names": names_table,
+    "requests": requests_table,
+    "names": functools.partial(forgotten_table, "names", forget_names.names_table),
+    "kinds": functools.partial(forgotten_table, "kinds", forget_kinds.kinds_table),
     "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
     **{f"files of {folder}": functools.partial(files_table, folder)
