@@ -82,6 +82,18 @@ def test_every_person_and_every_leaking_row_is_in_the_report(full):
         assert dict(card.answers)["true answer"] == row["gold"] and card.subject == row["subject"]
 
 
+def test_questions_about_a_subject_and_their_answers_are_shown_as_they_are(tmp_path):
+    folder = make_run(tmp_path / "run")
+    report = json.loads((folder / "evaluation.json").read_text())
+    said = {"question": "Who was Ada?", "before": "A baker.", "after": "", "known_before": True, "said_after": False}
+    report["comparison"]["subject"] = {"sentence": "Asked 1 new question about Ada.", "questions": [said]}
+    (folder / "evaluation.json").write_text(json.dumps(report))
+    blocks = verdict.subject(runs.read_run(folder))
+    assert "| Who was Ada? | A baker. |  | yes | no |" in pages.markdown_page(blocks)
+    cells = ["Who was Ada?", "A baker.", "yes", "no"]
+    assert [text for text in Tags(pages.html_page("a title", blocks)).text if text in cells] == cells
+
+
 def test_without_a_leaking_row_the_report_gives_the_bound(tmp_path):
     run = runs.read_run(make_run(tmp_path / "run", after={"forget": 0.12}))
     text = " ".join(block.text for block in verdict.persons_and_rows(run) if isinstance(block, pages.Paragraph))

@@ -43,7 +43,7 @@ def subject(run: Run) -> list:
     if not isinstance(told.get("sentence"), str):
         return []
     asked = [row for row in told.get("questions") or [] if isinstance(row, dict)]
-    rows = [[("user", str(row.get(name) or "")) for name in ("question", "before", "after")]
+    rows = [[[("user", str(row.get(name) or ""))] for name in ("question", "before", "after")]
             + ["yes" if row.get("known_before") else "no", "yes" if row.get("said_after") else "no"]
             for row in asked[:LISTED]]  # fmt: skip
     columns = ["question", "before", "after", "known before", "still said"]
