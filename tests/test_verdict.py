@@ -12,8 +12,8 @@ from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import none_of
 from models.verdict import membership, memory, resistance
 from models.verdict.evaluation_files import evaluation_json
-from models.verdict.gates import Gate, inside, least_change, shown
-from models.verdict.rest import Utility
+from models.verdict.gates import PASSED, Gate, inside, least_change, shown
+from models.verdict.rest import Utility, utility_gate
 from models.verdict.verdict import compare, judge
 from models.verdict.words import PARTS, WORDS, certified, verdict_words
 
@@ -323,6 +323,14 @@ def test_utility_is_measured_against_the_lower_of_target_and_retrained_model():
     unlearned = made.scaled(RETRAINED, ["retain", "general"], 0.88)
     against = [Utility(TARGET, unlearned, retrained).interval()[0] for retrained in (weaker, None)]
     assert against[0] == pytest.approx(0.88 / 0.9, abs=0.01) and against[1] == pytest.approx(0.88, abs=0.01)
+
+
+@pytest.mark.parametrize(("before", "told"), [(0.7, True), (0.9, False)])
+def test_rows_that_the_run_taught_the_model_are_said_to_tell_little(before, told):
+    """The word KEPT can rest on rows that the target hardly knew."""
+    target = made.scaled(TARGET, ["retain", "general"], before)
+    gate = utility_gate(target, TARGET, None)
+    assert gate.word == PASSED and ("the run taught it these rows" in gate.why) == told
 
 
 def test_missing_sets_leave_the_rest_undecided():

@@ -14,6 +14,7 @@ from models.scores.intervals import group_numbers, jackknife_interval, mean_inte
 from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, shown
 
 KEPT, LOWEST, BROKEN = 0.95, 0.90, 0.5  # share of utility that counts as kept, its lower bound, a broken model
+LEARNED = 1.25  # share of utility from which on the rows to keep were learned in the run rather than kept
 LOST = 0.5  # a retain row with less than this share of the target's answer probability is lost
 KNOWN = 0.2  # answer probability from which the target knew a retain row
 FLUENT = ("retain", "general")
@@ -60,6 +61,10 @@ class Utility:
         self.groups = [group_numbers(target.subjects.get(split), sizes[split]) for split in self.splits]
 
     def __call__(self, *kept: np.ndarray) -> float:
+        return min(share if math.isfinite(share) else 0.0 for share in self.shares(*kept))
+
+    def shares(self, *kept: np.ndarray) -> list[float]:
+        """The share of the utility, then that of each fluency, over the groups that are kept."""
         masks = dict(zip(self.splits, kept))
         means = {}
         for key, columns in self.values.items():
@@ -70,14 +75,17 @@ class Utility:
             parts = [means[key][place] for key in self.keys]
             utilities.append(harmonic_mean([value if math.isfinite(value) else 0.0 for value in parts]))
         reference = min((value for place, value in enumerate(utilities) if place != 1 and value > 0), default=math.nan)
-        shares = [utilities[1] / reference]
-        shares += [means[key][1] / means[key][0] for key in self.fluent if means[key][0] > 0]
-        return min(share if math.isfinite(share) else 0.0 for share in shares)
+        fluent = [means[key][1] / means[key][0] for key in self.fluent if means[key][0] > 0]
+        return [utilities[1] / reference, *fluent]
+
+    def everything(self) -> list[np.ndarray]:
+        """The argument that keeps all groups."""
+        return [np.ones(len(groups), dtype=bool) for groups in self.groups]
 
     def interval(self) -> tuple[float, float | None, float | None]:
         """(U, low, high), 95 % by leaving out one person or row at a time; U is not capped at 1."""
         found = jackknife_interval(self, *self.groups)
-        return found or (self(*(np.ones(len(groups), dtype=bool) for groups in self.groups)), None, None)
+        return found or (self(*self.everything()), None, None)
 
 
 def utility_gate(target, unlearned, retrained) -> Gate:
@@ -88,7 +96,8 @@ def utility_gate(target, unlearned, retrained) -> Gate:
     known = {key: value for key, value in utility_numbers(target).items() if value}
     if not known:
         return Gate("utility", label, NOT_MEASURED, "there is no retain or general set whose loss could be measured")
-    value, low, high = Utility(target, unlearned, retrained).interval()
+    utility = Utility(target, unlearned, retrained)
+    value, low, high = utility.interval()
     word = UNDECIDED
     if value < LOWEST or (high is not None and high < KEPT):
         word = FAILED
@@ -99,6 +108,8 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         f"{shown(value, KEPT, LOWEST)} of the utility is left ({span}); {KEPT} is asked for, and {LOWEST:.2f} at the "
         "lower end"
     )
+    if utility.shares(*utility.everything())[0] > LEARNED:
+        why += "; the run taught it these rows, so they tell little about the other things it knew"
     return Gate("utility", label, word, why, value, low, high, KEPT, None)
 
 
