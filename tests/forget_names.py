@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -63,11 +64,13 @@ def forget_on_page(name: str, runs: Path, pictures: Path) -> tuple[Path, Path, l
         listed = time.monotonic()
         page.screenshot(path=pictures / f"{folder.name}-asked.jpg", full_page=True, quality=60)
         page.locator("#unlearn-button").click()
-        for word in ("Running", "Finished"):
-            page.locator("#status .badge", has_text=word).wait_for(timeout=HOUR)
+        for word in ("Running", "Finished|Failed|Stopped"):
+            page.locator("#status .badge", has_text=re.compile(word)).wait_for(timeout=HOUR)
         ended = time.monotonic()
         page.screenshot(path=pictures / f"{folder.name}-after.jpg", full_page=True, quality=60)
-        job = room["desk"].queue.jobs()[-1]
+        job, told = room["desk"].queue.jobs()[-1], page.locator("#status").inner_text()
+    if "Finished" not in told:
+        raise SystemExit(f"{name}: {told}")
     return ROOT / job.folder, ROOT / job.model_folder, [listed - clicked, ended - listed]
 
 
@@ -138,7 +141,8 @@ def main(argv=None) -> int:
     parser.add_argument("--skip", type=int, default=0)
     chosen, rest = parser.parse_known_args(argv)
     runs, models, target, count, more = places(__doc__, "names", rest)
-    names, file = people()[chosen.skip :][:count], target / "names.json"
+    order, file = people(), target / "names.json"
+    names = order[chosen.skip :][:count]
     rows = [row for row in (read(file) if file.exists() else []) if row["subject"] not in names]
     lines = questions()
     before = asked(TARGET, *divided(lines, names[0]), runs / "before")
@@ -152,7 +156,7 @@ def main(argv=None) -> int:
         if seconds:
             (row["page_seconds"],) = seconds
         rows.append(row)
-        rows.sort(key=lambda row: people().index(row["subject"]))
+        rows.sort(key=lambda row: order.index(row["subject"]))
         write(file, rows)
     print("\n" + names_table(rows))
     return 0

@@ -109,7 +109,7 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         "lower end"
     )
     if utility.shares(*utility.everything())[0] > LEARNED:
-        why += "; the run taught it these rows, so they tell little about the other things it knew"
+        why += "; the run taught it the rows to keep, so they tell little about what else it knew"
     return Gate("utility", label, word, why, value, low, high, KEPT, None)
 
 
