@@ -6,6 +6,7 @@ tests/every_model.md.
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 
@@ -254,16 +255,49 @@ def test_a_wrong_way_of_generation_is_not_used_and_a_line_says_so(
     assert f"{generation.WAYS[expected][0]} instead: " in line
 
 
+@pytest.mark.parametrize("spoiled", ["rotary", "packed", "prefix", "rows of a cache", "padding", "second step"])
+def test_the_fastest_ways_are_not_taken_together_if_one_is_wrong(spoiled, llama, encoded, monkeypatch):
+    """A row and a way of generation that pass here are not looked at again."""
+    batch = encoded[1].batch(range(3), 0)
+    assert proof._fastest_is_right(llama, batch)
+    del llama._unlearning_proofs
+    (every_model.spoil if spoiled in ("rotary", "packed") else every_model.spoil_generation)(
+        llama, spoiled, monkeypatch
+    )
+    assert not proof._fastest_is_right(llama, batch)
+    assert not proof.proofs(llama).ways and not proof.proofs(llama).generation
+
+
+@pytest.mark.parametrize("masked", ["hole", "left"])
+def test_padding_at_either_place_is_noticed(masked, llama, encoded, monkeypatch):
+    """Behind a common prefix it lies between tokens; without one it comes first."""
+    own = llama.forward
+
+    @functools.wraps(own)
+    def unmasked(**given):
+        mask = given.get("attention_mask")
+        spoiled = mask is not None and not bool(mask.all()) and bool((mask[:, 0] == 1).all()) == (masked == "hole")
+        return own(**{**given, "attention_mask": None} if spoiled else given)
+
+    monkeypatch.setattr(llama, "forward", unmasked)
+    assert not proof._fastest_is_right(llama, encoded[1].batch(range(3), 0))
+
+
 @pytest.mark.parametrize(("count", "length"), [(1, 12), (6, 30), (40, 90)])
-def test_a_proof_takes_ten_passes_of_few_tokens_however_many_rows_there_are(count, length, llama):
+def test_a_proof_takes_seven_passes_of_few_tokens_however_many_rows_there_are(count, length, llama):
     draw, tokens = np.random.default_rng(0), []
     rows = encoded_rows([draw.integers(3, 53, length - i % 3) for i in range(count)], [8] * count)
     llama.model.register_forward_pre_hook(
         lambda _module, _args, given: tokens.append(given["input_ids"].numel()), with_kwargs=True
     )
     proof.prove(llama, rows, 0)
-    # rows: two plain, one packed with its prefix once; generation: a prefix, the ends of its prompts, two steps;
-    # prompts with padding, a step; the check of all its tokens
+    # generation: a prefix, the ends of its prompts, two steps; prompts with padding; rows: both plain, and packed
+    assert tokens == [8, 4, 2, 1, 20, 24, 16]
+    tokens.clear()
+    del llama._unlearning_proofs
+    proof.prove_rows(llama, rows, 0)
+    proof.way_of_generation(llama, [rows.prompt_ids(i) for i in range(min(3, count))], length)
+    # apart: two rows plain, one packed; two batches of prompts with two steps and one; the check of all their tokens
     assert tokens == [12, 10, 16, 8, 8, 1, 1, 20, 2, 32]
 
 

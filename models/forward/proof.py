@@ -4,6 +4,8 @@ The plain computation is the model's own forward pass of one row at a time: no p
 cache. A few short rows made of the first batch's tokens go through it and through the fastest way. The rows have
 unequal lengths, and two of them share a prefix. If logits or gradients differ, the next slower way is tried. The result
 belongs to the model object, and a line says once what could not be used and what that costs.
+
+Most models compute right in the fastest ways. So `prove` first tries these together, beside a plain pass of two rows.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ CHANGES, LONGER = r"window|top_?k|chunk|block_size|compress|original_max_positio
 CHANGED = 1e-3  # of the largest logit, by which later tokens change the logits of a model that is no causal LM
 SMALL = 1 << 18  # weights of this many elements have their gradients compared too: norms, biases, routers
 LIMITS = ((3, 1), (2, 2, 1))  # new tokens of the two trial batches of prompts, see `_trial_prompts`
+AT_ONCE = ((3, 2, 1), (1, 1))  # the same where the fastest ways are tried together, see `_check_fastest`
 TEXTS = dict(zip(WAYS, (
     "packed rows with this tool's norms and rotary embeddings", "packed rows", "padded rows",
     "padded rows with logits at every position", "one row at a time",
@@ -92,8 +95,9 @@ def prove_rows(model, rows, pad_token_id: int) -> Way:
 
 def prove(model, rows, pad_token_id: int):
     """Finds the ways for rows and for generation before they are needed, on the first of these encoded rows."""
-    prove_rows(model, rows, pad_token_id)
-    way_of_generation(model, [rows.prompt_ids(i) for i in range(min(3, len(rows)))], int(rows.lengths.max()))
+    if not _fastest_is_right(model, _first_batch(rows, pad_token_id)):
+        prove_rows(model, rows, pad_token_id)
+        way_of_generation(model, [rows.prompt_ids(i) for i in range(min(3, len(rows)))], int(rows.lengths.max()))
 
 
 def _first_batch(rows, pad_token_id: int) -> dict:
@@ -131,13 +135,17 @@ def _trial_rows(rows: list, length: int) -> list[np.ndarray]:
     return [row[:length] for row in (np.concatenate([begin, long]), np.concatenate([begin, ends[0]]), ends[1])]
 
 
+def _user_rows(batch: dict) -> list[np.ndarray]:
+    """Up to three rows of ids of a batch, the longest first."""
+    ids, lengths = batch["input_ids"].cpu().numpy(), batch["lengths"].tolist()
+    chosen = dict.fromkeys([int(np.argmax(lengths)), *range(min(3, len(lengths)))])
+    return [ids[i][: lengths[i]] for i in chosen][:3]
+
+
 def _trial_batch(batch: dict, length: int) -> dict:
     """The first two `_trial_rows` of a batch, as a batch; loss falls on all tokens but a row's first third."""
-    ids, lengths = batch["input_ids"].cpu().numpy(), batch["lengths"].tolist()
-    longest = int(np.argmax(lengths))
-    chosen = dict.fromkeys([longest, *range(min(3, len(lengths)))])
-    rows = _trial_rows([ids[i][: lengths[i]] for i in chosen][:3], length)[:2]
-    pad = next((row[-1] for row, length in zip(ids, lengths) if length < len(row)), 0)
+    rows, lengths = _trial_rows(_user_rows(batch), length)[:2], batch["lengths"].tolist()
+    pad = next((int(row[-1]) for row, length in zip(batch["input_ids"], lengths) if length < len(row)), 0)
     return _batch_of(rows, [max(1, len(row) // 3) for row in rows], pad)
 
 
@@ -161,7 +169,7 @@ def _first_right_way(model, batch: dict, length: int, ways: list[Way]) -> Way:
     reasons = []
     with _aside(model):
         trial = _trial_batch(batch, length)
-        truth = _plain(model, trial)
+        truth, _ = _plain(model, trial)
         for way in ways:
             try:
                 _compare(_by_way(way, model, trial), truth, model)
@@ -244,15 +252,20 @@ def _reason(error: Exception) -> str:
 
 def plain_logits(model, ids):
     """(T, V) logits of one row of ids (T,) by the model's own forward pass. Raises ModelError if it has none."""
+    return _own_logits(model, torch.as_tensor(ids)[None])[0]
+
+
+def _own_logits(model, ids):
+    """(B, T, V) logits of rows of equal length (B, T)."""
     device = next(model.parameters()).device
     try:
-        logits = model(input_ids=torch.as_tensor(ids, device=device)[None], use_cache=False).logits[0]
+        logits = model(input_ids=ids.to(device), use_cache=False).logits
     except Exception as error:
         if out_of_memory(error):
             raise
         raise _unfit(model, f"{type(error).__name__}: {first_line(error)}") from error
-    if logits.ndim != 2 or len(logits) != len(ids):
-        raise _unfit(model, f"{len(ids)} tokens give logits of shape {tuple(logits.shape)}")
+    if logits.ndim != 3 or logits.shape[:2] != ids.shape:
+        raise _unfit(model, f"{ids.shape[1]} tokens give logits of shape {tuple(logits.shape[1:])}")
     return logits
 
 
@@ -260,11 +273,15 @@ def _unfit(model, why: str) -> ModelError:
     return ModelError(f"{_name(model)} cannot compute from token ids alone ({why}); unlearning needs a causal LM")
 
 
-def _plain(model, batch: dict) -> _Found:
-    """The truth. Raises ModelError unless equal prefixes have equal logits."""
+def _plain(model, batch: dict, together: bool = False) -> tuple[_Found, list]:
+    """The truth, and the logits (T, V) of each row. Raises ModelError unless equal prefixes have equal logits.
+
+    `together`: in one pass, without a mask; what fills up a row comes after its tokens, so they do not see it.
+    """
     near, _ = _nearness(model)
     with _nudged(model, batch) as asked:
-        rows = [plain_logits(model, ids[:length]) for ids, length in zip(batch["input_ids"], batch["lengths"].tolist())]
+        ids, lengths = batch["input_ids"], batch["lengths"].tolist()
+        rows = _own_logits(model, ids) if together else [plain_logits(model, ids[i][:n]) for i, n in enumerate(lengths)]
         first, second = (logits[:SHARED].detach() for logits in rows[:2])
         share = _apart(first, second)
         if share > max(CHANGED, near):
@@ -276,7 +293,7 @@ def _plain(model, batch: dict) -> _Found:
         for logits, ids, start, length in zip(rows, batch["input_ids"], batch["answer_starts"], batch["lengths"]):
             kept.append(logits[start - 1 : length - 1])
             loss = loss + F.cross_entropy(kept[-1].float(), ids[start:length].to(logits.device), reduction="sum")
-        return _Found(torch.cat(kept).detach(), asked.gradients(loss))
+        return _Found(torch.cat(kept).detach(), asked.gradients(loss)), [logits.detach() for logits in rows]
 
 
 def _by_way(way: Way, model, batch: dict) -> _Found:
@@ -383,6 +400,54 @@ def rebuilds(model, head, answers, tokens: int) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The fastest ways, together
+
+
+def _fastest_is_right(model, batch: dict) -> bool:
+    """Whether the fastest ways for rows and for generation are right; notes it if they are.
+
+    Generation lengthens the trial prompts. One plain forward pass of the lengthened rows then is the truth for both. It
+    computes two rows at once, without padding: a way that disagrees with it is tried again beside one row at a time.
+    """
+    base, known = unwrapped(model), proofs(model)
+    packed, length = packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
+    if (packed, length) in known.ways and length in known.generation:
+        return True
+    if not packed or length < SHARED + TAILS[0] or _sharded(model):
+        return False
+    way = next(iter(generation.WAYS))
+    with _aside(model):
+        try:
+            _check_fastest(model, _user_rows(batch), length, way)
+        except Exception as error:
+            _reason(error)
+            return False
+    known.ways[packed, length], known.generation[length] = WAYS[0], way
+    return True
+
+
+def _check_fastest(model, rows: list, length: int, way: str):
+    """Raises unless the fastest ways agree with a plain forward pass.
+
+    Two prompts with a common prefix, one of them twice, are lengthened in two steps. Without the prefix they are padded
+    on the left; this layout is not stepped on with, for it differs from the other in the place of its padding alone.
+    """
+    first, second, _ = _trial_rows(rows, length)
+    prompts, unlike = [first[: length - 2], second[: SHARED + 1]], first[: SHARED + 2]
+    batches = [(way, [*prompts, prompts[1]]), ("padded", [unlike, prompts[1]])]
+    with torch.no_grad():
+        steps = [_steps(model, by, given, limits) for (by, given), limits in zip(batches, AT_ONCE)]
+    rows = [np.concatenate([prompt, tokens[:-1]]) for prompt, tokens in zip(prompts, steps[0][0])]
+    trial = _batch_of(rows, [max(1, len(row) // 3) for row in rows], int(first[0]))
+    truth, logits = _plain(model, trial, together=True)
+    for (_, given), (said, seen) in zip(batches, steps):
+        for row, prompt, tokens, found in zip((0, 1, 1), given, said, seen):
+            begin = len(prompt) - 1
+            _check_steps(model, tokens, found, logits[row][begin : begin + len(tokens)])
+    _compare(_by_way(WAYS[0], model, trial), truth, model)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Generation
 
 
@@ -424,22 +489,32 @@ def _trial_prompts(rows: list) -> list[tuple]:
 
 def _check_generation(model, way: str, by: Way, batches: list):
     """Raises Differs if a way's logits are not those of forward passes without cache, which the way `by` makes."""
-    near, _ = _nearness(model)
     steps, rows = [], {}
     for prompts, limits in batches:
-        seen: list = [[] for _ in prompts]
-        said = generation.by_way(way, model, prompts, list(limits), set(), seen=seen)
-        for prompt, tokens, limit, logits in zip(prompts, said, limits, seen):
-            if len(tokens) != limit or len(logits) < limit:
-                raise Differs(f"{len(tokens)} of {limit} tokens came")
+        for prompt, tokens, logits in zip(prompts, *_steps(model, way, prompts, limits)):
             row = np.concatenate([prompt, tokens]).astype(np.int64)
-            steps.append((rows.setdefault(row.tobytes(), (len(rows), row, len(prompt)))[0], tokens, logits[:limit]))
+            steps.append((rows.setdefault(row.tobytes(), (len(rows), row, len(prompt)))[0], tokens, logits))
     answers = outputs_by(by, model, _batch_of([row for _, row, _ in rows.values()], [at for _, _, at in rows.values()]))
     truths = answers.logits.split(answers.lengths().long().tolist())
     for number, tokens, logits in steps:
-        truth = truths[number]
-        if (apart := _apart(torch.stack(logits), truth)) > near:
-            raise Differs(f"its logits differ by {apart:.1g} of the largest from those without a cache")
-        chosen = truth.gather(1, torch.tensor(tokens, device=truth.device)[:, None])[:, 0]
-        if bool((truth.max(-1).values - chosen > 2 * near * _size(truth)).any()):
-            raise Differs("it chooses other tokens than the largest logits")
+        _check_steps(model, tokens, logits, truths[number])
+
+
+def _steps(model, way: str, prompts: list, limits: tuple) -> tuple[list, list]:
+    """(the tokens that follow each prompt, the logits (limit, V) with which they were chosen)."""
+    seen: list = [[] for _ in prompts]
+    said = generation.by_way(way, model, prompts, list(limits), set(), seen=seen)
+    for tokens, limit, logits in zip(said, limits, seen):
+        if len(tokens) != limit or len(logits) < limit:
+            raise Differs(f"{len(tokens)} of {limit} tokens came")
+    return said, [torch.stack(logits[:limit]) for limit, logits in zip(limits, seen)]
+
+
+def _check_steps(model, tokens: list[int], logits, truth):
+    """Raises Differs unless the logits (n, V) of n new tokens are the true ones, and no token has much larger ones."""
+    near, _ = _nearness(model)
+    if (apart := _apart(logits, truth)) > near:
+        raise Differs(f"its logits differ by {apart:.1g} of the largest from those without a cache")
+    chosen = truth.gather(1, torch.tensor(tokens, device=truth.device)[:, None])[:, 0]
+    if bool((truth.max(-1).values - chosen > 2 * near * _size(truth)).any()):
+        raise Differs("it chooses other tokens than the largest logits")
