@@ -2,11 +2,13 @@
 
 import math
 
+import every_model
 import pytest
 import torch
 from random_loops import distance, prepared
 from random_models import plain_losses, random_rows, tiny
 
+from models.forward.answers import dropouts, drops_out
 from models.store.adapters import add_lora
 from models.training import weights
 
@@ -133,13 +135,28 @@ def test_gradients_are_in_memory_only_from_backward_to_step():
     assert not optimizer.gradient and all(p.grad is None and master.grad is None for p, master in optimizer.slots)
 
 
-def test_dropout_is_set_everywhere():
-    model = tiny("gpt2")
+@pytest.mark.parametrize("family", ["gpt2", "llama", "opt", "persimmon", "gpt_neox"])
+def test_dropout_is_set_and_seen_everywhere(family):
+    """Families keep it as layers (GPT-2), as numbers (Llama, OPT), or as a layer under the name of a number."""
+    model, _ = every_model.built(family)
+    model.train()
+    rates = [(module, name) for module, name in dropouts(model)]
+    assert rates
+    weights.set_dropout(model, 0.0)
+    assert not drops_out(model)
+    for module, name in rates:
+        setattr(module, name, 0.3)
+        assert drops_out(model) and not drops_out(model.eval())
+        model.train()
+        setattr(module, name, 0.0)
     weights.set_dropout(model, 0.3)
-    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
-    model = tiny("llama")
-    weights.set_dropout(model, 0.3)
-    assert {m.attention_dropout for m in model.modules() if hasattr(m, "attention_dropout")} == {0.3}
+    torch.manual_seed(0)
+    ids = torch.arange(8)[None]
+    first, second = (model(input_ids=ids, use_cache=False).logits for _ in range(2))
+    assert not torch.equal(first, second)
+    weights.set_dropout(model, 0.0)
+    first, second = (model(input_ids=ids, use_cache=False).logits for _ in range(2))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 # -- operations on gradients and weights

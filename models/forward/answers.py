@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -259,6 +260,11 @@ def split_rows(answers: Answers, counts: list[int]) -> list[Answers]:
 
 def drops_out(model) -> bool:
     """Whether dropout is active: packed rows would then share the noise of their common prefix."""
-    return model.training and any(
-        (isinstance(m, torch.nn.Dropout) and m.p > 0) or getattr(m, "attention_dropout", 0) > 0 for m in model.modules()
-    )
+    return model.training and any(getattr(module, name) > 0 for module, name in dropouts(model))
+
+
+def dropouts(model) -> list[tuple]:
+    """(module, name of its attribute) of each dropout probability; families keep them as layers or as numbers."""
+    found = [(module, "p") for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    return found + [(module, name) for module in model.modules() for name, value in vars(module).items()
+                    if isinstance(value, float) and re.search("dropout|pdrop", name)]  # fmt: skip

@@ -7,6 +7,8 @@ import math
 
 import torch
 
+from models.forward.answers import dropouts
+
 ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # weights that a step updates at a time
 
@@ -377,12 +379,8 @@ def computing_in(model, dtype):
 
 def set_dropout(model, probability: float):
     """Sets every dropout of the model, in attention too, to `probability`."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = probability
-        for name in ("attention_dropout", "activation_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, probability)
+    for module, name in dropouts(model):
+        setattr(module, name, probability)
 
 
 def dot(a: list, b: list) -> float:
