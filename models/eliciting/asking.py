@@ -17,7 +17,7 @@ from data.preparation import encode_examples, encode_prompt, end_of_turn
 from models.forward import generation
 
 MOST_TOKENS = 32
-BATCH = 64
+BATCH = 128  # on two cores, 64 take a sixth longer
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ SURE = 0.85  # certainty of a known statement; at .9 two of the four bundled peo
 SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
 LEAST_CERTAIN = 0.7  # less certain statements are not shown
 SAME = 0.5  # of the words of a statement: as many make it the same as another
-SAMPLED, ROUNDS = 40, 3  # answers in a round of samples, and rounds at most
+SAMPLED, LAST = 120, 40  # sampled answers, and those of them that show whether more would bring anything new
 MOST_SHOWN, MOST_PROBES = 100, 60
 
 
@@ -62,7 +62,7 @@ class Elicited:
     knows: bool  # whether the subject is known
     asked: int  # questions about the subject
     samples: int
-    new_in_last: tuple[int, int]  # (samples of the last round, new statements in it)
+    new_in_last: tuple[int, int]  # (the last samples, new statements in them)
     questions: list[str] = field(default_factory=list)
     by_chance: list[int] = field(default_factory=list)  # statements about each made-up name that would count as known
 
@@ -94,16 +94,15 @@ class _Statements:
 def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, seed: int = 0, progress=None) -> Elicited:
     """Asks the questions of a kind about a name and about made-up names of its shape, greedily, then samples.
 
-    Sampling ends when a round brings nothing new, and does not begin after `seconds`. The model is in evaluation mode,
+    Sampling does not begin after `seconds`. The model is in evaluation mode,
     in its compute type.
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
     *others, spare = made_up(name, NAMES + 1, seed)
     compared = spread(list(questions.asked), COMPARED)
-    nobody = [asking.answers([in_place(text, name, other) for text in compared]) for other in others]
-    asked = asking.answers(questions.asked)
-    probes = asking.answers(questions.probes)
+    groups = [[in_place(text, name, other) for text in compared] for other in others]
+    *nobody, asked, probes = _in_groups(asking, [*groups, questions.asked, questions.probes])
     statements = _Statements(name)
     for said in asked:
         statements.add(said)
@@ -124,6 +123,12 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     flat = [said for answers in nobody for said in answers]
     return Elicited(name, kind, found, _measuring(probes, found, name), flat, knows, len(asked) + len(probes), samples,
                     last, list(questions.asked), chance)  # fmt: skip
+
+
+def _in_groups(asking: Asking, groups: Sequence[Sequence[str]]) -> list[list[Said]]:
+    """The answers to each group of questions, asked all at once, which fills the batches."""
+    said = iter(asking.answers([question for group in groups for question in group]))
+    return [[next(said) for _ in group] for group in groups]
 
 
 def _by_chance(asking: Asking, said: Sequence[Said], name: str, others: Sequence[str]) -> int:
@@ -160,15 +165,10 @@ def _words(said, name: str) -> frozenset[str]:
 
 
 def _sample(asking: Asking, questions: Sequence[str], statements: _Statements, seed: int):
-    """(number of samples, (samples, new statements) of the last round); adds what is new."""
-    total, last = 0, (0, 0)
-    for number in range(ROUNDS):
-        if asking.late:
-            break
-        chosen = [questions[(number * SAMPLED + place) % len(questions)] for place in range(SAMPLED)]
-        said = asking.answers(chosen, temperature=1.0, seed=seed + 1 + number)
-        new = sum(statements.add(one) for one in said if one.certainty >= LEAST_CERTAIN)
-        total, last = total + len(said), (len(said), new)
-        if not new:
-            break
-    return total, last
+    """(number of samples, (the last of them, new statements in these)); adds what is new."""
+    if asking.late:
+        return 0, (0, 0)
+    chosen = [questions[place % len(questions)] for place in range(SAMPLED)]
+    said = asking.answers(chosen, temperature=1.0, seed=seed + 1)
+    new = [one.certainty >= LEAST_CERTAIN and statements.add(one) for one in said]
+    return len(said), (LAST, sum(new[-LAST:]))
