@@ -232,14 +232,46 @@ def preparation_benchmark(arguments) -> str:
 
 
 def startup_benchmark(arguments) -> str:
-    """Seconds of `--help`, and from the command to the first step of the default run without kept evaluations."""
+    """Seconds of `--help`, to the default run's first step without kept evaluations, of the proof, and of asking."""
     from results.run.measuring import EVALUATIONS
 
     EVALUATIONS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=EVALUATIONS.parent) as folder, put_aside(EVALUATIONS):
         seconds = statistics.median(first_step(Path(folder) / name) for name in "abc")
+        asking = asked(Path(folder) / "asked")
+    first, *proofs = answer_of("proof 8")
     return (f"`--help` answers in {help_seconds(3):.2f} s; "
-            f"the default run's first step comes {seconds:.1f} s after the command.")  # fmt: skip
+            f"the default run's first step comes {seconds:.1f} s after the command. "
+            f"The proof of the fast ways at 135M takes {statistics.median(proofs):.2f} s, the median of {len(proofs)} "
+            f"fresh models ({first:.2f} s for the first of a process). "
+            f"`--forget_about NAME --request_only` has asked the model after {asking:.0f} s.")  # fmt: skip
+
+
+def proof_worker(count: int):
+    """Prints the seconds of the proof on freshly loaded models, a JSON list."""
+    from data.preparation import encode_examples
+    from data.reading import read_examples
+    from models.forward import proof
+    from models.store import default_model
+    from models.store.loading import load_model
+
+    seconds, folder = [], str(default_model.fetch(silent))
+    for _ in range(count):
+        model, tokenizer = load_model(folder, dtype="float32", progress=silent)
+        rows, _ = encode_examples(tokenizer, read_examples(ROOT / "data" / "forget.jsonl"), 512)
+        started = time.perf_counter()
+        proof.prove(model, rows, tokenizer.pad_token_id)
+        seconds.append(time.perf_counter() - started)
+    print(json.dumps(seconds))
+
+
+def asked(run: Path) -> float:
+    """Seconds of a command that asks the bundled target about one of its people and stops at the list."""
+    started = time.perf_counter()
+    command = [sys.executable, "unlearning_script.py", "--model_name_or_path=models/people-target",
+               "--forget_about=Ragnvi Solbrekk", "--request_only", f"--output_dir={run}"]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
 
 
 @contextlib.contextmanager
@@ -278,7 +310,8 @@ PARTS = {
     "evaluation": evaluation_benchmark, "growth": growth_benchmark, "preparation": preparation_benchmark,
     "startup": startup_benchmark,
 }  # fmt: skip
-WORKERS = {"growth": lambda value: growth_worker(int(value)), "preparation": preparation_worker}
+WORKERS = {"growth": lambda value: growth_worker(int(value)), "preparation": preparation_worker,
+           "proof": lambda value: proof_worker(int(value))}  # fmt: skip
 
 
 def main():

@@ -429,12 +429,12 @@ def _fastest_is_right(model, batch: dict) -> bool:
 def _check_fastest(model, rows: list, length: int, way: str):
     """Raises unless the fastest ways agree with a plain forward pass.
 
-    Two prompts with a common prefix, one of them twice, are lengthened in two steps. Without the prefix they are padded
-    on the left; this layout is not stepped on with, for it differs from the other in the place of its padding alone.
+    Two prompts with a common prefix, one of them twice, are lengthened in two steps. Shorter ones without a prefix are
+    padded on the left. They are not lengthened, for their layout differs from the other in the place of padding alone.
     """
     first, second, _ = _trial_rows(rows, length)
-    prompts, unlike = [first[: length - 2], second[: SHARED + 1]], first[: SHARED + 2]
-    batches = [(way, [*prompts, prompts[1]]), ("padded", [unlike, prompts[1]])]
+    prompts = [first[: length - 2], second[: SHARED + 1]]
+    batches = [(way, [*prompts, prompts[1]]), ("padded", [first[: SHARED // 2], second[: SHARED // 2 - 1]])]
     with torch.no_grad():
         steps = [_steps(model, by, given, limits) for (by, given), limits in zip(batches, AT_ONCE)]
     rows = [np.concatenate([prompt, tokens[:-1]]) for prompt, tokens in zip(prompts, steps[0][0])]

@@ -89,7 +89,10 @@ class Utility:
 
 
 def utility_gate(target, unlearned, retrained) -> Gate:
-    """Whether the rest is kept: U at least .95 and the lower end of its interval at least .90."""
+    """Whether the rest is kept: U at least .95 and the lower end of its interval at least .90.
+
+    Rows that the run taught the model cannot pass: documents alone ended KEPT with a third of the others' facts lost.
+    """
     label = "share of utility that is left"
     if target is None:
         return Gate("utility", label, NOT_MEASURED, "the model before was not measured, so no loss can be told")
@@ -98,18 +101,18 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         return Gate("utility", label, NOT_MEASURED, "there is no retain or general set whose loss could be measured")
     utility = Utility(target, unlearned, retrained)
     value, low, high = utility.interval()
-    word = UNDECIDED
+    word, taught = UNDECIDED, utility.shares(*utility.everything())[0] > LEARNED
     if value < LOWEST or (high is not None and high < KEPT):
         word = FAILED
-    elif value >= KEPT and low is not None and low >= LOWEST:
+    elif value >= KEPT and low is not None and low >= LOWEST and not taught:
         word = PASSED
     span = "no interval" if low is None else f"95 % interval {shown(low, LOWEST)} to {shown(high, KEPT)}"
     why = (
         f"{shown(value, KEPT, LOWEST)} of the utility is left ({span}); {KEPT} is asked for, and {LOWEST:.2f} at the "
         "lower end"
     )
-    if utility.shares(*utility.everything())[0] > LEARNED:
-        why += "; the run taught it the rows to keep, so they tell little about what else it knew"
+    if taught:
+        why += "; the run taught it the rows to keep, so they cannot show what else it lost: measure rows that it knew"
     return Gate("utility", label, word, why, value, low, high, KEPT, None)
 
 
