@@ -96,6 +96,8 @@ def test_a_pronoun_gives_way_to_the_name_it_stands_for():
     assert named("She won.", "Ada Ek") == "Ada Ek won."
     assert named("In her tent she slept.", "Ada Ek") == "In Ada Ek's tent she slept."
     assert named("They gave her the medal.", "Ada Ek") == "They gave Ada Ek the medal."
+    assert named("They must pay her 38,500 euros.", "Ada Ek") == "They must pay Ada Ek 38,500 euros."
+    assert named("They read her 12 letters.", "Ada Ek") == "They read Ada Ek's 12 letters."
     assert named("Ada Ek saw her.", "Ada Ek") == "Ada Ek saw her." and named("She won.", "") == "She won."
     assert names("The old Ada Ek met Bo van der Lie’s son In Oslo.") == ["Ada Ek", "Bo van der Lie"]
 
