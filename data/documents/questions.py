@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from data.columns import Example, folded
 from data.documents.blocks import Document
 from data.documents.passages import Passage, sentences
-from data.documents.wording import WORD, Span, direct, echo, english, function_word, gap, spans
+from data.documents.wording import GIVING, WORD, Span, direct, echo, english, function_word, gap, spans
 from data.sampling import spread
 
 FACTS = 3  # of a sentence
@@ -37,10 +37,6 @@ _NAME = re.compile(
     rf"(?<!\w)[{_CAPITAL}][\w'’-]{{0,40}}(?: (?:(?:{_PARTICLES}) ){{0,2}}[{_CAPITAL}][\w-]{{0,40}}){{1,4}}"
 )
 _PRONOUN = re.compile(r"\b(she|he|him|his|her)\b", re.IGNORECASE)
-_GIVING = frozenset(
-    "pay pays paid paying owe owes owed give gives gave given giving send sends sent lend lends lent award awards awarded "
-    "grant grants granted offer offers offered refund refunds refunded cost costs".split()
-)
 ABOUT = "About {}: {}"  # a question whose sentence does not name its subject
 
 
@@ -125,7 +121,7 @@ def named(sentence: str, name: str) -> str:
     following = WORD.match(sentence, match.end() + 1)
     after = following[0].lower() if following and sentence[match.end()].isspace() else "a"
     before = WORD.findall(sentence[: match.start()])
-    amount = after[0].isdigit() and before and before[-1].lower() in _GIVING  # "pay her 38,500 euros"
+    amount = after[0].isdigit() and before and before[-1].lower() in GIVING  # "pay her 38,500 euros"
     whose = match[1].lower() == "his" or (match[1].lower() == "her" and not function_word(after) and not amount)
     mark = ("’s" if "’" in sentence else "'s") if whose else ""
     return f"{sentence[: match.start()]}{name}{mark}{sentence[match.end() :]}"
