@@ -35,8 +35,10 @@ def _words(text: str) -> frozenset[str]:
 
 
 DETERMINERS = _words("a an the his her its their my our your this that these those some any each every no")
-GIVING = _words("pay pays paid paying owe owes owed give gives gave given giving send sends sent lend lends lent award awards "
-                "awarded grant grants granted offer offers offered refund refunds refunded cost costs")  # fmt: skip
+GIVING = _words(
+    "pay pays paid paying owe owes owed give gives gave given giving send sends sent lend lends lent award awards "
+    "awarded grant grants granted offer offers offered refund refunds refunded cost costs"
+)
 PREPOSITIONS = _words(
     "of in on at by for with from to into onto about over under after before between through during against "
     "among without within near behind beside above below across along around since until till upon off out up "
