@@ -279,6 +279,8 @@ def test_padding_at_either_place_is_noticed(masked, llama, encoded, monkeypatch)
         spoiled = mask is not None and not bool(mask.all()) and bool((mask[:, 0] == 1).all()) == (masked == "hole")
         return own(**{**given, "attention_mask": None} if spoiled else given)
 
+    assert proof._fastest_is_right(llama, encoded[1].batch(range(3), 0))
+    del llama._unlearning_proofs
     monkeypatch.setattr(llama, "forward", unmasked)
     assert not proof._fastest_is_right(llama, encoded[1].batch(range(3), 0))
 

@@ -335,9 +335,23 @@ def test_rows_that_the_run_taught_the_model_cannot_show_that_the_rest_is_kept(be
 
 
 def test_rows_that_the_run_taught_the_model_can_show_damage():
+    """Better answers do not make up for a model that can no longer write."""
+    target, stammering = made.scaled(TARGET, ["retain", "general"], 0.7), made.copy_of(TARGET)
+    for split in ("retain", "general"):
+        stammering.per_example[split]["fluency"] = [0.8 * value for value in TARGET.per_example[split]["fluency"]]
+    gate = utility_gate(target, made.summed(stammering), None)
+    assert "the run taught it the rows" in gate.why and rest_word(gate) == "DAMAGED"
+
+
+def test_a_weak_retrained_model_is_no_sign_that_the_run_taught_the_rows():
+    """The run changed nothing; the utility is measured against the lower of the two."""
+    assert utility_gate(TARGET, TARGET, made.scaled(TARGET, ["retain", "general"], 0.7)).word == PASSED
+
+
+def test_no_distance_is_told_of_a_gate_whose_value_would_pass():
     target = made.scaled(TARGET, ["retain", "general"], 0.7)
-    silent = made.scaled(TARGET, ["retain", "general"], 0.3)
-    assert rest_word(utility_gate(target, silent, None)) in ("DAMAGED", "BROKEN")
+    rest = judge(target, TARGET, None).evidence["rest"]
+    assert rest["word"] == "UNDECIDED" and rest["turn"] is None
 
 
 def test_missing_sets_leave_the_rest_undecided():

@@ -17,7 +17,8 @@ from data.preparation import encode_examples, encode_prompt, end_of_turn
 from models.forward import generation
 
 MOST_TOKENS = 32
-BATCH = 128  # on two cores, 64 take a sixth longer
+BATCH = 128  # prompts at a time; on two cores, batches of 64 take a sixth longer
+PAIRS = 64  # answers at a time whose losses are computed, with the logits of all their tokens
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Asking:
         rows, _ = encode_examples(self.tokenizer, [Example(answer, question) for question, answer in pairs], 512)
         found: list[float] = []
         with torch.inference_mode():
-            for start in range(0, len(pairs), BATCH):
-                batch = rows.batch(range(start, min(start + BATCH, len(pairs))), self.tokenizer.pad_token_id or 0)
+            for start in range(0, len(pairs), PAIRS):
+                batch = rows.batch(range(start, min(start + PAIRS, len(pairs))), self.tokenizer.pad_token_id or 0)
                 said = answer_outputs(self.model, batch)
                 counts = torch.bincount(said.row, minlength=len(batch["lengths"]))
                 found += (said.sequence_mean() * counts).tolist()

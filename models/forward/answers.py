@@ -264,7 +264,13 @@ def drops_out(model) -> bool:
 
 
 def dropouts(model) -> list[tuple]:
-    """(module, name of its attribute) of each dropout probability; families keep them as layers or as numbers."""
+    """(what holds it, name of its attribute) of each dropout probability.
+
+    Families keep them as layers or as numbers; a few read them from their config.
+    """
     found = [(module, "p") for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-    return found + [(module, name) for module in model.modules() for name, value in vars(module).items()
-                    if isinstance(value, float) and re.search("dropout|pdrop", name)]  # fmt: skip
+    found += [(module, name) for module in model.modules() for name, value in vars(module).items()
+              if type(value) in (int, float) and re.search("dropout|pdrop", name)]  # fmt: skip
+    config = unwrapped(model).config.get_text_config()
+    return found + [(config, name) for name in ("attention_dropout", "dropout")
+                    if type(getattr(config, name, None)) in (int, float)]  # fmt: skip

@@ -21,7 +21,10 @@ WAYS = {
     "shared": ("generation in batches with a common prefix", ""),
     "padded": ("generation in batches", "a common prefix is computed for each prompt"),
     "library": ("transformers' generate in batches", "a batch computes until its longest answer ends"),
-    "alone": ("transformers' generate, one prompt at a time", f"up to {CPU_ROWS} times as many forward passes"),
+    "alone": (
+        "transformers' generate, one prompt at a time",
+        "as many times the forward passes as a batch has prompts",
+    ),
     "uncached": ("generation without a cache, one prompt at a time", "every new token computes its whole row again"),
 }
 

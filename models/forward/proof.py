@@ -404,16 +404,16 @@ def rebuilds(model, head, answers, tokens: int) -> bool:
 
 
 def _fastest_is_right(model, batch: dict) -> bool:
-    """Whether the fastest ways for rows and for generation are right; notes it if they are.
+    """Whether the fastest ways for rows and for generation were just shown to be right; notes it if they were.
 
     Generation lengthens the trial prompts. One plain forward pass of the lengthened rows then is the truth for both. It
     computes two rows at once, without padding: a way that disagrees with it is tried again beside one row at a time.
     """
     base, known = unwrapped(model), proofs(model)
     packed, length = packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
-    if (packed, length) in known.ways and length in known.generation:
-        return True
     if not packed or length < SHARED + TAILS[0] or _sharded(model):
+        return False
+    if (packed, length) in known.ways or length in known.generation:
         return False
     way = next(iter(generation.WAYS))
     with _aside(model):
@@ -429,8 +429,8 @@ def _fastest_is_right(model, batch: dict) -> bool:
 def _check_fastest(model, rows: list, length: int, way: str):
     """Raises unless the fastest ways agree with a plain forward pass.
 
-    Two prompts with a common prefix, one of them twice, are lengthened in two steps. Shorter ones without a prefix are
-    padded on the left. They are not lengthened, for their layout differs from the other in the place of padding alone.
+    Two prompts with a common prefix, one of them twice, are lengthened in two steps. Shorter ones are padded on the
+    left, and their prefix is not shared. They get one token each, for nothing but the place of the padding differs.
     """
     first, second, _ = _trial_rows(rows, length)
     prompts = [first[: length - 2], second[: SHARED + 1]]
@@ -439,7 +439,7 @@ def _check_fastest(model, rows: list, length: int, way: str):
         steps = [_steps(model, by, given, limits) for (by, given), limits in zip(batches, AT_ONCE)]
     rows = [np.concatenate([prompt, tokens[:-1]]) for prompt, tokens in zip(prompts, steps[0][0])]
     trial = _batch_of(rows, [max(1, len(row) // 3) for row in rows], int(first[0]))
-    truth, logits = _plain(model, trial, together=True)
+    truth, logits = _plain(model, trial, together=length == SHARED + TAILS[0])  # a long row would be computed twice
     for (_, given), (said, seen) in zip(batches, steps):
         for row, prompt, tokens, found in zip((0, 1, 1), given, said, seen):
             begin = len(prompt) - 1

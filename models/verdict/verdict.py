@@ -100,6 +100,8 @@ def _turn(gates: list[Gate]) -> str | None:
             nearest = least_change(gates, kind)
             if nearest is None:
                 return None
+            if nearest.room() >= 0:  # its value would pass: something else than the value keeps it from that
+                return None
             state = "undecided" if kind == UNDECIDED else "failed"
             which = f"{count} tests are {state}; the" if count > 1 else f"One test is {state}: the"
             return f"{which} nearest to passing is {nearest.label}, {abs(nearest.room()):.3g} short of its bound."
