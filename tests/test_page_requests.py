@@ -341,6 +341,12 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     assert said(text=STORY, method="idk")[tab.method]["value"] != "idk", "it does not work on plain text"
     assert tab.method not in said(text=STORY, before="passages")
     assert said(text="", taken_as="words")[field.chosen] == "", "an empty field begins anew"
+    alone = said(text="Ragnvi Solbrekk", method="proxy_teacher")
+    assert alone[tab.method]["value"] == "name_swap" and alone[tab.family]["value"] == "data_augmentation"
+    before = {"method": "name_swap", "before": alone[field.before]}
+    assert said(text="Ragnvi Solbrekk", training_data=["a.jsonl"], **before)[tab.method]["value"] == "proxy_teacher"
+    assert said(pairs=[["a", "b"]], **before)[tab.method]["value"] == "proxy_teacher"
+    assert said(text="Ragnvi Solbrekk")[tab.method]["value"] == "npo", "a method that was chosen stays"
     assert said(pairs=[["a", "b"]])[field.taken].startswith("Questions and answers")
 
 

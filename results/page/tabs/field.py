@@ -6,6 +6,7 @@ from data.reading import TYPES
 from data.recognising import EMPTY, WAYS
 from results.page import forgetting
 from results.page.wiring import PRIVATE, QUIET, Page, gr
+from results.run.request.flags import BY_NAME, PROXY
 
 # Unsent text survives a reload, in this browser tab only, because it is sensitive.
 DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
@@ -18,8 +19,17 @@ KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== win
 DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
 EXAMPLE = "An example: the default model forgets 4 of the 20 invented people that it was trained on (a few minutes)"
 PAIRS = "Questions and answers: the answers in the table below are forgotten."
+ALONE = "name alone"  # a name without training data: the model is asked about it
 # source of a form: what `methods` knows it as
-AS_DATA = {"name": "pairs", "pairs": "pairs", "example": "pairs", "text": "text", "passages": "text", "file": "text"}
+AS_DATA = {
+    "name": "pairs",
+    ALONE: "pairs",
+    "pairs": "pairs",
+    "example": "pairs",
+    "text": "text",
+    "passages": "text",
+    "file": "text",
+}
 
 
 class Field:
@@ -120,6 +130,7 @@ class Field:
             pairs = any(str(cell or "").strip() for row in data.get("pairs") or () for cell in row)
             source = "pairs" if pairs else "example" if data.get("example") is True else ""
             said = {"pairs": PAIRS, "example": f"{EXAMPLE}."}.get(source, said)
+        source = ALONE if source == "name" and not data.get("training_data") else source
         ways = [(WAYS[way], way) for way in WAYS if way in found.ways]
         several = len(ways) > 1
         shown = {
@@ -131,5 +142,12 @@ class Field:
             self.training_box: gr.update(visible=found.kind == "name" or bool(data.get("training_data"))),
             self.before: source,
         }
-        fits = self.update(AS_DATA[source], method) if source and source != before else {}
+        fits = self.update(AS_DATA[source], usual(source, before, method)) if source and source != before else {}
         return {**shown, **fits}
+
+
+def usual(source: str, before: str, method):
+    """The method for a new source: what a name alone gets takes the place of the recommended one, and gives it back."""
+    if source == ALONE:
+        return BY_NAME if method == PROXY else method
+    return PROXY if before == ALONE and method == BY_NAME else method

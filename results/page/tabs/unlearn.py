@@ -11,7 +11,7 @@ from results.page import forgetting
 from results.page.desk import ADVANCED, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.tabs.field import AS_DATA, Field
+from results.page.tabs.field import ALONE, AS_DATA, Field, usual
 from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, told
 from results.run import options
 
@@ -206,6 +206,7 @@ class Unlearn:
             return {self.method: gr.skip()}
         form = {"source": "name", "about": ["-"], **data} if data.get("training_data") else {"source": "file", **data}
         raw = any(example.prompt is None for example in self.desk.check(form))
+        method = usual("name", ALONE, method) if data.get("training_data") else method
         return self.fitting("text" if raw else "pairs", method)
 
     @told
