@@ -68,7 +68,11 @@ def test_a_family_is_right_or_refused(family, told, encoded, tmp_path):
         assert refusal.value.exit_code == 4 and "causal" in str(refusal.value)
         told[family] = {"outcome": "refused: no causal LM"}
         return
+    together = proof._fastest_is_right(model, rows.batch(range(3), 0))
+    del model._unlearning_proofs
     told[family] = {"outcome": "right", **of_rows(model, rows), **of_generation(model, tokenizer, rows)}
+    apart = (told[family]["rows"], told[family]["generation"]) == (every_model.WORDS[0], "shared")
+    assert together == apart, "the fastest ways are right together and wrong apart, or the other way round"
     told[family]["saved"] = again(model, tokenizer, rows, tmp_path / "model")
     told[family]["LoRA"] = with_lora(model, rows)
 
