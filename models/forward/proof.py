@@ -74,13 +74,17 @@ def way_of(model, batch: dict) -> Way:
 
     Raises ModelError for a model whose logits depend on later tokens or that cannot compute from token ids alone.
     """
-    base = unwrapped(model)
-    packed, length = packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
-    known = proofs(model).ways
+    known, (packed, length) = proofs(model).ways, _to_prove(model, batch)
     if (packed, length) not in known:
         ways = [way for way in WAYS if packed or not way.packed]
         known[packed, length] = _first_right_way(model, batch, length, ways)
     return known[packed, length]
+
+
+def _to_prove(model, batch: dict) -> tuple[bool, int]:
+    """(whether packed rows are possible now, tokens of the longest trial row)."""
+    base = unwrapped(model)
+    return packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
 
 
 def packs(model, rows, pad_token_id: int) -> bool:
@@ -409,8 +413,7 @@ def _fastest_is_right(model, batch: dict) -> bool:
     Generation lengthens the trial prompts. One plain forward pass of the lengthened rows then is the truth for both. It
     computes two rows at once, without padding: a way that disagrees with it is tried again beside one row at a time.
     """
-    base, known = unwrapped(model), proofs(model)
-    packed, length = packing.supported(base) and not drops_out(base), _length(base, int(batch["lengths"].max()))
+    known, (packed, length) = proofs(model), _to_prove(model, batch)
     if not packed or length < SHARED + TAILS[0] or _sharded(model):
         return False
     if (packed, length) in known.ways or length in known.generation:
