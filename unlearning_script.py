@@ -35,6 +35,7 @@ from results.after import commands as after
 from results.after import letter
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
+from results.run.kept import keep, own_answers
 from results.run.options import (
     AUTO,
     OPTIONS,
@@ -144,6 +145,8 @@ def _unlearn(run: RunContext, measurements: measuring.Measurements):
     folder.stage("unlearning")
     with weights.computing_in(model, run.dtype):
         sample_counterexamples(run.sets.steering, run.tokenizer, config, model)
+        own = own_answers(run.sets.steering, run.tokenizer, config, model)
+    keep(run.sets.steering, own, run.tokenizer, config)
     if algorithm.METHODS[config["method"]].student:
         model, references = build_student(run, model)
     if config["use_peft"]:

@@ -19,6 +19,7 @@ import unlearning_algorithm as algorithm
 from data.columns import DataError
 from models.store import adapters, loading
 from models.store.on_first_use import torch, weights
+from results.run.kept import keep, own_answers
 from results.run.run_folder import say
 from results.run.sets import encode_sets, sample_counterexamples, steering_of
 from results.search import score as search_score
@@ -80,6 +81,7 @@ class Trainer:
     def take(self, examples: dict, split: search_score.SearchSplit):
         """Trains on these sets, which may steer, and judges by the rows of `split`. The model is the target now."""
         self.rows, self.split, self.encoded, self.unwritten = steering_of(examples), split, {}, {}
+        self.own: list | None = None  # the target's own answers, where there are no rows to keep
         began = time.monotonic()
         self.judge = search_score.Judge(self.look(), self.config["level"])
         self.look_seconds = time.monotonic() - began
@@ -131,13 +133,19 @@ class Trainer:
         return algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"]
 
     def with_samples(self, config: dict) -> dict:
-        """`training_rows` with the counterexamples that the model, now the target, writes once for all trials.
+        """`training_rows` with what the model, now the target, writes once for all trials.
+
+        These are counterexamples, and its own answers where there are no rows to keep.
 
         Raises DataError if it has nothing else to say.
         """
         rows, key = self.training_rows(config), self._kind(config)
         if key in self.unwritten:
             raise self.unwritten[key]
+        if self.own is None:
+            with weights.computing_in(self.model, self.dtype):
+                self.own = own_answers(self.encoded[key], self.tokenizer, config, self.model)
+        keep(self.encoded[key], self.own, self.tokenizer, config)
         if algorithm.METHODS[config["method"]].trained_set not in rows:
             try:
                 with weights.computing_in(self.model, self.dtype):
