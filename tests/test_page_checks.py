@@ -130,7 +130,7 @@ def test_a_search_gets_a_utility_budget_and_a_time_budget(desk):
         ({"source": "example"}, "proxy_teacher"),
         ({"source": "name", "about": ["Ada"]}, "name_swap"),  # a name alone has settings of its own
         ({"source": "name", "about": ["Ada"], "training_data": ["all.jsonl"]}, "proxy_teacher"),
-        ({"source": "file"}, "profile_matching"),  # nothing to keep that is like it
+        ({"source": "file"}, "lower_profile"),  # nothing to keep that is like it
         ({"source": "file", "retain": "keep.jsonl"}, "proxy_teacher"),
         ({"source": "file", "retain": "keep.jsonl", "model": "no adapter"}, "profile_matching"),
         ({"source": "file", "method": "npo"}, "npo"),
