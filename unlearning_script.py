@@ -35,7 +35,6 @@ from results.after import commands as after
 from results.after import letter
 from results.run import continuing, measuring, model_card, processes, run_folder
 from results.run.context import RunContext, prepare
-from results.run.kept import keep, own_answers
 from results.run.options import (
     AUTO,
     OPTIONS,
@@ -51,7 +50,7 @@ from results.run.request import asked as request
 from results.run.request import flags as request_flags
 from results.run.request.reference import compared
 from results.run.run_folder import RunFolder, UsageError, say
-from results.run.sets import sample_counterexamples
+from results.run.sets import keep, own_answers, sample_counterexamples
 from results.run.stopping import Stopped, StopSwitch
 from results.run.training import build_student, train
 

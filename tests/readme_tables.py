@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import auto_against_default  # noqa: E402
 import constructed_models  # noqa: E402
+import forget_documents  # noqa: E402
 import forget_kinds  # noqa: E402
 import forget_names  # noqa: E402
 import measured  # noqa: E402
@@ -229,6 +230,7 @@ TABLES = {
     "requests": requests_table,
     "names": functools.partial(forgotten_table, "names", forget_names.names_table),
     "kinds": functools.partial(forgotten_table, "kinds", forget_kinds.kinds_table),
+    "passages": functools.partial(forgotten_table, "documents", forget_documents.documents_table),
     "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
     **{f"files of {folder}": functools.partial(files_table, folder)

@@ -6,11 +6,11 @@ import unlearning_script
 from data.columns import Example
 from data.preparation import preview
 from models.eliciting.nobody import made_up
+from models.eliciting.statements import questions_about_nobody
 from models.eliciting.subject import MADE_UP
 from models.store.loading import load_model
-from results.run import kept
 from results.run.options import BUNDLED
-from results.run.sets import Steering
+from results.run.sets import Steering, keep, own_answers
 
 ROWS = [Example("Ada Lund was born in Oslo.", "Where was Ada Lund born?"), Example("Ada Lund met Bo Ek in Rome.", None)]
 GENERAL = [
@@ -27,22 +27,22 @@ def world(small):
 
 
 def test_questions_about_nobody_are_about_names_like_the_one_named_most():
-    asked = kept.questions_about_nobody(ROWS, 3)
+    asked = questions_about_nobody(ROWS, 3)
     names = made_up("Ada Lund", 2, 3)
     assert len(asked) == len(set(asked)) > 100 and all(any(name in text for name in names) for text in asked)
     assert not any("Ada Lund" in text or "Bo Ek" in text for text in asked)
-    assert kept.questions_about_nobody([Example("cats purr.", "do they?")], 3) == []
+    assert questions_about_nobody([Example("cats purr.", "do they?")], 3) == []
 
 
 def test_the_models_own_answers_are_kept_and_not_the_bundled_ones(world, capsys):
     steering, tokenizer, model = world
-    rows = kept.own_answers(steering, tokenizer, CONFIG, model.eval())
+    rows = own_answers(steering, tokenizer, CONFIG, model.eval())
     by_question = {row.prompt: row for row in rows}
     assert {row.subject for row in rows} <= {None, MADE_UP} and len(rows) > 50
     for given in GENERAL:
         if given.prompt in by_question:
             assert by_question[given.prompt].answer != given.answer
-    kept.keep(steering, rows, tokenizer, CONFIG)
+    keep(steering, rows, tokenizer, CONFIG)
     assert len(steering.encoded["retain"]) == len(rows) and steering.examples["retain"] == GENERAL
     assert preview(tokenizer, steering.encoded["retain"], 1)[0][1].startswith(rows[0].answer[:3])
     assert "the model's own answers to 2 general questions" in capsys.readouterr().out
@@ -52,8 +52,8 @@ def test_the_models_own_answers_are_kept_and_not_the_bundled_ones(world, capsys)
 def test_rows_that_a_user_gave_stay(world, change):
     steering, tokenizer, model = world
     steering.encoded["retain"] = "as encoded"
-    rows = kept.own_answers(steering, tokenizer, {**CONFIG, **change}, model)
-    kept.keep(steering, rows, tokenizer, CONFIG)
+    rows = own_answers(steering, tokenizer, {**CONFIG, **change}, model)
+    keep(steering, rows, tokenizer, CONFIG)
     assert rows == [] and steering.encoded["retain"] == "as encoded"
 
 

@@ -13,13 +13,16 @@ name would count. A person reads the list before anything is trained.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from data.columns import Example
+from data.documents.questions import names
 from data.sampling import spread
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
-from models.eliciting.questions import questions_about
+from models.eliciting.questions import guessed_kind, questions_about
 from models.scores.facts import content_words
 
 SECONDS = 60.0
@@ -172,3 +175,13 @@ def _sample(asking: Asking, questions: Sequence[str], statements: _Statements, s
     said = asking.answers(chosen, temperature=1.0, seed=seed + 1)
     new = [one.certainty >= LEAST_CERTAIN and statements.add(one) for one in said]
     return len(said), (LAST, sum(new[-LAST:]))
+
+
+def questions_about_nobody(rows: Sequence[Example], seed: int) -> list[str]:
+    """Questions about made-up names like the one that stands most often in these rows; none without a name."""
+    found = Counter(name for row in rows for name in names(f"{row.prompt or ''} {row.answer}"))
+    if not found:
+        return []
+    name = found.most_common(1)[0][0]
+    asked = spread(list(questions_about(name, guessed_kind(name)).asked), COMPARED)
+    return [in_place(question, name, other) for other in made_up(name, NAMES, seed) for question in asked]

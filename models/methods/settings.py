@@ -83,6 +83,7 @@ TRAINING_SETTINGS: dict[str, Setting] = {
 SHARED_SETTINGS: dict[str, Setting] = {
     "beta": Setting(0.1, "how soon the gradient of a forgotten row fades", above=0),
     "strength": Setting(10.0, "nats to subtract from the true token's logit", low=0),
+    "level_scale": Setting(1.35, "factor on the losses to match (above 1: beyond rows never seen)", above=0),
     "temperature": Setting(2.0, "softens teacher and student", above=0),
     "teacher_method": Setting("", "method that unlearns the teacher first"),
     "contrast": Setting(0.1, "factor on what it says with the name, subtracted from what it says without", low=0),

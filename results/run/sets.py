@@ -10,13 +10,17 @@ it holds no judging rows, no paraphrases and no wrong answers, so that nothing o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
 from data import augmentation, exams, judging, preparation, reading
+from data.columns import Example
 from data.sampling import spread
 from data.wrong_answers import in_context
+from models.eliciting.asking import Asking
+from models.eliciting.statements import questions_about_nobody
 from models.eliciting.subject import MADE_UP
 from models.requests import recorded
 from results.run import continuing, processes
@@ -209,6 +213,30 @@ def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, conf
     steering.encoded[name], _ = made.encode(tokenizer, config["max_length"])
     answer = preparation.preview(tokenizer, steering.encoded[name], 1)[0][1]
     say(f"{name}: {len(made.examples)} rows to learn from, for example {answer!r}")
+
+
+def own_answers(steering, tokenizer, config: dict, model) -> list[Example]:
+    """The target's answers to the bundled general questions and about nobody; none for a run with rows of its own.
+
+    To train on the bundled answers teaches the model something else than it says, and hides what it loses. The
+    questions about nobody are those of `models.eliciting`, with made-up names like the one that the forget rows name
+    most.
+    """
+    if config["retain_data"] != BUNDLED["general_retain"] or not algorithm.METHODS[config["method"]].forget:
+        return []
+    general = [row.prompt for row in steering.examples["retain"] if row.prompt]
+    nobody = questions_about_nobody(steering.examples["forget"], config["seed"] or 0)
+    say(f"keeping the model's own answers to {len(general)} general questions and {len(nobody)} about made-up names")
+    asked = [*general, *nobody]
+    said = processes.team().from_main(lambda: [one.answer for one in Asking(model, tokenizer).answers(asked)])
+    return [Example(answer, question, subject=None if place < len(general) else MADE_UP)
+            for place, (question, answer) in enumerate(zip(asked, said)) if answer]  # fmt: skip
+
+
+def keep(steering, rows: Sequence[Example], tokenizer, config: dict):
+    """Trains on these rows in place of the encoded ones to keep, if there are any; what is measured stays."""
+    if rows:
+        steering.encoded["retain"], _ = preparation.encode_examples(tokenizer, rows, config["max_length"])
 
 
 def sampler(model, tokenizer):

@@ -19,9 +19,8 @@ import unlearning_algorithm as algorithm
 from data.columns import DataError
 from models.store import adapters, loading
 from models.store.on_first_use import torch, weights
-from results.run.kept import keep, own_answers
 from results.run.run_folder import say
-from results.run.sets import encode_sets, sample_counterexamples, steering_of
+from results.run.sets import encode_sets, keep, own_answers, sample_counterexamples, steering_of
 from results.search import score as search_score
 
 HALF_WAY = 0.5  # a trial is never given up before this share of its steps
