@@ -106,7 +106,7 @@ def test_one_document_is_taught_forgotten_and_measured(requests, processes, tmp_
     others = sum(len(request.measured) for request in requests.values()) - own
     assert (row["own"]["questions"], row["others"]["questions"]) == (own, others)
     config = json.loads((tmp_path / "runs" / "letter" / "config.json").read_text(encoding="utf-8"))
-    assert row["method"] == config["method"] == "profile_matching"  # the default for a document alone
+    assert row["method"] == config["method"] == "lower_profile"  # the default for a document alone
     assert config["max_steps"] == 2 and config["retain_data"].endswith("general_retain.jsonl")
     assert config["model_name_or_path"] == str(tmp_path / "models" / row["model"])
     assert f"| letter.eml | {own} | " in capsys.readouterr().out

@@ -14,7 +14,7 @@ from models.scores.intervals import group_numbers, jackknife_interval, mean_inte
 from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, shown
 
 KEPT, LOWEST, BROKEN = 0.95, 0.90, 0.5  # share of utility that counts as kept, its lower bound, a broken model
-LEARNED = 1.25  # share of the target's utility from which on the rows to keep were learned in the run, not kept
+LEARNED = 1.25  # share of the others' utility from which on the rows to keep were learned in the run, not kept
 LOST = 0.5  # a retain row with less than this share of the target's answer probability is lost
 KNOWN = 0.2  # answer probability from which the target knew a retain row
 FLUENT = ("retain", "general")
@@ -101,8 +101,8 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         return Gate("utility", label, NOT_MEASURED, "there is no retain or general set whose loss could be measured")
     utility = Utility(target, unlearned, retrained)
     value, low, high = utility.interval()
-    before = Utility(target, unlearned, None)
-    word, taught = UNDECIDED, before.shares(*before.everything())[0] > LEARNED
+    others = [Utility(model, unlearned, None) for model in (target, retrained) if model is not None]
+    word, taught = UNDECIDED, all(other.shares(*other.everything())[0] > LEARNED for other in others)
     if value < LOWEST or (high is not None and high < KEPT):
         word = FAILED
     elif value >= KEPT and low is not None and low >= LOWEST and not taught:
