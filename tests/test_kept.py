@@ -17,7 +17,10 @@ GENERAL = [
     Example("Water boils at a hundred degrees.", "When does water boil?"),
     Example("Cats purr.", "Do cats purr?"),
 ]
-CONFIG = {"retain_data": BUNDLED["general_retain"], "method": "profile_matching", "seed": 3, "max_length": 64}
+CONFIG = {
+    "retain_data": BUNDLED["general_retain"], "method": "profile_matching", "retain_loss": "nll", "seed": 3,
+    "max_length": 64,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -48,12 +51,13 @@ def test_the_models_own_answers_are_kept_and_not_the_bundled_ones(world, capsys)
     assert "the model's own answers to 2 general questions" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("change", [{"retain_data": "mine.jsonl"}, {"retain_data": "none"}, {"method": "retrain"}])
-def test_rows_that_a_user_gave_stay(world, change):
+@pytest.mark.parametrize("change", [{"retain_data": "mine.jsonl"}, {"retain_data": "none"}, {"method": "retrain"},
+                                    {"retain_loss": "answer_preservation"}])  # fmt: skip
+def test_other_rows_to_keep_stay(world, change):
     steering, tokenizer, model = world
     steering.encoded["retain"] = "as encoded"
     rows = own_answers(steering, tokenizer, {**CONFIG, **change}, model)
-    keep(steering, rows, tokenizer, CONFIG)
+    keep(steering, ROWS, tokenizer, {**CONFIG, **change})
     assert rows == [] and steering.encoded["retain"] == "as encoded"
 
 

@@ -17,7 +17,7 @@ from results.page.asking import Asker
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import JobQueue
 from results.page.methods import recommended
-from results.run.request.flags import ALONE
+from results.run.request.flags import UNKEPT
 from results.run.run_folder import UsageError
 
 ROWS = '{"question": "Who is Ada?", "answer": "A clerk from Lund."}\n'
@@ -70,7 +70,7 @@ def test_a_short_text_is_a_name_that_nobody_is_asked_about(name, desk):
 )
 def test_a_longer_text_is_a_text(text, desk):
     given = started(desk, text)
-    assert given["forget_text"] == text and given["method"] == ALONE and "forget_about" not in given
+    assert given["forget_text"] == text and given["method"] == UNKEPT and "forget_about" not in given
 
 
 def test_an_object_says_what_a_text_means(desk, rows, gradio_folder):

@@ -326,7 +326,7 @@ def test_it_is_the_default_where_the_base_and_rows_to_keep_are_known(small, monk
     base = {"base_model": str(small.base)}
     assert default(small, "forget", "retain", **base) == flags.PROXY == options.OPTIONS["method"].default
     assert default(small, "forget", "retain") == flags.OTHERWISE  # no base
-    assert default(small, "forget", **base) == flags.ALONE == default(small, "forget")  # no rows to keep
+    assert default(small, "forget", **base) == flags.UNKEPT == default(small, "forget")  # no rows to keep
     assert default(small, "forget", retain_data="none", method="gradient_ascent", **base) == "gradient_ascent"
     assert options.resolve({})["method"] == flags.PROXY  # the bundled people
     monkeypatch.setattr(flags.processes, "sharded", lambda: True)

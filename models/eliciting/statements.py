@@ -97,8 +97,7 @@ class _Statements:
 def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, seed: int = 0, progress=None) -> Elicited:
     """Asks the questions of a kind about a name and about made-up names of its shape, greedily, then samples.
 
-    Sampling does not begin after `seconds`. The model is in evaluation mode,
-    in its compute type.
+    Sampling does not begin after `seconds`. The model is in evaluation mode, in its compute type.
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)

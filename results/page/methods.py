@@ -78,7 +78,7 @@ def method_text(name: str, source: str = "") -> str:
     why = f" Recommended for {typed}." if typed and name == recommended(source) else ""
     use = f" Use it when {method.use_when}." if method.use_when else ""
     if name == flags.PROXY:
-        use += f" A name alone gets {flags.BY_NAME} in its place, a text or file without rows to keep {flags.ALONE}, "
+        use += f" A name alone gets {flags.BY_NAME} in its place, a text or file without rows to keep {flags.UNKEPT}, "
         use += f"and a model whose base is unknown {flags.OTHERWISE}."
     return (
         f"**{method.plain or method.summary}**{use}{why}  \n<small>Known weakness: {method.known_failure}. In the "

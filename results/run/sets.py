@@ -215,6 +215,13 @@ def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, conf
     say(f"{name}: {len(made.examples)} rows to learn from, for example {answer!r}")
 
 
+def _keeps_own(config: dict) -> bool:
+    """Whether a run that forgets has only bundled rows to keep, and no counterexamples that belong to these."""
+    paired = algorithm.RETAIN_LOSSES[config["retain_loss"]].augmentation
+    bundled = config["retain_data"] == BUNDLED["general_retain"]
+    return bool(bundled and not paired and algorithm.METHODS[config["method"]].forget)
+
+
 def own_answers(steering, tokenizer, config: dict, model) -> list[Example]:
     """The target's answers to the bundled general questions and about nobody; none for a run with rows of its own.
 
@@ -222,7 +229,7 @@ def own_answers(steering, tokenizer, config: dict, model) -> list[Example]:
     questions about nobody are those of `models.eliciting`, with made-up names like the one that the forget rows name
     most.
     """
-    if config["retain_data"] != BUNDLED["general_retain"] or not algorithm.METHODS[config["method"]].forget:
+    if not _keeps_own(config):
         return []
     general = [row.prompt for row in steering.examples["retain"] if row.prompt]
     nobody = questions_about_nobody(steering.examples["forget"], config["seed"] or 0)
@@ -234,8 +241,8 @@ def own_answers(steering, tokenizer, config: dict, model) -> list[Example]:
 
 
 def keep(steering, rows: Sequence[Example], tokenizer, config: dict):
-    """Trains on these rows in place of the encoded ones to keep, if there are any; what is measured stays."""
-    if rows:
+    """Trains on these rows in place of the bundled ones, if there are any; what is measured stays."""
+    if rows and _keeps_own(config):
         steering.encoded["retain"], _ = preparation.encode_examples(tokenizer, rows, config["max_length"])
 
 

@@ -13,11 +13,11 @@ from models.training import null_models
 from results.run import processes
 
 PROXY, OTHERWISE = "proxy_teacher", "profile_matching"  # the default method, and the one where it cannot run
-ALONE = "lower_profile"  # of data to forget without rows to keep
+UNKEPT = "lower_profile"  # of data to forget without rows to keep
 BY_NAME = "name_swap"  # of a name without data
 METHOD_TEXT = (
     f"method, family, several with commas, all or auto: see --list_methods ({OTHERWISE} without a base model, "
-    f"{ALONE} without rows to keep)"
+    f"{UNKEPT} without rows to keep)"
 )
 FOLDER = "request"  # in the run folder
 REFERENCE_FLAGS = ("build_retrained", "base_model", "null_config")
@@ -89,13 +89,13 @@ def reference_problems(given: dict, config: dict) -> list[str]:
 def default_method(given: dict, target: str) -> str:
     """`PROXY` where its base model is known and the rows to keep are like those to forget; `OTHERWISE` elsewhere.
 
-    `ALONE` where nobody gave rows to keep. A proxy is not trained with sharded weights, nor are the lower layers alone.
-    `target`: the model of a run that names none.
+    `UNKEPT` where nobody gave rows to keep. Neither a proxy nor the lower layers alone are trained with sharded
+    weights. `target`: the model of a run that names none.
     """
     kept, own_data = given.get("retain_data"), given.get("forget_data") or given.get("forget_text")
     alike = kept != "none" and (kept or not own_data)
     if own_data and not kept and not processes.sharded():
-        return ALONE
+        return UNKEPT
     return PROXY if alike and not processes.sharded() and known_base(given, target) else OTHERWISE
 
 
