@@ -485,9 +485,14 @@ def test_deeply_nested_html_needs_no_stack(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 # Properties
 
-FOLDER = Path(__import__("tempfile").mkdtemp(prefix="documents-"))
 characters = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), include_characters="\n\t")
 plain_texts = st.text(characters, min_size=1, max_size=200).filter(str.strip)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder for all cases of a property."""
+    return tmp_path_factory.mktemp("documents")
 
 
 def words(document_texts) -> list[str]:
@@ -496,21 +501,21 @@ def words(document_texts) -> list[str]:
 
 @CASES
 @given(plain_texts)
-def test_any_text_survives_every_reader_up_to_white_space(text):
+def test_any_text_survives_every_reader_up_to_white_space(folder, text):
     marked = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
     lines = "".join(paragraph(line) for line in text.split("\n"))
     for name, content in (("a.txt", text), ("a.md", marked), ("a.html", f"<p>{html.escape(text)}</p>"),
                           ("a.docx", docx(lines)), ("a.py", text)):  # fmt: skip
         if name == "a.docx" and re.search("[\ufffe\uffff]", text):
             continue  # no characters of XML
-        found = read(FOLDER, name, content)
+        found = read(folder, name, content)
         assert words(block.text for document in found for block in document.blocks) == words([text]), name
 
 
 @CASES
 @given(plain_texts, st.integers(8, 60))
-def test_passages_leave_out_no_word_and_are_as_long_as_asked(text, length):
-    (document,) = read(FOLDER, "a.txt", text)
+def test_passages_leave_out_no_word_and_are_as_long_as_asked(folder, text, length):
+    (document,) = read(folder, "a.txt", text)
     found = list(passages(document, length))
     assert "".join(words(passage.body for passage in found)) == "".join(words([text]))
     assert all(size(passage.text) <= max(20, 3.5 * length) for passage in found)
@@ -535,8 +540,8 @@ def test_sentences_end_where_a_reader_would_say():
 
 @CASES
 @given(st.binary(max_size=300), st.sampled_from([suffix for row in formats.FORMATS for suffix in row.suffixes[:1]]))
-def test_any_bytes_are_read_or_refused_with_a_place(content, suffix):
-    path = write(FOLDER, f"case{suffix}", content)
+def test_any_bytes_are_read_or_refused_with_a_place(folder, content, suffix):
+    path = write(folder, f"case{suffix}", content)
     try:
         rows = reading.read_examples(path)
     except DataError as error:
