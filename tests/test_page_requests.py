@@ -14,6 +14,8 @@ from models.store.folders import read_json_or_empty
 from results.page import forgetting, live, verdicts, watching
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
+from results.page.methods import fitting
+from results.page.tabs.field import chosen_or_usual
 from results.run.request.flags import BY_NAME, PROXY
 from results.run.request.preview import Preview, Row, read_preview
 
@@ -345,9 +347,26 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     assert alone[tab.method]["value"] == "name_swap" and alone[tab.family]["value"] == "data_augmentation"
     before = {"method": "name_swap", "before": alone[field.before]}
     assert said(text="Ragnvi Solbrekk", training_data=["a.jsonl"], **before)[tab.method]["value"] == "proxy_teacher"
-    assert said(pairs=[["a", "b"]], **before)[tab.method]["value"] == "proxy_teacher"
+    assert said(pairs=[["a", "b"]], **before)[tab.method]["value"] == "lower_profile"
     assert said(text="Ragnvi Solbrekk")[tab.method]["value"] == "npo", "a method that was chosen stays"
+    emptied = said(text="", **before)[field.before]
+    assert said(text=STORY, method="name_swap", before=emptied)[tab.method]["value"] == "lower_profile"
+    assert said(text=STORY, method="name_swap", before="pairs")[tab.method]["value"] == "name_swap", "it was chosen"
     assert said(pairs=[["a", "b"]])[field.taken].startswith("Questions and answers")
+
+
+@pytest.mark.parametrize("source", ["passages", "file", "pairs", "text", "name alone", "name", "example"])
+def test_the_method_in_the_field_is_the_one_that_runs(source, tab, desk):
+    """Also after a file with rows to keep came, or went."""
+    kind = "name" if source == "name alone" else source
+    form = {"source": kind, "about": ["Ada"], "training_data": ["all.jsonl"] if source == "name" else None}
+    shown = chosen_or_usual(source, None, "", "proxy_teacher")
+    for retain in ("keep.jsonl", None):
+        _, method = tab.field.kept(source, shown, retain)
+        assert method["value"] == fitting({"method": "proxy_teacher"}, {**form, "retain": retain})
+        shown = method["value"]
+        assert fitting({"method": shown}, {**form, "retain": retain}) == shown, "the run takes what is shown"
+    assert tab.field.kept(source, "npo", "keep.jsonl")[1]["value"] == "npo", "a method that was chosen stays"
 
 
 def test_the_page_starts_with_little_and_its_command_needs_no_data(tab):

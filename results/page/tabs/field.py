@@ -5,8 +5,9 @@ from __future__ import annotations
 from data.reading import TYPES
 from data.recognising import EMPTY, WAYS
 from results.page import forgetting
+from results.page.methods import fitting
 from results.page.wiring import PRIVATE, QUIET, Page, gr
-from results.run.request.flags import BY_NAME, PROXY
+from results.run.request.flags import PROXY
 
 # Unsent text survives a reload, in this browser tab only, because it is sensitive.
 DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
@@ -100,19 +101,23 @@ class Field:
             "example": self.example,
         }
 
-    def wire(self, method, outputs, update):
-        """Says at once what was typed or chosen. `update(data, method)`: a method that fits, in `outputs`."""
+    def wire(self, method, retain, outputs, update):
+        """Says at once what was typed or chosen. `update(data, method)`: a method that fits, in `outputs`.
+
+        `retain`: the file with rows to keep.
+        """
         self.update, self.before = update, gr.State("")
         self.ways.input(lambda way: way, self.ways, self.chosen, queue=False, **QUIET)
         shown = [self.taken, self.ways, self.chosen, self.training_box, self.before]
         gr.on(
             [field.change for field in self.data.values()],
             self.recognised,
-            inputs_kwargs={**self.data, "before": self.before, "method": method},
+            inputs_kwargs={**self.data, "before": self.before, "method": method, "retain": retain},
             outputs=[*shown, *outputs],
             trigger_mode="always_last",
             **QUIET,
         )
+        retain.change(self.kept, [self.before, method, retain], outputs, **QUIET)
         page = self.page
         page.demo.load(None, self.typed, self.typed, js=PUT_BACK_DRAFT, **PRIVATE)
         gr.on([field.change for field in self.typed], None, self.typed, js=KEEP_DRAFT, **PRIVATE)
@@ -121,7 +126,12 @@ class Field:
         """After `event` started a run: what was typed is sent, and no longer a draft."""
         event.success(None, self.typed, js=DROP_DRAFT, **PRIVATE)
 
-    def recognised(self, before="", method=None, **data):
+    def kept(self, source, method, retain):
+        """A method that fits, after a file with rows to keep came or went."""
+        fits = usual(source, retain) if method == usual(source, not retain) else method
+        return list(self.update(AS_DATA.get(source, "pairs"), fits).values())
+
+    def recognised(self, before="", method=None, retain=None, **data):
         """The line below the field, the other ways to take it, and a method that fits."""
         found = forgetting.taken(data)
         chosen = data.get("taken_as") if found.kind != "nothing" else ""
@@ -140,14 +150,21 @@ class Field:
             else gr.update(visible=False),
             self.chosen: chosen,
             self.training_box: gr.update(visible=found.kind == "name" or bool(data.get("training_data"))),
-            self.before: source,
+            self.before: source or before,
         }
-        fits = self.update(AS_DATA[source], usual(source, before, method)) if source and source != before else {}
+        changed = source and source != before
+        fits = self.update(AS_DATA[source], chosen_or_usual(source, retain, before, method)) if changed else {}
         return {**shown, **fits}
 
 
-def usual(source: str, before: str, method):
-    """The method for a new source: what a name alone gets takes the place of the recommended one, and gives it back."""
-    if source == ALONE:
-        return BY_NAME if method == PROXY else method
-    return PROXY if before == ALONE and method == BY_NAME else method
+def usual(source: str, retain, method: str = PROXY) -> str:
+    """The recommended method becomes what the runner takes for a source; another method stays."""
+    if not source:
+        return method
+    kind, training = ("name", None) if source == ALONE else (source, "-")
+    return fitting({"method": method}, {"source": kind, "training_data": training, "retain": "-" if retain else None})
+
+
+def chosen_or_usual(source: str, retain, before: str, method) -> str:
+    """What the runner takes for a new source, in the place of what it took for the one before; a chosen one stays."""
+    return usual(source, retain, PROXY if method == usual(before, retain) else method)

@@ -11,7 +11,7 @@ from results.page import forgetting
 from results.page.desk import ADVANCED, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.tabs.field import ALONE, AS_DATA, Field, usual
+from results.page.tabs.field import ALONE, AS_DATA, Field, chosen_or_usual
 from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, told
 from results.run import options
 
@@ -95,8 +95,8 @@ class Unlearn:
     def _what_to_keep(self):
         with gr.Accordion("What it should keep (optional)", open=False):
             gr.Markdown(
-                "Add text or questions of the same kind that should stay. Without a file, the tool uses a general "
-                "collection of everyday questions. Similar rows that the model never saw show what 'forgotten' looks "
+                "Add text or questions of the same kind that should stay. Without a file, the model's own answers to "
+                "everyday questions are kept. Similar rows that the model never saw show what 'forgotten' looks "
                 "like; half of them only judge the result.",
                 elem_classes="hint",
             )
@@ -126,11 +126,11 @@ class Unlearn:
 
     def _events(self):
         field, kind = self.field, [self.family, self.method]
-        field.wire(self.method, kind, self.fitting)
+        field.wire(self.method, self.retain, kind, self.fitting)
         gr.on(
             [field.files.upload, field.training.upload],
             self.uploaded,
-            inputs_kwargs={**field.data, "method": self.method},
+            inputs_kwargs={**field.data, "method": self.method, "retain": self.retain},
             outputs=kind,
             **PRIVATE,
         )
@@ -200,14 +200,14 @@ class Unlearn:
             return "\n".join(f"# {line}" for line in str(error).splitlines())
 
     @told
-    def uploaded(self, request: gr.Request, method=None, **data):
+    def uploaded(self, request: gr.Request, method=None, retain=None, **data):
         """Checks new files, and selects a method that works on them."""
         if forgetting.taken(data).kind == "unusable":
             return {self.method: gr.skip()}
         form = {"source": "name", "about": ["-"], **data} if data.get("training_data") else {"source": "file", **data}
         raw = any(example.prompt is None for example in self.desk.check(form))
-        method = usual("name", ALONE, method) if data.get("training_data") else method
-        return self.fitting("text" if raw else "pairs", method)
+        source, before = ("name", ALONE) if data.get("training_data") else ("file", "")
+        return self.fitting("text" if raw else "pairs", chosen_or_usual(source, retain, before, method))
 
     @told
     def unlearn(self, request, key=None, rows=None, ids=None, unseen=False, **form):
