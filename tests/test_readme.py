@@ -127,7 +127,7 @@ def test_every_word_of_the_verdict_is_explained():
 def test_recommended_methods_exist():
     table = README.split("## How to choose")[1].split("## ")[0]
     named = {*re.findall(r"^\| [^|]+ \| `(\w+)`", table, re.MULTILINE)}
-    assert len(named) == 9 and named <= {"auto", *unlearning_algorithm.METHODS}
+    assert len(named) == 8 and named <= {"auto", *unlearning_algorithm.METHODS}
 
 
 def test_the_basic_metrics_are_measured_by_name():

@@ -328,7 +328,7 @@ _METHODS = [
                   "forget_weight": 2.0, "retain_weight": 2.6, "retain_rows_per_forget_row": 2.0,
                   "general_retain_rows": 40, "lr_scheduler_type": "linear", "level_scale": 1.35},
         plain="Makes each word as surprising to the model as words it never read, and no more.",
-        use_when="you have no reason to choose another",
+        use_when="you do not know the base model and have holdout rows",
     ),
     Method(
         "lower_profile", "gradient", "profile_matching in the lower layers alone, which read what a text is about.",
