@@ -13,7 +13,7 @@ from models.eliciting import statements
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
-from models.eliciting.subject import MADE_UP, about_subject, sentence
+from models.eliciting.subject import LEFT, MADE_UP, about_subject, sentence
 from results.run.request import named
 from results.run.run_folder import UsageError
 
@@ -251,6 +251,9 @@ def test_the_sentence_counts_what_was_known_before_and_is_still_said():
     assert told["sentence"] == (
         "Asked 3 new questions about it, it said 1 of the 2 things it knew before; about 2 others it still says 1 of 2."
     )
+    assert about_subject(measured, evaluations, by_name=True)["sentence"] == f"{told['sentence']} {LEFT}"
+    evaluations["unlearned"].per_example["probes"]["fact_recall"] = [0, 0, 1, None]
+    assert LEFT not in about_subject(measured, evaluations, by_name=True)["sentence"], "nothing is left"
 
 
 def test_what_it_said_about_made_up_names_is_not_counted_as_kept_or_lost():

@@ -11,12 +11,20 @@ from data.columns import Example
 
 SAID = 0.5  # share of the words that carry a fact
 SHOWN = 200  # questions listed
+LEFT = (
+    "What is left may hang on the question and not on the name: to forget that too, give a text that says it, or the "
+    "data that the model was trained on."
+)
 MADE_UP = "made-up names"  # the subject of retain rows that only anchor a run: what they say is not known of anybody
 
 
-def about_subject(measured: Mapping[str, Sequence[Example]], evaluations: Mapping) -> dict | None:
+def about_subject(
+    measured: Mapping[str, Sequence[Example]], evaluations: Mapping, by_name: bool = False
+) -> dict | None:
     """What became of the answers about the subject: counts, the questions, a sentence. None without facts in words.
 
+    by_name: whether the run had a name alone and changed what the name brings up. If some is left, the sentence tells
+    what else to do.
     A thing is known before if the target says at least half of the words that carry it (`fact_recall`). The questions
     are the probes, which nothing is trained on; without probes, those of the forget set.
     """
@@ -44,7 +52,8 @@ def about_subject(measured: Mapping[str, Sequence[Example]], evaluations: Mappin
          "known_before": place in known, "said_after": (after[place] or 0) >= SAID}
         for place in asked[:SHOWN]
     ]  # fmt: skip
-    return {**told, "sentence": sentence(told)}
+    advice = f" {LEFT}" if by_name and told["said_after"] else ""
+    return {**told, "sentence": sentence(told) + advice}
 
 
 def sentence(told: Mapping) -> str:
