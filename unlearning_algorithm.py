@@ -85,7 +85,7 @@ class Unlearning:
         self._world, self._rank = together.count(accelerator), together.rank(accelerator)
         self.step, self.best, self.levels, self.ended = 0, None, None, None
         self.anchor, self.importance, self.layer, self.finished = None, None, None, False
-        self.context, self.partners, self.products, self.frozen = {}, {}, set(), []
+        self.context, self.partners, self.products, self.frozen, self.dropouts = {}, {}, set(), [], []
         self.sharded = self._world > 1 and sharded.wanted(accelerator)
         self.cut, self.news = 1, []  # parts that each requested micro-batch is cut into; records waiting to be yielded
         self._check()
@@ -157,7 +157,7 @@ class Unlearning:
         self._make_optimizer()
         weights.return_freed_memory(cycles=False)  # of the weights' earlier type
         if settings.dropout is not None:
-            weights.set_dropout(self.model, settings.dropout)
+            self.dropouts = weights.set_dropout(self.model, settings.dropout)
         if settings.gradient_checkpointing:
             # inputs must require gradients, or checkpointed layers under frozen embeddings silently train nothing
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -559,6 +559,8 @@ class Unlearning:
         After a sharded run `model` is the whole model in the main process and None in the others.
         """
         self.model.eval()
+        for holder, name, value in self.dropouts:  # a config holds some, and is saved with the model
+            setattr(holder, name, value)
         whole = self.optimizer.release()
         self.model = whole if self.sharded else self.model
         for p in self.frozen:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -217,14 +217,17 @@ def _chunks(examples: Iterable[Example]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def encode_examples(tokenizer: Any, examples: Iterable[Example], max_length: int) -> tuple[EncodedRows, EncodingReport]:
+def encode_examples(
+    tokenizer: Any, examples: Iterable[Example], max_length: int, cut: Collection[int] = ()
+) -> tuple[EncodedRows, EncodingReport]:
     """Token rows of at most max_length tokens, and a report of what was cut or dropped.
 
     Prompt and answer: the chat template with its generation prompt, the answer, the template's end-of-turn token. A row
     that is too long is cut at the left of its prompt, and at the end of its answer only if the answer alone is too
     long. Raw text: bos if the tokenizer adds one, then the text, in as many rows as needed. Examples whose answers have
-    no tokens are dropped. `examples` may be a generator. Raises DataError if no row is left, if chat messages come with
-    a tokenizer that has no chat template, or if the template refuses a conversation.
+    no tokens are dropped. `examples` may be a generator. cut: places of answers that were cut off, and get no end.
+    Raises DataError if no row is left, if chat messages come with a tokenizer that has no chat template, or if the
+    template refuses a conversation.
     """
     if max_length < 2:
         raise ValueError(f"max_length must be at least 2, got {max_length}")
@@ -242,6 +245,7 @@ def encode_examples(tokenizer: Any, examples: Iterable[Example], max_length: int
                 found = _text_rows(prompt + answer, max_length)
                 chunked += len(found) > 1
             else:
+                end = [] if report.examples in cut else end
                 found = [_turn_row(prompt, [*answer, *end], max_length)]
                 report.truncated += len(prompt) + len(answer) + len(end) > max_length
                 cut_answers += len(answer) + len(end) > max_length - 1

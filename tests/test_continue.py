@@ -110,6 +110,17 @@ def test_settings_are_inherited_and_flags_win(done):
     assert other["learning_rate"] == resolve({"method": "npo"})["learning_rate"]  # the rate was another method's
 
 
+def test_a_run_that_kept_its_models_own_answers_asks_the_next_model(copied):
+    """Its retain set is the bundled one, which nobody gave: inherited as a file, it would be trained on."""
+    run = copied.folder / "request-2"
+    config = json.loads((run / "config.json").read_text())
+    given = {"continue_from": str(run), "forget_text": "a b"}
+    assert resolve(given)["own_answers"] is False
+    (run / "config.json").write_text(json.dumps({**config, "own_answers": True}))
+    assert resolve(given)["own_answers"] is True
+    assert resolve({**given, "retain_data": "r.jsonl"})["own_answers"] is False
+
+
 def test_earlier_rows_leave_the_retain_set(done, tmp_path):
     config = resolve({"continue_from": str(done.folder / "request-3"), "forget_data": done.requests[3],
                       "output_dir": str(tmp_path / "run"), "allow_overlap": True})  # fmt: skip

@@ -318,6 +318,29 @@ def test_the_list_can_be_run_after_a_reload_emptied_the_form(tab, desk):
     assert given_in(run)["forget_about"] == "Ada Lund"
 
 
+@pytest.mark.parametrize(
+    ("listed", "now", "method", "runs"),
+    [("Ada Lund", STORY, "lower_profile", "name_swap"), (STORY, "Ada Lund", "name_swap", "lower_profile"),
+     ("Ada Lund", "", "lower_profile", "name_swap"), ("Ada Lund", "Ada Lund", "lower_profile", "lower_profile"),
+     ("Ada Lund", STORY, "npo", "npo")],
+)  # fmt: skip
+def test_a_listed_request_runs_with_its_own_method_whatever_the_field_holds(listed, now, method, runs, tab, desk):
+    key = tab.looked(request_of(), **filled(text=listed, method=PROXY))
+    wait_for(lambda: desk.queue.get(key).over)
+    shown = tab.live.looking.shown(request_of(), key)
+    rows, ids = shown[tab.live.looking.rows]["value"], shown[tab.live.looking.ids]
+    run = tab.go_on(request_of(), key=key, rows=rows, ids=ids, **filled(text=now, method=method))
+    assert given_in(desk.queue.get(run))["method"] == runs
+
+
+def test_an_upload_selects_what_the_field_selects(tab, project):
+    """Both events look at the same form, and the last answer stays."""
+    (project / "a.txt").write_text(STORY)
+    form = {"file": [str(project / "a.txt")], "method": "name_swap", "before": "name alone"}
+    uploaded = tab.uploaded(request_of(), **{**filled(), **form})[tab.method]["value"]
+    assert uploaded == tab.field.recognised(**{**filled(), **form})[tab.method]["value"] == "lower_profile"
+
+
 def test_the_same_request_is_not_looked_for_twice_at_once(tab, desk):
     import gradio
 

@@ -175,6 +175,15 @@ def test_settings_that_the_user_gave_are_not_searched(world):
     assert default == algorithm.hyper_parameters("npo", 135_000_000)["learning_rate"]
 
 
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [({"forget_text": "a"}, "lower_profile"), ({"forget_text": "a", "retain_data": "b.jsonl"}, "profile_matching"),
+     ({}, "profile_matching"), ({"forget_text": "a", "retain_data": "none"}, "ce_u")],
+)  # fmt: skip
+def test_the_first_trial_is_the_default_of_such_a_request(given, first):
+    assert options.searched(given)[0] == first
+
+
 def test_the_margin_and_the_ending_of_a_run_are_searched():
     ranges = search_study.space("simnpo", {})
     low, high, default = ranges["margin"]

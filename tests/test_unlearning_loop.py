@@ -136,6 +136,17 @@ def test_dropout_changes_a_step():
     assert max(distance(plain, dropped).values()) > 0
 
 
+def test_dropout_ends_with_the_run():
+    """A config that kept it would be saved with the model, and every later training would drop out."""
+    unlearning = algorithm.Unlearning(tiny(), rows_for(algorithm.METHODS["npo"]), "npo", {**FAST, "dropout": 0.5},
+                                      pad_token_id=PAD)  # fmt: skip
+    before = unlearning.model.config.attention_dropout
+    unlearning.prepare()
+    assert unlearning.model.config.attention_dropout == 0.5 != before
+    unlearning.close()
+    assert unlearning.model.config.attention_dropout == before
+
+
 # -- stopping and guarding
 
 

@@ -23,11 +23,15 @@ PAIRS = 64  # answers at a time whose losses are computed, with the logits of al
 
 @dataclass(frozen=True)
 class Said:
-    """One answer. certainty: geometric mean of the probabilities of its tokens and of its end, in [0, 1]."""
+    """One answer. certainty: geometric mean of the probabilities of its tokens and of its end, in [0, 1].
+
+    ended: whether the model ended it, within the tokens that it had.
+    """
 
     question: str
     answer: str
-    certainty: float
+    certainty: float = 1.0
+    ended: bool = True
 
 
 class _Chances:
@@ -61,8 +65,9 @@ class Asking:
         """Whether the time is up."""
         return time.monotonic() >= self.ends
 
-    def answers(self, questions: Sequence[str], temperature: float = 0.0, seed: int = 0) -> list[Said]:
-        """The answers to the questions, in batches.
+    def answers(self, questions: Sequence[str], temperature: float = 0.0, seed: int = 0, tokens: int = MOST_TOKENS,
+                whole: bool = False) -> list[Said]:  # fmt: skip
+        """The answers to the questions, in batches: at most `tokens` of each, as statements or as the `whole` text.
 
         The certainty of a sampled answer is that of its likeliest tokens, so only greedy ones can be compared.
         """
@@ -70,24 +75,28 @@ class Asking:
         for start in range(0, len(questions), BATCH):
             if self.given and self.given % (2 * BATCH) == 0:
                 self.progress(f"  {self.given} answers so far")
-            found += self._batch(questions[start : start + BATCH], temperature, seed + start)
+            found += self._batch(questions[start : start + BATCH], temperature, seed + start, tokens, whole)
         return found
 
-    def _batch(self, questions: Sequence[str], temperature: float, seed: int) -> list[Said]:
+    def _batch(self, questions: Sequence[str], temperature: float, seed: int, tokens: int, whole: bool) -> list[Said]:
         prompts = [np.asarray(encode_prompt(self.tokenizer, Example("-", text)), np.int64) for text in questions]
         chances = [_Chances() for _ in prompts]
-        limits = [MOST_TOKENS] * len(prompts)
+        limits = [tokens] * len(prompts)
         said = generation.generate(
             self.model, prompts, limits, self.stop, temperature=temperature, seed=seed, rows=BATCH, seen=chances
         )
         self.given += len(prompts)
-        return [Said(question, self._text(ids), chance.mean(len(ids) + (len(ids) < MOST_TOKENS)))
-                for question, ids, chance in zip(questions, said, chances)]  # fmt: skip
+        found = []
+        for question, ids, chance in zip(questions, said, chances):
+            ended, text = len(ids) < tokens, self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            text = text if whole else self._statement(text, ended)
+            found.append(Said(question, text, chance.mean(len(ids) + ended), ended))
+        return found
 
-    def _text(self, ids: list[int]) -> str:
+    def _statement(self, text: str, ended: bool) -> str:
         """The answer's first paragraph; a text that was cut off ends with its last whole sentence, if it has one."""
-        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip().split("\n")[0].strip()
-        if len(ids) >= MOST_TOKENS:
+        text = text.split("\n")[0].strip()
+        if not ended:
             end = max(text.rfind(mark) for mark in ".!?。！？।")
             text = text[: end + 1] if end > 0 else text
         return text

@@ -377,10 +377,12 @@ def computing_in(model, dtype):
         p.data = data
 
 
-def set_dropout(model, probability: float):
-    """Sets every dropout of the model, in attention too, to `probability`."""
-    for module, name in dropouts(model):
-        setattr(module, name, probability)
+def set_dropout(model, probability: float) -> list[tuple]:
+    """Sets every dropout of the model, in attention too, to `probability`. Returns (holder, name, value before)."""
+    before = [(holder, name, getattr(holder, name)) for holder, name in dropouts(model)]
+    for holder, name, _ in before:
+        setattr(holder, name, probability)
+    return before
 
 
 def dot(a: list, b: list) -> float:

@@ -23,14 +23,17 @@ from data.reading import READERS
 from data.recognising import Recognised, recognise
 from data.uploads import InputError
 from models.store.paths import PROJECT
+from results.page import methods
 from results.page.desk import EMPTY, KEPT_FILES, SOURCES, Desk, checked_upload
 from results.page.jobs import SETTINGS, WITHHELD, Job
 from results.run.request import preparing
+from results.run.request.flags import BY_NAME, PROXY, UNKEPT
 from results.run.request.preview import Preview, folder_in, read_preview, write_choices
 
 KIND = "request"  # of a job that prepares one
 SOURCE_OF = {"name": "name", "words": "text", "text": "passages", "documents": "file", "rows": "file"}
 LOOKED_AT = ("name", "passages", "file")  # sources whose rows are shown first; the others show them in the form itself
+USUAL = (PROXY, BY_NAME, UNKEPT)  # methods that the form selects by itself, by what the field holds
 SHOWN_ROWS, SHOWN_CHARACTERS = 300, 2000
 HEADERS = ["No.", "Forget", "Question", "Text", "Why it is here"]
 
@@ -129,7 +132,8 @@ def matches(desk: Desk, request, form: dict, key) -> bool:
 def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) -> Job:
     """Writes the choices into a prepared request and queues its run; the run replaces the job that prepared it."""
     job = prepared(desk, request, key)
-    given = {"model_name_or_path": job.details["model"], **desk.settings(request, {**form, **_source(job)})}
+    form = {**form, **_source(job), "method": _method(form, job)}
+    given = {"model_name_or_path": job.details["model"], **desk.settings(request, form)}
     if given["model_name_or_path"] != job.details["model"]:
         raise InputError(f"this list was made for the model {job.details['model']}, and the form says "
                          f"{given['model_name_or_path']}: select that model again, or press Look for it")  # fmt: skip
@@ -145,6 +149,17 @@ def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) ->
     new = desk.submit_run(request, job.name, folder, given)
     desk.queue.forget(job.id)
     return new
+
+
+def _method(form: dict, job: Job) -> str:
+    """The form's method. One that follows the field becomes that of the list, if the field holds something else."""
+    try:
+        same = fingerprint(asked(form)) == job.details.get("asked")
+    except InputError:  # it holds nothing by now
+        same = False
+    if same or form.get("method") not in USUAL:
+        return form.get("method")
+    return methods.fitting({"method": PROXY}, {**form, **_source(job)})
 
 
 def _source(job: Job) -> dict:

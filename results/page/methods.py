@@ -5,7 +5,8 @@ from __future__ import annotations
 import unlearning_algorithm as algorithm
 from data import uploads
 from data.uploads import InputError
-from results.run import options
+from models.store.folders import read_json_or_empty
+from results.run import continuing, options
 from results.run.request import flags
 
 FOR_TEXT = "npo"  # used if the default method cannot handle plain text
@@ -42,6 +43,9 @@ def fitting(given: dict, form: dict) -> str:
         return given["method"]
     if form.get("source") == "name" and form.get("training_data") in (None, "", []):
         return flags.BY_NAME  # with the settings that a name alone gets
+    if given.get("continue_from"):  # its method goes on, with the rows that it kept
+        before = read_json_or_empty(continuing.found(given["continue_from"]) / "config.json").get("method")
+        return before if before in algorithm.METHODS else given["method"]
     own = {"forget_data": "-"} if form.get("source") not in ("name", "example") else {}
     kept = {"retain_data": "-"} if form.get("retain") not in (None, "", []) else {}
     return flags.default_method({**given, **own, **kept}, options.TARGET)

@@ -93,6 +93,8 @@ def inherited(given: dict, problems: list[str]) -> dict:
     if given.get("method") in (None, method):
         names |= {*algorithm.hyper_parameters(method), "retain_loss"}
     model = given.get("model_name_or_path") or _model_of(run, before, problems)
+    if before.get("own_answers"):
+        names -= {"retain_data"}  # nobody gave it: the model of that run is asked for its answers
     kept = {name: before[name] for name in names if before.get(name) not in (None, "")}
     if kept.get("ledger", "none") != "none":
         kept["ledger"] = str(found(kept["ledger"]))

@@ -444,7 +444,7 @@ def resolve(given: dict) -> dict:
     problems += wrong
     if problems:
         raise UsageError(problems)
-    config.update(_paths(given, config["method"]))
+    config.update(_paths(given, config["method"]), own_answers=request.unkept(given))
     config.update({name: value for name, value in given.items() if name not in config or value is not None})
     method = algorithm.METHODS[config["method"]]
     defaults = algorithm.hyper_parameters(method.name, loading.parameter_count(config["model_name_or_path"]))
@@ -511,7 +511,8 @@ def searched(given: dict) -> tuple[str, ...]:
     """The methods that --method auto tries; none needs the base model."""
     if given.get("search_methods"):
         return tuple(dict.fromkeys(_method_name(name, []) for name in _search_names(given)))
-    return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else SEARCHED
+    first = (request.UNKEPT,) if request.unkept(given) else ()
+    return SEARCHED_WITHOUT_RETAIN if given.get("retain_data") == "none" else (*first, *SEARCHED)
 
 
 def _search_names(given: dict) -> list[str]:

@@ -10,17 +10,14 @@ it holds no judging rows, no paraphrases and no wrong answers, so that nothing o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import unlearning_algorithm as algorithm
 from data import augmentation, exams, judging, preparation, reading
-from data.columns import Example
 from data.sampling import spread
 from data.wrong_answers import in_context
-from models.eliciting.asking import Asking
-from models.eliciting.statements import questions_about_nobody
+from models.eliciting import keeping
 from models.eliciting.subject import MADE_UP
 from models.requests import recorded
 from results.run import continuing, processes
@@ -84,7 +81,8 @@ def read_sets(config: dict) -> Sets:
         examples["probes"] = probes  # measured like the forget set; nothing that steers sees them
     judging.settle(examples, notes, config["judging_data"])
     if config["retain_data"] == BUNDLED["general_retain"]:
-        notes.append("retain: none given, so the bundled general retain set is used")
+        trained = "measured, and the model's own answers are kept" if keeps_own(config) else "used"
+        notes.append(f"retain: none given, so the bundled general retain set is {trained}")
     earlier = continuing.read(config)
     notes += earlier.notes
     if earlier.rows:
@@ -215,35 +213,41 @@ def _encode_counterexamples(steering: Steering, name: str, made, tokenizer, conf
     say(f"{name}: {len(made.examples)} rows to learn from, for example {answer!r}")
 
 
-def _keeps_own(config: dict) -> bool:
-    """Whether a run that forgets has only bundled rows to keep, and no counterexamples that belong to these."""
-    paired = algorithm.RETAIN_LOSSES[config["retain_loss"]].augmentation
-    bundled = config["retain_data"] == BUNDLED["general_retain"]
-    return bool(bundled and not paired and algorithm.METHODS[config["method"]].forget)
+def keeps_own(config: dict) -> bool:
+    """Whether a run that forgets trains on rows to keep, nobody gave any, and no counterexamples belong to them."""
+    method, loss = algorithm.METHODS[config["method"]], config["retain_loss"]
+    trains = method.forget and (loss != "none" or method.needs_generic)
+    return bool(config.get("own_answers") and trains and not algorithm.RETAIN_LOSSES[loss].augmentation)
 
 
-def own_answers(steering, tokenizer, config: dict, model) -> list[Example]:
+def own_answers(steering, tokenizer, config: dict, model) -> keeping.Own:
     """The target's answers to the bundled general questions and about nobody; none for a run with rows of its own.
 
-    To train on the bundled answers teaches the model something else than it says, and hides what it loses. The
-    questions about nobody are those of `models.eliciting`, with made-up names like the one that the forget rows name
-    most.
+    To train on the bundled answers teaches the model something else than it says, and hides what it loses.
     """
-    if not _keeps_own(config):
-        return []
-    general = [row.prompt for row in steering.examples["retain"] if row.prompt]
-    nobody = questions_about_nobody(steering.examples["forget"], config["seed"] or 0)
-    say(f"keeping the model's own answers to {len(general)} general questions and {len(nobody)} about made-up names")
-    asked = [*general, *nobody]
-    said = processes.team().from_main(lambda: [one.answer for one in Asking(model, tokenizer).answers(asked)])
-    return [Example(answer, question, subject=None if place < len(general) else MADE_UP)
-            for place, (question, answer) in enumerate(zip(asked, said)) if answer]  # fmt: skip
+    if not keeps_own(config):
+        return keeping.Own()
+    forget, earlier = steering.examples["forget"], steering.examples.get("earlier", [])
+    asked = [row.prompt for row in steering.examples["retain"] if row.prompt]
+    own = processes.team().from_main(
+        lambda: keeping.own_answers(model, tokenizer, forget, asked, config["seed"] or 0, earlier)
+    )
+    general = sum(row.subject is None for row in own.rows)
+    nobody = len(own.rows) - general
+    say(f"keeping the model's own answers to {general} general questions and {nobody} about made-up names")
+    return own
 
 
-def keep(steering, rows: Sequence[Example], tokenizer, config: dict):
-    """Trains on these rows in place of the bundled ones, if there are any; what is measured stays."""
-    if rows and _keeps_own(config):
-        steering.encoded["retain"], _ = preparation.encode_examples(tokenizer, rows, config["max_length"])
+def keep(steering, own: keeping.Own, tokenizer, config: dict):
+    """Trains on the model's own answers in place of the bundled rows, if there are any; what is measured stays.
+
+    The probe sees the general ones alone: what was invented about nobody may change, and is no loss.
+    """
+    if not own.rows or not keeps_own(config):
+        return
+    real = [row for row in own.rows if row.subject is None] or own.rows  # they come first
+    for name, rows in (("retain", own.rows), ("retain_probe", real)):
+        steering.encoded[name], _ = preparation.encode_examples(tokenizer, rows, config["max_length"], own.cut)
 
 
 def sampler(model, tokenizer):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data.columns import DataError
+from models.eliciting.keeping import Own
 from models.store import adapters, loading
 from models.store.on_first_use import torch, weights
 from results.run.run_folder import say
@@ -80,7 +81,7 @@ class Trainer:
     def take(self, examples: dict, split: search_score.SearchSplit):
         """Trains on these sets, which may steer, and judges by the rows of `split`. The model is the target now."""
         self.rows, self.split, self.encoded, self.unwritten = steering_of(examples), split, {}, {}
-        self.own: list = []  # the target's own answers, where there are no rows to keep
+        self.own = Own()  # the target's own answers, where there are no rows to keep
         began = time.monotonic()
         self.judge = search_score.Judge(self.look(), self.config["level"])
         self.look_seconds = time.monotonic() - began
@@ -141,7 +142,7 @@ class Trainer:
         rows, key = self.training_rows(config), self._kind(config)
         if key in self.unwritten:
             raise self.unwritten[key]
-        if not self.own:  # for rows of a user it stays empty, and nothing is asked
+        if not self.own.rows:  # for rows of a user it stays empty, and nothing is asked
             with weights.computing_in(self.model, self.dtype):
                 self.own = own_answers(self.encoded[key], self.tokenizer, config, self.model)
         keep(self.encoded[key], self.own, self.tokenizer, config)

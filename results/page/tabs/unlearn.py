@@ -11,7 +11,7 @@ from results.page import forgetting
 from results.page.desk import ADVANCED, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.tabs.field import ALONE, AS_DATA, Field, chosen_or_usual
+from results.page.tabs.field import AS_DATA, Field, chosen_or_usual
 from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, told
 from results.run import options
 
@@ -130,7 +130,7 @@ class Unlearn:
         gr.on(
             [field.files.upload, field.training.upload],
             self.uploaded,
-            inputs_kwargs={**field.data, "method": self.method, "retain": self.retain},
+            inputs_kwargs={**field.data, "method": self.method, "retain": self.retain, "before": field.before},
             outputs=kind,
             **PRIVATE,
         )
@@ -200,13 +200,13 @@ class Unlearn:
             return "\n".join(f"# {line}" for line in str(error).splitlines())
 
     @told
-    def uploaded(self, request: gr.Request, method=None, retain=None, **data):
+    def uploaded(self, request: gr.Request, method=None, retain=None, before="", **data):
         """Checks new files, and selects a method that works on them."""
         if forgetting.taken(data).kind == "unusable":
             return {self.method: gr.skip()}
         form = {"source": "name", "about": ["-"], **data} if data.get("training_data") else {"source": "file", **data}
         raw = any(example.prompt is None for example in self.desk.check(form))
-        source, before = ("name", ALONE) if data.get("training_data") else ("file", "")
+        source = "name" if data.get("training_data") else "file"
         return self.fitting("text" if raw else "pairs", chosen_or_usual(source, retain, before, method))
 
     @told

@@ -86,6 +86,11 @@ def reference_problems(given: dict, config: dict) -> list[str]:
     return found
 
 
+def unkept(given: dict) -> bool:
+    """Whether data to forget comes without rows to keep."""
+    return bool((given.get("forget_data") or given.get("forget_text")) and not given.get("retain_data"))
+
+
 def default_method(given: dict, target: str) -> str:
     """`PROXY` where its base model is known and the rows to keep are like those to forget; `OTHERWISE` elsewhere.
 
@@ -94,7 +99,7 @@ def default_method(given: dict, target: str) -> str:
     """
     kept, own_data = given.get("retain_data"), given.get("forget_data") or given.get("forget_text")
     alike = kept != "none" and (kept or not own_data)
-    if own_data and not kept and not processes.sharded():
+    if unkept(given) and not processes.sharded():
         return UNKEPT
     return PROXY if alike and not processes.sharded() and known_base(given, target) else OTHERWISE
 

@@ -24,10 +24,10 @@ from data.documents.request import DocumentRequest
 from data.finding.split import MARKER
 from data.request_files import file_hashes, lines_of, record_of, write_lines, write_private
 from models.eliciting.asking import Asking, Said
+from models.eliciting.keeping import gives_away, words_to_forget
 from models.eliciting.questions import guessed_kind
 from models.eliciting.statements import Elicited, elicit
 from models.eliciting.subject import MADE_UP
-from models.scores.facts import content_words
 from models.store import loading, quantised
 from models.store.on_first_use import weights
 from models.store.paths import shown_path
@@ -37,7 +37,6 @@ from results.run.request.flags import BY_NAME, FLAGS, FOLDER, asked_subjects, is
 from results.run.run_folder import UsageError, say
 
 STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
-SHARED = 0.5  # of the words of an answer about nobody: with as many of a forgotten statement it is not kept
 TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
 READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
 REWORDED = 2  # further questions for each statement
@@ -200,7 +199,11 @@ def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]
     a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
     since the run would hold what it should lose.
     """
-    words = [set(content_words(f"{line['question']} {line.get('subject', '')}", line["answer"])) for line in chosen]
+    words = words_to_forget(Example(line["answer"], line["question"], subject=line.get("subject")) for line in chosen)
+
+    def shared(line: dict) -> bool:
+        return gives_away(Said(line["question"], line["answer"]), words)
+
     held = {folded(line["question"]) for line in probes}
     questions = {}
     for line in chosen:
@@ -211,9 +214,9 @@ def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]
                 questions.setdefault((prompt, answer), _row(prompt, answer, subject, "statement"))
     questions = list(questions.values())
     measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes
-                if _shared(line, words)]  # fmt: skip
+                if shared(line)]  # fmt: skip
     names = list(dict.fromkeys(line["subject"] for line in chosen if line.get("subject")))
-    left = [line for line in kept if line["answer"] and not _shared(line, words)]
+    left = [line for line in kept if line["answer"] and not shared(line)]
     return Rows(DocumentRequest(questions=questions, probes=measured, documents=names), left)
 
 
@@ -227,12 +230,6 @@ def _reworded(line: dict) -> list[tuple[str, str]]:
 
 def _row(question: str, answer: str, subject: str | None, shape: str) -> Row:
     return Row(Example(answer, question, subject=subject), "", 0, shape)
-
-
-def _shared(line: dict, forgotten: Sequence[set[str]]) -> bool:
-    """Whether an answer says half of the words of a forgotten statement, or is made of them."""
-    words = set(content_words(line["question"], line["answer"]))
-    return any(len(words & other) >= SHARED * min(len(words), len(other)) for other in forgotten if words and other)
 
 
 def _chosen(place: Path) -> list[dict]:
