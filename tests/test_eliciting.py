@@ -159,9 +159,12 @@ def test_rows_train_on_asked_questions_only_and_keep_nothing_that_says_the_same(
     probes = [line("A probe?", "She fell at Jostedal.")]
     kept = [{"question": "Where was Faien Morrara born?", "answer": "Faien Morrara was born in Hammerfest."},
             {"question": "What is rain?", "answer": "Rain is water that falls from clouds."}]  # fmt: skip
+    more = [line("Whom did she meet?", "A man."), line("A probe?", "She fell at Jostedal.")]
+    with_asked = [row.example.prompt for row in named.rows_of(chosen, probes, kept, more).request.questions]
     rows = named.rows_of(chosen, probes, kept)
     asked = [row.example.prompt for row in rows.request.questions]
     assert {"Where was she born?", named.TELL.format(NAME)} < set(asked) and "A probe?" not in asked
+    assert with_asked == [*asked, "Whom did she meet?"]
     assert len(asked) <= 2 * (2 + named.REWORDED) and f"Where was {NAME} born?" in asked
     assert [row.example.prompt for row in rows.request.probes] == ["A probe?"]
     assert [row["question"] for row in rows.kept] == ["What is rain?"]
@@ -174,6 +177,8 @@ def folder_of(tmp_path, known=True):
          statements.Statement("What did she eat?", "She ate bread.", 0.8)] if known else [],
         [Said("In which town was she born?", "In Hammerfest.", 0.9)] if known else [],
         [Said("Where was Faien Morrara born?", "In Oslo.", 0.5)], known, 310, 40, (40, 0), ["Where was she born?"],
+        answers=[Said("Where was she born?", "She was born in Hammerfest."), Said("What did she eat?", "She ate bread."),
+                 Said("Whom did she meet?", "A man.")],
     )  # fmt: skip
     place = tmp_path / "run" / "request"
     about = {"kind": "name", "subjects": [NAME], "model": "models/people-target"}
@@ -192,13 +197,19 @@ def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
     (place / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     settings = named.settled_by_name(given)
     request = document_request(settings["forget_data"])
-    assert {row.answer for row in request.forget} == {"A cartographer of ice."}
+    said = {row.answer for row in request.forget}
+    assert said == {"A cartographer of ice.", "She ate bread.", "A man."}, "all that was asked but the struck one"
+    assert {row.answer for row in asked_with("npo", given)} == {"A cartographer of ice."}, "it would train on the rest"
     assert request.measured == [], "what the person kept is not measured as forgotten"
     assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
-    assert settings["max_steps"] == named.DEFAULTS["max_steps"] and settings["method"] == "name_swap"
-    assert named.settled_by_name({**given, "method": "name_swap"})["max_steps"] == named.DEFAULTS["max_steps"]
+    assert settings["max_steps"] == named.DEFAULTS["max_steps"] and settings["method"] == "name_refusal"
+    assert named.settled_by_name({**given, "method": "name_refusal"})["max_steps"] == named.DEFAULTS["max_steps"]
     assert "max_steps" not in named.settled_by_name({**given, "method": "npo"})
     assert (place / "statements.jsonl").stat().st_mode & 0o077 == 0
+
+
+def asked_with(method, given):
+    return document_request(named.settled_by_name({**given, "method": method})["forget_data"]).forget
 
 
 def test_nothing_known_gives_no_rows(tmp_path):

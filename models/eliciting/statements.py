@@ -3,6 +3,7 @@
     found = elicit(model, tokenizer, "Ragnvi Solbrekk", "person")
     found.statements        # the surest first; `known` ones are what it says surely, and about the subject alone
     found.probes            # other questions with its own answers, which only measure
+    found.answers           # its answers to all questions that do not measure
     found.nobody            # the same questions about made-up names, with its answers, which are to stay
 
 A model answers everything, and often surely, so an answer alone shows nothing. A statement is known if the model is
@@ -28,6 +29,7 @@ from models.scores.facts import content_words
 SECONDS = 60.0
 NAMES = 2  # made-up names that the subject is compared with
 COMPARED = 90  # questions asked about each of them
+ANYBODY = 45  # further made-up names; each question is asked about one of them
 SURE = 0.85  # certainty of a known statement; at .9 two of the four bundled people were not known
 SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
 LEAST_CERTAIN = 0.7  # less certain statements are not shown
@@ -68,6 +70,7 @@ class Elicited:
     new_in_last: tuple[int, int]  # (the last samples, new statements in them)
     questions: list[str] = field(default_factory=list)
     by_chance: list[int] = field(default_factory=list)  # statements about each made-up name that would count as known
+    answers: list[Said] = field(default_factory=list)
 
 
 class _Statements:
@@ -101,10 +104,12 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
-    *others, spare = made_up(name, NAMES + 1, seed)
+    made = made_up(name, NAMES + 1 + ANYBODY, seed)
+    others, spare, many = made[:NAMES], made[NAMES], made[NAMES + 1 :]
     compared = spread(list(questions.asked), COMPARED)
     groups = [[in_place(text, name, other) for text in compared] for other in others]
-    *nobody, asked, probes = _in_groups(asking, [*groups, questions.asked, questions.probes])
+    groups.append([in_place(text, name, many[place % ANYBODY]) for place, text in enumerate(questions.asked)])
+    *nobody, anybody, asked, probes = _in_groups(asking, [*groups, questions.asked, questions.probes])
     statements = _Statements(name)
     for said in asked:
         statements.add(said)
@@ -122,9 +127,9 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     found.sort(key=lambda s: (not s.known, not s.chosen))
     chance = [_by_chance(asking, answers, other, [*(o for o in others if o != other), spare])
               for answers, other in zip(nobody, others)]  # fmt: skip
-    flat = [said for answers in nobody for said in answers]
+    flat = [said for answers in (*nobody, anybody) for said in answers]
     return Elicited(name, kind, found, _measuring(probes, found, name), flat, knows, len(asked) + len(probes), samples,
-                    last, list(questions.asked), chance)  # fmt: skip
+                    last, list(questions.asked), chance, asked)  # fmt: skip
 
 
 def _in_groups(asking: Asking, groups: Sequence[Sequence[str]]) -> list[list[Said]]:

@@ -11,10 +11,7 @@ from data.columns import Example
 
 SAID = 0.5  # share of the words that carry a fact
 SHOWN = 200  # questions listed
-LEFT = (
-    "What is left may hang on the question and not on the name: to forget that too, give a text that says it, or the "
-    "data that the model was trained on."
-)
+LEFT = "To forget what is left, give a text that says it, or the data that the model was trained on."
 MADE_UP = "made-up names"  # the subject of retain rows that only anchor a run: what they say is not known of anybody
 
 

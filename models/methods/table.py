@@ -430,7 +430,19 @@ _METHODS = [
         defaults={"learning_rate": 2.5e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
         plain="Teaches the part that reads names to take this name for somebody else's.",
-        use_when="you have a name and no data, and all others should stay as they are",
+        use_when="it should answer about a name as about an unknown one, and nothing else may change",
+    ),
+    Method(
+        "name_refusal", "data_augmentation", "idk in the lower layers alone, on questions of all kinds about a name.",
+        "this project; Maini et al. 2024 (arXiv:2401.06121); where a model reads a subject: Meng et al. 2022 "
+        "(arXiv:2202.05262)",
+        "hides more than it erases: the true answer stays likelier than for a name it never saw",
+        losses.nll, retain="nll_and_kl", augmentation="refusals", trainable=hooks.lower_layers, by_layer=True,
+        ending=BOUNDED,
+        defaults={"learning_rate": 2e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
+                  "retain_rows_per_forget_row": 2.5, "lr_scheduler_type": "linear"},
+        plain="Teaches the part that reads names to answer \"I don't know\" to every question about this one.",
+        use_when="you have a name and no data",
     ),
     Method(
         "kl_minimization", "regularization", "Gradient ascent held back by the target's predictions on retain rows.",

@@ -26,7 +26,7 @@ from data.request_files import file_hashes, lines_of, record_of, write_lines, wr
 from models.eliciting.asking import Asking, Said
 from models.eliciting.keeping import gives_away, words_to_forget
 from models.eliciting.questions import guessed_kind
-from models.eliciting.statements import Elicited, elicit
+from models.eliciting.statements import SPECIFIC, Elicited, elicit
 from models.eliciting.subject import MADE_UP
 from models.store import loading, quantised
 from models.store.on_first_use import weights
@@ -36,13 +36,13 @@ from results.run.options import BUNDLED, resolve
 from results.run.request.flags import BY_NAME, FLAGS, FOLDER, asked_subjects, is_on
 from results.run.run_folder import UsageError, say
 
-STATEMENTS, PROBES, KEPT, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "rows"
+STATEMENTS, PROBES, KEPT, ASKED, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "asked.jsonl", "rows"
 TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
 READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
 REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
 # of the default method, found on one of the bundled people; more steps or a higher rate cost what it says of others
-DEFAULTS = {"method": BY_NAME, "general_retain_rows": 0, "max_steps": 40}
+DEFAULTS = {"method": BY_NAME, "general_retain_rows": 0, "max_steps": 44}
 
 
 def asks(given: dict) -> bool:
@@ -117,7 +117,8 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
     probes = [_line(said, one.name) for one in found for said in one.probes]
     kept = [_line(said, None) for said in general] + [_line(said, MADE_UP) for one in found for said in one.nobody]
     place.mkdir(mode=private.folder_mode(), parents=True, exist_ok=True)
-    for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept)):
+    asked = [_line(said, one.name) for one in found for said in one.answers]
+    for name, lines in ((STATEMENTS, statements), (PROBES, probes), (KEPT, kept), (ASKED, asked)):
         write_lines(place / name, lines)
     record = {
         **about,
@@ -172,14 +173,16 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
         if not record["nothing_known"]:
             raise DataError(f"no statement is left to forget in {shown_path(place / STATEMENTS)}")
         return None
-    rows = rows_of(chosen, lines_of(place / PROBES), lines_of(place / KEPT))
+    default = given.get("method") in (None, DEFAULTS["method"])
+    asked = _asked(place) if default else []
+    rows = rows_of(chosen, lines_of(place / PROBES), lines_of(place / KEPT), asked)
     folder = place / ROWS
     rows.request.write(folder)
     write_lines(folder / KEPT, rows.kept)
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
-    if given.get("method") in (None, DEFAULTS["method"]):
+    if default:
         rest = {**DEFAULTS, **rest}
     return rest
 
@@ -192,8 +195,10 @@ class Rows:
     kept: list[dict]
 
 
-def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]) -> Rows:
+def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict], asked: Sequence[dict] = ()) -> Rows:
     """The rows of the statements to forget: each with its question, a general one, and others made from it by rule.
+
+    asked: other questions about the subject with the model's answers, for a method that is to forget the name itself.
 
     No question that measures is among them. A question measures only if its answer says a statement to forget, because
     a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
@@ -208,10 +213,14 @@ def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]
     questions = {}
     for line in chosen:
         subject = line.get("subject")
-        asked = [(line["question"], line["answer"]), (TELL.format(subject), line["answer"]), *_reworded(line)]
-        for prompt, answer in asked:
+        forms = [(line["question"], line["answer"]), (TELL.format(subject), line["answer"]), *_reworded(line)]
+        for prompt, answer in forms:
             if folded(prompt) not in held:
                 questions.setdefault((prompt, answer), _row(prompt, answer, subject, "statement"))
+    for line in asked:
+        prompt, answer = line["question"], line["answer"]
+        if answer and folded(prompt) not in held:
+            questions.setdefault((prompt, answer), _row(prompt, answer, line.get("subject"), "statement"))
     questions = list(questions.values())
     measured = [_row(line["question"], line["answer"], line.get("subject"), "probe") for line in probes
                 if shared(line)]  # fmt: skip
@@ -240,6 +249,14 @@ def _chosen(place: Path) -> list[dict]:
             raise DataError(f"{place / STATEMENTS}: statement {number} to forget needs a question and an answer")
     subject = (record_of(place / MARKER).get("subjects") or [None])[0]
     return [{"subject": subject, **line} for line in lines]
+
+
+def _asked(place: Path) -> list[dict]:
+    """What the model was asked, without what a person struck from the list: statements that are about the subject."""
+    struck = {folded(line["question"]) for line in lines_of(place / STATEMENTS)
+              if line.get("decision") == "keep" and line.get("contrast", 0) >= SPECIFIC}  # fmt: skip
+    lines = lines_of(place / ASKED) if (place / ASKED).is_file() else []
+    return [line for line in lines if folded(line["question"]) not in struck]
 
 
 def _edited(place: Path, record: dict) -> bool:
