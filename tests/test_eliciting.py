@@ -177,8 +177,8 @@ def folder_of(tmp_path, known=True):
          statements.Statement("What did she eat?", "She ate bread.", 0.8)] if known else [],
         [Said("In which town was she born?", "In Hammerfest.", 0.9)] if known else [],
         [Said("Where was Faien Morrara born?", "In Oslo.", 0.5)], known, 310, 40, (40, 0), ["Where was she born?"],
-        answers=[Said("Where was she born?", "She was born in Hammerfest."), Said("What did she eat?", "She ate bread."),
-                 Said("Whom did she meet?", "A man.")],
+        answers=[Said("Where was she born?", "She was born in Hammerfest."),
+                 Said("What did she eat?", "She ate bread."), Said("Whom did she meet?", "A man.")],
     )  # fmt: skip
     place = tmp_path / "run" / "request"
     about = {"kind": "name", "subjects": [NAME], "model": "models/people-target"}

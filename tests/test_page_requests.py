@@ -374,9 +374,7 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     assert said(text="Ragnvi Solbrekk")[tab.method]["value"] == "npo", "a method that was chosen stays"
     emptied = said(text="", **before)[field.before]
     assert said(text=STORY, method="name_refusal", before=emptied)[tab.method]["value"] == "lower_profile"
-    assert said(text=STORY, method="name_refusal", before="pairs")[tab.method]["value"] == "name_refusal", (
-        "it was chosen"
-    )
+    assert said(text=STORY, method="name_swap", before="pairs")[tab.method]["value"] == "name_swap", "it was chosen"
     assert said(pairs=[["a", "b"]])[field.taken].startswith("Questions and answers")
 
 
