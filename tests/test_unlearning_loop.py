@@ -275,15 +275,16 @@ def test_the_model_ends_in_its_best_state():
     assert after["loss"] == pytest.approx(seen["forget"]["loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["name_swap", "name_refusal", "lower_profile"])
 @pytest.mark.parametrize(("layer", "trained"), [(0, {0, 1, 2}), (1, {0, 1})])
-def test_name_swap_trains_the_layers_that_read_names_and_no_other_weight(layer, trained):
+def test_the_layers_that_read_names_are_trained_and_no_other_weight(layer, trained, name):
     def four_layers():
         torch.manual_seed(0)
         config = ARCHITECTURES["llama"]()
         config.num_hidden_layers = 4
         return transformers.AutoModelForCausalLM.from_config(config).eval()
 
-    model, method = four_layers(), algorithm.METHODS["name_swap"]
+    model, method = four_layers(), algorithm.METHODS[name]
     unlearning = algorithm.Unlearning(model, rows_for(method), method.name, FAST | {"layer": layer}, pad_token_id=PAD)
     unlearning.prepare()
     list(unlearning.steps())

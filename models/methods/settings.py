@@ -70,8 +70,8 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     ),
     "gradient_checkpointing": Setting(False, "recompute activations to save memory"),
     "layer": Setting(
-        0, "index of the layer that hidden_state, rmu and adaptive_rmu read, and the last that name_swap and "
-        "lower_profile train (0: the method's own)", low=0
+        0, "index of the layer that hidden_state, rmu and adaptive_rmu read, and the last that name_refusal, name_swap "
+        "and lower_profile train (0: the end of the first quarter)", low=0
     ),
     "sam_rho": Setting(
         0.0, "radius of a sharpness-aware step on the forget gradient (0: off; published .01)", low=0
