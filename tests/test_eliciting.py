@@ -197,13 +197,14 @@ def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
     (place / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     settings = named.settled_by_name(given)
     request = document_request(settings["forget_data"])
-    said = {row.answer for row in request.forget}
-    assert said == {"A cartographer of ice.", "She ate bread.", "A man."}, "all that was asked but the struck one"
-    assert {row.answer for row in asked_with("npo", given)} == {"A cartographer of ice."}, "it would train on the rest"
+    assert {row.answer for row in request.forget} == {"A cartographer of ice."}
+    refused = {row.answer for row in asked_with("name_refusal", given)}
+    assert refused == {"A cartographer of ice.", "She ate bread.", "A man."}, "all that was asked but the struck one"
     assert request.measured == [], "what the person kept is not measured as forgotten"
     assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
-    assert settings["max_steps"] == named.DEFAULTS["max_steps"] and settings["method"] == "name_refusal"
-    assert named.settled_by_name({**given, "method": "name_refusal"})["max_steps"] == named.DEFAULTS["max_steps"]
+    assert settings["max_steps"] == named.STEPS["name_swap"] and settings["method"] == "name_swap"
+    for method, steps in named.STEPS.items():
+        assert named.settled_by_name({**given, "method": method})["max_steps"] == steps
     assert "max_steps" not in named.settled_by_name({**given, "method": "npo"})
     assert (place / "statements.jsonl").stat().st_mode & 0o077 == 0
 

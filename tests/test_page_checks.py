@@ -128,7 +128,7 @@ def test_a_search_gets_a_utility_budget_and_a_time_budget(desk):
     ("values", "method"),
     [
         ({"source": "example"}, "proxy_teacher"),
-        ({"source": "name", "about": ["Ada"]}, "name_refusal"),  # a name alone has settings of its own
+        ({"source": "name", "about": ["Ada"]}, "name_swap"),  # a name alone has settings of its own
         ({"source": "name", "about": ["Ada"], "training_data": ["all.jsonl"]}, "proxy_teacher"),
         ({"source": "file"}, "lower_profile"),  # nothing to keep that is like it
         ({"source": "file", "retain": "keep.jsonl"}, "proxy_teacher"),

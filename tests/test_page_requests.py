@@ -320,8 +320,8 @@ def test_the_list_can_be_run_after_a_reload_emptied_the_form(tab, desk):
 
 @pytest.mark.parametrize(
     ("listed", "now", "method", "runs"),
-    [("Ada Lund", STORY, "lower_profile", "name_refusal"), (STORY, "Ada Lund", "name_refusal", "lower_profile"),
-     ("Ada Lund", "", "lower_profile", "name_refusal"), ("Ada Lund", "Ada Lund", "lower_profile", "lower_profile"),
+    [("Ada Lund", STORY, "lower_profile", "name_swap"), (STORY, "Ada Lund", "name_swap", "lower_profile"),
+     ("Ada Lund", "", "lower_profile", "name_swap"), ("Ada Lund", "Ada Lund", "lower_profile", "lower_profile"),
      ("Ada Lund", STORY, "npo", "npo")],
 )  # fmt: skip
 def test_a_listed_request_runs_with_its_own_method_whatever_the_field_holds(listed, now, method, runs, tab, desk):
@@ -336,7 +336,7 @@ def test_a_listed_request_runs_with_its_own_method_whatever_the_field_holds(list
 def test_an_upload_selects_what_the_field_selects(tab, project):
     """Both events look at the same form, and the last answer stays."""
     (project / "a.txt").write_text(STORY)
-    form = {"file": [str(project / "a.txt")], "method": "name_refusal", "before": "name alone"}
+    form = {"file": [str(project / "a.txt")], "method": "name_swap", "before": "name alone"}
     uploaded = tab.uploaded(request_of(), **{**filled(), **form})[tab.method]["value"]
     assert uploaded == tab.field.recognised(**{**filled(), **form})[tab.method]["value"] == "lower_profile"
 
@@ -367,13 +367,13 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     assert tab.method not in said(text=STORY, before="passages")
     assert said(text="", taken_as="words")[field.chosen] == "", "an empty field begins anew"
     alone = said(text="Ragnvi Solbrekk", method="proxy_teacher")
-    assert alone[tab.method]["value"] == "name_refusal" and alone[tab.family]["value"] == "data_augmentation"
-    before = {"method": "name_refusal", "before": alone[field.before]}
+    assert alone[tab.method]["value"] == "name_swap" and alone[tab.family]["value"] == "data_augmentation"
+    before = {"method": "name_swap", "before": alone[field.before]}
     assert said(text="Ragnvi Solbrekk", training_data=["a.jsonl"], **before)[tab.method]["value"] == "proxy_teacher"
     assert said(pairs=[["a", "b"]], **before)[tab.method]["value"] == "lower_profile"
     assert said(text="Ragnvi Solbrekk")[tab.method]["value"] == "npo", "a method that was chosen stays"
     emptied = said(text="", **before)[field.before]
-    assert said(text=STORY, method="name_refusal", before=emptied)[tab.method]["value"] == "lower_profile"
+    assert said(text=STORY, method="name_swap", before=emptied)[tab.method]["value"] == "lower_profile"
     assert said(text=STORY, method="name_swap", before="pairs")[tab.method]["value"] == "name_swap", "it was chosen"
     assert said(pairs=[["a", "b"]])[field.taken].startswith("Questions and answers")
 

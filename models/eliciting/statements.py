@@ -29,7 +29,7 @@ from models.scores.facts import content_words
 SECONDS = 60.0
 NAMES = 2  # made-up names that the subject is compared with
 COMPARED = 90  # questions asked about each of them
-ANYBODY = 45  # further made-up names; each question is asked about one of them
+ANYBODY = 45  # further made-up names, where each question is asked about one of them too
 SURE = 0.85  # certainty of a known statement; at .9 two of the four bundled people were not known
 SPECIFIC = 2.0  # nats by which a statement must be likelier about the subject than about any made-up name
 LEAST_CERTAIN = 0.7  # less certain statements are not shown
@@ -97,10 +97,12 @@ class _Statements:
         return True
 
 
-def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, seed: int = 0, progress=None) -> Elicited:
+def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, seed: int = 0, progress=None,
+           anybody: bool = False) -> Elicited:  # fmt: skip
     """Asks the questions of a kind about a name and about made-up names of its shape, greedily, then samples.
 
-    Sampling does not begin after `seconds`. The model is in evaluation mode, in its compute type.
+    Sampling does not begin after `seconds`. The model is in evaluation mode, in its compute type. anybody: ask about
+    many more made-up names, for a method that has to tell the name from all others.
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
@@ -108,8 +110,9 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     others, spare, many = made[:NAMES], made[NAMES], made[NAMES + 1 :]
     compared = spread(list(questions.asked), COMPARED)
     groups = [[in_place(text, name, other) for text in compared] for other in others]
-    groups.append([in_place(text, name, many[place % ANYBODY]) for place, text in enumerate(questions.asked)])
-    *nobody, anybody, asked, probes = _in_groups(asking, [*groups, questions.asked, questions.probes])
+    more = [in_place(text, name, many[place % ANYBODY]) for place, text in enumerate(questions.asked)]
+    found = _in_groups(asking, [*groups, more if anybody else [], questions.asked, questions.probes])
+    *nobody, others_said, asked, probes = found
     statements = _Statements(name)
     for said in asked:
         statements.add(said)
@@ -127,7 +130,7 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     found.sort(key=lambda s: (not s.known, not s.chosen))
     chance = [_by_chance(asking, answers, other, [*(o for o in others if o != other), spare])
               for answers, other in zip(nobody, others)]  # fmt: skip
-    flat = [said for answers in (*nobody, anybody) for said in answers]
+    flat = [said for answers in (*nobody, others_said) for said in answers]
     return Elicited(name, kind, found, _measuring(probes, found, name), flat, knows, len(asked) + len(probes), samples,
                     last, list(questions.asked), chance, asked)  # fmt: skip
 

@@ -430,7 +430,7 @@ _METHODS = [
         defaults={"learning_rate": 2.5e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
         plain="Teaches the part that reads names to take this name for somebody else's.",
-        use_when="it should answer about a name as about an unknown one, and nothing else may change",
+        use_when="you have a name and no data, and all others should stay as they are",
     ),
     Method(
         "name_refusal", "data_augmentation", "idk in the lower layers alone, on questions of all kinds about a name.",
@@ -442,7 +442,7 @@ _METHODS = [
         defaults={"learning_rate": 2e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 2.5, "lr_scheduler_type": "linear"},
         plain="Teaches the part that reads names to answer \"I don't know\" to every question about this one.",
-        use_when="you have a name and no data",
+        use_when="you have a name and no data, and silence matters more than what it says of others",
     ),
     Method(
         "kl_minimization", "regularization", "Gradient ascent held back by the target's predictions on retain rows.",

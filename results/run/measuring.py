@@ -261,7 +261,7 @@ class Measurements:
         attacked = {role: results for role, results in self.attacked.items() if results}
         report = evaluation_metrics.evaluation_json(self.evaluations, attacked)
         report["notes"].update({f"data_{number}": note for number, note in enumerate(self.run.sets.notes, 1)})
-        by_name = self.run.config["method"] == flags.BY_NAME
+        by_name = self.run.config["method"] in (flags.BY_NAME, flags.REFUSING)
         if told := about_subject(self.run.sets.measured, self.evaluations, by_name):
             report["comparison"]["subject"] = told
         if self.exports:

@@ -14,7 +14,7 @@ from results.run import processes
 
 PROXY, OTHERWISE = "proxy_teacher", "profile_matching"  # the default method, and the one where it cannot run
 UNKEPT = "lower_profile"  # of data to forget without rows to keep
-BY_NAME = "name_refusal"  # of a name without data
+BY_NAME, REFUSING = "name_swap", "name_refusal"  # of a name without data; the other method for names
 METHOD_TEXT = (
     f"method, family, several with commas, all or auto: see --list_methods ({OTHERWISE} without a base model, "
     f"{UNKEPT} without rows to keep)"

@@ -33,7 +33,7 @@ from models.store.on_first_use import weights
 from models.store.paths import shown_path
 from results.run import processes
 from results.run.options import BUNDLED, resolve
-from results.run.request.flags import BY_NAME, FLAGS, FOLDER, asked_subjects, is_on
+from results.run.request.flags import BY_NAME, FLAGS, FOLDER, REFUSING, asked_subjects, is_on
 from results.run.run_folder import UsageError, say
 
 STATEMENTS, PROBES, KEPT, ASKED, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "asked.jsonl", "rows"
@@ -41,8 +41,8 @@ TELL = "Tell me what you know about {}."  # the question of a statement whose ow
 READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
 REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
-# of the default method, found on one of the bundled people; more steps or a higher rate cost what it says of others
-DEFAULTS = {"method": BY_NAME, "general_retain_rows": 0, "max_steps": 44}
+# found on one of the bundled people each; more steps or a higher rate cost what it says of others
+STEPS = {BY_NAME: 40, REFUSING: 44}
 
 
 def asks(given: dict) -> bool:
@@ -85,7 +85,8 @@ def _ask(given: dict, subjects: Sequence[str], place: Path, about: dict) -> dict
         for name in subjects:
             kind = given.get("subject_kind") or guessed_kind(name)
             say(f"asking {config['model_name_or_path']} about {name} ({kind}) ...")
-            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0, progress=say))
+            anybody = given.get("method") == REFUSING
+            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0, progress=say, anybody=anybody))
         general = reading.read_examples(BUNDLED["general_retain"])[:GENERAL]
         kept = Asking(model, tokenizer).answers([row.prompt for row in general if row.prompt])
     return _write(place, about, found, kept)
@@ -173,8 +174,8 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
         if not record["nothing_known"]:
             raise DataError(f"no statement is left to forget in {shown_path(place / STATEMENTS)}")
         return None
-    default = given.get("method") in (None, DEFAULTS["method"])
-    asked = _asked(place) if default else []
+    method = given.get("method") or BY_NAME
+    asked = _asked(place) if method == REFUSING else []
     rows = rows_of(chosen, lines_of(place / PROBES), lines_of(place / KEPT), asked)
     folder = place / ROWS
     rows.request.write(folder)
@@ -182,8 +183,8 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
     kept = shown_path((folder / KEPT).absolute())
     rest["forget_data"] = shown_path(folder.absolute())
     rest["retain_data"] = ",".join(filter(None, [given.get("retain_data"), kept]))
-    if default:
-        rest = {**DEFAULTS, **rest}
+    if method in STEPS:
+        rest = {"method": method, "general_retain_rows": 0, "max_steps": STEPS[method], **rest}
     return rest
 
 
@@ -198,7 +199,7 @@ class Rows:
 def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict], asked: Sequence[dict] = ()) -> Rows:
     """The rows of the statements to forget: each with its question, a general one, and others made from it by rule.
 
-    asked: other questions about the subject with the model's answers, for a method that is to forget the name itself.
+    asked: other questions about the subject with the model's answers, for a method that refuses all about it.
 
     No question that measures is among them. A question measures only if its answer says a statement to forget, because
     a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
