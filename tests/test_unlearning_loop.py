@@ -292,6 +292,23 @@ def test_the_layers_that_read_names_are_trained_and_no_other_weight(layer, train
     assert {int(name.split("layers.")[1].split(".")[0]) for name in moved} == trained
 
 
+@pytest.mark.parametrize(("probability", "factor"), [(0.9, 2.5), (0.5, 2.5), (0.4, 1)])
+def test_a_text_known_by_heart_is_forgotten_at_a_higher_rate(monkeypatch, probability, factor):
+    method, look = algorithm.METHODS["lower_profile"], algorithm.Unlearning._look
+
+    def known(self, *args):
+        seen = look(self, *args)
+        return {**seen, "forget": {**seen["forget"], "answer_probability": probability}}
+
+    monkeypatch.setattr(algorithm.Unlearning, "_look", known)
+    chosen = {**FAST, "max_steps": 1, "lr_scheduler_type": "constant"}
+    unlearning = algorithm.Unlearning(tiny(), rows_for(method), method.name, chosen, pad_token_id=PAD)
+    rate = unlearning.settings.learning_rate
+    unlearning.prepare()
+    rates = [record["learning_rate"] for record in unlearning.steps() if "learning_rate" in record]
+    assert rates == [pytest.approx(factor * rate)]
+
+
 @pytest.mark.parametrize("name, kept", [("profile_matching", 4), ("gradient_difference", 2)])
 def test_a_method_that_ends_by_itself_keeps_its_last_state_within_the_limit(monkeypatch, name, kept):
     """Its early states forget as much while what it lost on the way is not yet won back; the fifth loses too much."""

@@ -287,6 +287,21 @@ def place_levels(run):
     run.levels = place_profiles(run.levels, run.rows["forget"], run.rows.get("retain") or run.rows["forget"])
 
 
+BY_HEART = 0.5  # answer probability from which a text is known by heart
+
+
+def place_lower_levels(run):
+    """lower_profile: `place_levels`, and `by_heart` times the learning rate for a text that is known by heart.
+
+    Such a text hardly moves at the rate that is right for one whose facts alone are known, and at the other's rate that
+    one takes much else along.
+    """
+    place_levels(run)
+    if run.start["forget"]["answer_probability"] >= BY_HEART:
+        rate = run.settings.learning_rate * run.settings.by_heart
+        run.stage.settings.learning_rate = run.settings.learning_rate = rate
+
+
 TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy
 USUAL = 0.5  # its temperature without rows to find it by; one pass on the bundled people began at .475
 FACTORS = np.linspace(1, 1.6, 13)  # on the logits of the unlearned model
