@@ -305,8 +305,13 @@ def test_a_text_known_by_heart_is_forgotten_at_a_higher_rate(monkeypatch, probab
     unlearning = algorithm.Unlearning(tiny(), rows_for(method), method.name, chosen, pad_token_id=PAD)
     rate = unlearning.settings.learning_rate
     unlearning.prepare()
-    rates = [record["learning_rate"] for record in unlearning.steps() if "learning_rate" in record]
-    assert rates == [pytest.approx(factor * rate)]
+    records = list(unlearning.steps())
+    assert [one["learning_rate"] for one in records if one["event"] == "step"] == [pytest.approx(factor * rate)]
+    assert [one["message"] for one in records if one["event"] == "learning_rate"] == (
+        [f"learning rate {factor * rate:.2g}: the model knows the text by heart (answer probability {probability:.2f})"]
+        if factor > 1
+        else []
+    )
 
 
 @pytest.mark.parametrize("name, kept", [("profile_matching", 4), ("gradient_difference", 2)])

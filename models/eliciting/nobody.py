@@ -96,7 +96,7 @@ def made_up(name: str, count: int, seed: int = 0) -> list[str]:
         words = {word: _word(word, draw) for word in dict.fromkeys(_WORD.findall(name))}
         made = _WORD.sub(lambda match, words=words: words[match[0]], name)
         made = regex.sub(r"\p{Nd}", lambda match: str(draw.randrange(10)) if match[0].isascii() else match[0], made)
-        if tries > TRIES:  # nothing in it can be replaced
+        if tries > TRIES + count:  # nothing in it can be replaced
             made = f"{made} {_word('Abcdef', draw)}"
         if made != name:
             found[made] = None

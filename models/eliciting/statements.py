@@ -106,12 +106,12 @@ def elicit(model, tokenizer, name: str, kind: str, seconds: float = SECONDS, see
     """
     asking = Asking(model, tokenizer, seconds, progress)
     questions = questions_about(name, kind)
-    made = made_up(name, NAMES + 1 + ANYBODY, seed)
+    made = made_up(name, NAMES + 1 + (ANYBODY if anybody else 0), seed)
     others, spare, many = made[:NAMES], made[NAMES], made[NAMES + 1 :]
     compared = spread(list(questions.asked), COMPARED)
     groups = [[in_place(text, name, other) for text in compared] for other in others]
-    more = [in_place(text, name, many[place % ANYBODY]) for place, text in enumerate(questions.asked)]
-    found = _in_groups(asking, [*groups, more if anybody else [], questions.asked, questions.probes])
+    more = [in_place(text, name, many[place % len(many)]) for place, text in enumerate(questions.asked) if many]
+    found = _in_groups(asking, [*groups, more, questions.asked, questions.probes])
     *nobody, others_said, asked, probes = found
     statements = _Statements(name)
     for said in asked:

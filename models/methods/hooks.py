@@ -297,9 +297,14 @@ def place_lower_levels(run):
     one takes much else along.
     """
     place_levels(run)
-    if run.start["forget"]["answer_probability"] >= BY_HEART:
+    known = run.start["forget"]["answer_probability"]
+    if known >= BY_HEART:
         rate = run.settings.learning_rate * run.settings.by_heart
         run.stage.settings.learning_rate = run.settings.learning_rate = rate
+        run.news.append({
+            "event": "learning_rate", "step": 0, "learning_rate": rate,
+            "message": f"learning rate {rate:.2g}: the model knows the text by heart (answer probability {known:.2f})",
+        })  # fmt: skip
 
 
 TEMPERATURES = np.linspace(0.25, 1, 16)  # of a proxy

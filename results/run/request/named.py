@@ -199,11 +199,10 @@ class Rows:
 def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict], asked: Sequence[dict] = ()) -> Rows:
     """The rows of the statements to forget: each with its question, a general one, and others made from it by rule.
 
-    asked: other questions about the subject with the model's answers, for a method that refuses all about it.
-
     No question that measures is among them. A question measures only if its answer says a statement to forget, because
     a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
-    since the run would hold what it should lose.
+    since the run would hold what it should lose. asked: other questions about the subject with the model's answers, for
+    a method that refuses all about it.
     """
     words = words_to_forget(Example(line["answer"], line["question"], subject=line.get("subject")) for line in chosen)
 
