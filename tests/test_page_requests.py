@@ -15,7 +15,7 @@ from results.page import forgetting, live, verdicts, watching
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
 from results.page.methods import fitting
-from results.page.tabs.field import chosen_or_usual
+from results.page.tabs.field import chosen_or_usual, usual
 from results.run.request.flags import BY_NAME, PROXY
 from results.run.request.preview import Preview, Row, read_preview
 
@@ -384,12 +384,15 @@ def test_the_method_in_the_field_is_the_one_that_runs(source, tab, desk):
     kind = "name" if source == "name alone" else source
     form = {"source": kind, "about": ["Ada"], "training_data": ["all.jsonl"] if source == "name" else None}
     shown = chosen_or_usual(source, None, "", "proxy_teacher")
+    had = False
     for retain in ("keep.jsonl", None):
-        _, method = tab.field.kept(source, shown, retain)
+        had, _, method = tab.field.kept(source, shown, retain, had)
         assert method["value"] == fitting({"method": "proxy_teacher"}, {**form, "retain": retain})
         shown = method["value"]
         assert fitting({"method": shown}, {**form, "retain": retain}) == shown, "the run takes what is shown"
-    assert tab.field.kept(source, "npo", "keep.jsonl")[1]["value"] == "npo", "a method that was chosen stays"
+    for method in ("npo", usual(source, None)):
+        _, _, still = tab.field.kept(source, method, "another.jsonl", True)
+        assert still["value"] == method or method == usual(source, "keep.jsonl"), "a method that was chosen stays"
 
 
 def test_the_page_starts_with_little_and_its_command_needs_no_data(tab):

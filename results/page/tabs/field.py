@@ -106,7 +106,7 @@ class Field:
 
         `retain`: the file with rows to keep.
         """
-        self.update, self.before = update, gr.State("")
+        self.update, self.before, self.had = update, gr.State(""), gr.State(False)
         self.ways.input(lambda way: way, self.ways, self.chosen, queue=False, **QUIET)
         shown = [self.taken, self.ways, self.chosen, self.training_box, self.before]
         gr.on(
@@ -117,7 +117,7 @@ class Field:
             trigger_mode="always_last",
             **QUIET,
         )
-        retain.change(self.kept, [self.before, method, retain], outputs, **QUIET)
+        retain.change(self.kept, [self.before, method, retain, self.had], [self.had, *outputs], **QUIET)
         page = self.page
         page.demo.load(None, self.typed, self.typed, js=PUT_BACK_DRAFT, **PRIVATE)
         gr.on([field.change for field in self.typed], None, self.typed, js=KEEP_DRAFT, **PRIVATE)
@@ -126,10 +126,11 @@ class Field:
         """After `event` started a run: what was typed is sent, and no longer a draft."""
         event.success(None, self.typed, js=DROP_DRAFT, **PRIVATE)
 
-    def kept(self, source, method, retain):
-        """A method that fits, after a file with rows to keep came or went."""
-        fits = usual(source, retain) if method == usual(source, not retain) else method
-        return list(self.update(AS_DATA.get(source, "pairs"), fits).values())
+    def kept(self, source, method, retain, had):
+        """Whether there is a file with rows to keep, and a method that fits after it came or went; `had`: before."""
+        moved = bool(retain) != had and method == usual(source, had)
+        fits = usual(source, retain) if moved else method
+        return [bool(retain), *self.update(AS_DATA.get(source, "pairs"), fits).values()]
 
     def recognised(self, before="", method=None, retain=None, **data):
         """The line below the field, the other ways to take it, and a method that fits."""
