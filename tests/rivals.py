@@ -7,12 +7,14 @@
 
 1. Settings. Each method gets the same number of trials (`--trials`) of --method auto, on four people of
    data/retain.jsonl who are in no reported set (the set "tuning"). Stopping rules are searched like other settings.
+   Every method may keep the same general rows. `proxy_teacher`, the default, trains a second model in each trial, so it
+   is not searched: it runs with its defaults, which were chosen on the set "bundled".
 2. Runs. The settings found run on each set with each seed. "bundled" forgets the people of data/forget.jsonl, "others"
    four further people of data/retain.jsonl, "tofu" the two authors of TOFU's forget01 (from ../shared/data/tofu, or
    --tofu FOLDER; skipped without it). Missing targets and retrained models are trained first.
-3. Equal retention (arXiv:2406.09179). The change of the weights is scaled, as --update_scale does, to the largest
-   multiple of .05 (at most 1.5) that keeps the asked utility: .95 and .97 of the target's. There the forget rows are
-   judged.
+3. Equal retention (arXiv:2406.09179). The change of the weights is scaled, as --update_scale does, by the largest
+   multiple of .05 that keeps the asked utility: .95 and .97 of the target's. It goes to 1, or as far as the search took
+   this method. There the forget rows are judged.
 
 Utility is measured without generated text here, so it differs a little from that of a run. Rows of the table are in
 results/examples/rivals/retention.json, settings in settings.json beside it.
@@ -36,10 +38,12 @@ RUNS, MODELS = ROOT / "results" / "runs" / "rivals", ROOT / "models" / "saved" /
 KEPT = ROOT / "results" / "examples" / "rivals" / "retention.json"
 SETTINGS = KEPT.with_name("settings.json")
 TOFU = ROOT.parent / "shared" / "data" / "tofu"
-METHODS = ("profile_matching", "level_matching", "simnpo", "npo", "altpo", "idk_dpo", "undial", "wga", "satimp",
-           "gradient_difference", "permu", "permu_tok", "rmu", "task_vector", "perta", "repselect")  # fmt: skip
+METHODS = ("proxy_teacher", "profile_matching", "level_matching", "simnpo", "npo", "altpo", "idk_dpo", "undial", "wga",
+           "satimp", "gradient_difference", "permu", "permu_tok", "rmu", "task_vector", "perta",
+           "repselect")  # fmt: skip
 SETS, SEEDS, LEVELS, TRIALS = ("bundled", "others", "tofu"), (42, 1, 2), (0.95, 0.97), 12
-STEP, LARGEST = 0.05, 1.5  # of the factor on the change of the weights
+STEP = 0.05  # of the factor on the change of the weights
+KEPT_BY_ALL = "--general_retain_rows=40"  # a method with more rows to keep would have it easier at equal retention
 METRICS = ("loss", "accuracy", "answer_probability", "extraction_strength", "exact_memorization", "truth_ratio",
            "paraphrase_probability", "option_probability", "multiple_choice_accuracy", "min_k", "min_k_plus_plus",
            "zlib_ratio")  # fmt: skip
@@ -138,20 +142,31 @@ def flags_of(name: str, tofu: Path = TOFU) -> list[str]:
 
 
 def tuned(method: str, trials: int) -> dict:
-    """The settings that `trials` trials on the set "tuning" found best; kept in settings.json."""
+    """{"settings", "most"}: those that `trials` trials on the set "tuning" found best, and how far they went.
+
+    Kept in settings.json. A method that cannot be searched has its defaults.
+    """
+    import unlearning_algorithm as algorithm
+
+    if algorithm.METHODS[method].needs_base:
+        return {"settings": {"base_model": RETRAIN[1].split("=")[1]}, "most": 1.0}
     known = read(SETTINGS) if SETTINGS.exists() else {}
     if known.get(method, {}).get("trials") != trials:
         folder, model = (place / "tuning" / f"{method}-{trials}" for place in (RUNS, MODELS))
         if not (folder / "report.html").exists():
             run("unlearning_script.py", "--method=auto", f"--search_methods={method}", f"--max_trials={trials}",
-                "--time_budget=100h", *flags_of("tuning"), *BRIEF[:3], "--ledger=none", f"--output_dir={folder}",
-                f"--model_output_dir={model}")  # fmt: skip
+                "--time_budget=100h", KEPT_BY_ALL, *flags_of("tuning"), *BRIEF[:3], "--ledger=none",
+                f"--output_dir={folder}", f"--model_output_dir={model}")  # fmt: skip
         shutil.rmtree(model, ignore_errors=True)
         found = read(folder / "search.json")
         known = read(SETTINGS) if SETTINGS.exists() else {}  # another slice may have written meanwhile
-        known[method] = {"trials": trials, "settings": settings_of(found["chosen"]), "tried": len(found["trials"])}
+        known[method] = {
+            "trials": trials, "settings": settings_of(found["chosen"]), "tried": len(found["trials"]),
+            "given up": sum(trial["state"] != "complete" for trial in found["trials"]),
+            "most": max(1.0, found["chosen"].get("update_scale") or 1.0),
+        }  # fmt: skip
         write(SETTINGS, dict(sorted(known.items())))
-    return known[method]["settings"]
+    return known[method]
 
 
 def settings_of(chosen: dict) -> dict:
@@ -162,14 +177,14 @@ def settings_of(chosen: dict) -> dict:
             and name in OPTIONS and OPTIONS[name].group in ("training", "method")}  # fmt: skip
 
 
-def trained(name: str, method: str, seed: int, settings: dict, flags: list[str]) -> Path:
-    """The unlearned model of a run with these settings; runs it if it is missing."""
-    folder = MODELS / name / f"{method}-{seed}"
+def trained(name: str, label: str, method: str, seed: int, settings: dict, flags: list[str]) -> Path:
+    """The unlearned model of a run with these settings; runs it if there is none of this label and seed."""
+    folder = MODELS / name / f"{label}-{seed}"
     if not (folder / "manifest.json").exists():
         chosen = [f"--{key}={str(value).lower() if isinstance(value, bool) else value}"
                   for key, value in settings.items()]  # fmt: skip
-        run("unlearning_script.py", f"--method={method}", f"--seed={seed}", *chosen, *flags, *BRIEF,
-            f"--output_dir={RUNS / name / f'{method}-{seed}'}", f"--model_output_dir={folder}")  # fmt: skip
+        run("unlearning_script.py", f"--method={method}", f"--seed={seed}", KEPT_BY_ALL, *chosen, *flags, *BRIEF,
+            f"--output_dir={RUNS / name / f'{label}-{seed}'}", f"--model_output_dir={folder}")  # fmt: skip
     return folder
 
 
@@ -177,16 +192,13 @@ def trained(name: str, method: str, seed: int, settings: dict, flags: list[str])
 # Equal retention
 
 
-def largest_scale(utility, level: float) -> float:
-    """The largest multiple of STEP up to LARGEST with utility(scale) >= level; 0 if there is none.
+def largest_scale(utility, level: float, most: float = 1.0) -> float:
+    """The largest multiple of STEP up to `most` with utility(scale) >= level; 0 if there is none.
 
-    Bisection: utility falls as the change grows.
+    Goes down from `most`, because utility may fall on the way and rise again.
     """
-    low, high = 0, round(LARGEST / STEP) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if utility(round(middle * STEP, 2)) >= level else (low, middle)
-    return round(low * STEP, 2)
+    places = (round(step * STEP, 2) for step in range(round(most / STEP), 0, -1))
+    return next((scale for scale in places if utility(scale) >= level), 0.0)
 
 
 class Judge:
@@ -245,7 +257,7 @@ class Judge:
                     weight.copy_(self.start[name] + scale * (unlearned[name] - self.start[name]))
         return self.model
 
-    def at_retention(self, path: Path, levels) -> list[dict]:
+    def at_retention(self, path: Path, levels, most: float) -> list[dict]:
         """A row per level: the factor on the change, the words and numbers of the verdict, and its memory tests."""
         from models.verdict.rest import utility_gate
         from models.verdict.verdict import judge
@@ -264,7 +276,7 @@ class Judge:
 
         rows = []
         for level in levels:
-            scale = largest_scale(utility, level)
+            scale = largest_scale(utility, level, most)
             rows.append({"level": level, "scale": scale, **numbers_of(*judged(scale), self.retrained)})
         return rows
 
@@ -313,23 +325,23 @@ def rivals_table(path: Path = KEPT) -> str:
         return "`python tests/rivals.py`: not measured yet."
     groups: dict[tuple, list[dict]] = {}
     for row in read(path):
-        groups.setdefault((row["set"], row["level"], row["method"]), []).append(row)
+        groups.setdefault((row["set"], row["level"], row["method"], row["trials"]), []).append(row)
 
     def mean(rows, column):
         values = [row[column] for row in rows if row.get(column) is not None]
         return f"{statistics.fmean(values):.3f}" if values else "-"
 
     lines = []
-    for (name, level, method), rows in sorted(groups.items(), key=lambda item: (*item[0][:2], order(item[1]))):
+    for (name, level, method, trials), rows in sorted(groups.items(), key=lambda item: (*item[0][:2], order(item[1]))):
         leaks = [row["leaking rows"] for row in rows if row["leaking rows"] is not None]
-        cells = [name, f"{level:g}", f"`{method}`", str(len(rows)), words_of(rows)[0], words_of(rows)[1]]
+        cells = [name, f"{level:g}", f"`{method}`", str(trials), str(len(rows)), *words_of(rows)[:2]]
         cells += [f"{statistics.fmean(leaks):.1f} (at most {max(leaks)})" if leaks else "-", mean(rows, "worst person")]
         cells += [f"{statistics.fmean(map(passed, rows)):.0%} of {len(rows[0]['tests'])}"]
         cells += [mean(rows, column) for column in ("membership gap", "utility", "scale")]
         cells += [f"{mean(rows, f'{metric} unlearned')} ({mean(rows, f'{metric} retrained')})"
                   for metric in COMPARED]  # fmt: skip
         lines.append(cells)
-    head = ["people", "utility kept", "method", "seeds", *PARTS[:2], "leaking rows", "worst person",
+    head = ["people", "utility kept", "method", "trials", "seeds", *PARTS[:2], "leaking rows", "worst person",
             "memory tests passed", "membership gap", "utility", "factor", *COMPARED_HEAD]  # fmt: skip
     return table(head, lines)
 
@@ -339,33 +351,36 @@ def rivals_table(path: Path = KEPT) -> str:
 
 
 def _keep(rows: list[dict]):
-    """Adds rows to the kept ones; a row of the same set, method, seed and level is replaced."""
+    """Adds rows to the kept ones; a row of the same set, method, seed, level and number of trials is replaced."""
 
     def key(row):
-        return (row["set"], row["method"], row["seed"], row["level"])
+        return (row["set"], row["method"], row["seed"], row["level"], row["trials"])
 
     known = {key(row): row for row in (read(KEPT) if KEPT.exists() else [])} | {key(row): row for row in rows}
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     KEPT.write_text("[\n" + ",\n".join(json.dumps(known[k]) for k in sorted(known)) + "\n]\n", encoding="utf-8")
 
 
-def missing(name: str, method: str, seeds, levels) -> list[int]:
-    """The seeds of which a level is not in the kept rows."""
-    known = {(row["set"], row["method"], row["seed"], row["level"]) for row in (read(KEPT) if KEPT.exists() else [])}
+def missing(name: str, method: str, seeds, levels, trials: int) -> list[int]:
+    """The seeds of which a level is not in the kept rows with settings of as many trials."""
+    rows = read(KEPT) if KEPT.exists() else []
+    known = {(row["set"], row["method"], row["seed"], row["level"]) for row in rows if row["trials"] == trials}
     return [seed for seed in seeds if any((name, method, seed, level) not in known for level in levels)]
 
 
 def compare(name: str, methods, seeds, levels, trials: int, tofu: Path = TOFU):
     """Fills in the missing rows of one set; one target is in memory for all methods and seeds."""
-    wanted = [(method, seed) for method in methods for seed in missing(name, method, seeds, levels)]
+    wanted = [(method, seed) for method in methods for seed in missing(name, method, seeds, levels, trials)]
     if not wanted:
         return
     flags = flags_of(name, tofu)
     judge = None
     for method, seed in wanted:
-        path = trained(name, method, seed, tuned(method, trials), flags)
+        best = tuned(method, trials)
+        path = trained(name, f"{method}-{trials}", method, seed, best["settings"], flags)
         judge = judge or Judge(flags)
-        _keep([{"set": name, "method": method, "seed": seed, **row} for row in judge.at_retention(path, levels)])
+        rows = judge.at_retention(path, levels, best["most"])
+        _keep([{"set": name, "method": method, "seed": seed, "trials": trials, **row} for row in rows])
         shutil.rmtree(path)  # half a gigabyte each; its numbers are kept
 
 

@@ -79,6 +79,20 @@ def test_auto_is_a_learning_rate_that_starts_from_the_methods_own():
     assert options.resolve({})["find_learning_rate"] is False
 
 
+def test_the_rate_of_methods_tuned_here_falls_with_the_size_and_an_adapters_does_not():
+    tuned = [name for name, method in algorithm.METHODS.items() if method.tuned_here]
+    assert {"proxy_teacher", "profile_matching", "lower_profile", "name_swap", "name_refusal"} <= {*tuned}
+    for name in tuned:
+        own = algorithm.METHODS[name].defaults["learning_rate"]
+        rates = [algorithm.hyper_parameters(name, size)["learning_rate"] for size in (None, 10**6, 135 * 10**6)]
+        assert rates == [own] * 3
+        # eight times the parameters: twice the width, half the rate
+        assert algorithm.hyper_parameters(name, 8 * 135 * 10**6)["learning_rate"] == pytest.approx(own / 2, rel=0.05)
+        assert algorithm.hyper_parameters(name, 8 * 10**9, adapter=True)["learning_rate"] == own
+    proxy = algorithm.hyper_parameters("proxy_teacher", 8 * 135 * 10**6)["proxy_learning_rate"]
+    assert proxy == pytest.approx(algorithm.hyper_parameters("proxy_teacher")["proxy_learning_rate"] / 2, rel=0.05)
+
+
 def known(width, layers):
     """A model of this size that knows its rows, and its sets."""
     from transformers import LlamaConfig, LlamaForCausalLM

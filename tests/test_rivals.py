@@ -56,21 +56,24 @@ def test_nobody_who_is_tuned_on_is_reported():
     }
 
 
-@pytest.mark.parametrize(("falls", "expected"), [(0.1, 0.5), (0.01, 1.5), (10.0, 0.0), (0.05, 1.0)])
-def test_the_scale_is_the_largest_that_keeps_the_utility(falls, expected):
-    asked = []
-
-    def utility(scale):
-        asked.append(scale)
-        return 1 - falls * scale
-
-    assert rivals.largest_scale(utility, 0.95) == expected
-    assert len(asked) <= 5 and all(0 < scale <= rivals.LARGEST for scale in asked)
+@pytest.mark.parametrize(
+    ("utility", "most", "expected"),
+    [
+        (lambda scale: 1 - 0.1 * scale, 1.0, 0.5),
+        (lambda scale: 1 - 10 * scale, 1.0, 0.0),
+        (lambda scale: 1 - 0.01 * scale, 1.0, 1.0),  # a method is not pushed beyond its own end
+        (lambda scale: 1 - 0.01 * scale, 1.3, 1.3),  # unless its search was
+        (lambda scale: 0.9 if 0.4 <= scale < 0.9 else 1.0, 1.0, 1.0),  # what was lost on the way came back
+    ],
+)
+def test_the_scale_is_the_largest_that_keeps_the_utility(utility, most, expected):
+    assert rivals.largest_scale(utility, 0.95, most) == expected
 
 
 def test_every_method_compared_can_be_searched():
     assert {"simnpo", "npo", "altpo", "idk_dpo", "repselect", "perta"} <= {*rivals.METHODS}
-    for method in rivals.METHODS:
+    assert "proxy_teacher" in rivals.METHODS, "the default is compared too"
+    for method in rivals.METHODS[1:]:
         config = options.resolve({"method": "auto", "search_methods": method})
         assert config["method"] == "auto" and options.searched(config | {"search_methods": method}) == (method,)
 
@@ -87,6 +90,8 @@ def test_slices_fill_one_table_and_a_second_start_repeats_nothing(world, capsys)
     assert all("--max_trials=2" in words for words in searches) and len(world.calls) == 4
     settings = rivals.read(rivals.SETTINGS)
     assert {method: found["tried"] for method, found in settings.items()} == {"npo": 2, "simnpo": 2}
+    assert all(rivals.KEPT_BY_ALL in words for words in world.calls)
+    assert {str(found["settings"]["general_retain_rows"]) for found in settings.values()} == {"40"}
     assert "update_scale" not in settings["npo"]["settings"] and "seed" not in settings["npo"]["settings"]
     rows = rivals.read(rivals.KEPT)
     assert [(row["method"], row["level"]) for row in rows] == [
@@ -102,8 +107,9 @@ def test_slices_fill_one_table_and_a_second_start_repeats_nothing(world, capsys)
     calls = len(world.calls)
     assert rivals.main(["--methods=simnpo,npo", "--seeds=1", *slice_]) == 0
     assert len(world.calls) == calls and rivals.read(rivals.KEPT) == rows
+    assert rivals.missing("bundled", "npo", [1], [0.95], 2) == [] and rivals.missing("bundled", "npo", [1], [0.95], 3)
     shown = capsys.readouterr().out
-    assert "| bundled | 0.95 | `npo` | 1 |" in shown and "| bundled | 0.97 | `simnpo` | 1 |" in shown
+    assert "| bundled | 0.95 | `npo` | 2 | 1 |" in shown and "| bundled | 0.97 | `simnpo` | 2 | 1 |" in shown
 
 
 def test_a_change_scaled_to_0_is_the_target_and_to_1_the_unlearned_model(world):
@@ -117,8 +123,8 @@ def test_a_change_scaled_to_0_is_the_target_and_to_1_the_unlearned_model(world):
 def test_the_table_puts_the_worst_seed_first_and_ignores_the_score():
     def row(method, leaks, words, score):
         tests = {str(number): [word, 0.0] for number, word in enumerate(words)}
-        return {"set": "x", "method": method, "level": 0.95, "seed": 1, "leaking rows": leaks, "worst person": 0.1,
-                "tests": tests, "score": score, "memory": "UNDECIDED", "rest": "KEPT",
+        return {"set": "x", "method": method, "level": 0.95, "seed": 1, "trials": 2, "leaking rows": leaks,
+                "worst person": 0.1, "tests": tests, "score": score, "memory": "UNDECIDED", "rest": "KEPT",
                 "resistance": "NOT RUN"}  # fmt: skip
 
     clean, leaky = (

@@ -163,6 +163,25 @@ def test_hopeless_trials_are_given_up_at_half_of_their_steps(world, tmp_path, mo
     assert all(step <= 0.75 * total for (name, total), step in steps.items() if name != first["method"])
 
 
+@needs_optuna
+@pytest.mark.parametrize("method", ["task_vector", "perta", "repselect"])
+def test_a_method_whose_probes_do_not_show_its_end_is_not_given_up(world, tmp_path, method):
+    """It first learns the forget rows better, or walks along one line; half-way it looks hopeless."""
+    assert main(flags(world, tmp_path / "run", f"--search_methods={method}", "--max_trials=3")) == 0
+    assert [trial["state"] for trial in found(tmp_path / "run")["trials"]] == ["complete"] * 3
+
+
+def test_what_other_settings_decide_is_not_searched():
+    assert {"kl_limit", "elicitation_rate"} <= set(search_study.space("repselect", {}))
+    assert not {"learning_rate", "num_train_epochs"} & set(search_study.space("repselect", {}))
+    assert "learning_rate" in search_study.space("repselect", {"step_size": "learning_rate"})
+    assert "learning_rate" not in search_study.space("npo", {"find_learning_rate": True})
+    # published: simnpo's ratio of retain to forget is 8, the best public npo checkpoint's is 1
+    for method, ratio in (("simnpo", 8), ("npo", 1)):
+        low, high, _ = search_study.space(method, {})["retain_weight"]
+        assert low <= ratio * algorithm.hyper_parameters(method, 135_000_000)["forget_weight"] <= high, method
+
+
 def test_settings_that_the_user_gave_are_not_searched(world):
     given = {"model_name_or_path": str(world.target), "learning_rate": "1e-3", "beta": "0.2"}
     assert set(search_study.space("npo", given)) == {

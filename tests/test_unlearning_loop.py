@@ -307,11 +307,14 @@ def test_a_text_known_by_heart_is_forgotten_at_a_higher_rate(monkeypatch, probab
     unlearning.prepare()
     records = list(unlearning.steps())
     assert [one["learning_rate"] for one in records if one["event"] == "step"] == [pytest.approx(factor * rate)]
-    assert [one["message"] for one in records if one["event"] == "learning_rate"] == (
-        [f"learning rate {factor * rate:.2g}: the model knows the text by heart (answer probability {probability:.2f})"]
-        if factor > 1
-        else []
+    expected = [f"learning rate {factor * rate:.2g}: the model knows the text by heart (answer probability "
+                f"{probability:.2f})"] if factor > 1 else []  # fmt: skip
+    assert [one["message"] for one in records if one["event"] == "learning_rate"] == expected
+    tested = algorithm.Unlearning(
+        tiny(), rows_for(method), method.name, {**chosen, "find_learning_rate": True}, pad_token_id=PAD
     )
+    tested.prepare()
+    assert [one["message"] for one in tested.news[:-1]] == expected, "the range test tells what came before it too"
 
 
 @pytest.mark.parametrize("name, kept", [("profile_matching", 4), ("gradient_difference", 2)])

@@ -97,8 +97,9 @@ def selective_direction(run):
     """
     settings, generic = run.settings, run.rows.get("generic")
     run.generic = run.rows["retain"] if generic is None else generic
-    order = np.random.default_rng([settings.seed, 13]).permutation(len(run.generic))[: settings.probe_rows]
-    run.generic = run.generic.take(np.sort(order))
+    if generic is None:
+        order = np.random.default_rng([settings.seed, 13]).permutation(len(run.generic))[: settings.probe_rows]
+        run.generic = run.generic.take(np.sort(order))
     run.generic_reference = run.cache(run.generic, "distribution")
     target = run.optimizer.snapshot()
     run.model.eval()

@@ -75,7 +75,8 @@ class Method:
     retrained model, made of the base model; `draws`
     makes the levels to match from the losses of holdout rows; `ending` gives the defaults of stopping, with the reason.
     Settings: `defaults` are the published values of training and shared settings, `small` replaces some of them below
-    `SMALL_MODEL` parameters, `own` declares the settings that only this method has.
+    `SMALL_MODEL` parameters, `own` declares the settings that only this method has. `tuned_here`: nothing is
+    published, and the default rates are for a model of `TUNED_AT` parameters.
 
     Hooks: `trainable(model, layer)` chooses the weights that train, and with `by_layer` goes by --layer; `phases` come
     before the method's own; `before(run)` runs after the references are cached; `schedule(number, per_epoch, settings)`
@@ -108,6 +109,7 @@ class Method:
     student: bool = False
     needs_base: bool = False
     guarded: bool = True
+    tuned_here: bool = False
     steps_per_batch: int = 1
     ending: Ending = UNBOUNDED
     plain: str = ""
@@ -157,13 +159,26 @@ class Method:
 
 
 SMALL_MODEL = 500_000_000
+TUNED_AT = 135_000_000  # parameters of the model on which this project's own methods were tuned
 
 
-def hyper_parameters(name: str, parameters: int | None = None) -> dict:
-    """All settings of a method: training defaults, published values, and for a model below `SMALL_MODEL` tuned ones."""
+def hyper_parameters(name: str, parameters: int | None = None, adapter: bool = False) -> dict:
+    """All settings of a method: training defaults, published values, and for a model below `SMALL_MODEL` tuned ones.
+
+    A method `tuned_here` trains all weights of a larger model at rate * (TUNED_AT / parameters)^(1/3): AdamW's best
+    rate for hidden weights goes with 1 / width (Yang et al. 2022, arXiv:2203.03466), and parameters with about the cube
+    of the width. adapter: LoRA's rate stays.
+    """
     method = METHODS[name]
     small = method.small if parameters is not None and parameters < SMALL_MODEL else {}
-    return {**TRAINING_DEFAULTS, **method.ending.settings, **method.published, **small}
+    chosen = {**TRAINING_DEFAULTS, **method.ending.settings, **method.published, **small}
+    if method.tuned_here and not adapter and (parameters or 0) > TUNED_AT:
+        factor = (TUNED_AT / parameters) ** (1 / 3)
+        chosen |= {rate: float(f"{chosen[rate] * factor:.2g}") for rate in RATES if rate in chosen}
+    return chosen
+
+
+RATES = ("learning_rate", "proxy_learning_rate")
 
 
 def _reinforcement(settings) -> Method:
@@ -313,6 +328,7 @@ _METHODS = [
         "needs rows of the same kind that the model never saw",
         losses.level_matching, "row", draws=losses.draw_levels,
         ending=MATCHING, defaults={"learning_rate": 2e-4, "num_train_epochs": 10.0, "forget_weight": 0.25},
+        tuned_here=True,
         plain="Makes each text as surprising to the model as one it never read, and stops there.",
         use_when="the model should behave as if it had never read it",
     ),
@@ -327,6 +343,7 @@ _METHODS = [
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
                   "forget_weight": 2.0, "retain_weight": 2.6, "retain_rows_per_forget_row": 2.0,
                   "general_retain_rows": 40, "lr_scheduler_type": "linear", "level_scale": 1.35},
+        tuned_here=True,
         plain="Makes each word as surprising to the model as words it never read, and no more.",
         use_when="you do not know the base model and have holdout rows",
     ),
@@ -341,6 +358,7 @@ _METHODS = [
         defaults={"learning_rate": 2e-4, "num_train_epochs": 7.0, "per_device_train_batch_size": 10,
                   "forget_weight": 2.0, "retain_weight": 2.6, "retain_rows_per_forget_row": 2.0,
                   "general_retain_rows": 40, "lr_scheduler_type": "linear", "level_scale": 1.35},
+        tuned_here=True,
         plain="Makes what a text is about as strange to the model as something that it never read of.",
         use_when="you have a document and no rows to keep",
     ),
@@ -431,6 +449,7 @@ _METHODS = [
         before=corruption.corrupted_run, trainable=hooks.lower_layers, by_layer=True, ending=BOUNDED,
         defaults={"learning_rate": 2.5e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 1.5, "lr_scheduler_type": "linear", "contrast": 0.0},
+        tuned_here=True,
         plain="Teaches the part that reads names to take this name for somebody else's.",
         use_when="you have a name and no data, and all others should stay as they are",
     ),
@@ -443,6 +462,7 @@ _METHODS = [
         ending=BOUNDED,
         defaults={"learning_rate": 2e-4, "num_train_epochs": 2.0, "per_device_train_batch_size": 12,
                   "retain_rows_per_forget_row": 2.5, "lr_scheduler_type": "linear"},
+        tuned_here=True,
         plain="Teaches the part that reads names to answer \"I don't know\" to every question about this one.",
         use_when="you have a name and no data, and silence matters more than what it says of others",
     ),
@@ -526,6 +546,7 @@ _METHODS = [
              "proxy_temperature": Setting(
                  0.0, "divides the proxy's logits, and nothing is restored (0: by the holdout rows)", low=0
              )},
+        tuned_here=True,
         plain="Answers as a model would that never read it and learned the rest.",
         use_when="you know which model yours was trained from",
     ),

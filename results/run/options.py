@@ -447,7 +447,8 @@ def resolve(given: dict) -> dict:
     config.update(_paths(given, config["method"]), own_answers=request.unkept(given))
     config.update({name: value for name, value in given.items() if name not in config or value is not None})
     method = algorithm.METHODS[config["method"]]
-    defaults = algorithm.hyper_parameters(method.name, loading.parameter_count(config["model_name_or_path"]))
+    count = loading.parameter_count(config["model_name_or_path"])
+    defaults = algorithm.hyper_parameters(method.name, count, adapter=bool(config["use_peft"]))
     training = {name: given.get(name, defaults.get(name)) for name in defaults}
     config.update(training)
     config["retain_loss"] = given.get("retain_loss", "") or method.retain

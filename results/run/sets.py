@@ -26,6 +26,7 @@ from results.run.run_folder import UsageError, say
 
 READ = ("forget", "retain", "holdout", "judging", "general")  # sets with a --<name>_data flag
 REQUEST = "documents"  # the folder of a request to forget documents, in a run's folder
+GENERIC = 64  # general rows on which a method measures how far it may go
 EVALUATED = ("forget", "probes", "retain", "holdout", "judging", "general", "in_context")
 
 
@@ -169,6 +170,10 @@ def encode_sets(steering: Steering, tokenizer, config: dict):
         gone = [*examples.get("forget", []), *examples.get("earlier", [])]
         wanted["retain_probe"] = examples["retain"]  # the probe measures the user's rows alone
         wanted["retain"], _ = preparation.remove_overlap(gone, both, True)
+    if method.needs_generic:
+        general = recorded.read_all(BUNDLED["general_retain"], "general_retain", [])
+        gone = [*examples.get("forget", []), *examples.get("earlier", [])]
+        wanted["generic"], _ = preparation.remove_overlap(gone, spread(general, GENERIC), True)
     real = [row for row in examples.get("retain", ()) if row.subject != MADE_UP]
     if 0 < len(real) < len(examples.get("retain", ())):
         wanted["retain_probe"] = real  # what was invented about nobody may change, and is no loss

@@ -24,7 +24,7 @@ from results.search.score import NUMBERS, told_apart
 RANGES = {
     "general_retain_rows": (1.0, 2.0, 2.0),  # once or twice the rows
     "retain_rows_per_forget_row": (0.5, 2.0, 1.5),
-    "retain_weight": (0.5, 4.0, 1.5),
+    "retain_weight": (0.25, 8.0, 1.5),
     "learning_rate": (0.25, 10.0, 1.5),
     "num_train_epochs": (0.5, 2.0, 1.4),
     "level_scale": (0.7, 1.3, 1.1),
@@ -32,8 +32,12 @@ RANGES = {
     "margin": (0.4, 2.5, 1.4),
     "strength": (0.3, 2.0, 1.4),
     "probability_power": (0.5, 2.0, 1.4),
+    "saturation_power": (0.5, 2.0, 1.4),
+    "importance_power": (0.3, 3.0, 1.7),
+    "steering_coefficient": (0.25, 4.0, 1.5),
     "task_scale": (0.25, 4.0, 1.5),
     "kl_limit": (0.3, 30.0, 2.0),
+    "elicitation_rate": (0.3, 3.0, 1.7),
     "contrast": (0.5, 5.0, 2.0),
     "embedding_noise": (0.3, 3.0, 1.7),
 }
@@ -63,12 +67,22 @@ def space(method: str, given: dict) -> dict[str, tuple]:
     defaults, found = configuration(method, {}, given), {}
     for name, (low, high, _) in RANGES.items():
         default = defaults.get(name)
-        fixed = given.get(name) is not None or (name == "num_train_epochs" and defaults["max_steps"] > 0)
+        fixed = given.get(name) is not None or name in _decided(defaults)
         idle = name.startswith("retain_") and defaults["retain_loss"] == "none"
         if default and not fixed and not idle and name in algorithm.hyper_parameters(method):
             found[name] = (low * default, min(high * default, OPTIONS[name].high or math.inf), float(default))
     if algorithm.METHODS[method].guarded and not algorithm.METHODS[method].update:
         found |= {name: (False, True, defaults[name]) for name in ENDINGS if given.get(name) is None}
+    return found
+
+
+def _decided(defaults: dict) -> set[str]:
+    """The settings that others of a configuration decide, so that a search of them would change nothing."""
+    found = {"num_train_epochs"} if defaults["max_steps"] > 0 else set()
+    if defaults["find_learning_rate"]:  # each trial finds its own
+        found.add("learning_rate")
+    if defaults.get("step_size") == "to_limit":  # the limit decides how far it goes, in steps of equal size
+        found |= {"learning_rate", "num_train_epochs"}
     return found
 
 

@@ -130,7 +130,8 @@ class Trainer:
     @staticmethod
     def _kind(config: dict) -> tuple:
         """What the encoded rows of a trial depend on."""
-        return algorithm.METHODS[config["method"]].augmentation, config["retain_loss"], config["general_retain_rows"]
+        method = algorithm.METHODS[config["method"]]
+        return method.augmentation, method.needs_generic, config["retain_loss"], config["general_retain_rows"]
 
     def with_samples(self, config: dict) -> dict:
         """`training_rows` with what the model, now the target, writes once for all trials.
@@ -226,8 +227,8 @@ class Trainer:
         if place not in trial.user_attrs.get("places", []):
             trial.set_user_attr("places", [*trial.user_attrs.get("places", []), place])
             trial.report(value, place)
-        if first or done < HALF_WAY or done == 1:
-            return
+        if first or done < HALF_WAY or done == 1 or run.method.reverses or run.method.update:
+            return  # the probes of a method that turns its change around, or walks a line, do not show its end
         seen = f"after {done:.0%} of its steps it is {way:.0%} of the way to the level and keeps {left:.0%} of retain"
         # a run to the end wins back what it lost on the way, and less of its change forgets less
         lost = way > OVERSHOT or left < DAMAGED * self.config["utility_budget"]
