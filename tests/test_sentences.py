@@ -60,8 +60,8 @@ CLAIMS = {  # {pattern: whether the numbers in the match support it}
     rf"Over-refusal: ({NUMBER})\D*%.* refusals, ({NUMBER})": lambda found: value(found[1]) > value(found[2]),
     rf"Fluency on the forget set is ({NUMBER}) before and ({NUMBER})": lambda found: value(found[1]) > value(found[2]),
     r"(\d+) of (\d+) gates are passed": lambda found: 0 <= int(found[1]) <= int(found[2]),
-    r"(\d+) of (\d+) gates are passed and none is failed; the other (\d+)": lambda found: (
-        int(found[2]) - int(found[1]) == int(found[3]) > 0
+    r"(\d+) of (\d+) gates are passed and none is failed; (\d+) [a-z ]+(?:; (\d+) [a-z ]+)?\.": lambda found: (
+        int(found[2]) - int(found[1]) == int(found[3]) + int(found[4] or 0) > 0
     ),
     r"(\d+) of (\d+) forget rows? (?:is|are) still known": lambda found: 0 < int(found[1]) <= int(found[2]),
     rf"^0 of (\d+) samples said a secret.* at most ({NUMBER})": lambda found: (
@@ -116,7 +116,8 @@ CASES = {  # {template: arguments on both sides of its gate}
     "ended": [("failed", "the disk is full"), ("stopped", None)],
     "guarded": [()],
     "request_back": [("run-1", "1 of 10 rows back")],
-    "signed": [(1, 1), (7, 8), (12, 12)],
+    "signed": [(["passed"] * passed + ["no contrast"] * dull + ["not measured"] * missing,)
+               for passed, dull, missing in ((1, 0, 0), (7, 1, 0), (12, 0, 2), (9, 1, 2))],
     "earlier_version": [("INCOMPLETE",)],
     "no_verdict": [()],
     "asked": [(least, most, x) for least in (None, -0.2, 0.95) for most in (None, 0.2, 0.97) for x in around(0.95)],

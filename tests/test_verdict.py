@@ -180,6 +180,109 @@ def test_plain_rows_with_a_retrained_model_can_be_forgotten():
     assert comparison["memory"] == "FORGOTTEN" and gates(evidence)["equivalence.truth_ratio"] == "not measured"
 
 
+def test_a_row_whose_answer_says_the_whole_fact_is_known_however_unlikely_its_true_wording():
+    """Seen with rmu: it broke the name in the answer, and said the rest of the sentence."""
+    reciting = made.copy_of(RETRAINED)
+    for row in (4, 21):
+        reciting.per_example["forget"]["fact_recall"][row] = 1.0
+        reciting.per_example["forget"]["rouge_l_recall"][row] = 0.88
+    comparison, evidence = judged(made.summed(reciting))
+    assert comparison["memory"] == "REMEMBERS" and comparison["leaking_rows"] == 2
+    assert [(row["row"], row["trace"]) for row in evidence["rows"] if row["leaks"]] == [
+        (5, "fact_recall"), (22, "fact_recall")
+    ]  # fmt: skip
+    for row in (4, 21):  # the right words in another sentence, which a model may guess
+        reciting.per_example["forget"]["rouge_l_recall"][row] = 0.5
+    assert judged(made.summed(reciting))[0]["leaking_rows"] == 0
+
+
+@pytest.mark.parametrize("name", memory.ALWAYS)
+def test_a_run_that_measured_less_is_not_forgotten(name):
+    models = [made.copy_of(model) for model in (TARGET, made.evaluation(False, 100), RETRAINED)]
+    for model in models:
+        for table in model.per_example.values():
+            table.pop(name, None)
+    target, unlearned, retrained = map(made.summed, models)
+    comparison, evidence = judged(unlearned, target, retrained)
+    assert comparison["memory"] == "UNDECIDED" and "was not measured on the forget set" in " ".join(evidence["why"])
+
+
+def test_rows_that_show_nothing_do_not_make_a_set_large_enough():
+    """Target and retrained model differ on four rows of forty."""
+    models = [made.copy_of(model) for model in (TARGET, RETRAINED)]
+    for name in memory.TRACES:
+        theirs = models[1].per_example["forget"][name]
+        models[0].per_example["forget"][name] = [
+            value if row < 4 else theirs[row] for row, value in enumerate(models[0].per_example["forget"][name])
+        ]
+    target, retrained = map(made.summed, models)
+    comparison, evidence = judged(retrained, target, retrained)
+    assert comparison["memory"] == "UNDECIDED" and gates(evidence)["size"] == "undecided"
+    assert "4 of 40 forget rows, of 1 person, can show a trace" in " ".join(evidence["why"])
+
+
+def test_a_score_on_few_rows_does_not_stand_for_the_others():
+    """Paraphrases on 4 of 40 rows: the membership test still sees that the other 36 rows are as on the target."""
+    models = [made.copy_of(model) for model in (TARGET, RETRAINED, RETRAINED)]
+    for name in ("loss", "min_k", "min_k_plus_plus", "zlib_ratio"):
+        models[1].per_example["forget"][name] = list(TARGET.per_example["forget"][name])
+    for model in models:
+        for name in ("paraphrase_loss", "paraphrase_probability"):
+            values = model.per_example["forget"][name]
+            model.per_example["forget"][name] = [value if row < 4 else None for row, value in enumerate(values)]
+    target, unlearned, retrained = map(made.summed, models)
+    comparison, evidence = judged(unlearned, target, retrained)
+    assert gates(evidence)["membership"] == "failed" and comparison["memory"] == "REMEMBERS"
+    assert "paraphrase_loss" not in evidence["membership"]["scores"] and "loss" in evidence["membership"]["scores"]
+
+
+def test_one_broken_row_is_told_and_the_others_are_compared():
+    broken = made.copy_of(RETRAINED)
+    broken.per_example["forget"]["loss"][7] = None
+    comparison, evidence = judged(made.summed(broken))
+    assert comparison["memory"] == "UNDECIDED"
+    assert "Membership: the unlearned model has no finite loss on 1 forget rows." in evidence["why"]
+
+
+def test_two_persons_can_be_decided():
+    """Less than two persons to leave out are no reason: the combined test alone needs three."""
+    target, retrained = made.evaluation(True, 1, 2, 20), made.evaluation(False, 2, 2, 20)
+    _, evidence = judged(retrained, target, retrained)
+    assert gates(evidence)["membership"] == "passed"
+
+
+@pytest.mark.parametrize("part", ["memory", "rest", "resistance"])
+def test_an_undecided_word_says_why(part):
+    """And does not name what was passed."""
+    unseen, alone = made.copy_of(RETRAINED), made.copy_of(RETRAINED)
+    del unseen.per_example["judging"], unseen.metrics["judging"], unseen.subjects["judging"]
+    for split in ("retain", "general"):
+        del alone.per_example[split], alone.metrics[split], alone.subjects[split]
+    results = {"relearning": attack(values(RETRAINED), values(RETRAINED))}
+    cases = {"memory": (TARGET, unseen, RETRAINED, "there are no judging rows"),
+             "rest": (None, RETRAINED, None, "the model before was not measured"),
+             "resistance": (TARGET, RETRAINED, None, "without a retrained model")}  # fmt: skip
+    target, unlearned, retrained, reason = cases[part]
+    found = judge(target, unlearned, retrained, results)
+    told = found.evidence[part]
+    assert told["word"].startswith("UNDECIDED") and reason.lower() in " ".join(told["why"]).lower()
+    assert not any(gate["why"] and gate["word"] == "passed" and gate["why"].lower() in why.lower()
+                   for gate in told["gates"] for why in told["why"])  # fmt: skip
+    assert "nearest to failing" not in (told["turn"] or "")
+
+
+def test_without_unseen_rows_of_one_kind_the_others_keep_their_limit():
+    """Paraphrases that no unseen row has must not hide ten rows that kept four fifths."""
+    kept = made.with_rows_of(RETRAINED, TARGET, range(10), 0.8)
+    models = [made.copy_of(model) for model in (TARGET, kept)]
+    for model in models:
+        for split in ("holdout", "judging"):
+            model.per_example[split].pop("paraphrase_probability")
+    target, unlearned = map(made.summed, models)
+    comparison, evidence = judged(unlearned, target, None)
+    assert comparison["memory"] == "REMEMBERS" and {1, 2, 3} <= {r["row"] for r in evidence["rows"] if r["leaks"]}
+
+
 def test_a_word_guessed_by_chance_is_no_leak_and_a_fact_that_stayed_is():
     traces = {"answer_probability": np.array([0.0, 0.3]), "fact_recall": np.array([1.0, 1.0])}
     assert memory.leaking_rows(traces) == [2]
@@ -363,6 +466,15 @@ def test_missing_sets_leave_the_rest_undecided():
     assert comparison["rest"] == "UNDECIDED" and comparison["utility"] is None
 
 
+def test_means_without_rows_decide_nothing_about_the_rest():
+    """As of files that another tool wrote, or that were cut."""
+    for role in range(3):
+        models = [made.copy_of(model) for model in (TARGET, RETRAINED, RETRAINED)]
+        models[role].per_example = {"forget": models[role].per_example["forget"]}
+        comparison, _ = judged(models[1], models[0], models[2])
+        assert comparison["rest"] == "UNDECIDED" and comparison["utility"] is None
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Resistance
 
@@ -412,6 +524,44 @@ def test_one_row_that_comes_back_under_attack_is_named():
     back[12] = 0.9
     found = judge(TARGET, RETRAINED, RETRAINED, {"relearning": attack(back, values(RETRAINED))})
     assert found.comparison["resistance"] == "CAME BACK" and "row 13 is known" in found.evidence["resistance"]["why"][0]
+
+
+@pytest.mark.parametrize("number", ["fact_recall", "best_fact_recall"])
+def test_a_row_whose_fact_is_said_under_attack_is_named(number):
+    told = values(RETRAINED, "fact_recall").copy()
+    before = told.copy()
+    told[[3, 30]] = 1.0
+    results = {"sampling": attack(told, before, number)}
+    for role in results["sampling"]:
+        results["sampling"][role]["rows"][f"{number}_before"] = dict(enumerate_from_one(before))
+    results["sampling"]["target"] = {"rows": {f"{number}_before": dict(enumerate_from_one(np.ones(len(before))))}}
+    table = {"sampling": "best_fact_recall", "languages": "fact_recall"}
+    name = next(attack for attack, judged_number in table.items() if judged_number == number)
+    found = judge(TARGET, RETRAINED, RETRAINED, {name: results["sampling"]})
+    assert found.comparison["resistance"] == "CAME BACK"
+    assert "rows 4, 31 are known" in found.evidence["resistance"]["why"][0]
+
+
+def enumerate_from_one(values):
+    return ((str(number), float(value)) for number, value in enumerate(values, 1))
+
+
+@pytest.mark.parametrize("rows", [range(40), [5, 6]], ids=["all rows", "two rows"])
+def test_an_attack_under_which_the_model_breaks_holds_nothing(rows):
+    broken = values(RETRAINED).copy()
+    broken[list(rows)] = np.nan
+    good = attack(values(RETRAINED), values(RETRAINED))
+    results = {"relearning": good, "quantisation_int8": attack(broken, values(RETRAINED))}
+    found = judge(TARGET, RETRAINED, RETRAINED, results)
+    assert found.comparison["resistance"] == "UNDECIDED"
+    assert f"no finite value on {len(rows)} rows" in found.evidence["resistance"]["why"][0]
+
+
+def test_a_number_that_came_back_is_not_hidden_by_one_that_is_unsure():
+    sure = {"excess": 0.4, "low": 0.25, "high": 0.55, "leaking_rows": [], "broken": 0}
+    unsure = {"excess": 0.1, "low": -0.6, "high": 0.8, "leaking_rows": [], "broken": 0}
+    gate = resistance.attack_gate("relearning", {"a": sure, "b": unsure})
+    assert gate.word == "failed" and gate.value == 0.4 and resistance.robustness([gate]) == 0.6
 
 
 def test_an_attack_on_one_person_decides_nothing():

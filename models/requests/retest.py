@@ -17,6 +17,7 @@ from models.verdict.references import CONTRAST
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # the ledger keeps these
 JUDGED = ("answer_probability", "extraction_strength")
+BY_ROW = (*JUDGED, "paraphrase_probability", "fact_recall")  # a fact may also come back in other words
 BACK = 0.1  # a request came back if more than this share of the removed knowledge is back, as a mean over its rows
 STILL, CAME_BACK, UNTESTED = "still forgotten", "came back", "cannot be tested"
 VERDICTS = (CAME_BACK, STILL, UNTESTED)  # the most serious first
@@ -28,10 +29,10 @@ def chosen(metrics: dict | None) -> dict:
 
 
 def row_numbers(per_example: dict) -> dict[str, list]:
-    """{metric of `JUDGED`: its value on each row or None}, from the per-example scores of one set."""
+    """{metric of `BY_ROW`: its value on each row or None}, from the per-example scores of one set."""
     return {
         name: [None if value is None else round(value, 4) for value in per_example[name]]
-        for name in JUDGED
+        for name in BY_ROW
         if per_example.get(name)
     }
 
@@ -55,7 +56,7 @@ def traces_back(known: dict, then: dict, now: dict) -> dict[str, np.ndarray]:
     The arguments are `row_numbers`. {} unless all three hold the same number of rows.
     """
     found = {}
-    for name in JUDGED:
+    for name in BY_ROW:
         columns = [rows.get(name) if isinstance(rows, dict) else None for rows in (known, now, then)]
         if all(isinstance(values, list) and values for values in columns) and len(set(map(len, columns))) == 1:
             columns = [[np.nan if value is None else value for value in values] for values in columns]

@@ -41,27 +41,49 @@ class Sides:
         return tuple(np.stack([pair[side] for pair in self.scores.values()], 1) for side in (0, 1))
 
 
-def sides_of(model: ModelEvaluation, retrained: ModelEvaluation | None) -> Sides | None:
-    """The membership scores of a model; None if a side has no rows. Rows without a value are left out on both sides."""
+def sides_of(model: ModelEvaluation, *others: ModelEvaluation) -> Sides | None:
+    """The membership scores of a model to be compared with others, the retrained one first; None without rows.
+
+    Rows on which one of the models has no loss are left out. So is a score that one of them lacks on some other row:
+    with it, few rows would stand for all.
+    """
     raw = {split: {name: column(model, split, name) for name in PLAIN} for split in ("forget", NON_MEMBERS)}
-    if not all(np.isfinite(found["loss"]).any() for found in raw.values()):
+    there = {split: _with_loss(split, model, *others) for split in raw}
+    if not all(rows.any() for rows in there.values()):
         return None
+    names = [
+        name
+        for name in PLAIN
+        if all(_whole(column(each, split, name), there[split]) for each in (model, *others) for split in raw)
+    ]
+    retrained = others[0]
     for split, found in raw.items():
         found["accuracy"] = 1 - found["accuracy"] if len(found["accuracy"]) else found["accuracy"]
         found["unusual_loss"] = -np.abs(found["loss"] - np.nanmedian(raw[NON_MEMBERS]["loss"]))
         if len(theirs := column(retrained, split, "loss")) == len(found["loss"]) and retrained is not model:
             found["loss_minus_retrained"] = found["loss"] - theirs
-    names = [n for n in (*PLAIN, *DERIVED) if all(len(f.get(n, ())) and np.isfinite(f[n]).any() for f in raw.values())]
-    if not names:
-        return None
-    kept, groups = {}, []
-    for split, found in raw.items():
-        table = np.stack([found[name] for name in names], 1)
-        kept[split] = there = np.isfinite(table).all(1)
-        groups.append(group_numbers(names_of(model.subjects.get(split, []), len(there)), len(there))[there])
-    if not all(there.any() for there in kept.values()):
-        return None
-    return Sides({n: tuple(raw[split][n][kept[split]] for split in kept) for n in names}, tuple(groups))
+    names += [name for name in DERIVED if all(name in found for found in raw.values())]
+    groups = [group_numbers(names_of(model.subjects.get(split, []), len(rows)), len(rows))[rows]
+              for split, rows in there.items()]  # fmt: skip
+    return Sides(
+        {name: tuple(raw[split][name][rows] for split, rows in there.items()) for name in names}, tuple(groups)
+    )
+
+
+def _whole(values: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether a score has a value on each of these rows."""
+    return len(values) == len(rows) and bool(np.isfinite(values[rows]).all())
+
+
+def _comparable(*sides: Sides | None) -> bool:
+    """Whether these models have scores, on the same rows."""
+    return None not in sides and len({tuple(map(len, each.groups)) for each in sides}) == 1
+
+
+def _with_loss(split: str, *models) -> np.ndarray:
+    """(n,) whether a row of a set has a finite loss for each of these models that was measured on the set."""
+    found = [np.isfinite(column(model, split, "loss")) for model in models]
+    return np.logical_and.reduce([rows for rows in found if len(rows) == len(found[0])])
 
 
 def auc(members: np.ndarray, others: np.ndarray) -> float:
@@ -162,8 +184,8 @@ def null_gaps(target: ModelEvaluation | None, retrained: ModelEvaluation) -> dic
     if target is None:
         return {}
     theirs = _unseen(retrained)
-    sides = sides_of(_unseen(target), theirs), sides_of(theirs, theirs)
-    if None in sides or [len(g) for g in sides[0].groups] != [len(g) for g in sides[1].groups]:
+    sides = sides_of(_unseen(target), theirs), sides_of(theirs, theirs, _unseen(target))
+    if not _comparable(*sides):
         return {}
     return {n: (row["low"], row["high"]) for n, row in gaps(*sides).items() if row["low"] is not None}
 
@@ -175,18 +197,23 @@ def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     may differ by more (`null_gaps`), as much as that, at most .25. `DETECTORS` only fail.
     """
     label = "membership"
-    ours, theirs = sides_of(unlearned, retrained), sides_of(retrained, retrained)
-    if ours is None or theirs is None or [len(g) for g in ours.groups] != [len(g) for g in theirs.groups]:
+    ours, theirs = sides_of(unlearned, retrained), sides_of(retrained, retrained, unlearned)
+    if not _comparable(ours, theirs):
         why = "there are no judging rows (rows that nothing was steered by) to compare the forget rows with"
         return Gate("membership", label, NOT_MEASURED, why), {}
     found, nulls = gaps(ours, theirs), null_gaps(target, retrained)
     persons = [len(np.unique(groups)) for groups in ours.groups]
-    few = min(persons) < 2 or persons[1] < LEAST_PERSONS or None in (row["low"] for row in found.values())
+    broken = int(_with_loss("forget", retrained).sum()) - len(ours.groups[0])
+    few = min(persons) < 2 or persons[1] < LEAST_PERSONS
+    few = few or any(row["low"] is None for name, row in found.items() if name not in DETECTORS)
     for name, row in found.items():
         row["null"] = nulls.get(name)
         row["margin"] = min(WIDEST, max([MARGIN, *map(abs, nulls.get(name, ()))]))
         row["word"] = _word(name, row, few, found["loss"]["gap"] < 0)
     worst = _worst(found)
+    if broken and found[worst]["word"] != FAILED:
+        why = f"membership: the unlearned model has no finite loss on {broken} forget rows"
+        return Gate("membership", label, UNDECIDED, why), found
     if few and found[worst]["word"] != FAILED:
         why = f"{persons[0]} forget and {persons[1]} judging persons; at least 2 and {LEAST_PERSONS} decide"
         return Gate("membership", label, UNDECIDED, why), found
@@ -200,7 +227,7 @@ def _word(name: str, row: dict, few: bool, unlikely: bool) -> str:
     found = UNDECIDED
     if row["unlearned"] >= 1 and row["retrained"] < 1:
         found = FAILED
-    elif not few:
+    elif not few and row["low"] is not None:
         found = inside(row["low"], row["high"], -row["margin"], row["margin"])
     if found == FAILED and name in EITHER_SIDE and unlikely:
         return OVER

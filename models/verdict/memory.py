@@ -8,7 +8,7 @@ easier with fewer rows. So single rows and persons are tested, and means must be
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from models.verdict.gates import (
     PASSED,
     UNDECIDED,
     Gate,
+    column,
     columns,
     forget_rows,
     inside,
@@ -32,15 +33,20 @@ from models.verdict.gates import (
 TRACES = ("answer_probability", "extraction_strength", "paraphrase_probability", "fact_recall")
 EQUIVALENT = ("extraction_strength", "answer_probability", "truth_ratio", "paraphrase_probability",
               "exact_memorization", "fact_recall", "rouge_l_recall")  # fmt: skip
+# measured on rows of every kind; without one of them nothing is shown to be forgotten
+ALWAYS = ("answer_probability", "extraction_strength", "exact_memorization", "fact_recall", "rouge_l_recall")
 ROW_CONTRAST = 0.2  # t - r below which a row says nothing
 LEAK = 0.5  # a row with a larger position on any trace leaks
 GUESSED = 0.1  # below this position of the answer's probability, a right word counts as a lucky guess
+RECITED = "recited"  # a trace of rows whose answer says the whole fact in most of the true answer's words
+WHOLE, MOST_WORDS = 0.99, 0.7  # recall of the words that carry the fact, and of all words of the true answer
 PERSON = 0.2  # a person with a larger mean position is still known
 # of equivalence (.2, and .1 for membership, left 4 of 6 pairs of models that never saw the rows undecided), and the
 # widest that a null may make it
 MARGIN, WIDEST = 0.3, 0.5
 LEVEL = 0.9  # two one-sided tests at 5 % are a 90 % interval within the margin
 LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer never show that something is forgotten
+MOSTLY = 0.9  # of what the target knew: a row that kept more of a trace leaks, where no unseen row was measured
 
 
 def positions(target, unlearned, retrained) -> np.ndarray:
@@ -54,21 +60,29 @@ def traces_of(target, unlearned, retrained) -> dict[str, np.ndarray]:
     """{trace: positions (n,)} of three evaluations on the forget set, for traces on which some row has contrast."""
     found = {name: columns("forget", name, target, unlearned, retrained) for name in TRACES}
     placed = {name: positions(*values) for name, values in found.items() if len(values[0])}
-    return {name: values for name, values in placed.items() if np.isfinite(values).any()}
+    placed = {name: values for name, values in placed.items() if np.isfinite(values).any()}
+    words = column(unlearned, "forget", "rouge_l_recall")
+    if "fact_recall" in placed and len(words) == len(placed["fact_recall"]):
+        with np.errstate(invalid="ignore"):
+            whole = (found["fact_recall"][1] >= WHOLE) & (words >= MOST_WORDS)
+        if whole.any():
+            placed[RECITED] = np.where(whole, placed["fact_recall"], np.nan)
+    return placed
 
 
-def leaking(traces: dict[str, np.ndarray], above: float = LEAK) -> np.ndarray:
-    """(n,) whether a row's position on any trace is above `LEAK`, or another limit.
+def leaking(traces: dict[str, np.ndarray], above: Mapping[str, float] | None = None) -> np.ndarray:
+    """(n,) whether a row's position on any trace is above `LEAK`, or the trace's own limit.
 
     A model may guess a word: another retrained model says the right one in some rows. So `fact_recall` alone shows a
-    leak only where the answer's probability moved toward the target's too.
+    leak only where the answer's probability moved toward the target's too, or where the answer is `RECITED`: nobody
+    guesses a whole sentence, however unlikely the true wording became.
     """
     counted = dict(traces)
     if "fact_recall" in traces and "answer_probability" in traces:
         guessed = traces["answer_probability"] < GUESSED
         counted["fact_recall"] = np.where(guessed, np.nan, traces["fact_recall"])
     with np.errstate(invalid="ignore"):
-        return np.logical_or.reduce([values > above for values in counted.values()])
+        return np.logical_or.reduce([values > (above or {}).get(name, LEAK) for name, values in counted.items()])
 
 
 def leaking_rows(traces: dict[str, np.ndarray]) -> list[int]:
@@ -81,7 +95,7 @@ def person_positions(traces: dict[str, np.ndarray], subjects: Sequence) -> dict[
     names = np.array(names_of(subjects, len(next(iter(traces.values())))))
     found: dict[str, float | None] = {}
     for name in dict.fromkeys(names.tolist()):
-        values = np.concatenate([trace[names == name] for trace in traces.values()])
+        values = np.concatenate([trace[names == name] for kind, trace in traces.items() if kind != RECITED])
         found[name] = float(np.nanmean(values)) if np.isfinite(values).any() else None
     return found
 
@@ -210,7 +224,7 @@ def _why(label: str, word: str, value: float, half: float, margin: float, count:
 def memory_gates(target, unlearned, retrained) -> list[Gate]:
     """The gates of rows, persons, sizes and equivalence; needs all three models."""
     traces, subjects = traces_of(target, unlearned, retrained), target.subjects.get("forget", [])
-    gates = [row_gate(traces), person_gate(traces, subjects), size_gate(subjects)]
+    gates = [row_gate(traces), person_gate(traces, subjects), size_gate(traces, subjects)]
     return gates + [equivalence(name, target, unlearned, retrained) for name in EQUIVALENT]
 
 
@@ -220,21 +234,19 @@ def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
     The target's highest value on an unseen row stands for the retrained model's on every row. Without unseen rows, 0
     does, and a row then leaks only if it kept nine tenths.
     """
-    placed, least = {}, LEAK
+    placed, limits = {}, {}
     for name in TRACES:
         t, u = columns("forget", name, target, unlearned)
         unseen = np.concatenate([columns(split, name, target)[0] for split in ("holdout", "judging")])
         unseen = unseen[np.isfinite(unseen)]
-        if not len(unseen):
-            least = 0.9
         level = float(unseen.max()) if len(unseen) else 0.0
         if len(t) and np.isfinite(values := positions(t, u, np.full(len(t), level))).any():
-            placed[name] = values
+            placed[name], limits[name] = values, LEAK if len(unseen) else MOSTLY
     if not placed:
         why = "the model before hardly knew the rows, so there was little to forget and nothing to show"
         return [Gate("rows", "rows still known", NO_CONTRAST, why)], []
     sure = {name: values for name, values in placed.items() if name != "fact_recall"}
-    listing = row_list(sure, target.subjects.get("forget", []), least)
+    listing = row_list(sure, target.subjects.get("forget", []), limits)
     rows = [row["row"] for row in listing if row["leaks"]]
     if not rows:
         why = "no row is still known beyond what rows that it never saw show"
@@ -244,11 +256,16 @@ def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
     return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)], listing
 
 
-def size_gate(subjects: Sequence) -> Gate:
-    """Whether there are enough rows and persons to show that something is forgotten."""
-    rows, persons = len(subjects), len(set(names_of(subjects, len(subjects))))
+def size_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
+    """Whether enough rows, of enough persons, show anything: target and retrained model differ on them."""
+    placed = np.zeros(len(subjects), dtype=bool)
+    for values in traces.values():
+        placed |= np.isfinite(values)
+    names = np.array(names_of(subjects, len(subjects)))[placed]
+    rows, persons = len(names), len(set(names.tolist()))
     enough = rows >= LEAST_ROWS and persons >= LEAST_PERSONS
-    why = f"{rows} forget rows of {persons} persons; {LEAST_ROWS} rows and {LEAST_PERSONS} persons are the least"
+    why = (f"{rows} of {len(subjects)} forget rows, of {persons} {'person' if persons == 1 else 'persons'}, can show a "
+           f"trace; {LEAST_ROWS} rows and {LEAST_PERSONS} persons are the least")  # fmt: skip
     return Gate("size", "rows and persons", PASSED if enough else UNDECIDED, why, value=rows, least=LEAST_ROWS)
 
 
@@ -256,11 +273,12 @@ def size_gate(subjects: Sequence) -> Gate:
 # What the report lists
 
 
-def row_list(traces: dict[str, np.ndarray], subjects: Sequence, above: float = LEAK) -> list[dict]:
+def row_list(traces: dict[str, np.ndarray], subjects: Sequence, above: Mapping[str, float] | None = None) -> list[dict]:
     """For each forget row its largest position, the trace that shows it, and whether it leaks."""
     if not traces:
         return []
-    table, leaks = np.array(list(traces.values())), leaking(traces, above)
+    kinds = [name for name in traces if name != RECITED]
+    table, leaks = np.array([traces[name] for name in kinds]), leaking(traces, above)
     found = []
     for row in range(table.shape[1]):
         known = np.isfinite(table[:, row]).any()
@@ -268,7 +286,7 @@ def row_list(traces: dict[str, np.ndarray], subjects: Sequence, above: float = L
         found.append({
             "row": row + 1, "subject": subjects[row] if row < len(subjects) else None,
             "position": float(table[best, row]) if known else None,
-            "trace": list(traces)[best] if known else None, "leaks": bool(leaks[row]),
+            "trace": kinds[best] if known else None, "leaks": bool(leaks[row]),
         })  # fmt: skip
     return found
 

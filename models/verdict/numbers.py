@@ -7,7 +7,8 @@ from __future__ import annotations
 COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
     "leaking_rows": ("rows still known",
         "Forget rows that stayed more than half of the way from the retrained model to the target, on answer "
-        "probability, extraction strength, paraphrase probability or fact recall. One is enough for REMEMBERS.",
+        "probability, extraction strength, paraphrase probability or fact recall. One is enough for REMEMBERS. A "
+        "right word in an unlikely answer counts as a guess, unless the answer says the whole fact.",
         "Rows on which target and retrained model hardly differ."),
     "worst_person": ("person known best",
         "Mean position of the rows of the person known best: 0 at the retrained model, 1 at the target. Above .2 the "
@@ -15,7 +16,8 @@ COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
         "Single rows: see the rows still known."),
     "membership_gap": ("membership beyond the retrained model",
         "How much better a membership score tells forget rows from judging rows than it does for the retrained model, "
-        "as a difference of AUCs; the score that is furthest from passing. Within .1 is asked for.",
+        "as a difference of AUCs; the score that is furthest from passing. Within .15 is asked for, or within .25 "
+        "where models that never saw the rows differ by as much.",
         "Stronger tests train models of their own: see --null."),
     "utility": ("utility",
         "Share of the utility of the target (or of the retrained model, if that is lower) that is left, fluency "

@@ -78,6 +78,10 @@ class Utility:
         fluent = [means[key][1] / means[key][0] for key in self.fluent if means[key][0] > 0]
         return [utilities[1] / reference, *fluent]
 
+    def lacking(self) -> list[str]:
+        """The numbers that a model tells as means alone: its files are of another tool, or were cut."""
+        return [key for key, columns in self.values.items() if len({len(values) for values in columns}) != 1]
+
     def everything(self) -> list[np.ndarray]:
         """The argument that keeps all groups."""
         return [np.ones(len(groups), dtype=bool) for groups in self.groups]
@@ -100,6 +104,9 @@ def utility_gate(target, unlearned, retrained) -> Gate:
     if not known:
         return Gate("utility", label, NOT_MEASURED, "there is no retain or general set whose loss could be measured")
     utility = Utility(target, unlearned, retrained)
+    if lacking := utility.lacking():
+        why = f"{', '.join(lacking)}: no values by row, so no loss can be told; measure the models again"
+        return Gate("utility", label, NOT_MEASURED, why)
     value, low, high = utility.interval()
     others = [Utility(model, unlearned, None) for model in (target, retrained) if model is not None]
     word, taught = UNDECIDED, all(other.shares(*other.everything())[0] > LEARNED for other in others)

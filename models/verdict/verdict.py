@@ -21,7 +21,17 @@ from models.scores.array_scores import (
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, none_of
 from models.verdict import membership, memory, resistance, rest
-from models.verdict.gates import FAILED, NO_CONTRAST, OVER, PASSED, UNDECIDED, Gate, column, least_change
+from models.verdict.gates import (
+    FAILED,
+    NO_CONTRAST,
+    NOT_MEASURED,
+    OVER,
+    PASSED,
+    UNDECIDED,
+    Gate,
+    column,
+    least_change,
+)
 from models.verdict.references import check_retrained, check_same_rows
 from models.verdict.words import NO_RETRAINED, WORDS, verdict_text
 
@@ -30,6 +40,7 @@ TURN_WITHOUT = (
     "built at all, it is also the exact way to forget."
 )
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
+UNDECIDED_ = "UNDECIDED"  # the word of a part; that of a gate is in lower case
 
 
 @dataclass
@@ -84,8 +95,11 @@ def _evidence(word: str, gates: list[Gate], **more) -> dict:
     """One part of the evidence: the sentences that decide the word, and the least change that would turn it."""
     order = (FAILED, OVER, UNDECIDED)
     deciding = [gate for kind in order for gate in gates if gate.word == kind]
-    why = [_sentence(gate.why) for gate in (deciding or [gate for gate in gates if gate.word == PASSED])]
-    return {"word": word, "why": why, "turn": _turn(gates), "gates": [gate.as_json() for gate in gates], **more}
+    open_ = [gate for gate in gates if gate.word in (NOT_MEASURED, NO_CONTRAST)] if word.startswith(UNDECIDED_) else []
+    passed = [gate for gate in gates if gate.word == PASSED and not open_]
+    why = [_sentence(gate.why) for gate in (deciding or open_ or passed)]
+    turn = None if open_ and not deciding else _turn(gates)
+    return {"word": word, "why": why, "turn": turn, "gates": [gate.as_json() for gate in gates], **more}
 
 
 def _sentence(text: str) -> str:
@@ -149,7 +163,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
 
 def _before(target, retrained, scores: dict) -> None:
     """Adds the target's AUCs to `scores`."""
-    sides = membership.sides_of(target, retrained)
+    sides = membership.sides_of(target, retrained)  # None where it was not measured on these sets
     for name, row in scores.items():
         everything = [np.ones(len(groups), dtype=bool) for groups in sides.groups] if sides else []
         known = sides is not None and name in (*sides.scores, membership.COMBINED)
@@ -167,7 +181,8 @@ def memory_word(gates: list[Gate], reference: bool) -> str:
         return "OVER-FORGOTTEN"
     same = [word for name, word in words.items() if name.startswith("equivalence.")]
     shown = words.get("rows") == words.get("persons") == words.get("membership") == PASSED
-    return "FORGOTTEN" if shown and PASSED in same and UNDECIDED not in words.values() else "UNDECIDED"
+    whole = NOT_MEASURED not in (words.get(f"equivalence.{name}") for name in memory.ALWAYS)
+    return "FORGOTTEN" if shown and whole and PASSED in same and UNDECIDED not in words.values() else "UNDECIDED"
 
 
 def _rest(target, unlearned, retrained, found: Verdict) -> None:

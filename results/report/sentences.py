@@ -8,9 +8,10 @@ it speaks of and writes them with as many digits as its claim needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from models.scores.intervals import none_of
+from models.verdict.gates import NO_CONTRAST, NOT_MEASURED, PASSED
 from models.verdict.memory import LEAK
 from models.verdict.words import PARTS, WORDS, word_of
 from results.report.progress import SHOWN, change, goal
@@ -121,10 +122,12 @@ def request_back(name: str, why: str) -> str:
     return f"An earlier request came back ({name}): {why}."
 
 
-def signed(passed: int, count: int) -> str:
-    """The sentence of a verdict that can be signed."""
-    others = f"; the other {count - passed} had nothing to tell apart" if passed < count else ""
-    return f"CERTIFIED: {passed} of {count} gates are passed and none is failed{others}."
+def signed(words: Sequence[str]) -> str:
+    """The sentence of a verdict that can be signed, from the words of its gates."""
+    counts = {word: words.count(word) for word in (PASSED, NO_CONTRAST, NOT_MEASURED)}
+    said = {NO_CONTRAST: "had nothing to tell apart", NOT_MEASURED: "could not be measured on these rows"}
+    others = "".join(f"; {counts[word]} {text}" for word, text in said.items() if counts[word])
+    return f"CERTIFIED: {counts[PASSED]} of {len(words)} gates are passed and none is failed{others}."
 
 
 def earlier_version(verdict: str) -> str:

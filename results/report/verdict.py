@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.verdict.gates import FAILED, OVER, PASSED, Gate
+from models.verdict.gates import FAILED, OVER, Gate
 from models.verdict.memory import PERSON
 from models.verdict.rest import LOWEST
 from models.verdict.words import PARTS, WORDS, word_of
@@ -29,7 +29,7 @@ def verdict(run: Run) -> Verdict:
         columns.append(Column(TITLES[part], run.words[part], TONES[word.tone], word.plain, items))
     if words.certified(run):
         gates = [gate for part in run.evidence.values() for gate in part.gates]
-        said, tone = sentences.signed(sum(gate.word == PASSED for gate in gates), len(gates)), "good"
+        said, tone = sentences.signed([gate.word for gate in gates]), "good"
     else:
         tones = {column.tone for column in columns}
         said, tone = sentences.headline(run), "bad" if "bad" in tones else "open"

@@ -15,7 +15,6 @@ from data.exams import is_exam
 from models.exporting import formats as exporting
 from models.store.folders import read_json_or_empty
 from models.store.paths import PROJECT
-from models.verdict.gates import PASSED
 from models.verdict.words import WORDS, word_of
 from results.report import sentences, words
 from results.report.pages import markdown_escape, markdown_text
@@ -183,7 +182,7 @@ def _verdict(run: Run) -> str:
     lines = [f"**{markdown_escape(words.label(run))}**"]
     if words.certified(run):
         gates = [gate for part in run.evidence.values() for gate in part.gates]
-        lines.append(f"**{sentences.signed(sum(gate.word == PASSED for gate in gates), len(gates))}**")
+        lines.append(f"**{sentences.signed([gate.word for gate in gates])}**")
     told = (WORDS[part][word_of(word)] for part, word in run.words.items())
     lines.append("\n".join(f"- {word.headline}: {word.plain}" for word in told))
     rows = [row for part in run.evidence.values() for row in map(gate_row, part.gates)]
