@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import judge_again
 import pytest
 from small_world import build
 
@@ -43,6 +44,13 @@ def test_a_run_is_measured_anew_with_other_attacks_and_a_retrained_model(finishe
     for name in ("metrics.jsonl", "timing.json", "status.json", "request.json"):
         assert (folder / name).read_bytes() == (run / name).read_bytes(), name
     assert new["comparison"]["verdict"].split(",")[0] in (folder / "report.md").read_text(encoding="utf-8")
+    spoilt = {**new, "comparison": {"verdict": "REMEMBERS"}, "evidence": {}}
+    (folder / "evaluation.json").write_text(json.dumps(spoilt), encoding="utf-8")
+    assert judge_again.main([str(folder), str(tmp_path / "none")]) == 1  # the second is no run
+    again = read(folder)
+    assert again["evidence"] == new["evidence"] and again["attacks"] == new["attacks"]
+    same = {name: value for name, value in new["comparison"].items() if name != "subject"}
+    assert {name: again["comparison"].get(name) for name in same} == same
 
 
 @pytest.mark.parametrize(("more", "said"), [(["--method=npo"], "--method does not go with"), ([], "is gone")])

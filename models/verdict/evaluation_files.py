@@ -68,20 +68,52 @@ def _docs(metrics, comparison, attacks) -> dict[str, str]:
     return {name: f"{shows} Not shown: {limits}" for name, (shows, limits) in words.items()}
 
 
+IN_FILES = {"target": "before", "unlearned": "after", "retrained": "retrained"}  # names of the models in examples.jsonl
+
+
 def write_examples(path: Path, sets: dict, evaluations: dict):
     """examples.jsonl: for each example the question, the true answer, every model's answer and every metric's value."""
-    names = {"target": "before", "unlearned": "after", "retrained": "retrained"}
     with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:  # lone surrogates of damaged data
         for split, examples in sets.items():
             for number, example in enumerate(examples):
                 row = {"split": split, "subject": example.subject, "prompt": example.prompt, "gold": example.answer}
-                for model, name in names.items():
+                for model, name in IN_FILES.items():
                     found = evaluations.get(model)
                     measured = found is not None and split in found.per_example
                     row[name] = found.generations[split][number] if measured else None
                     values = found.per_example[split].items() if measured else ()
                     row[f"metrics_{name}"] = {metric: each[number] for metric, each in values} if measured else None
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def read_evaluations(folder: Path, report: dict) -> dict[str, ModelEvaluation]:
+    """The evaluations of a run's models, from its examples.jsonl and the contents of its evaluation.json.
+
+    Raises OSError and ValueError for files that are missing or damaged.
+    """
+    found = {model: ModelEvaluation(metrics=sets) for model, sets in report["models"].items()}
+    for line in (folder / "examples.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        for model, evaluation in found.items():
+            values, split = row[f"metrics_{IN_FILES[model]}"], row["split"]
+            if values is None:
+                continue
+            evaluation.subjects.setdefault(split, []).append(row["subject"])
+            for name, value in values.items():
+                evaluation.per_example.setdefault(split, {}).setdefault(name, []).append(value)
+    return found
+
+
+def judged_again(folder: Path) -> dict[str, Any]:
+    """The contents of a run's evaluation.json with the verdict as it is now, on the rows as they were measured."""
+    report = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    found, rows = read_evaluations(folder, report), report.get("attack_rows", {})
+    attacks = {name: {model: {**table, "rows": rows.get(name, {}).get(model, {})} for model, table in tables.items()}
+               for name, tables in report.get("attacks", {}).items()}  # fmt: skip
+    verdict = judge(found.get("target"), found["unlearned"], found.get("retrained"), attacks)
+    told = {name: value for name, value in report["comparison"].items() if name not in verdict.comparison}
+    return {**report, "comparison": verdict.comparison | told, "evidence": verdict.evidence,
+            "notes": report["notes"] | verdict.notes}  # fmt: skip
 
 
 def print_report(report: dict) -> None:
