@@ -12,7 +12,7 @@ from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import none_of
 from models.verdict import membership, memory, resistance
 from models.verdict.evaluation_files import evaluation_json
-from models.verdict.gates import PASSED, UNDECIDED, Gate, inside, least_change, shown
+from models.verdict.gates import PASSED, UNDECIDED, Gate, ends, inside, least_change, shown
 from models.verdict.rest import Utility, rest_word, utility_gate
 from models.verdict.verdict import compare, judge
 from models.verdict.words import PARTS, WORDS, certified, verdict_words
@@ -600,6 +600,8 @@ def test_an_interval_passes_only_within_its_bounds(low, high, word):
 def test_numbers_are_written_with_the_digits_that_tell_them_from_their_gate():
     assert shown(0.949, 0.95) == "0.949" and shown(0.9486, 0.95) == "0.949" and shown(0.95, 0.95) == "0.95"
     assert shown(0.2004, 0.2) == "0.2004" and shown(0.5, 0.2) == "0.50"
+    assert ends(0.1, 0.3, 0.2) == "0.10 to 0.30" and ends(0.301, 0.302, 0.2) == "0.301 to 0.302"
+    assert ends(0.3, 0.3, 0.2) == "0.30 at both ends"
 
 
 def test_the_turn_names_the_test_nearest_to_its_bound():

@@ -94,6 +94,12 @@ def shown(value: float, *beside: float) -> str:
     return f"{value:.9f}"
 
 
+def ends(low: float, high: float, *beside: float) -> str:
+    """The ends of an interval, told apart from each other and from the bounds beside them."""
+    first, last = shown(low, high, *beside), shown(high, low, *beside)
+    return f"{first} to {last}" if first != last else f"{first} at both ends"
+
+
 def forget_rows(numbers: Sequence[int], most: int = 12) -> str:
     """Rows as a text: "forget row 3", "forget rows 3, 8", or "36 forget rows (1, 2, ...)" for more than `most`."""
     first = ", ".join(map(str, numbers[:most]))

@@ -14,7 +14,19 @@ import numpy as np
 
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval
-from models.verdict.gates import FAILED, NOT_MEASURED, OVER, PASSED, UNDECIDED, Gate, column, inside, names_of, shown
+from models.verdict.gates import (
+    FAILED,
+    NOT_MEASURED,
+    OVER,
+    PASSED,
+    UNDECIDED,
+    Gate,
+    column,
+    ends,
+    inside,
+    names_of,
+    shown,
+)
 
 NON_MEMBERS = "judging"
 MARGIN, LEVEL = 0.15, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
@@ -255,5 +267,5 @@ def _why(name: str, row: dict) -> str:
     text += f"; on the retrained model with {row['retrained']:.2f}. Difference {shown(row['gap'], margin, -margin)}"
     if row["low"] is None:
         return text
-    ends = " to ".join(shown(row[end], margin, -margin) for end in ("low", "high"))
-    return f"{text} (90 % interval {ends}; within ±{shown(margin)} is asked for)"
+    span = ends(row["low"], row["high"], margin, -margin)
+    return f"{text} (90 % interval {span}; within ±{shown(margin)} is asked for)"

@@ -24,6 +24,7 @@ from models.verdict.gates import (
     Gate,
     column,
     columns,
+    ends,
     forget_rows,
     inside,
     names_of,
@@ -211,7 +212,7 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
 
 def _why(label: str, word: str, value: float, half: float, margin: float, count: int) -> str:
     place = f"{label} lies {shown(value, margin, -margin)} of the way from the retrained model to the target"
-    span = f"{shown(value - half, margin, -margin)} to {shown(value + half, margin, -margin)}"
+    span = ends(value - half, value + half, margin, -margin)
     asked = f"{margin:.2f}"
     text = f"{place} (90 % interval {span}; within ±{asked} is asked for)"
     if word == UNDECIDED and abs(value) < margin:

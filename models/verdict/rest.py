@@ -11,7 +11,7 @@ from data.exams import is_exam
 from models.scores.array_scores import harmonic_mean
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, mean_interval
-from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, shown
+from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, ends, shown
 
 KEPT, LOWEST, BROKEN = 0.95, 0.90, 0.5  # share of utility that counts as kept, its lower bound, a broken model
 LEARNED = 1.25  # share of the others' utility from which on the rows to keep were learned in the run, not kept
@@ -114,7 +114,7 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         word = FAILED
     elif value >= KEPT and low is not None and low >= LOWEST and not taught:
         word = PASSED
-    span = "no interval" if low is None else f"95 % interval {shown(low, LOWEST)} to {shown(high, KEPT)}"
+    span = "no interval" if low is None else f"95 % interval {ends(low, high, LOWEST, KEPT)}"
     why = (
         f"{shown(value, KEPT, LOWEST)} of the utility is left ({span}); {KEPT} is asked for, and {LOWEST:.2f} at the "
         "lower end"
