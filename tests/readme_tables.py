@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import auto_against_default  # noqa: E402
 import constructed_models  # noqa: E402
+import default_seeds  # noqa: E402
+import forget_authors  # noqa: E402
 import forget_documents  # noqa: E402
 import forget_kinds  # noqa: E402
 import forget_names  # noqa: E402
@@ -207,6 +209,12 @@ def requests_table(path: Path = REQUESTS) -> str:
     return f"{table(head, rows)}\n\n{others}: {', '.join(kept)}."
 
 
+def seeds_table() -> str:
+    """The default run's seeds, from the files that `default_seeds.py` keeps."""
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(default_seeds.KEPT.glob("seed-*.json"))]
+    return default_seeds.seeds_table(rows) if rows else "`python tests/default_seeds.py`: not measured yet."
+
+
 def forgotten_table(name: str, made) -> str:
     """The table that the tool `forget_<name>.py` makes of its kept summary."""
     path = EXAMPLES / name / f"{name}.json"
@@ -231,7 +239,9 @@ TABLES = {
     "names": functools.partial(forgotten_table, "names", forget_names.names_table),
     "kinds": functools.partial(forgotten_table, "kinds", forget_kinds.kinds_table),
     "passages": functools.partial(forgotten_table, "documents", forget_documents.documents_table),
-    "comparison": comparison_table, "rivals": rivals.rivals_table, "search": auto_against_default.search_table,
+    "authors": functools.partial(forgotten_table, "authors", forget_authors.authors_table),
+    "seeds": seeds_table, "comparison": comparison_table, "rivals": rivals.rivals_table,
+    "search": auto_against_default.search_table,
     **{name: functools.partial(measured.kept, name, command) for name, command in MEASURED.items()},
     **{f"files of {folder}": functools.partial(files_table, folder)
        for folder in ("data", "models", "results", "tests")},
