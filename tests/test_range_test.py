@@ -93,6 +93,25 @@ def test_the_rate_of_methods_tuned_here_falls_with_the_size_and_an_adapters_does
     assert proxy == pytest.approx(algorithm.hyper_parameters("proxy_teacher")["proxy_learning_rate"] / 2, rel=0.05)
 
 
+@pytest.mark.parametrize(("settings", "steps"), [({"min_steps": 9}, 9), ({"min_steps": 1}, 2), ({}, 2),
+                                                 ({"min_steps": 9, "max_steps": 3}, 3)])  # fmt: skip
+def test_a_small_forget_set_is_passed_more_often(settings, steps):
+    chosen = {**FAST, "max_steps": -1, "num_train_epochs": 1.0, "per_device_train_batch_size": 3, **settings}
+    run = algorithm.Unlearning(tiny(), rows_for(algorithm.METHODS["npo"]), "npo", chosen, pad_token_id=PAD)
+    run.plan()
+    assert run.total_steps == steps
+    phased = {**chosen, "reinforcement_epochs": 1.0}
+    run = algorithm.Unlearning(tiny(), rows_for(algorithm.METHODS["whp"]), "whp", phased, pad_token_id=PAD)
+    run.plan()
+    assert run.stages[0].steps == (1 if "max_steps" in settings else 2), "a phase before keeps its epochs"
+
+
+def test_epochs_of_the_user_are_not_stretched():
+    assert options.resolve({"method": "proxy_teacher"})["min_steps"] == 48
+    assert options.resolve({"method": "proxy_teacher", "num_train_epochs": 1})["min_steps"] == 0
+    assert options.resolve({"method": "proxy_teacher", "num_train_epochs": 1, "min_steps": 7})["min_steps"] == 7
+
+
 def known(width, layers):
     """A model of this size that knows its rows, and its sets."""
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -31,6 +31,7 @@ TRAINING_SETTINGS: dict[str, Setting] = {
     ),
     "num_train_epochs": Setting(5.0, "passes over the forget set", above=0),
     "max_steps": Setting(-1, "optimizer steps; above 0 it replaces num_train_epochs", low=-1),
+    "min_steps": Setting(0, "steps at least: a small forget set is passed more often than num_train_epochs", low=0),
     "per_device_train_batch_size": Setting(8, "rows in a forward pass", low=1),
     "gradient_accumulation_steps": Setting(1, "forward passes in a step", low=1),
     "auto_batch": Setting(False, "when memory runs out, halve the rows in a forward pass; keep the effective batch"),

@@ -62,7 +62,7 @@ def _stage(whole: Method, method: Method, settings, rows: dict, processes: int, 
         earlier = BatchStream(rows["earlier"].answer_lengths, size, settings.seed + 2)
     per_epoch = 1 if method.update else (forget or kept).per_epoch * method.steps_per_batch
     first = before[-1].first + before[-1].steps if before else 0
-    steps = math.ceil(settings.num_train_epochs * per_epoch)
+    steps = max(math.ceil(settings.num_train_epochs * per_epoch), 0 if then else settings.min_steps)
     if settings.max_steps > 0:  # each phase gets an equal share, the method the rest
         share = max(1, settings.max_steps // (len(whole.phases) + 1))
         steps = share if then else max(1, settings.max_steps - first)

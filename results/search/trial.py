@@ -162,7 +162,9 @@ class Trainer:
         forget = rows.get(method.trained_set, rows["forget"])
         samples = 1 if method.trained_set in rows else config["alternates_per_question"]  # not written yet
         batch = config["per_device_train_batch_size"] * config["gradient_accumulation_steps"]
-        steps = math.ceil(config["num_train_epochs"] * math.ceil(len(forget) * samples / batch))
+        steps = max(
+            config["min_steps"], math.ceil(config["num_train_epochs"] * math.ceil(len(forget) * samples / batch))
+        )
         each = min(batch, len(forget) * samples) * float(forget.lengths.mean())
         if config["retain_loss"] != "none":
             each += batch * config["retain_rows_per_forget_row"] * float(rows["retain"].lengths.mean())
