@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import html
 import io
@@ -218,6 +219,64 @@ def test_a_mail_has_its_subject_and_its_plain_text(tmp_path):
     assert texts(read(tmp_path, "b.eml", page.as_bytes())[0])[-1] == "Only a page"
 
 
+def part(kind: str, text: str) -> EmailMessage:
+    """A text of a mail, or of a part of it."""
+    message = EmailMessage()
+    message.set_content(text, subtype=kind)
+    return message
+
+
+def whole(kind: str, *parts: EmailMessage) -> EmailMessage:
+    """A mail with these parts, or a part with parts of its own."""
+    message = EmailMessage()
+    message["Content-Type"] = f"multipart/{kind}"
+    for one in parts:
+        message.attach(one)
+    return message
+
+
+PLAIN, PAGE = part("plain", "The code is 4711."), part("html", "<p>The code is 4711.</p>")
+PICTURE = EmailMessage()
+PICTURE.set_content(b"x", maintype="image", subtype="png")
+
+
+@pytest.mark.parametrize(
+    ("message", "read_as", "left"),
+    [
+        (whole("mixed", PAGE, part("plain", "-- a list")), ["The code is 4711.", "-- a list"], 0),
+        (whole("mixed", part("plain", "See below."), PAGE, PICTURE), ["See below.", "The code is 4711."], 1),
+        (whole("alternative", PLAIN, PAGE), ["The code is 4711."], 0),
+        (whole("alternative", PAGE, PLAIN), ["The code is 4711."], 0),
+        (whole("alternative", part("plain", " \n"), PAGE), ["The code is 4711."], 0),
+        (whole("alternative", part("plain", "A page."), part("html", "<p>one<p>" + "two " * 20)),
+         ["one", " ".join(["two"] * 20)], 0),
+        (whole("alternative", PLAIN, whole("related", PAGE, PICTURE)), ["The code is 4711."], 1),
+        (whole("mixed", whole("alternative", PLAIN, PAGE), part("html", "<p>A footer.")),
+         ["The code is 4711.", "A footer."], 0),
+    ],
+)  # fmt: skip
+def test_every_text_of_a_mail_is_read_and_alternatives_once(tmp_path, message, read_as, left):
+    notes, message = [], copy.deepcopy(message)
+    message["Subject"] = "x"
+    (document,) = read(tmp_path, "a.eml", message.as_bytes(), notes)
+    assert texts(document) == ["x", *read_as]
+    assert [note for note in notes if f"{left} attachment" in note] == notes and len(notes) == (left > 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [("From ada@example.org Mon Nov 30 14:49:23 2026", True), ("From - Mon, 30 Nov 2026 14:49:23 +0100", True),
+     ("From ada at example.org  Mon Nov 30 14:49 2026", True), ("From 17@xxx", True),
+     ("From Lund she went north", False), ("From Monday on: her code is 4711.", False), ("From then", False)],
+)  # fmt: skip
+def test_only_a_line_with_sender_and_date_begins_a_mail(tmp_path, line, starts):
+    head = "Subject: second" if starts else "and she never came back."
+    box = f"From a@b Mon Nov 30 14:49:23 2026\nSubject: first\n\nOne.\n\n{line}\n{head}\n\nTwo.\n"
+    found = read(tmp_path, "a.mbox", box)
+    assert [document.subject for document in found] == (["first", "second"] if starts else ["first"])
+    assert starts or texts(found[0])[1:] == ["One.", f"{line}\n{head}", "Two."]
+
+
 def test_a_mailbox_gives_a_document_per_mail(tmp_path):
     box = mailbox.mbox(tmp_path / "a.mbox")
     for number in range(3):
@@ -390,7 +449,7 @@ def test_a_mail_keeps_its_own_charset(tmp_path):
         ("a.eml", "no head at all", "not a mail"),
         ("a.eml", "Subject: x\n\n \n", "no text in this mail file"),
         ("a.mbox", "Subject: x\n\ntext", "no mails: in a mailbox"),
-        ("a.mbox", "From a\nSubject: x\n\ntext\n\nFrom b\njunk\n", ":2: mail 2: not a mail"),
+        ("a.mbox", "From a\nSubject: x\n\ntext\n\nFrom b Mon Nov 30 14:49:23 2026\njunk\n", ":2: mail 2: not a mail"),
         ("a.zip", packed({"a.docx": b"PK", "b.md": "x"}), ":1: a.docx: not a readable .zip"),
         ("a.zip", packed({"b.md": "x", "../../a.md": "x"}), ":2: the entry '../../a.md' leads out"),
         ("a.zip", packed({"/etc/a.md": "x"}), "leads out of the archive"),
