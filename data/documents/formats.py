@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import signatures
 from data.columns import DataError
-from data.documents import containers, mail, markup, office, plain, signatures
+from data.documents import containers, mail, markup, office, plain
 from data.documents.blocks import MAX_BYTES, Document, Flaw, Source, megabytes
 
 CODE = (

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import signatures
 from data.columns import DataError, shown
-from data.documents import containers, formats, signatures
+from data.documents import containers, formats
 from data.documents.blocks import MARK, MAX_FILES, Flaw
 from data.reading import unpacked
 from data.reading.lines import Problems, Rows, short
