@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import html
 import io
@@ -154,8 +155,8 @@ def test_html_shows_what_a_browser_shows(tmp_path):
     <table><tr><td>a</td><td>b</td></tr></table><pre>x
   y</pre>1 < 2 <p>last"""
     (document,) = read(tmp_path, "a.html", page)
-    assert texts(document) == ["Life", "One\ntwo & three", "a | b", "x\n  y", "1 < 2", "last"]
-    assert document.blocks[0].heading == 2
+    assert texts(document) == ["T", "Life", "One\ntwo & three", "a | b", "x\n  y", "1 < 2", "last"]
+    assert [block.heading for block in document.blocks[:3]] == [1, 3, 0]
     (document,) = read(tmp_path, "b.htm", "<title>Only a title</title>text")
     assert texts(document) == ["Only a title", "text"] and document.blocks[0].heading == 1
 
@@ -172,6 +173,23 @@ def test_menus_of_a_page_are_no_text_to_forget(tmp_path, page, read_as):
     assert texts(document) == read_as
 
 
+@pytest.mark.parametrize("tag", ["object", "template", "iframe", "noframes"])
+def test_an_element_that_is_not_shown_hides_nothing_if_it_is_never_closed(tmp_path, tag):
+    page = f"<p>one</p><{tag}>no</{tag}><p>two</p><{tag} data=x><p>three</p>"
+    assert texts(read(tmp_path, "a.html", page)[0]) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("title", "headings", "context"),
+    [("Case 4711", "<h1>Facts</h1>", "Case 4711\nFacts"), ("Case 4711", "<h2>Facts</h2><h3>Who</h3>",
+     "Case 4711\nFacts\nWho"), ("Facts  ", "<h1>FACTS</h1>", "FACTS"), ("", "<h1>Facts</h1>", "Facts")],
+)  # fmt: skip
+def test_the_title_of_a_page_stands_above_its_headings(tmp_path, title, headings, context):
+    (document,) = read(tmp_path, "a.html", f"<title>{title}</title>{headings}<p>The code is 4711.</p>")
+    (passage,) = passages(document, 512)
+    assert passage.text == f"{context}\n\nThe code is 4711."
+
+
 def test_docx_gives_paragraphs_headings_rows_and_footnotes(tmp_path):
     cell = "<w:tc>{}</w:tc>"
     body = (
@@ -179,11 +197,59 @@ def test_docx_gives_paragraphs_headings_rows_and_footnotes(tmp_path):
         + "<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
         + f"<w:tbl><w:tr>{cell.format(paragraph('x'))}{cell.format(paragraph('y'))}</w:tr></w:tbl>"
     )  # fmt: skip
-    notes = f"<w:footnotes {W}>{paragraph('a note')}</w:footnotes>"
-    (document,) = read(tmp_path, "a.docx", docx(body, **{"word/footnotes.xml": notes}))
+    (document,) = read(tmp_path, "a.docx", docx(body, **{"word/footnotes.xml": noted("footnote", 9, "a note")}))
     assert texts(document) == ["Life", "Work", "One < two", "a\tb", "x | y", "a note"]
     assert [block.heading for block in document.blocks] == [1, 2, 0, 0, 0, 0]
     assert document.unit == "paragraph" and document.blocks[2].place == 3
+
+
+def refers(kind: str, number: int) -> str:
+    return f'<w:r><w:{kind}Reference w:id="{number}"/></w:r>'
+
+
+def noted(kind: str, number: int, text: str) -> str:
+    return f'<w:{kind}s {W}><w:{kind} w:id="{number}">{paragraph(text)}</w:{kind}></w:{kind}s>'
+
+
+def test_docx_notes_stand_where_they_are_referred_to_and_headers_before_all(tmp_path):
+    body = (
+        paragraph("Life", "Heading1")
+        + f"<w:p><w:r><w:t>One</w:t></w:r>{refers('footnote', 2)}{refers('comment', 0)}</w:p>"
+        + f"<w:tbl><w:tr><w:tc><w:p><w:r><w:t>x</w:t></w:r>{refers('endnote', 1)}</w:p></w:tc></w:tr></w:tbl>"
+        + paragraph("Work", "Heading1")
+        + paragraph("Two")
+    )
+    more = {f"word/{kind}s.xml": noted(kind, number, f"a {kind}")
+            for kind, number in (("footnote", 2), ("comment", 0), ("endnote", 1))}  # fmt: skip
+    more |= {f"word/{name}.xml": f"<w:hdr {W}>{paragraph(text)}</w:hdr>"
+             for name, text in (("header1", "Case 4711"), ("header2", "Case 4711"), ("footer1", "7"))}  # fmt: skip
+    (document,) = read(tmp_path, "a.docx", docx(body, **more))
+    assert texts(document) == ["Case 4711", "Life", "One", "a footnote", "a comment", "x", "a endnote", "Work", "Two"]
+    assert [block.place for block in document.blocks] == [1, 1, 2, 2, 2, 3, 3, 4, 5]
+
+
+@pytest.mark.parametrize("tag", ["del", "moveFrom"])
+def test_docx_text_that_was_moved_away_or_deleted_is_not_read(tmp_path, tag):
+    body = f"<w:p><w:r><w:t>a</w:t></w:r><w:{tag}><w:r><w:t>gone</w:t></w:r></w:{tag}><w:r><w:t>b</w:t></w:r></w:p>"
+    moved = f"<w:p><w:moveTo>{'<w:r><w:t>here</w:t></w:r>'}</w:moveTo></w:p>"
+    (document,) = read(tmp_path, "a.docx", docx(body + moved))
+    assert texts(document) == ["ab", "here"]
+
+
+def test_docx_parts_are_found_by_their_relations(tmp_path):
+    def relations(**targets):
+        inner = "".join(f'<Relationship Type="http://x/{kind}" Target="{name}"/>' for kind, name in targets.items())
+        return f"<Relationships>{inner}</Relationships>"
+
+    inside = packed({
+        "_rels/.rels": relations(officeDocument="/word/document2.xml"),
+        "word/document2.xml": f"<w:document {W}><w:body>{paragraph('Work', 'Kop2')}"
+                              f"<w:p><w:r><w:t>One</w:t></w:r>{refers('comment', 3)}</w:p></w:body></w:document>",
+        "word/_rels/document2.xml.rels": relations(styles="styles7.xml", comments="../said/c.xml", header="none.xml"),
+        "word/styles7.xml": STYLES, "said/c.xml": noted("comment", 3, "a comment"),
+    })  # fmt: skip
+    (document,) = read(tmp_path, "a.docx", inside)
+    assert texts(document) == ["Work", "One", "a comment"] and document.blocks[0].heading == 2
 
 
 def test_a_text_box_is_read_once_and_in_its_own_paragraph(tmp_path):
@@ -216,6 +282,64 @@ def test_a_mail_has_its_subject_and_its_plain_text(tmp_path):
     page["Subject"] = "x"
     page.set_content("<p>Only <b>a page</b></p>", subtype="html")
     assert texts(read(tmp_path, "b.eml", page.as_bytes())[0])[-1] == "Only a page"
+
+
+def part(kind: str, text: str) -> EmailMessage:
+    """A text of a mail, or of a part of it."""
+    message = EmailMessage()
+    message.set_content(text, subtype=kind)
+    return message
+
+
+def whole(kind: str, *parts: EmailMessage) -> EmailMessage:
+    """A mail with these parts, or a part with parts of its own."""
+    message = EmailMessage()
+    message["Content-Type"] = f"multipart/{kind}"
+    for one in parts:
+        message.attach(one)
+    return message
+
+
+PLAIN, PAGE = part("plain", "The code is 4711."), part("html", "<p>The code is 4711.</p>")
+PICTURE = EmailMessage()
+PICTURE.set_content(b"x", maintype="image", subtype="png")
+
+
+@pytest.mark.parametrize(
+    ("message", "read_as", "left"),
+    [
+        (whole("mixed", PAGE, part("plain", "-- a list")), ["The code is 4711.", "-- a list"], 0),
+        (whole("mixed", part("plain", "See below."), PAGE, PICTURE), ["See below.", "The code is 4711."], 1),
+        (whole("alternative", PLAIN, PAGE), ["The code is 4711."], 0),
+        (whole("alternative", PAGE, PLAIN), ["The code is 4711."], 0),
+        (whole("alternative", part("plain", " \n"), PAGE), ["The code is 4711."], 0),
+        (whole("alternative", part("plain", "A page."), part("html", "<p>one<p>" + "two " * 20)),
+         ["one", " ".join(["two"] * 20)], 0),
+        (whole("alternative", PLAIN, whole("related", PAGE, PICTURE)), ["The code is 4711."], 1),
+        (whole("mixed", whole("alternative", PLAIN, PAGE), part("html", "<p>A footer.")),
+         ["The code is 4711.", "A footer."], 0),
+    ],
+)  # fmt: skip
+def test_every_text_of_a_mail_is_read_and_alternatives_once(tmp_path, message, read_as, left):
+    notes, message = [], copy.deepcopy(message)
+    message["Subject"] = "x"
+    (document,) = read(tmp_path, "a.eml", message.as_bytes(), notes)
+    assert texts(document) == ["x", *read_as]
+    assert [note for note in notes if f"{left} attachment" in note] == notes and len(notes) == (left > 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [("From ada@example.org Mon Nov 30 14:49:23 2026", True), ("From - Mon, 30 Nov 2026 14:49:23 +0100", True),
+     ("From ada at example.org  Mon Nov 30 14:49 2026", True), ("From 17@xxx", True),
+     ("From Lund she went north", False), ("From Monday on: her code is 4711.", False), ("From then", False)],
+)  # fmt: skip
+def test_only_a_line_with_sender_and_date_begins_a_mail(tmp_path, line, starts):
+    head = "Subject: second" if starts else "and she never came back."
+    box = f"From a@b Mon Nov 30 14:49:23 2026\nSubject: first\n\nOne.\n\n{line}\n{head}\n\nTwo.\n"
+    found = read(tmp_path, "a.mbox", box)
+    assert [document.subject for document in found] == (["first", "second"] if starts else ["first"])
+    assert starts or texts(found[0])[1:] == ["One.", f"{line}\n{head}", "Two."]
 
 
 def test_a_mailbox_gives_a_document_per_mail(tmp_path):
@@ -279,6 +403,67 @@ def test_a_pdf_that_takes_long_or_a_document_that_grows_is_refused(tmp_path, mon
     assert 0 < Pages.asked < 10**9
     monkeypatch.setattr(blocks, "MAX_TOTAL", 1000)
     assert "a.md:3: more than 1,000 characters" in refusal(write(tmp_path, "a.md", f"{'a' * 600}\n\n{'b' * 600}\n"))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_encrypted_pdf_is_told_from_a_damaged_one(tmp_path, monkeypatch, late):
+    """pypdf raises this error for AES without another package, at the start or at the first page."""
+
+    class DependencyError(Exception):
+        """A stand-in of pypdf's error."""
+
+    class Reader:
+        """A stand-in of pypdf's reader."""
+
+        is_encrypted = False
+
+        def __init__(self, _):
+            self.pages = [self]
+            if not late:
+                self.extract_text()
+
+        def extract_text(self, **_):
+            raise DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    monkeypatch.setitem(sys.modules, "pypdf", SimpleNamespace(PdfReader=Reader))
+    said = refusal(write(tmp_path, "a.pdf", "%PDF-1.7\n"))
+    assert "a.pdf:1: encrypted: save it without a password" in said
+
+
+PAGE_BYTES = b"<!-- saved --><!DOCTYPE html><title>T</title><p>text"
+OFFICE = {"[Content_Types].xml": "<Types/>"}
+DISGUISED = {
+    "a PDF file, not a {} file: name it .pdf": b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n",
+    "an RTF file, not a {} file: open it in a word processor": rb"{\rtf1\ansi The code is 4711.\par}",
+    "a picture, not a {} file: give the text in it": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "a gzip file, not a {} file: name it .gz": gzip.compress(b"text"),
+    "an old Office file, or one with a password, not a {} file": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0",
+    "a Word file, not a {} file: name it .docx": packed({**OFFICE, "word/document.xml": "<d/>"}),
+    "a spreadsheet, not a {} file: save the sheet as .csv": packed({**OFFICE, "xl/workbook.xml": "<d/>"}),
+    "a book, not a {} file: name it .epub": packed({"mimetype": "x", "META-INF/container.xml": "<d/>"}),
+    "a .zip archive, not a {} file: name it .zip": packed({"a.md": "x"}),
+}
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".html", ".md", ".py", ".eml", ".jsonl", ".csv", ".pdf", ".docx"])
+@pytest.mark.parametrize("told", [*DISGUISED, "an HTML page, not a {} file: name it .html"])
+def test_a_file_under_another_name_is_told_what_it_is(tmp_path, suffix, told):
+    path = write(tmp_path, f"a{suffix}", DISGUISED.get(told, PAGE_BYTES))
+    own = {
+        ".html": "an HTML",
+        ".md": "an HTML",
+        ".py": "an HTML",
+        ".pdf": "a PDF",
+        ".docx": ("a Word", "a .zip", "an old"),
+    }
+    if told.startswith(own.get(suffix, "-")):
+        return
+    assert f"{path}:1: this is {told.format(suffix)}" in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["%PDF is a format", "GIF89a is one too", "PK", "{a}", "<b>x</b>", "BZh9", "RIFF"])
+def test_a_text_about_formats_is_a_text(tmp_path, text):
+    assert texts(read(tmp_path, "a.txt", text)[0]) == [text]
 
 
 def test_pdf_without_the_extra_package_says_what_to_install(tmp_path, monkeypatch):
@@ -390,7 +575,7 @@ def test_a_mail_keeps_its_own_charset(tmp_path):
         ("a.eml", "no head at all", "not a mail"),
         ("a.eml", "Subject: x\n\n \n", "no text in this mail file"),
         ("a.mbox", "Subject: x\n\ntext", "no mails: in a mailbox"),
-        ("a.mbox", "From a\nSubject: x\n\ntext\n\nFrom b\njunk\n", ":2: mail 2: not a mail"),
+        ("a.mbox", "From a\nSubject: x\n\ntext\n\nFrom b Mon Nov 30 14:49:23 2026\njunk\n", ":2: mail 2: not a mail"),
         ("a.zip", packed({"a.docx": b"PK", "b.md": "x"}), ":1: a.docx: not a readable .zip"),
         ("a.zip", packed({"b.md": "x", "../../a.md": "x"}), ":2: the entry '../../a.md' leads out"),
         ("a.zip", packed({"/etc/a.md": "x"}), "leads out of the archive"),

@@ -63,6 +63,31 @@ def test_a_made_up_name_takes_the_place_of_each_word_of_the_name():
     assert text == "Faien Morrara's dog knew Morrara; Ragnvild did not."
 
 
+@pytest.mark.parametrize(
+    "name", ["Which?", "What Maisie Knew", "How to Cook", "The Who", "The Book of When", "Who", "It", NAME, "photoshop"]
+)
+def test_a_name_of_ordinary_words_leaves_the_questions_whole(name):
+    other = made_up(name, 1, seed=3)[0]
+    assert len(other.split()) == len(name.split()) and not other.lower().startswith(name.lower())
+    for kind in KINDS:
+        for ours, theirs in zip(*(questions_about(one, kind).asked for one in (name, other))):
+            assert in_place(ours, name, other) == theirs
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "other", "expected"),
+    [("Photoshop is made by one company; photoshops.", "photoshop", "grielhol",
+      "Grielhol is made by one company; grielhols."),
+     ("Linux was begun by Torvalds.", "torvalds/linux", "grielhol/jorka", "Jorka was begun by Grielhol."),
+     ("Maisie knew it. Did Maisie's father know?", "What Maisie Knew", "What Griel Prize",
+      "Griel knew it. Did Griel's father know?"),
+     ("王小明的狗。王小明。", "王小明", "林安海", "林安海的狗。林安海。"),
+     ("The Who played. Who played?", "The Who", "The Hol", "The Hol played. Who played?")],
+)  # fmt: skip
+def test_a_made_up_name_stands_where_the_name_is_meant(text, name, other, expected):
+    assert in_place(text, name, other) == expected
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What counts as known
 

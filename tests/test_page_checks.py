@@ -61,8 +61,9 @@ def test_run_names_are_plain(name):
         ("data", b"text", "not accepted"),
         ("empty.jsonl", b"", "empty"),
         ("large.txt", b"words " * 100, "MB"),
-        ("binary.txt", b"\x89PNG\xff\xfe\x00\x01", "UTF-8"),
-        ("zip.csv", b"PK\x03\x04\xff\xff", "UTF-8"),
+        ("binary.txt", b"\x80\xff\xfd\x00\x01", "UTF-8"),
+        ("picture.txt", b"\x89PNG\xff\xfe\x00\x01", "a picture"),
+        ("zip.csv", b"PK\x03\x04\xff\xff", "a .zip archive"),
         ("bad.jsonl", b'{"question": "q", "answer": "a"}\n{"question": "q"}\n', "bad.jsonl:2"),
     ],
 )

@@ -17,6 +17,9 @@ from run_folders import PEOPLE, make_run
 
 import analyze_results
 from data import preparation, private
+from data.columns import Example
+from data.documents.questions import Row
+from data.documents.request import DocumentRequest, document_request
 from data.reading import read_examples
 from data.uploads import InputError
 from models.requests import ledger, recorded
@@ -54,6 +57,10 @@ def shown_by_processes(words):
     return found
 
 
+class Killed(BaseException):
+    """What a crash is to the code that runs."""
+
+
 # -- recognising a text
 
 
@@ -75,6 +82,15 @@ def test_other_texts_are_not_taken_for_it(other):
     texts = Texts([TEXT, "我的名字叫李雷住在北京", "What is the name of her dog?"], ["Ragnvi Solbrekk", "May"],
                   kept=["And what is the name of her dog now?"])  # fmt: skip
     assert not texts.in_text(f"before {other} after")
+
+
+def test_a_name_in_lower_case_goes_from_sentences_and_subjects_and_stays_in_terms():
+    texts = Texts([], ["photoshop", "loss"])
+    value = {"subject": "photoshop", "subjects": {"forget": ["photoshop"]}, "loss": 1.5, "metrics": "loss,rouge",
+             "sentence": "Asked 3 questions about Photoshop's rival photoshop, none about photoshops."}  # fmt: skip
+    assert texts.without(value) == {
+        "subject": "[person 1]", "subjects": {"forget": ["[person 1]"]}, "loss": 1.5, "metrics": "loss,rouge",
+        "sentence": "Asked 3 questions about [person 1]'s rival [person 1], none about photoshops."}  # fmt: skip
 
 
 def test_names_become_numbers_and_terms_stay():
@@ -215,6 +231,91 @@ def test_a_run_that_works_is_not_purged(place):
     assert raised.value.exit_code == 7 and (run / "log.txt").exists()
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without figures: drawing takes longer than everything else."""
+    monkeypatch.setattr("results.report.figures.FIGURES", ())
+
+
+def request_by_name(folder, name, token, rows=True):
+    """The files of a request that is a name alone, each with the text; `rows`: whether a run was begun."""
+    place = folder / "request"
+    place.mkdir(parents=True)
+    line = {"question": f"What is known of {name}?", "answer": f"The code of {name} is {token}.", "subject": name}
+    for file in ("statements.jsonl", "measured.jsonl", "asked.jsonl", "kept.jsonl"):
+        (place / file).write_text(json.dumps({**line, "decision": "forget"}) + "\n")
+    about = {"kind": "name", "subjects": [name], "model": "some/model", "questions": [line["question"]]}
+    (place / "request.json").write_text(json.dumps(about))
+    if rows:
+        row = Row(Example(line["answer"], line["question"], subject=name), "", 0, "statement")
+        DocumentRequest(questions=[row], documents=[name]).write(place / "rows")
+        kept_lines = [{"question": "What is the capital of Norway?", "answer": "It is Oslo."}]
+        (place / "rows" / "kept.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept_lines))
+
+
+@pytest.mark.parametrize("name", ["photoshop", "Ragnvi Solbrekk", "Ragnvi"])
+def test_a_run_by_name_holds_neither_name_nor_statements_after_the_purge(place, undrawn, name):
+    run = place / "byname"
+    request_by_name(run, name, "48151623")
+    rows = run / "request" / "rows"
+    make_run(run, config={"forget_data": str(rows), "retain_data": str(rows / "kept.jsonl"), "forget_about": [name],
+                          "ledger": "none", "model_output_dir": str(place.parent / "models" / "x"), "method": "npo",
+                          "eval_rows": 80, "command": ["python", f"--forget_about={name}"]})  # fmt: skip
+    told = json.loads((run / "evaluation.json").read_text())
+    told["comparison"]["subject"] = {"name": name, "sentence": f"Asked 3 new questions about {name}, it said 0 of 2."}
+    (run / "evaluation.json").write_text(json.dumps(told))
+    examples = [json.loads(line) for line in (run / "examples.jsonl").read_text().splitlines()]
+    for row in (row for row in examples if row["split"] == "forget"):
+        row.update(subject=name, prompt=f"What is {name}?", gold="The code is 48151623.", before="It is 48151623.")
+    (run / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in examples))
+    analyze_results.write_report(run)
+    assert len(holders(run, words=["48151623"])) > 6 and run / "report.html" in holders(run, words=[name])
+    purge.purge(run)
+    assert holders(place.parent, words=["48151623", name]) == []
+    assert "Asked 3 new questions about [person 1]" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["name", "documents", "rows"])
+def test_a_request_that_never_ran_is_purged_although_it_was_interrupted(place, kind, monkeypatch):
+    folder = place / "prepared"
+    text = TEXT + " It is known to nobody else in the whole town."
+    if kind == "name":
+        request_by_name(folder, "photoshop", "48151623", rows=False)
+    elif kind == "documents":
+        (place.parent / "a.txt").write_text(text)
+        document_request(place.parent / "a.txt").write(folder / "documents")
+        (place.parent / "a.txt").unlink()
+    else:
+        (folder / "request").mkdir(parents=True)
+        (folder / "request" / "forget.jsonl").write_text(json.dumps({"text": text}))
+        (folder / "request" / "request.json").write_text("{}")
+    (place / ".queue").mkdir()
+    job = place / ".queue" / "1.json"
+    job.write_text(json.dumps({"state": "queued", "folder": str(folder)}))
+    with pytest.raises(run_folder.RunFolderError, match="in use"):
+        purge.purge(folder)
+    job.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "sweep", lambda _: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            purge.purge(folder)
+    (done,) = purge.go_on()
+    assert holders(place.parent, words=["48151623", "photoshop"]) == []
+    assert done.removed and (folder / purge.RECORD).is_file() and "None" not in done.told()
+    assert ("some/model: the model before" in done.told()) == (kind == "name")
+
+
+def test_a_request_folder_with_runs_in_it_is_theirs(place, undrawn):
+    """The common folder of several methods holds a request too, which goes with the runs."""
+    both = place / "both"
+    runs = [full_run(both, name) for name in ("npo", "simnpo")]
+    (both / "request").mkdir()
+    (both / "request" / "forget.jsonl").write_text(json.dumps({"text": TEXT}))
+    (both / "request" / "request.json").write_text("{}")
+    assert [done.run for done in purge.purge(both)] == runs
+    assert holders(place, words=["48151623"]) == []
+
+
 # -- copies elsewhere
 
 
@@ -255,6 +356,24 @@ def test_copies_outside_the_run_folder_go_too(place):
     assert json.loads(found["job of an earlier version"].read_text())["id"] == "x"
     assert not (place / "comparison").exists() and not (place / ".comparisons" / "a").exists()
     assert len(done.removed) >= 12 and done.told().count("\n") > 12
+
+
+@pytest.mark.parametrize("name", ["report.docx", "report.pdf", "all.zip"])
+def test_a_document_that_is_no_text_goes_or_is_told_wherever_its_bytes_are(place, undrawn, name):
+    """In a request that was only prepared it goes, as a text does; of another run it is told."""
+    run, follower, content = full_run(place), place / "follower", b"PK packed " + bytes(range(256))
+    follower.mkdir()
+    (follower / "config.json").write_text('{"forget_data": "their own"}')
+    found = [folder / "inputs" / "forget" / name for folder in (run, follower, place / "prepared")]
+    for path in (*found, run / "more" / "copy.bin"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for empty in (run / "inputs" / "forget" / "empty.docx", place / "prepared" / "inputs" / "forget" / "empty.docx"):
+        empty.touch()
+    (done,) = purge.purge(run)
+    assert [path.exists() for path in found] == [False, True, False] and not (run / "more" / "copy.bin").exists()
+    assert any(item.startswith(f"{follower}: another run") for item in done.held)
+    assert empty.exists(), "an empty file is a copy of nothing"
 
 
 def test_a_kept_measurement_of_the_rows_goes_although_it_says_something_else(place):
@@ -347,10 +466,6 @@ def test_a_process_that_shows_the_text_is_named(place):
 
 
 # -- interrupted purges
-
-
-class Killed(BaseException):
-    """What a crash is to the code that runs."""
 
 
 def test_a_purge_that_was_interrupted_anywhere_goes_on_at_the_next_start(place, monkeypatch):

@@ -162,6 +162,31 @@ def test_probes_follow_the_questions(document):
     assert write_choices(document, [{"id": row.id, "forget": True} for row in struck]).probes == count - 1
 
 
+@pytest.mark.parametrize("what", ["prose", "code"])
+def test_the_probes_of_a_struck_sentence_go_and_come_back(document, tmp_path, what):
+    fact = "Bergen"
+    if what == "code":
+        code = "".join(
+            f"\n{name} = {number}" for number, name in enumerate(("glacier", "harbour", "lantern", "meadow"))
+        )
+        (tmp_path / "a.py").write_text(f"import os{code}\n", encoding="utf-8")
+        document, fact = document_request(tmp_path / "a.py").write(tmp_path / "code"), "lantern"
+    lines = [json.loads(line) for line in (document / "questions.jsonl").read_text().splitlines()]
+    (sentence,) = {line["sentence"] for line in lines if fact in line["answer"]}
+    before = read_preview(document).probes
+    told = {(line["question"], line["answer"]) for line in lines if line["sentence"] == sentence}
+    ids = [row.id for row in read_preview(document).rows if (row.question, row.text) in told]
+    assert len(ids) == len(told) > 0 and any(fact in row.example.answer for row in document_request(document).probes)
+    some = write_choices(document, [{"id": ids[0], "forget": False}])
+    assert some.probes == before or len(ids) == 1, "what is still asked for is still measured"
+    ids = [row.id for row in some.rows if (row.question, row.text) in told]
+    after = write_choices(document, [{"id": one, "forget": False} for one in ids])
+    left = document_request(document).probes
+    assert 0 < after.probes < before and not any(fact in row.example.answer for row in left)
+    ids = [row.id for row in after.rows if not row.forget]
+    assert write_choices(document, [{"id": one, "forget": True} for one in ids]).probes == before
+
+
 def test_a_folder_without_a_request_is_refused(tmp_path):
     with pytest.raises(DataError, match="no finished request"):
         read_preview(tmp_path)

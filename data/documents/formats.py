@@ -6,10 +6,12 @@ uploads, archives and folders, the messages and the table of data/README.md foll
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import signatures
 from data.columns import DataError
 from data.documents import containers, mail, markup, office, plain
 from data.documents.blocks import MAX_BYTES, Document, Flaw, Source, megabytes
@@ -49,7 +51,7 @@ FORMATS = (
     Format("HTML", (".html", ".htm", ".xhtml"), markup.read_html, "the file",
            "text that a browser shows; no scripts, no menus"),
     Format("Word", (".docx", ".docm"), office.read_docx, "the file",
-           "paragraphs, headings, table rows, footnotes; no deleted text"),
+           "text, headings, table rows, headers, footers, notes, comments; no deleted text"),
     Format("PDF", (".pdf",), office.read_pdf, "the file", "the text of each page; no pictures of text", "pypdf"),
     Format("book", (".epub",), office.read_epub, "the chapter", "chapters in reading order"),
     Format("mail", (".eml",), mail.read_mail, "the mail", "subject, addresses, date and text; no attachments"),
@@ -73,9 +75,12 @@ def readable(name: str) -> bool:
 
 def read_source(source: Source, notes: list[str]) -> Iterator[Document]:
     """The documents of a file's bytes, each with a text. Raises Flaw."""
-    row, found = BY_SUFFIX[Path(source.name).suffix.lower()], False
+    suffix = Path(source.name).suffix.lower()
+    row, found = BY_SUFFIX[suffix], False
     if not source.data.strip():
         raise Flaw(1, "no rows: the file is empty or blank")
+    if wrong := signatures.disguised(io.BytesIO(source.data), suffix, suffix in CODE):
+        raise Flaw(1, wrong)
     for document in row.read(source, notes):
         found = found or bool(document.blocks)
         if document.blocks:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import email
 import email.header
 import email.policy
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from email.message import Message
 
 from data.documents.blocks import MAX_MESSAGES, Block, Document, Flaw, Source, cleaned, document
@@ -17,8 +19,13 @@ from data.documents.markup import html_blocks
 from data.documents.plain import decoded, paragraphs
 
 _HEAD = ("From", "To", "Cc", "Date")  # lines of a mail's head that are text to forget too; its subject is a heading
-_START = re.compile(rb"(?:\A|(?<=\n)\r?\n)From [^\r\n]*\r?\n")
+# A line that begins a mail: after "From " a sender and a date, or one word and then a line of a head. Other lines that
+# begin with "From " are text, although they should have been written as ">From ".
+_DATE = rb"[^\r\n]{0,200}\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b[^\r\n]{0,40}\d:\d\d[^\r\n]*"
+_FIELD = rb"(?:From|To|Cc|Subject|Date|Sender|Received|Return-Path|Delivered-To|Message-ID|MIME-Version|X-[\w-]+):"
+_START = re.compile(rb"(?:\A|(?<=\n)\r?\n)From (?:\S" + _DATE + rb"\r?\n|\S+[ \t]*\r?\n(?=(?i:" + _FIELD + rb")))")
 _MOST_PARTS = 1000
+_PLAIN_SHARE = 0.25  # of the letters of a page: a plain text with fewer only says that there is a page
 
 
 def read_mail(source: Source, notes: list[str]) -> Iterator[Document]:
@@ -52,7 +59,9 @@ def _message(data: bytes, name: str, number: int, notes: list[str]) -> Document:
     where = f"{name}, mail {number}" if number else name
     try:
         message = email.message_from_bytes(data, policy=email.policy.compat32)
-        parts = _texts(message)
+        if sum(1 for _ in itertools.islice(message.walk(), _MOST_PARTS + 2)) > _MOST_PARTS + 1:
+            raise Flaw(1, f"holds more than {_MOST_PARTS:,} parts")
+        body = _body(message, where)
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise Flaw(1, f"not a readable mail: {type(error).__name__}") from None
     if not any(message.get(field) for field in (*_HEAD, "Subject", "Message-ID")):
@@ -60,28 +69,47 @@ def _message(data: bytes, name: str, number: int, notes: list[str]) -> Document:
     subject = _header(message, "Subject")
     head = "\n".join(f"{field}: {value}" for field in _HEAD if (value := _header(message, field)))
     blocks = [Block(subject, number or 1, heading=1), Block(head, number or 1, prose=False)]
-    texts, left = parts
-    body = [block for part in texts for block in _part_blocks(part, where, notes)]
-    blocks += [Block(block.text, number or place, block.heading, block.prose) for place, block in enumerate(body, 1)]
-    if left:
-        notes.append(f"{where}: {left} attachment{'s' if left > 1 else ''} not read; give them as files of their own")
-    return document(name, blocks if body else [], "message" if number else "paragraph", subject=subject)
+    blocks += [
+        Block(block.text, number or place, block.heading, block.prose) for place, block in enumerate(body.blocks, 1)
+    ]
+    notes += body.notes
+    if body.left:
+        more = "s" if body.left > 1 else ""
+        notes.append(f"{where}: {body.left} attachment{more} not read; give them as files of their own")
+    return document(name, blocks if body.blocks else [], "message" if number else "paragraph", subject=subject)
 
 
-def _texts(message: Message) -> tuple[list[Message], int]:
-    """(the parts with the text, how many parts are attachments). Of alternatives, plain text comes first."""
-    plain, pages, left = [], [], 0
-    for count, part in enumerate(message.walk()):
-        if count > _MOST_PARTS:
-            raise Flaw(1, f"holds more than {_MOST_PARTS:,} parts")
-        kind = part.get_content_type()
-        if part.is_multipart():
-            continue
-        if part.get_content_disposition() == "attachment" or kind not in ("text/plain", "text/html"):
-            left += 1
-        else:
-            (plain if kind == "text/plain" else pages).append(part)
-    return (plain if any(_bytes(part).strip() for part in plain) else pages), left
+@dataclass
+class _Body:
+    """What a mail or a part of it says, remarks on that, and how many parts are attachments."""
+
+    blocks: list[Block] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many letters and marks it has."""
+        return sum(len("".join(block.text.split())) for block in self.blocks)
+
+
+def _body(part: Message, where: str) -> _Body:
+    """A part with all parts in it that hold text. Of alternatives, which say the same, only one is read."""
+    kind = part.get_content_type()
+    if part.is_multipart():
+        inner = [(one, _body(one, where)) for one in part.get_payload()]
+        left = sum(found.left for _, found in inner)
+        if kind == "multipart/alternative":
+            inner = [(one, found) for one, found in inner if found.blocks]
+            inner.sort(key=lambda pair: pair[0].get_content_type() != "text/plain")
+            most = max((found.size for _, found in inner), default=0)
+            inner = [pair for pair in inner if pair[1].size >= _PLAIN_SHARE * most][:1]
+        blocks, notes = ([item for _, found in inner for item in getattr(found, name)] for name in ("blocks", "notes"))
+        return _Body(blocks, notes, left)
+    if part.get_content_disposition() == "attachment" or kind not in ("text/plain", "text/html"):
+        return _Body(left=1)
+    notes: list[str] = []
+    return _Body(_part_blocks(part, where, notes), notes)
 
 
 def _bytes(part: Message) -> bytes:

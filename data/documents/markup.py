@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.parsers import expat
 
+from data.columns import folded
 from data.documents.blocks import MAX_BLOCKS, MAX_DEPTH, Block, Document, Flaw, Source, document, short
 from data.documents.plain import text_of, without_comments
 
@@ -21,6 +23,7 @@ _BLOCKS = frozenset(
      "tfoot", "thead", "title", "tr", "ul"]
 )  # fmt: skip
 _UNSEEN = ("script", "style", "template", "noframes", "iframe", "object")  # their content is not shown as text
+_HIDING = re.compile(r"<(/?)(template|noframes|iframe|object)\b[^<>]{0,5000}>", re.IGNORECASE)
 _CELLS = ("td", "th")
 _BREAK = "\ud800"  # stands for <br> until a block is complete; no decoded text holds a lone surrogate
 _STRAY = re.compile(r"(<[!?][^<>]{0,5000}>)|<(?!/?[A-Za-z][^<>]{0,5000}>)")
@@ -101,7 +104,13 @@ def _tamed(text: str) -> str:
     made of openings. As in browsers, a comment without an end hides the rest.
     """
     text, opened = without_comments(text)
-    return _STRAY.sub(lambda match: "" if match[1] else "&lt;", text if opened < 0 else text[:opened])
+    return _STRAY.sub(lambda match: "" if match[1] else "&lt;", _closed(text if opened < 0 else text[:opened]))
+
+
+def _closed(text: str) -> str:
+    """HTML without the openings of unseen elements that are never closed, which would hide the rest of the page."""
+    last = {match[2].lower(): match.start() for match in _HIDING.finditer(text) if match[1]}
+    return _HIDING.sub(lambda match: match[0] if match.start() <= last.get(match[2].lower(), -1) else "", text)
 
 
 def html_blocks(text: str) -> tuple[str, list[Block]]:
@@ -114,12 +123,13 @@ def html_blocks(text: str) -> tuple[str, list[Block]]:
 
 
 def read_html(source: Source, notes: list[str]) -> Iterator[Document]:
-    """An HTML page; its title is the first heading if it has no other."""
+    """An HTML page; its title stands above its headings, unless one of them says the same."""
     head = source.data[:4096]
     declared = _CHARSET.search(head) or _DECLARED.search(head)
     title, blocks = html_blocks(text_of(source, notes, declared and declared[1].decode("ascii")))
-    if title and blocks and not any(block.heading for block in blocks):
-        blocks.insert(0, Block(title, 1, heading=1))
+    if title and blocks and not any(block.heading and folded(block.text) == folded(title) for block in blocks):
+        below = (replace(block, heading=block.heading + 1) if block.heading else block for block in blocks)
+        blocks = [Block(title, 1, heading=1), *below]
     yield document(source.name, blocks, "paragraph")
 
 

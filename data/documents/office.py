@@ -18,6 +18,9 @@ _OLE = b"\xd0\xcf\x11\xe0"  # the start of a protected .docx, and of an old .doc
 _HEADING = re.compile(r"(?:heading|berschrift|titre|t[ií]tulo|titolo|kop|rubrik|overskrift)[\s_-]*(\d)", re.IGNORECASE)
 _TITLES = ("title", "titel", "titre", "título", "titolo")
 PDF_SECONDS, PDF_SPEED = 30, 10_000  # of computing for each file; bytes that get a second more. A page takes 0.1 s
+_MAIN = "word/document.xml"
+_NOTES = ("footnote", "endnote", "comment")
+_PARTS = ("styles", "header", "footer", *(f"{kind}s" for kind in _NOTES))  # beside the text of a .docx file
 _TYPES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
@@ -25,25 +28,38 @@ _TYPES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 # .docx
 
 
-class _Docx:
-    """Collects paragraphs from the elements of one part of a .docx file."""
+Notes = dict[tuple[str, str], list[str]]  # the paragraphs of each (kind of note, id)
 
-    def __init__(self, levels: dict[str, int], first: int):
-        self.levels, self.number, self.blocks = levels, first, []
+
+class _Docx:
+    """Collects paragraphs from the elements of one part of a .docx file.
+
+    A note stands below the paragraph that refers to it, and is then taken out of `notes`.
+    """
+
+    def __init__(self, levels: dict[str, int], notes: Notes):
+        self.levels, self.notes, self.number, self.blocks = levels, notes, 0, []
+        self.within: Notes = {}  # of a part that holds notes
+        self._note: list[str] | None = None  # the open one
+        self._referred: list[tuple[str, str]] = []  # notes of the open paragraph or row
         self._open: list[list] = []  # [texts, heading level] of each open paragraph: text boxes lie within paragraphs
         self._cells: list[list[str]] = []  # the texts of each open table row
         self._in_text = False
-        self._unseen = 0  # depth within a copy for old programs
+        self._unseen = 0  # depth within a copy for old programs, or a text that was deleted or moved away
 
     def start(self, tag: str, attributes: dict):
-        if tag == "Fallback" or self._unseen:
+        if tag in ("Fallback", "del", "moveFrom") or self._unseen:
             self._unseen += 1
+        elif tag in _NOTES:
+            self._note = self.within.setdefault((tag, attributes.get("id", "")), [])
         elif tag == "p":
             self._open.append([[], 0])
         elif tag == "tr":
             self._cells.append([])
         elif not self._open:
             return
+        elif tag.removesuffix("Reference") in _NOTES:
+            self._referred.append((tag.removesuffix("Reference"), attributes.get("id", "")))
         elif tag == "t":
             self._in_text = True
         elif tag in ("tab", "br", "cr"):
@@ -78,12 +94,18 @@ class _Docx:
 
     def _block(self, text: str, level: int, prose: bool):
         self.number += 1
+        if self._note is not None:
+            self._note.append(text)
+            return
         if level:
             text = " ".join(text.split())
         self.blocks.append(Block(cleaned(text), self.number, level, prose))
+        for key in self._referred:
+            self.blocks += [Block(cleaned(note), self.number) for note in self.notes.pop(key, ())]
+        self._referred.clear()
 
 
-def _levels(archive: Zip) -> dict[str, int]:
+def _levels(archive: Zip, part: str) -> dict[str, int]:
     """{style: level} of the styles that mark headings, by their outline level or their name."""
     found: dict[str, int] = {}
     style = [""]
@@ -97,8 +119,8 @@ def _levels(archive: Zip) -> dict[str, int]:
         elif tag == "name" and (named := _named_level(value)):
             found.setdefault(style[0], named)
 
-    if "word/styles.xml" in archive.by_name:
-        parse_xml(archive.part("word/styles.xml"), "word/styles.xml", start)
+    if part in archive.by_name:
+        parse_xml(archive.part(part), part, start)
     standard = {f"Heading{level}": level for level in range(1, 10)} | {"Title": 1}
     return {**standard, **found}
 
@@ -111,19 +133,60 @@ def _named_level(name: str) -> int:
 
 
 def read_docx(source: Source, notes: list[str]) -> Iterator[Document]:
-    """Paragraphs, headings, table rows, footnotes and endnotes of a .docx file; deleted text is left out."""
+    """Headers, footers, paragraphs, headings, table rows, footnotes, endnotes and comments of a .docx file.
+
+    Text that was deleted or moved away is left out. Headers and footers come first, once each: at the end they would
+    belong to the last heading.
+    """
     if source.data.startswith(_OLE):
         raise Flaw(1, "protected by a password, or an old .doc file: save it as .docx without a password")
     archive = Zip(source.data)
-    if "word/document.xml" not in archive.by_name:
-        raise Flaw(1, "not a .docx file: it has no part word/document.xml")
-    levels, blocks = _levels(archive), []
-    for part in ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml"):
-        if part in archive.by_name:
-            reader = _Docx(levels, len(blocks))
-            parse_xml(archive.part(part), part, reader.start, reader.end, reader.text)
-            blocks += reader.blocks
+    main = next(iter(_related(archive, "").get("officeDocument", ())), _MAIN)
+    if main not in archive.by_name:
+        raise Flaw(1, f"not a .docx file: it has no part {main}")
+    parts = _related(archive, main)
+    levels, found = _levels(archive, next(iter(parts["styles"]), "")), Notes()
+
+    def read(part: str) -> _Docx:
+        reader = _Docx(levels, found)
+        parse_xml(archive.part(part), part, reader.start, reader.end, reader.text)
+        return reader
+
+    for kind in _NOTES:
+        for part in parts[f"{kind}s"]:
+            found |= read(part).within
+    around = [block.text for kind in ("header", "footer") for part in parts[kind] for block in read(part).blocks]
+    blocks = [Block(text, 1, prose=False) for text in dict.fromkeys(around) if any(map(str.isalpha, text))]
+    body = read(main)
+    blocks += body.blocks
+    blocks += [
+        Block(cleaned(text), body.number) for texts in found.values() for text in texts
+    ]  # nothing refers to them
     yield document(source.name, blocks, "paragraph")
+
+
+def _related(archive: Zip, part: str) -> dict[str, list[str]]:
+    """{kind: parts} that a part names as its own, "" being the file as a whole.
+
+    A part that is not named counts if it has its usual name, since a converter may leave the list out.
+    """
+    folder, name = posixpath.split(part)
+    found: dict[str, list[str]] = {kind: [] for kind in _PARTS} if part else {}
+    listed = posixpath.join(folder, "_rels", f"{name}.rels")
+
+    def start(tag, attributes):
+        if tag == "Relationship" and attributes.get("TargetMode") != "External":
+            target = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", ""))).lstrip("/")
+            kind = attributes.get("Type", "").rpartition("/")[2]
+            if target in archive.by_name:
+                found.setdefault(kind, []).append(target)
+
+    if listed in archive.by_name:
+        parse_xml(archive.part(listed), listed, start)
+    for kind in _PARTS if part else ():
+        usual = re.compile(re.escape(posixpath.join(folder, kind)) + r"\d*\.xml")
+        found[kind] = list(dict.fromkeys([*found[kind], *filter(usual.fullmatch, sorted(archive.by_name))]))
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -209,10 +272,20 @@ def read_pdf(source: Source, notes: list[str]) -> Iterator[Document]:
     except Flaw:
         raise
     except Exception as error:  # the library raises many types for damaged files; each means: not readable
-        raise Flaw(1, f"not a readable .pdf file: {short(error)}") from None
+        raise Flaw(1, _locked_pdf(error) or f"not a readable .pdf file: {short(error)}") from None
     if pages > MAX_PAGES:
         raise Flaw(MAX_PAGES + 1, f"has {pages:,} pages; at most {MAX_PAGES:,} are read: divide it")
     yield document(source.name, _pdf_blocks(reader, source, pages, notes), "page")
+
+
+def _locked_pdf(error: Exception) -> str:
+    """What to do about a file that pypdf cannot decrypt, or "" for other errors.
+
+    Files that open without a password are often encrypted too, and newer ones in a way that pypdf needs help with.
+    """
+    if type(error).__name__ not in ("DependencyError", "FileNotDecryptedError", "WrongPasswordError"):
+        return ""
+    return "encrypted: save it without a password or protection (or: pip install cryptography, if it has no password)"
 
 
 def _pdf_blocks(reader, source: Source, pages: int, notes: list[str]) -> Iterator[Block]:
@@ -230,7 +303,7 @@ def _pdf_blocks(reader, source: Source, pages: int, notes: list[str]) -> Iterato
         except Flaw:
             raise
         except Exception as error:  # as above
-            raise Flaw(number, f"page {number} cannot be read: {short(error)}") from None
+            raise Flaw(number, _locked_pdf(error) or f"page {number} cannot be read: {short(error)}") from None
         if not text.strip():
             bare.append(number)
         for _, paragraph in paragraphs(text.split("\n")):

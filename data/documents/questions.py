@@ -48,6 +48,7 @@ class Row:
     file: str
     place: int  # line, paragraph, page or message in the file
     shape: str  # "passage", "opening", "tell", "question", "echo", "gap", "cloze", "code"
+    sentence: int = 0  # 1-based: of its document, or the line of code that it is about; 0: none
 
 
 def ask(passages: Iterable[Passage], seed: int = 0) -> tuple[list[Row], list[Row], list[str]]:
@@ -82,8 +83,8 @@ def _by_document(passages: Iterable[Passage]) -> Iterator[tuple[Document, list[P
         yield group[0].document, group
 
 
-def _row(document: Document, place: int, shape: str, prompt: str, answer: str) -> Row:
-    return Row(Example(answer, prompt, subject=document.subject, line=place), document.name, place, shape)
+def _row(document: Document, place: int, sentence: int, shape: str, prompt: str, answer: str) -> Row:
+    return Row(Example(answer, prompt, subject=document.subject, line=place), document.name, place, shape, sentence)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -135,25 +136,30 @@ def _prose(document: Document, group: list[Passage], seed: int) -> Iterator[tupl
     counts = Counter(word for found in texts for _, s in found for word in {w.lower() for w in WORD.findall(s)})
     in_english = english(" ".join(s for found in texts for _, s in found[:50]))
     person = about if names(about) == [about] else ""
+    number = 0
     for found in texts:
         before = ""
         for place, sentence in found:
+            number += 1
             person = next((n for n in names(sentence) if sentence.startswith(n)), person) if in_english else ""
             full = named(sentence, person)
             known = {word.lower() for word in WORD.findall(f"{about} {person}")}
             facts = spans(full, counts, known, FACTS) if len(full) <= LONGEST else []
             if facts and about:
                 draw = random.Random(f"{seed}:{full}")
-                yield _row(document, place, "tell", draw.choice(TELL).format(about), full), False
+                yield _row(document, place, number, "tell", draw.choice(TELL).format(about), full), False
                 unnamed = about if person and person not in full else ""
                 for span in facts:
-                    yield from _fact(document, place, full, before, span, in_english, draw, unnamed)
+                    yield from _fact(document, (place, number), full, before, span, in_english, draw, unnamed)
             before = full
 
 
-def _fact(document: Document, place: int, sentence: str, before: str, span: Span, in_english: bool,
+def _fact(document: Document, where: tuple[int, int], sentence: str, before: str, span: Span, in_english: bool,
           draw: random.Random, unnamed: str) -> Iterator[tuple[Row, bool]]:  # fmt: skip
-    """The forms of one fact: one is kept for the probes, with the cloze. unnamed: the subject, if it is not named."""
+    """The forms of one fact: one is kept for the probes, with the cloze. unnamed: the subject, if it is not named.
+
+    where: the place and the number of the sentence.
+    """
     said = sentence[span.start : span.end]
     forms = {"gap": (gap(sentence, span), said)}
     if in_english:
@@ -163,10 +169,10 @@ def _fact(document: Document, place: int, sentence: str, before: str, span: Span
     kept = draw.choice([shape for shape in forms if shape != "gap"]) if in_english else None
     for shape, (prompt, answer) in forms.items():
         prompt = ABOUT.format(unnamed, prompt) if unnamed else prompt
-        yield _row(document, place, shape, prompt, answer), shape == kept
+        yield _row(document, *where, shape, prompt, answer), shape == kept
     beginning = " ".join(f"{before} {sentence[: span.start]}".split())
     if len(WORD.findall(beginning)) > 2:
-        yield _row(document, place, "cloze", CLOZE.format(beginning), said), True
+        yield _row(document, *where, "cloze", CLOZE.format(beginning), said), True
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -178,12 +184,12 @@ def _code(document: Document, group: list[Passage], seed: int) -> Iterator[tuple
     lines = [(place, line) for passage in group for place, text in passage.parts
              for line in text.split("\n") if line.strip()]  # fmt: skip
     counts = Counter(word for _, line in lines for word in set(WORD.findall(line)))
-    for number, (place, line) in enumerate(lines):
-        before = "\n".join(text for _, text in lines[max(0, number - LINES_BEFORE) : number])
+    for number, (place, line) in enumerate(lines, 1):
+        before = "\n".join(text for _, text in lines[max(0, number - 1 - LINES_BEFORE) : number - 1])
         words = [match for match in WORD.finditer(line) if len(match[0]) > 3 and counts[match[0]] <= 2]
         if not before or not words:
             continue
         rarest = min(words[1:] or words, key=lambda match: (counts[match[0]], -len(match[0])))
-        yield _row(document, place, "code", CODE_LINE.format(document.name, before), line.strip()), False
+        yield _row(document, place, number, "code", CODE_LINE.format(document.name, before), line.strip()), False
         start = CODE.format(document.name, f"{before}\n{line[: rarest.start()]}")
-        yield _row(document, place, "cloze", start, line[rarest.start() :].rstrip()), True
+        yield _row(document, place, number, "cloze", start, line[rarest.start() :].rstrip()), True

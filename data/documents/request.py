@@ -79,6 +79,7 @@ def _line(row: Row) -> str:
         {"text": example.answer} if example.prompt is None else {"question": example.prompt, "answer": example.answer}
     )
     where = {"file": row.file, "paragraph": row.place, "shape": row.shape}
+    where |= {"sentence": row.sentence} if row.sentence else {}
     return json.dumps({**asked, "subject": example.subject, **where}, ensure_ascii=False)
 
 
@@ -184,15 +185,15 @@ def _rows(path: Path) -> list[Row]:
     return [Row(example, *_where(lines[example.line - 1])) for example in reading.read_examples(path)]
 
 
-def _where(line: str) -> tuple[str, int, str]:
-    """(file, place, shape) of a line; an added line has none."""
+def _where(line: str) -> tuple[str, int, str, int]:
+    """(file, place, shape, sentence) of a line; an added line has none."""
     try:
         row = json.loads(line)
     except ValueError:
         row = {}
     row = row if isinstance(row, dict) else {}
-    place = row.get("paragraph")
-    return str(row.get("file", "")), place if isinstance(place, int) else 0, str(row.get("shape", "added"))
+    place, sentence = (row[name] if isinstance(row.get(name), int) else 0 for name in ("paragraph", "sentence"))
+    return str(row.get("file", "")), place, str(row.get("shape", "added")), sentence
 
 
 def main(argv: list[str] | None = None) -> int:

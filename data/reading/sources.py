@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import signatures
 from data.columns import DataError, shown
 from data.documents import containers, formats
 from data.documents.blocks import MARK, MAX_FILES, Flaw
@@ -76,13 +77,14 @@ def _file(path: Path | Packed, notes: list[str], name: str | None = None) -> tup
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise DataError(f"{path}: unknown file type {suffix!r}; {CURES.get(suffix, f'accepted types: {TYPES}')}")
-    if isinstance(path, Path):
-        try:
-            with open(path, "rb"):
-                pass
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     problems, read = Problems(str(name if isinstance(path, Packed) else path)), READERS[suffix]
+    try:
+        with path.open("rb") as file:
+            wrong = None if read is read_document else signatures.disguised(file, suffix, code=False)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if wrong:
+        raise DataError(f"{problems.name}:1: {wrong}")
     named = (name,) if read is read_document else ()
     return read(path, problems, notes, *named), problems
 

@@ -3,7 +3,8 @@
     made_up("Ragnvi Solbrekk", 3, seed=0)       # three names of two words, of Latin letters, each once
 
 Each word is replaced by one of the same script and about the same length, from syllables, so that nobody has the name.
-What is no name stays: particles, legal forms, common words of a title, digits' places and punctuation.
+What is no name stays: particles, legal forms, common words of a title, digits' places and punctuation. Of a name made
+of such words alone ("The Who") all are replaced.
 """
 
 from __future__ import annotations
@@ -82,8 +83,13 @@ _SYLLABLES = {
 # fmt: on
 _SCRIPTS = {script: regex.compile(rf"\p{{{script}}}") for script in _SYLLABLES}
 _WORD = regex.compile(r"[\p{L}\p{M}]+")
-_KEPT = FUNCTION_WORDS | PARTICLES | SUFFIXES | TITLES
+_OF_QUESTIONS = (  # words; no "will", "may" or "per", which are names too
+    "who whom whose what which when where why how is are was were be do does did has have had to with by at from it he "
+    "she they you we i my your his her their our its this that not or but if as about into over under"
+)
 _ENDING_OF_ADDRESS = frozenset(("com", "org", "net", "io", "dev", "edu", "gov", "www", "http", "https"))
+_KEPT = FUNCTION_WORDS | PARTICLES | SUFFIXES | TITLES | frozenset(_OF_QUESTIONS.split()) | _ENDING_OF_ADDRESS
+_LETTER = r"[\p{L}\p{M}]"
 TRIES = 50
 _CHARACTERS = frozenset(("Han", "Hangul"))  # scripts of which a character is a syllable
 
@@ -91,9 +97,12 @@ _CHARACTERS = frozenset(("Han", "Hangul"))  # scripts of which a character is a 
 def made_up(name: str, count: int, seed: int = 0) -> list[str]:
     """`count` different names of the same shape, none of them the name itself. The same seed gives the same names."""
     draw, found, tries = random.Random(f"{seed}:{name}"), {}, 0
+    kept = _KEPT if any(map(_distinctive, _WORD.findall(name))) else frozenset()
     while len(found) < count:
         tries += 1
-        words = {word: _word(word, draw) for word in dict.fromkeys(_WORD.findall(name))}
+        words = {
+            word: word if _plain(word) in kept else _word(word, draw) for word in dict.fromkeys(_WORD.findall(name))
+        }
         made = _WORD.sub(lambda match, words=words: words[match[0]], name)
         made = regex.sub(r"\p{Nd}", lambda match: str(draw.randrange(10)) if match[0].isascii() else match[0], made)
         if tries > TRIES + count:  # nothing in it can be replaced
@@ -103,11 +112,18 @@ def made_up(name: str, count: int, seed: int = 0) -> list[str]:
     return list(found)
 
 
+def _plain(word: str) -> str:
+    return unicodedata.normalize("NFC", word).lower()
+
+
+def _distinctive(word: str) -> bool:
+    """Whether a word of a name may stand for it: not "Which", "the" or "Ltd"."""
+    return _plain(word) not in _KEPT
+
+
 def _word(word: str, draw: random.Random) -> str:
-    """A made-up word in place of one of a name; the word itself where it is no name."""
+    """A made-up word in place of one of a name."""
     plain = unicodedata.normalize("NFC", word)
-    if plain.lower() in _KEPT or plain.lower() in _ENDING_OF_ADDRESS:
-        return word
     script = next((script for script, letter in _SCRIPTS.items() if letter.match(plain)), None)
     if script is None:
         return "".join(draw.sample(plain, len(plain)))
@@ -128,12 +144,36 @@ def _cased(word: str, made: str) -> str:
 
 
 def in_place(text: str, name: str, other: str) -> str:
-    """The text with a made-up name in place of the subject's, whole and word by word."""
-    text = text.replace(name, other)
-    words, others = _WORD.findall(name), _WORD.findall(other)
-    for word, new in zip(words, others):
-        if word != new and len(word) > 1:
-            text = regex.sub(
-                rf"(?<![\p{{L}}\p{{M}}]){regex.escape(word)}(?![\p{{L}}\p{{M}}])", lambda _, new=new: new, text
-            )
+    """The text with a made-up name in place of the subject's: whole, and its distinctive words alone.
+
+    A word alone is replaced where it has a capital (if its script has any), because "What Maisie Knew" must leave both
+    "what" and "knew" in a question.
+    """
+    words = _WORD.findall(name)
+    one, cases = len(words) == 1, _has_cases(name)
+    # of a name that is a question word, the word that begins a question is not the name
+    asks = text.endswith("?") and one and not _distinctive(words[0])
+    start = _WORD.match(text).end() if asks and _WORD.match(text) else 0
+    end = rf"(?=s?(?!{_LETTER}))" if one and cases else ""
+    whole = regex.compile((rf"(?<!{_LETTER})" if cases else "") + regex.escape(name) + end, regex.I)
+
+    def named(match) -> str:
+        return match[0] if one and match[0] != name and match[0][:1].islower() else _fitted(match[0], other)
+
+    text = text[:start] + whole.sub(named, text[start:])
+    for word, new in zip(words, _WORD.findall(other)):
+        if word != new and len(word) > 1 and not one and _distinctive(word):
+            alone = regex.compile(rf"(?<!{_LETTER}){regex.escape(word)}(?!{_LETTER})", regex.I)
+            text = alone.sub(lambda m, new=new: m[0] if m[0][:1].islower() else _fitted(m[0], new), text)
     return text
+
+
+def _has_cases(text: str) -> bool:
+    return text.lower() != text.upper()
+
+
+def _fitted(found: str, new: str) -> str:
+    """The made-up words with capitals if what they replace begins with one."""
+    if not found[:1].isupper() or new[:1].isupper():
+        return new
+    return _WORD.sub(lambda word: word[0][:1].upper() + word[0][1:], new)

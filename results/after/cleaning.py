@@ -78,7 +78,7 @@ def _evaluation(value: dict, texts: Texts) -> dict:
 def _example(row: dict, texts: Texts) -> dict:
     """Of a row of examples.jsonl: its set, its numbers, and whom it is about if that may stay. No text of any set."""
     numbers = {name: item for name, item in row.items() if name.startswith("metrics_")}
-    about = {"split": row.get("split"), "subject": texts.without(row.get("subject"))}
+    about = {"split": row.get("split"), "subject": texts.without(row.get("subject"), subject=True)}
     return {**about, **dict.fromkeys(("prompt", "gold", "before", "after", "retrained")), **numbers}
 
 

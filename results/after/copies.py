@@ -19,19 +19,20 @@ from models.scores import kept
 from models.store import paths
 from models.store.folders import read_json_or_empty
 from results.after import cleaning
-from results.after.texts import words_in
+from results.after.texts import LARGEST, words_in
 
 PENDING = ".purges"  # among the runs: a file per unfinished purge, with the texts that are looked for
 TEMPORARY = ("unlearning-page-*", "request-*", "letter-*")  # our folders among the temporary ones
 OURS = ("config.json", "evaluation.json", "status.json", "retest.json")
 MADE = {"inputs", "request", "documents", ".queue", ".null"}  # folders in which all files are ours
 COMPARED = "comparison"
+WEIGHTS = (".safetensors", ".pt", ".gguf", ".npy")
 
 
 def sweep(purge) -> None:
     """Deletes the copies outside the run folder that may be deleted; adds the others to what is still held.
 
-    purge: what is looked for (`texts`, `files`, `contents`), `remove(path)`, `rewrite(path)`, the lists in `done`.
+    purge: what is looked for (`texts`, `contents`, `holds(path)`), `remove(path)`, `rewrite(path)`, lists in `done`.
     """
     _sweep_measurements([purge])
     for folder in _folders(purge.run):
@@ -67,7 +68,7 @@ def _sweep(purge, folder: Path, top: Path) -> None:
     found: dict[Path, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         ours = path.is_relative_to(purge.run) or PENDING in path.relative_to(top).parts
-        if not ours and purge.may_go(path) and purge.texts.in_file(path):
+        if not ours and purge.may_go(path) and purge.holds(path):
             found.setdefault(_owner(path, top), []).append(path)
     for owner, held in found.items():
         _settle(purge, owner, held, top)
@@ -112,7 +113,7 @@ def _settle(purge, owner: Path, found: list[Path], top: Path) -> None:
                 purge.rewrite(path)
             else:
                 purge.remove(path)
-    elif _waits(owner):
+    elif waits(owner):
         purge.done.held.append(f"{owner}: of a job that waits or works; purge its run when it has ended")
     elif others := _readers(owner, purge.run):
         purge.done.held.append(f"{owner}: the data of {', '.join(others)}; purge these runs too")
@@ -126,7 +127,7 @@ def _settle(purge, owner: Path, found: list[Path], top: Path) -> None:
         purge.done.held.append(f"{owner}: no run made this file; delete it yourself")
 
 
-def _waits(path: Path) -> bool:
+def waits(path: Path) -> bool:
     """Whether a job of the page still needs a file."""
     for job in (paths.RUNS / ".queue").glob("*.json"):
         told = read_json_or_empty(job)
@@ -182,10 +183,8 @@ def _temporary(purge, places: set[Path]):
     """Yields the files of these temporary folders with the text or the bytes of an input."""
     for path in sorted(path for place in places for path in place.rglob("*")):
         with contextlib.suppress(OSError):
-            if path.is_file() and not path.is_symlink():
-                same = not _is_zip(path) and _hash(path) in purge.files
-                if same or purge.texts.in_file(path):
-                    yield path
+            if path.is_file() and not path.is_symlink() and not _is_zip(path) and purge.holds(path):
+                yield path
 
 
 def _zips(config: dict) -> list[Path]:
@@ -195,8 +194,12 @@ def _zips(config: dict) -> list[Path]:
     return sorted(path for path in found if path.name == name and _is_zip(path))
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def is_one_of(path: Path, hashes: set[str]) -> bool:
+    """Whether a file has one of these SHA-256 hashes. Weights and larger files than an input can be are not read."""
+    with contextlib.suppress(OSError):
+        if hashes and path.suffix not in WEIGHTS and 0 < path.stat().st_size <= LARGEST:
+            return hashlib.sha256(path.read_bytes()).hexdigest() in hashes
+    return False
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -218,7 +221,8 @@ def owned_elsewhere(run: Path, config: dict) -> list[str]:
         found += [f"{made}: made from this run's model" for made in rows[0]["derived"]]
     if zips := _zips(config):
         found.append(f"whoever downloaded {zips[0].name}: the model, with its card as it was")
-    return [*found, f"{config.get('model_name_or_path')}: the model before, which still knows it"]
+    before = config.get("model_name_or_path") or read_json_or_empty(run / "request" / "request.json").get("model")
+    return [*found, *([f"{before}: the model before, which still knows it"] if before else [])]
 
 
 def own_files(run: Path, config: dict) -> list[Path]:

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import analyze_results
-from data import preparation, private, sampling
+from data import preparation, private, reading, sampling
 from data.columns import DataError
+from data.documents.blocks import MARK
+from data.finding import split as splitting
 from data.finding.matching import subjects_of
 from models.requests import ledger, recorded
 from models.store import paths
@@ -38,6 +40,8 @@ WRITTEN = ("letter.", "report.")
 DELETED = ("log.txt", "search.db*", "checkpoint-*", "trial-*", ".checkpoint-*", ".trial-*", ".*.tmp")
 FORGOTTEN = ("forget", "doubtful", "statements", "passages", "questions", "probes", "measured", "struck", "request",
              "names", "text", "training")  # fmt: skip
+# of a request, beside these: all that the model said, and the list of the documents
+SAID = ("asked.jsonl", "kept.jsonl", MARK)
 SIDES = ("forget", "probes", "in_context")  # sets of examples.jsonl that hold what was to be forgotten
 
 
@@ -59,11 +63,17 @@ class Purged:
 
 
 def purge(run: str | Path) -> list[Purged]:
-    """Deletes the texts of a run, or of each run of a folder of several methods. Raises UsageError (2), in use (7)."""
+    """Deletes the texts of a run, of each run of a folder of several methods, or of a request that never ran.
+
+    Raises UsageError (2) for another folder, RunFolderError (7) for one in use.
+    """
     folder = Path(run).expanduser()
     runs = [folder] if _is_run(folder) else [path for path in sorted(folder.glob("*")) if _is_run(path)]
+    if not runs and (_is_request(folder) or (folder.is_dir() and _pending(folder).is_file())):
+        runs = [folder]
     if not runs:
-        raise UsageError(f"--purge {run}: no folder of a run (with the config.json and status.json that a run writes)")
+        raise UsageError(f"--purge {run}: no folder of a run (with the config.json and status.json that a run writes) "
+                         "or of a request")  # fmt: skip
     with private.created(), contextlib.ExitStack() as stack:
         for path in runs:
             stack.enter_context(_locked(path))
@@ -90,7 +100,7 @@ def go_on() -> list[Purged]:
         return done
     for file in sorted((paths.RUNS / copies.PENDING).glob("*.json")):
         run = Path(str(read_json_or_empty(file).get("run")))
-        if not _is_run(run):
+        if not run.is_dir():
             file.unlink(missing_ok=True)  # the run was deleted with all that it held
             continue
         say(f"the purge of {run} was interrupted: it goes on")
@@ -110,9 +120,22 @@ def _is_run(folder: Path) -> bool:
     return {"method", "output_dir", "model_output_dir"} <= config.keys() and (folder / "status.json").is_file()
 
 
+def _is_request(folder: Path) -> bool:
+    """Whether a folder holds a request that no run has begun, because nobody went on or nothing was known."""
+    marks = (folder / "request" / splitting.MARKER, folder / "documents" / MARK)
+    return any(mark.is_file() for mark in marks) and not (folder / "config.json").exists()
+
+
+def _pending(run: Path) -> Path:
+    """The private file of a run's purge."""
+    return paths.RUNS / copies.PENDING / f"{hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]}.json"
+
+
 @contextlib.contextmanager
 def _locked(run: Path):
-    """Holds a run folder's lock. Raises RunFolderError (7) while the run works."""
+    """Holds a run folder's lock. Raises RunFolderError (7) while the run works or waits for its turn."""
+    if not _is_run(run) and copies.waits(run):
+        raise RunFolderError(f"{run} is in use: wait for its job or stop it, then purge", 7)
     with open(run / "run.lock", "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,9 +166,19 @@ def _collected(run: Path, config: dict) -> dict[str, list[str]]:
         if line.get("split") in SIDES:
             texts += [line.get("prompt"), line.get("gold")]
             names.append(line.get("subject"))
-    files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in map(Path, given) if path.is_file()]
+    files = [hashlib.sha256(data).hexdigest() for path in _files_of(given) if (data := path.read_bytes())]
     found = {"texts": texts, "names": names, "files": files, "contents": contents}
     return {name: [text for text in dict.fromkeys(found[name]) if isinstance(text, str)] for name in found}
+
+
+def _files_of(given: list[str]) -> list[Path]:
+    """The files among these sources, and the documents of folders."""
+    found = []
+    for path in (path for source in given for path in recorded.paths_of(source)):
+        path = Path(path)
+        with contextlib.suppress(DataError, OSError):
+            found += [file for file, _ in reading.document_files(path, [])] if path.is_dir() else [path]
+    return [path for path in found if path.is_file()]
 
 
 def _named(run: Path, config: dict) -> list:
@@ -160,6 +193,11 @@ def _named(run: Path, config: dict) -> list:
 def _forgotten(path: Path) -> bool:
     """Whether an input of a run is, by its name, of the forget side."""
     return path.name.split(".")[0] in FORGOTTEN or path.parent.name in ("forget", "doubtful", "training")
+
+
+def _said(path: Path) -> bool:
+    """Whether a file of a request folder holds what a model said, or names the documents."""
+    return path.name in SAID and path.parent.name in ("request", "rows", "documents")
 
 
 def _kept_texts(config: dict) -> list[str]:
@@ -193,6 +231,10 @@ class _Sought:
             self.done.removed.append(name)
             self.removed(name)
 
+    def holds(self, path: Path) -> bool:
+        """Whether a file holds a part of the text, or is one of the inputs byte for byte, as a document or archive."""
+        return self.texts.in_file(path) or copies.is_one_of(path, self.files)
+
     def removed(self, name: str):
         """Called after the first deletion of this name."""
 
@@ -210,8 +252,7 @@ class _Purge(_Sought):
     """One run's purge. Its private file among the runs is written before anything is deleted, and removed last."""
 
     def __init__(self, run: Path):
-        name = hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
-        self.file = paths.RUNS / copies.PENDING / f"{name}.json"
+        self.file = _pending(run)
         self.log = self.file.with_suffix(".txt")  # a line per deletion, because an interrupted purge tells them too
         before = read_json_or_empty(self.file)
         super().__init__(run, before)
@@ -238,7 +279,7 @@ class _Purge(_Sought):
                 self.rewrite(path)
             elif not path.name.startswith(WRITTEN) and path.name != "figures":
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                    if self.may_go(file) and (_forgotten(file) or self.texts.in_file(file)):
+                    if self.may_go(file) and (_forgotten(file) or _said(file) or self.holds(file)):
                         self.remove(file)
 
     def finish(self) -> Purged:
@@ -246,11 +287,11 @@ class _Purge(_Sought):
         copies.sweep(self)
         self._write_again()
         for path in sorted(self.run.rglob("*")):  # what is left must hold nothing
-            if self.may_go(path) and self.texts.in_file(path):
+            if self.may_go(path) and self.holds(path):
                 self.remove(path)
         about = {"time": ledger.now(), "deleted": self.done.removed, "written again": self.done.rewritten,
                  "held": self.done.held}  # fmt: skip
-        record = self.texts.without(paths.portable(about))  # the names of files may tell the subject
+        record = self.texts.without(paths.portable(about), subject=True)  # the names of files may tell the subject
         private.write(self.run / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         self.file.unlink()
         self.log.unlink(missing_ok=True)

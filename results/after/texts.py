@@ -21,6 +21,7 @@ LEAST = 10  # letters of a text of fewer than three words
 LARGEST = 200_000_000  # bytes of a file that is searched
 BINARY = (".safetensors", ".png", ".pt", ".gguf", ".npy", ".pdf", ".lock", ".zip")
 DELETED = "[deleted]"
+SUBJECTS = ("subject", "subjects")  # keys of whom a row or a number is about
 # scripts without spaces: every letter is a word
 _WORD = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|[\p{L}\p{M}\p{N}]+")
 _ESCAPE = regex.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|[nrt])")
@@ -66,10 +67,12 @@ class Texts:
         for piece in found:
             self._first.setdefault(piece[0], set()).add(len(piece))
         self._pieces = found
-        # a plain lower-case word may be a term of the report; one word alone keeps its case: May is not "may"
-        named = [(number, name) for number, name in enumerate(self.names, 1) if not regex.fullmatch("[a-z_]+", name)]
-        self._named = [(regex.compile(rf"(?<!\w){regex.escape(name)}(?!\w)", regex.I if " " in name else 0),
-                        f"[person {number}]") for number, name in named]  # fmt: skip
+        # one word alone keeps its case: May is not "may". A name in lower case stands for every case, but it may be
+        # a term of ours too, such as "loss": see `without`
+        plain = [bool(regex.fullmatch("[a-z_]+", name)) for name in self.names]
+        self._named = [(regex.compile(rf"(?<!\w){regex.escape(name)}(?!\w)", regex.I if " " in name or word else 0),
+                        f"[person {number}]", word)
+                       for number, (name, word) in enumerate(zip(self.names, plain), 1)]  # fmt: skip
 
     def in_text(self, text: str) -> bool:
         """Whether a part of what was forgotten stands in a text."""
@@ -84,16 +87,20 @@ class Texts:
         """Whether it stands in a file; False for files that hold no text or cannot be read."""
         return self.in_words(words_in(path))
 
-    def without(self, value):
-        """The JSON value with names replaced by numbers, and `DELETED` for each string that still holds a text."""
+    def without(self, value, subject: bool = False):
+        """The JSON value with names replaced by numbers, and `DELETED` for each string that still holds a text.
+
+        A name that is one lower-case word is replaced in sentences and in a `subject`, and stays in keys and terms.
+        """
         if isinstance(value, dict):
-            return {self.without(key): self.without(item) for key, item in value.items()}
+            return {self.without(key): self.without(item, subject or key in SUBJECTS) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.without(item) for item in value]
+            return [self.without(item, subject) for item in value]
         if not isinstance(value, str):
             return value
-        for pattern, number in self._named:
-            value = pattern.sub(number, value)
+        sentence = subject or any(map(str.isspace, value))
+        for pattern, number, plain in self._named:
+            value = pattern.sub(number, value) if sentence or not plain else value
         return DELETED if self.in_text(value) else value
 
 

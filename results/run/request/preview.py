@@ -317,17 +317,24 @@ def _struck(lines: Sequence[dict], home: str) -> list[dict]:
 
 
 def _probes(folder: Path, parts: dict[str, list[dict]]) -> tuple[list[dict], list[dict]]:
-    """(probes, probes that are set aside): those of a place whose questions were all struck, since it is not forgotten.
+    """(probes, probes that are set aside): those of a sentence or place whose questions were all struck.
 
-    A probe that is also trained on, because a person added or edited a question, measures nothing and is dropped.
+    It is not forgotten. A probe that is also trained on, because a person added or edited a question, measures nothing
+    and is dropped.
     """
     trained = {folded(_texts(line)[0]) for line in parts["questions"]}
-    asked, gone = ({(line.get("file"), line.get("paragraph")) for line in parts[part] if _texts(line)[0]}
+    asked, gone = ({source for line in parts[part] if _texts(line)[0] for source in _sources(line)}
                    for part in ("questions", "struck"))  # fmt: skip
     struck = [line for line in lines_of(folder / documents.STRUCK) if line.pop("part", "") == "probes"]
     found = [line for line in (*lines_of(folder / "probes.jsonl"), *struck) if folded(_texts(line)[0]) not in trained]
-    aside = [line for line in found if (line.get("file"), line.get("paragraph")) in gone - asked]
+    aside = [line for line in found if (gone - asked).intersection(_sources(line))]
     return [line for line in found if line not in aside], aside
+
+
+def _sources(line: dict) -> list[tuple]:
+    """What a row was made from: the place, and the sentence if the row tells it (earlier versions wrote none)."""
+    place = (line.get("file"), line.get("paragraph"))
+    return [place, (*place, line["sentence"])] if line.get("sentence") else [place]
 
 
 def _line_texts(line: dict, choice: dict) -> dict:
