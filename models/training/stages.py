@@ -47,13 +47,28 @@ def planned_stages(method: Method, settings, rows: dict, processes: int, paramet
     return [*stages, _stage(method, method, settings, rows, processes, stages, None)]
 
 
+MOST_KEPT = 2.0  # as many times the rows to keep in a step of a stretched run, at most
+
+
+def _stretched(settings, per_epoch: int) -> float:
+    """How many times longer `min_steps` makes a run.
+
+    Its steps then hold as many times more rows to keep: twice the steps alone lost one of five answers about others on
+    20 rows to forget and 180 to keep, twice the rows to keep too one of forty.
+    """
+    if settings.max_steps > 0:
+        return 1.0
+    return max(1.0, settings.min_steps / math.ceil(settings.num_train_epochs * per_epoch))
+
+
 def _stage(whole: Method, method: Method, settings, rows: dict, processes: int, before: list, then) -> Stage:
     """The stage of `method` within a run of `whole`, after the stages `before`."""
     size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps * processes
     forget = kept = earlier = None
     if method.forget:
         forget = BatchStream(rows[method.trained_set].answer_lengths, size, settings.seed)
-        size = max(1, round(size * settings.retain_rows_per_forget_row))
+        more = 1 if then or method.update else _stretched(settings, forget.per_epoch * method.steps_per_batch)
+        size = max(1, round(size * settings.retain_rows_per_forget_row * min(more, MOST_KEPT)))
     if RETAIN_LOSSES[settings.retain_loss].function:
         kept = BatchStream(rows["retain"].answer_lengths, size, settings.seed + 1)
     # `finish` may negate the run's change of the weights; this term would then bring the rows back
