@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.columns import DataError
+from data.finding import patterns
 from data.finding import split as splitting
 from data.finding.contacts import contact_form
 from data.finding.matching import match, split_subjects, subjects_of
@@ -194,6 +195,56 @@ def test_a_pattern_that_takes_too_long_is_refused_with_its_row(tmp_path):
     rows = list(located_rows(write(tmp_path / "rows.jsonl", [{"text": "a" * 4000 + "b"}]), []))
     with pytest.raises(DataError, match=r"rows.jsonl:1: .* takes more than a second"):
         match(rows, subjects_of("/(a|aa)+c$/"))
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [
+        "/(?:a{9999}){9999}/",
+        "/(?:(?:(?:(?:(?:a|b?|c?){30}){30}){30}){30})z/",
+        "/" + "(?:" * 4 + "ab" + "){,30}" * 4 + "/",
+        "/x{20000,}/",
+        "/(?:(?P<n>[a-z]{200}|)b{200})+?c{9999}/i",
+        "/" + "ab?" * 400 + "/",
+        "/" + "(" * 60 + "a" + ")" * 60 + "/",
+        "/(?R)/",
+        "/a(?:(?#[)b{9999}){9999}/",
+        "/(?x)#[\n(?:a{9999}){9999}/",
+    ],
+)
+def test_a_pattern_that_would_fill_the_memory_is_refused_before_it_is_compiled(huge, monkeypatch):
+    monkeypatch.setattr(patterns.regex, "compile", lambda *_: pytest.fail("was compiled"))
+    with pytest.raises(ValueError, match=r"write|give several"):
+        contact_form(huge)
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        r"/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i",
+        r"/(?i:x)\p{Lu}{2,}[]{]+(?<=a)/",
+        r"/(?:\d{4} ){3}\d{4}|\d{16}|\({99}/",
+        r"/(?P<a>s{9})(?P=a)(?<b>x)[[:alpha:]]*?/",
+    ],
+)
+def test_a_pattern_of_a_usual_size_is_taken(usual):
+    assert contact_form(usual).patterns[0][0] == "pattern"
+
+
+def test_a_pattern_that_takes_long_on_all_rows_together_is_refused(monkeypatch):
+    monkeypatch.setattr(patterns, "ALL_SECONDS", 0.02)
+    rows = tiny_rows(["a" * 24 + f"b{number}" for number in range(400)])
+    with pytest.raises(DataError, match=r"rows.jsonl:\d+: .* more than a minute on all texts: write a simpler"):
+        match(rows, subjects_of("/(a|aa)+c$/"))
+
+
+def test_the_trial_on_an_empty_text_has_a_time_limit(monkeypatch):
+    def slow(text, timeout=None):
+        raise TimeoutError if timeout else AssertionError("no limit")
+
+    monkeypatch.setattr(patterns.regex, "compile", lambda *_: type("Slow", (), {"fullmatch": staticmethod(slow)}))
+    with pytest.raises(ValueError, match="takes more than a second"):
+        contact_form("/x/")
 
 
 def test_subjects_are_separated_by_semicolons_and_aliases_by_equal_signs():
