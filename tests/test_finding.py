@@ -101,6 +101,37 @@ WRITINGS = [
     ("김철수", "김철수는 왔다", "yes"),
     ("باسل محفوظ", "وباسل محفوظ كتب", "yes"),
     ("Ωνάσης", "του ΩΝΑΣΗ και ο Ωνάσης", "yes"),
+    ("田中太郎", "田中 太郎が来た", "yes"),
+    ("田中太郎", "田中・太郎が来た", "yes"),
+    ("田中 太郎", "田中太郎が来た", "yes"),
+    ("田中太郎", "田中さんが来た", "doubt"),
+    ("田中太郎", "山田中さんと太郎", "no"),
+    ("王明", "王　明来了", "yes"),
+    ("王明", "诗人王明出生于北京。", "yes"),
+    ("王明", "国王明天到", "doubt"),
+    ("王 明", "国王明天到", "doubt"),
+    ("李白", "桃李白雪", "doubt"),
+    ("李白", "李白", "yes"),
+    ("ユリ", "マユリカが来た", "doubt"),
+    ("ジョン・スミス", "ジョンスミスとジョン スミス", "yes"),
+    ("ジョンスミス", "ジョン・スミスは", "yes"),
+    ("约翰·史密斯", "约翰史密斯说", "yes"),
+    ("김철수", "김 철수가 왔다", "yes"),
+    ("김 철수", "김철수가 왔다", "yes"),
+    ("김철수", "철수가 왔다", "doubt"),
+    ("김철수", "김 씨가 왔다", "doubt"),
+    ("김철", "김철수가 왔다", "doubt"),
+    ("باسل محفوظ", "وصل باسل أمس", "doubt"),
+    ("נועה ברקוביץ", "נועה הגיעה", "doubt"),
+    ("נועה ברקוביץ", "ברקוביץ הגיע", "doubt"),
+    # Finnish
+    ("Anna Virtanen", "Anna Virtasen kirja, Anna Virtaselle", "yes"),
+    ("Virtanen", "Virtasen kirja", "doubt"),
+    ("Anna Virtanen", "Virtasesta puhuttiin", "doubt"),
+    ("Ville Antti", "Ville Antin kirja", "yes"),
+    ("Anna Lahti", "Anna Lahden kirja", "yes"),
+    ("Anna Ranta", "Anna Rannalle", "yes"),
+    ("Elias Varis", "Elias Variksen kirja", "yes"),
     # one word, and traps
     ("Ann", "The Annual of Anna and Joann", "no"),
     ("Ann", "Ann came, Ann's hat", "yes"),
@@ -140,6 +171,19 @@ def test_a_name_is_found_in_any_usual_writing(name, text, wanted):
 )
 def test_ordinary_words_and_months_are_no_names(name, text, wanted):
     assert verdict(name, text, *ENGLISH) == wanted, kinds(name, text, *ENGLISH)
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), WRITINGS)
+def test_no_text_with_a_mention_is_passed_over(name, text, wanted):
+    others = [f"{chr(65 + n // 26)}{chr(97 + n % 26)}qx Zw{chr(97 + n % 26)}vq" for n in range(80)]
+    if NameForm(name).hits(Text(text)):
+        assert NameForm(name).may_hit(Text(text))
+        assert found(tiny_rows([text, "rain"]), name) == found(tiny_rows([text, "rain"]), "; ".join([name, *others]))
+
+
+def test_a_label_settles_a_name_inside_other_words(tmp_path):
+    rows = [("王明", "国王明天到"), ("", "国王明天到"), ("x", "y")]
+    assert placed(tmp_path, rows, "王明") == {"forget": [1], "retain": [3], "doubtful": [2]}
 
 
 NOBODY = [

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import regex
 
+from data.finding import eastern
 from data.finding.text import Text, fold, words_of
 from data.finding.words import ARTICLES, COMPANY, MONTHS, SAID, TIMES, TITLES_BEFORE, ordinary_name
 
@@ -27,7 +29,8 @@ KINDS = {  # how a row names a subject: whether that is certain
     "with another word between": False, "part of a longer name": False, "ending of another name": False,
     "first name and initial": False, "initials of several people": False, "lower case": False, "ordinary word": False,
     "a month": False, "number among other digits": False, "bare account name": False, "only in a wrong answer": False,
-    "perhaps another of this name": False,     "same subject": False, "nearly the same text": False,
+    "inside other words": False, "perhaps another of this name": False, "same subject": False,
+    "nearly the same text": False,
 }  # fmt: skip
 PARTIAL = ("only first name", "only surname", "only middle name")
 
@@ -52,7 +55,7 @@ LEAST_INFLECTED = 4
 BESIDE = 100  # characters before and after a mention that may tell who is meant
 WHEN = "in|of|since|until|till|by|during|throughout|between|early|late|mid|every|last|next|im|i|ab|seit"
 ORDINALS = "first|second|third|(?:four|fif|six|seven|eigh|nin|ten)th|twent|thirt|[a-z]+teenth|eleventh|twelfth"
-J = r"(?:[ \-_'\"*~`&+/]|\.(?! )|%20|</?\w[^<>]{0,60}>){1,4}"  # between the words of a name
+J = r"(?:[ \-_'\"*~`&+/·・‧]|\.(?! )|%20|</?\w[^<>]{0,60}>){1,4}"  # between the words of a name
 U = r"[ \-'_.]?"  # inside one: Al-Kuwaiti, O'Brien
 FLAGS = regex.IGNORECASE
 
@@ -74,6 +77,9 @@ ENDINGS = {
     ),
     "Greek": _folded("ου ο η ης ας α ων ους ε"),
 }
+FINNISH = _folded("n ssa sta lla lta lle na ksi t")  # on a stem whose last consonants are weaker
+FINNISH_NEN = _folded("sen sta sessa sesta seen sella selta selle sena seksi set sia sissa sista sten siin silla")
+WEAKER = {"kk": "k", "pp": "p", "tt": "t", "nt": "nn", "lt": "ll", "rt": "rr", "mp": "mm", "nk": "ng", "ht": "hd"}
 OTHER_PERSON = _words("ova ovou ovej owa owej owna ову ова овои")  # with an inflected first name
 _SPACELESS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 _PREFIXED = regex.compile(r"[\p{Arabic}\p{Hebrew}]")
@@ -176,13 +182,37 @@ def _spellings(raw: str, several: bool) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
+def _finnish(word: str) -> list[tuple[str, frozenset[str]]]:
+    """(stem, endings) where Finnish changes the end of a word: Virtasen, Antin, Rannan, Variksen."""
+    found = [(word[:-3], FINNISH_NEN)] if regex.search(r"..nen$", word) else []
+    for strong, weak in WEAKER.items():
+        if regex.search(rf".{strong}[aeiou]$", word):
+            stem = word[: -1 - len(strong)] + weak + word[-1]
+            found += [(stem, FINNISH), (stem[:-1] + "e", FINNISH)]  # Lahti, Lahden
+    if regex.search(r"[aeiouy]s$", word):
+        found.append((word[:-1] + "kse", FINNISH))
+    return found
+
+
+def _common(words: Iterable[str]) -> str:
+    """The letters with which all words begin."""
+    found = sorted(words)
+    low, high = found[0], found[-1]
+    return low[: next((at for at, letter in enumerate(low) if letter != high[at : at + 1]), len(low))]
+
+
+def _root(word: str) -> str:
+    """The letters with which all inflected forms of a word begin; endings change the last two at most, or a stem."""
+    return _common([word[: max(3, len(word) - 2)], *(stem for stem, _ in _stems(word))]) or word
+
+
 def _stems(word: str) -> list[tuple[str, frozenset[str]]]:
     """(stem, endings) of a word's inflected forms in the manner of its script; none for a short word."""
     script = next((name for name in ENDINGS if regex.fullmatch(rf"[\p{{{name}}}]+", word)), None)
     if script is None or len(word) < LEAST_INFLECTED:
         return []
     endings = ENDINGS[script]
-    found = [(word, endings)]
+    found = [(word, endings), *(_finnish(word) if script == "Latin" else ())]
     if regex.search(r"[aeiouyаеиоуыэюяьαηο]$", word):
         found.append((word[:-1], endings))  # Anna, Anny
     if regex.search(r"(?:[иыо]и|[ая]я)$", word):
@@ -215,8 +245,8 @@ class Word:
         tail = r"(?:'\p{L}{1,5}|s)?" if regex.match(r"\p{L}", self.last[0][-1]) else ""
         found = f"(?:{exact}){tail}"
         if group and self.stems:  # `inflects` checks the ending: a list of all of them is slow to compile
-            stems = {min((stem for stem, _ in _stems(word)), key=len) for word in self.last if _stems(word)}
-            found += f"|(?P<{group}>(?:{'|'.join(sorted(map(regex.escape, stems)))})\\p{{L}}{{1,7}})"
+            stems = {_common(stem for stem, _ in _stems(word)) for word in self.last if _stems(word)}
+            found += f"|(?P<{group}>(?:{'|'.join(sorted(map(regex.escape, stems)))})\\p{{L}}{{1,9}})"
         return f"{head}(?:{found})"
 
     def inflects(self, written: str) -> bool:
@@ -247,7 +277,7 @@ def plain(text: str) -> str:
 
 def parts_of(name: str) -> list[str]:
     """The words of a name in their usual order, without titles and suffixes; particles belong to the next word."""
-    text = " ".join(unicodedata.normalize("NFC", name).replace("，", ",").split())
+    text = " ".join(eastern.DOT.sub(" ", unicodedata.normalize("NFC", name)).replace("，", ",").split())
     before, comma, after = text.partition(",")
     plain = fold(after).lower().strip(" .")
     if comma and plain and plain not in SUFFIXES and "," not in after:
@@ -286,11 +316,13 @@ class NameForm:
         units = {
             fold(spelling).lower() for word in self.words for unit in word.units for spelling in _spellings(unit, True)
         }
-        self.stems = {unit[: max(3, len(unit) - 2)] for unit in units}  # endings change the last two letters at most
-        self.keys = {stem[:3] for stem in self.stems}
+        self.stems = set(map(_root, units))
+        self.keys = {stem[:3] for unit in units for stem in (unit, *(stem for stem, _ in _stems(unit)))}
+        self.eastern = bool(self.words) and all(eastern.is_eastern(word.flat) for word in self.words)
         spaced = self.words and not regex.search(rf"{_SPACELESS.pattern}|{_PREFIXED.pattern}", literal)
-        self.needle = "" if spaced else max((fold(u).lower() for w in self.words for u in w.units), key=len,
-                                            default=literal.lower())  # fmt: skip
+        flats = [word.flat for word in self.words]
+        self.needles = eastern.needles(flats) if self.eastern else self.stems or {literal.lower()}
+        self.needle = "" if spaced and not self.eastern else min(self.needles)
 
     @cached_property
     def _patterns(self) -> list:
@@ -313,6 +345,10 @@ class NameForm:
         if not self.words:
             return
         first, last, middle = self.words[0], self.words[-1], self.words[1:-1]
+        if self.eastern and sum(len(word.flat) for word in self.words) > 1:
+            yield from eastern.writings([word.flat for word in self.words])
+            if first is last:
+                return
         if first is last:
             yield "one word", self._between(first.pattern("x1"), first, first)
             return
@@ -343,7 +379,7 @@ class NameForm:
 
     def may_hit(self, text: Text) -> bool:
         """Whether a closer look is worth while."""
-        return self.needle in text.lower if self.needle else any(stem in text.lower for stem in self.stems)
+        return any(needle in text.lower for needle in self.needles)
 
     def hits(self, text: Text) -> list[Hit]:
         """The mentions in a text, certain or not; a part of a longer mention is no mention of its own."""
@@ -371,6 +407,8 @@ class NameForm:
         if kind == "written together":
             inner = len(words) - len(self.words[-1].last[0])
             return Hit(self.kind if words[inner : inner + 1].isupper() and not words.isupper() else kind, words)
+        if self.eastern and kind in ("full name", "to the letter") and eastern.runs_on(flat, *match.span()):
+            return Hit("inside other words", words)
         if kind != "full name":
             return Hit(self.kind if kind == "to the letter" else kind, words)
         between = match.captures("extra") if "extra" in match.re.groupindex else []
