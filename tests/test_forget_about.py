@@ -142,6 +142,12 @@ def test_an_empty_name_is_not_called_an_empty_file(given):
         flags.asked_subjects(given)
 
 
+def test_an_empty_file_of_names_is_named(tmp_path):
+    (tmp_path / "names.txt").write_text("# nobody\n\n;\n")
+    with pytest.raises(flags.DataError, match=r"^--forget_about_file \S+names.txt: no subject in it"):
+        flags.asked_subjects({"forget_about_file": str(tmp_path / "names.txt")})
+
+
 def test_contradictions_are_refused_together(told, small, capsys):
     assert told("--yes", without=()) == 2
     said = capsys.readouterr().err

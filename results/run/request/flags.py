@@ -168,9 +168,7 @@ def asked_subjects(given: dict) -> tuple[list[Subject], frozenset[str]]:
     known = {subject.name for subject in named}
     listed = [subject for subject in listed if subject.name not in known]
     if not named and not listed:
-        place = (
-            f"--forget_about_file {given['forget_about_file']}" if given.get("forget_about_file") else "--forget_about"
-        )
+        place = f"_file {given['forget_about_file']}" if given.get("forget_about_file") else ""
         raise DataError(f"--forget_about{place}: no subject in it: give a name, one a line in a file")
     return [*named, *listed], frozenset(subject.name for subject in listed)
 
