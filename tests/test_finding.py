@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.columns import DataError
+from data.finding import patterns
 from data.finding import split as splitting
 from data.finding.contacts import contact_form
 from data.finding.matching import match, split_subjects, subjects_of
@@ -100,6 +101,37 @@ WRITINGS = [
     ("김철수", "김철수는 왔다", "yes"),
     ("باسل محفوظ", "وباسل محفوظ كتب", "yes"),
     ("Ωνάσης", "του ΩΝΑΣΗ και ο Ωνάσης", "yes"),
+    ("田中太郎", "田中 太郎が来た", "yes"),
+    ("田中太郎", "田中・太郎が来た", "yes"),
+    ("田中 太郎", "田中太郎が来た", "yes"),
+    ("田中太郎", "田中さんが来た", "doubt"),
+    ("田中太郎", "山田中さんと太郎", "no"),
+    ("王明", "王　明来了", "yes"),
+    ("王明", "诗人王明出生于北京。", "yes"),
+    ("王明", "国王明天到", "doubt"),
+    ("王 明", "国王明天到", "doubt"),
+    ("李白", "桃李白雪", "doubt"),
+    ("李白", "李白", "yes"),
+    ("ユリ", "マユリカが来た", "doubt"),
+    ("ジョン・スミス", "ジョンスミスとジョン スミス", "yes"),
+    ("ジョンスミス", "ジョン・スミスは", "yes"),
+    ("约翰·史密斯", "约翰史密斯说", "yes"),
+    ("김철수", "김 철수가 왔다", "yes"),
+    ("김 철수", "김철수가 왔다", "yes"),
+    ("김철수", "철수가 왔다", "doubt"),
+    ("김철수", "김 씨가 왔다", "doubt"),
+    ("김철", "김철수가 왔다", "doubt"),
+    ("باسل محفوظ", "وصل باسل أمس", "doubt"),
+    ("נועה ברקוביץ", "נועה הגיעה", "doubt"),
+    ("נועה ברקוביץ", "ברקוביץ הגיע", "doubt"),
+    # Finnish
+    ("Anna Virtanen", "Anna Virtasen kirja, Anna Virtaselle", "yes"),
+    ("Virtanen", "Virtasen kirja", "doubt"),
+    ("Anna Virtanen", "Virtasesta puhuttiin", "doubt"),
+    ("Ville Antti", "Ville Antin kirja", "yes"),
+    ("Anna Lahti", "Anna Lahden kirja", "yes"),
+    ("Anna Ranta", "Anna Rannalle", "yes"),
+    ("Elias Varis", "Elias Variksen kirja", "yes"),
     # one word, and traps
     ("Ann", "The Annual of Anna and Joann", "no"),
     ("Ann", "Ann came, Ann's hat", "yes"),
@@ -139,6 +171,89 @@ def test_a_name_is_found_in_any_usual_writing(name, text, wanted):
 )
 def test_ordinary_words_and_months_are_no_names(name, text, wanted):
     assert verdict(name, text, *ENGLISH) == wanted, kinds(name, text, *ENGLISH)
+
+
+@pytest.mark.parametrize(("name", "text", "wanted"), WRITINGS)
+def test_no_text_with_a_mention_is_passed_over(name, text, wanted):
+    others = [f"{chr(65 + n // 26)}{chr(97 + n % 26)}qx Zw{chr(97 + n % 26)}vq" for n in range(80)]
+    if NameForm(name).hits(Text(text)):
+        assert NameForm(name).may_hit(Text(text))
+        assert found(tiny_rows([text, "rain"]), name) == found(tiny_rows([text, "rain"]), "; ".join([name, *others]))
+
+
+def test_a_label_settles_a_name_inside_other_words(tmp_path):
+    rows = [("王明", "国王明天到"), ("", "国王明天到"), ("x", "y")]
+    assert placed(tmp_path, rows, "王明") == {"forget": [1], "retain": [3], "doubtful": [2]}
+
+
+NOBODY = [
+    ("May", "May is the fifth month of the year."),
+    ("May", "Monday, May the fourth."),
+    ("May", "It opened on the fourth of May."),
+    ("May", "In spring, May is warm."),
+    ("May", "We saw May and June."),
+    ("May", "From April to May it rains."),
+    ("May", "it may rain"),
+    ("May", "The fair in May said little."),
+    ("June", "They left, June being hot."),
+    ("Juni", "Es regnet ab Juni oft."),
+    ("Friday", "He came, Friday being free."),
+    ("Apple", "an apple a day"),
+    ("Apple", "I bought an Apple."),
+    ("Rose", "Die Blume, eine Rose, blüht."),
+    ("Hope", "the New Hope Church"),
+    ("Rose", "She saw the Rose Garden."),
+    ("Grace", "Say grace."),
+    ("Grace", "Grace is a virtue."),
+    ("Mark Will", "please mark will change"),
+    ("Glacier", "the glacier melts"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), NOBODY)
+def test_a_name_that_is_a_word_is_never_certain_without_a_sign_of_a_person(name, text):
+    assert verdict(name, text) != "yes" and verdict(name, text, *ENGLISH) != "yes", kinds(name, text)
+
+
+SOMEBODY = [
+    ("May", "They visited Ms May there."),
+    ("May", "Then May said so."),
+    ("May", "“Come in”, said May."),
+    ("May", "It was May's hat."),
+    ("Apple", "Apple Inc. grew."),
+    ("Apple", "apple released a phone"),
+    ("Hope", "We met Hope there."),
+    ("Solbrekk", "Solbrekk drew it."),
+    ("solbrekk", "solbrekk drew it"),
+    ("Zendaya", "zendaya came."),
+    ("apple", "an apple a day"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), SOMEBODY)
+def test_a_name_that_is_a_word_is_certain_with_a_sign_of_a_person_and_a_rare_one_always(name, text):
+    assert verdict(name, text, *ENGLISH) == "yes", kinds(name, text, *ENGLISH)
+
+
+def test_rows_about_a_month_stay(tmp_path):
+    texts = ["May is the fifth month of the year.", "May follows April.", "It may rain in May.", "They met in June."]
+    rows = [{"question": f"Row {n}?", "answer": text, "subject": "months"} for n, text in enumerate(texts)]
+    rows += [{"question": "Who baked it?", "answer": "It was May's bread.", "subject": "May"},
+             {"question": "What did she bake?", "answer": "Bread.", "subject": "May"},
+             {"question": "Which month follows April?", "answer": "May", "subject": "months"}]  # fmt: skip
+    split = splitting.split_rows(list(located_rows(write(tmp_path / "r.jsonl", rows), [])), subjects_of("May"))
+    assert [placed.row.line for placed in split.forget] == [5, 6]
+    assert split.retain and {placed.row.example.subject for placed in split.retain} == {"months"}
+
+
+@pytest.mark.parametrize("name", ["the", "The", "of the", "will", "und", "的", "Ada Lund = and"])
+def test_a_function_word_is_refused_as_a_name(name):
+    with pytest.raises(ValueError, match="is in nearly every text and names nobody: give a fuller name"):
+        subjects_of(name)
+
+
+def test_a_name_may_be_a_function_word_with_a_capital():
+    assert [subject.name for subject in subjects_of("Will; An; The Who; May")] == ["Will", "An", "The Who", "May"]
 
 
 def test_a_first_name_at_a_sentence_start_counts_unless_the_word_is_ordinary():
@@ -194,6 +309,56 @@ def test_a_pattern_that_takes_too_long_is_refused_with_its_row(tmp_path):
     rows = list(located_rows(write(tmp_path / "rows.jsonl", [{"text": "a" * 4000 + "b"}]), []))
     with pytest.raises(DataError, match=r"rows.jsonl:1: .* takes more than a second"):
         match(rows, subjects_of("/(a|aa)+c$/"))
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [
+        "/(?:a{9999}){9999}/",
+        "/(?:(?:(?:(?:(?:a|b?|c?){30}){30}){30}){30})z/",
+        "/" + "(?:" * 4 + "ab" + "){,30}" * 4 + "/",
+        "/x{20000,}/",
+        "/(?:(?P<n>[a-z]{200}|)b{200})+?c{9999}/i",
+        "/" + "ab?" * 400 + "/",
+        "/" + "(" * 60 + "a" + ")" * 60 + "/",
+        "/(?R)/",
+        "/a(?:(?#[)b{9999}){9999}/",
+        "/(?x)#[\n(?:a{9999}){9999}/",
+    ],
+)
+def test_a_pattern_that_would_fill_the_memory_is_refused_before_it_is_compiled(huge, monkeypatch):
+    monkeypatch.setattr(patterns.regex, "compile", lambda *_: pytest.fail("was compiled"))
+    with pytest.raises(ValueError, match=r"write|give several"):
+        contact_form(huge)
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        r"/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i",
+        r"/(?i:x)\p{Lu}{2,}[]{]+(?<=a)/",
+        r"/(?:\d{4} ){3}\d{4}|\d{16}|\({99}/",
+        r"/(?P<a>s{9})(?P=a)(?<b>x)[[:alpha:]]*?/",
+    ],
+)
+def test_a_pattern_of_a_usual_size_is_taken(usual):
+    assert contact_form(usual).patterns[0][0] == "pattern"
+
+
+def test_a_pattern_that_takes_long_on_all_rows_together_is_refused(monkeypatch):
+    monkeypatch.setattr(patterns, "ALL_SECONDS", 0.02)
+    rows = tiny_rows(["a" * 24 + f"b{number}" for number in range(400)])
+    with pytest.raises(DataError, match=r"rows.jsonl:\d+: .* more than a minute on all texts: write a simpler"):
+        match(rows, subjects_of("/(a|aa)+c$/"))
+
+
+def test_the_trial_on_an_empty_text_has_a_time_limit(monkeypatch):
+    def slow(text, timeout=None):
+        raise TimeoutError if timeout else AssertionError("no limit")
+
+    monkeypatch.setattr(patterns.regex, "compile", lambda *_: type("Slow", (), {"fullmatch": staticmethod(slow)}))
+    with pytest.raises(ValueError, match="takes more than a second"):
+        contact_form("/x/")
 
 
 def test_subjects_are_separated_by_semicolons_and_aliases_by_equal_signs():
@@ -269,6 +434,76 @@ def test_initials_of_two_people_are_in_doubt():
     rows = tiny_rows(["Ada Lund came.", "A. Lund came.", "They met Arne Lund."])
     assert found(rows, "Ada Lund") == {1: "full name", 2: "initials of several people", 3: "only surname"}
     assert found(rows[:2], "Ada Lund") == {1: "full name", 2: "initials"}
+
+
+def placed(tmp_path, rows, name) -> dict[str, list[int]]:
+    """{part: the lines of its rows}; a row is (subject, answer)."""
+    data = [{"question": f"Row {n}?", "answer": answer, **({"subject": subject} if subject else {})}
+            for n, (subject, answer) in enumerate(rows)]  # fmt: skip
+    split = splitting.split_rows(list(located_rows(write(tmp_path / "r.jsonl", data), [])), subjects_of(name))
+    return {part: [one.row.line for one in getattr(split, part)] for part in splitting.PARTS}
+
+
+TWO_OF_A_NAME = [
+    ("Anna Berg (baker)", "Anna Berg (singer)"),
+    ("Anna Berg, baker", "Anna Berg, singer"),
+    ("Anna Berg 1", "Anna Berg 2"),
+    ("Anna Berg [1912]", "Berg, Anna [1950]"),
+    ("Anna Berg Jr.", "Anna Berg, Sr."),
+    ("Anna Berg II", "Anna Berg I"),
+    ("Anna Berg the Elder", "Anna Berg the Younger"),
+    ("Baker: Anna Berg", "Singer: Anna Berg"),
+    ("Anna Berg - baker", "Anna Berg / singer"),
+]
+
+
+@pytest.mark.parametrize("labels", TWO_OF_A_NAME)
+def test_two_people_of_one_name_are_in_doubt(tmp_path, labels):
+    rows = [(labels[0], "Anna Berg bakes."), (labels[1], "A. Berg sings."), ("", "Anna Berg lives here."), ("Bor", "x")]
+    assert placed(tmp_path, rows, "Anna Berg") == {"forget": [], "retain": [4], "doubtful": [1, 2, 3]}
+
+
+def test_the_doubt_says_who_else_may_be_meant(tmp_path):
+    labels = ("Anna Berg (baker)", "Anna Berg (singer)")
+    rows = [{"question": "Who?", "answer": "Anna Berg", "subject": label} for label in labels]
+    found = match(list(located_rows(write(tmp_path / "r.jsonl", rows), [])), subjects_of("Anna Berg")).rows
+    said = "perhaps another of this name in answer, subject ('Anna Berg: another Anna Berg may be meant: Anna Berg ("
+    assert found[0].reason.startswith(f"{said}singer)") and found[1].reason.startswith(f"{said}baker)")
+
+
+@pytest.mark.parametrize("name", ["Anna Berg (baker)", "Anna Berg, baker", "anna berg （Baker）", "Berg, Anna (baker)"])
+def test_a_name_with_what_tells_it_apart_takes_only_those_rows(tmp_path, name):
+    rows = [("Anna Berg (baker)", "She bakes."), ("Anna Berg (singer)", "Anna Berg sings, and Anna sleeps."),
+            ("", "Anna Berg lives here."), ("Bor", "Here lives Anna Berg (baker)."), ("Anna Berg", "Who?"),
+            ("Cyd", "Snow.")]  # fmt: skip
+    assert placed(tmp_path, rows, name) == {"forget": [1, 4], "retain": [2, 6], "doubtful": [3, 5]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "doubtful"),
+    [
+        (("Anna Berg (baker)", "Anna Berg (baker)"), []),  # one person
+        (("Anna Berg", "Dr. Anna Berg, PhD"), []),
+        (("Anna Berg", "Anna Berg, Bor Graz"), []),  # a list of people
+        (("Anna Berg", "Anna Berg's childhood"), []),
+        (("Anna Berg", "Anna Berg (singer)"), [2]),  # the label is the name that was asked for
+    ],
+)
+def test_labels_that_do_not_differ_leave_no_doubt(tmp_path, labels, doubtful):
+    rows = [(label, "Anna Berg is here.") for label in labels]
+    assert placed(tmp_path, [*rows, ("Bor", "x")], "Anna Berg")["doubtful"] == doubtful
+
+
+def test_words_beside_a_name_in_a_text_or_an_answer_are_no_label(tmp_path):
+    rows = [("", "Anna Berg (left) is here."), ("", "Anna Berg, baker"), ("", "Anna Berg (35) came."), ("Bor", "x")]
+    assert placed(tmp_path, rows, "Anna Berg")["forget"] == [1, 2, 3]
+
+
+def test_father_and_son_in_texts_are_in_doubt(tmp_path):
+    rows = [("", "Anton Berg Jr. came."), ("", "Then Anton Berg Sr. left."), ("", "Anton Berg slept."), ("", "x")]
+    assert placed(tmp_path, rows, "Anton Berg")["doubtful"] == [1, 2, 3]
+    assert placed(tmp_path, rows, "Anton Berg Jr.") == {"forget": [1], "retain": [2, 4], "doubtful": [3]}
+    assert placed(tmp_path, [rows[0], *rows[2:]], "Anton Berg")["forget"] == [1, 2]
 
 
 def test_rows_of_the_same_subject_are_shown_if_half_of_them_name_the_person(tmp_path):
@@ -420,3 +655,17 @@ def test_a_list_may_name_people_that_no_row_names_but_not_only_such():
 def test_data_that_only_names_the_person_is_refused():
     with pytest.raises(DataError, match="all 2 rows name Ada Lund, so nothing is left to keep"):
         splitting.split_rows(tiny_rows(["Ada Lund came", "R. I. P. Ada Lund"]), subjects_of("Ada Lund"))
+
+
+@pytest.mark.parametrize("name", ["/row|x/", "Ada", "/A/ = /row/"])
+def test_a_name_in_nearly_every_row_is_refused(name):
+    rows = tiny_rows(["rain", *(f"Ada has row {number}." for number in range(199))])
+    with pytest.raises(DataError, match=r"199 of 200 rows \(99%\), so it names nobody here: give a fuller name"):
+        splitting.split_rows(rows, subjects_of(name))
+
+
+def test_a_name_in_most_rows_is_told_and_one_in_a_few_rows_of_tiny_data_is_not():
+    texts = ["rain", *(f"Ada has row {number}." for number in range(12)), *(f"Snow {number}." for number in range(9))]
+    assert any("Ada was found in 12 of 22 rows (54%)" in note
+               for note in splitting.split_rows(tiny_rows(texts), subjects_of("Ada")).notes)  # fmt: skip
+    assert splitting.split_rows(tiny_rows(texts[:11]), subjects_of("Ada")).counts["forget"] == 10

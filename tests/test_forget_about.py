@@ -125,12 +125,27 @@ def test_a_person_at_a_terminal_decides_row_by_row(tmp_path, monkeypatch, capsys
         (("--training_data=nowhere.jsonl",), 3, "no such file or folder: nowhere.jsonl"),
         (("--forget_about=/(/",), 2, "is no regular expression"),
         (("--forget_about_file=nowhere.txt",), 3, "--forget_about_file nowhere.txt: No such file"),
+        (("--forget_about= ",), 2, "--forget_about: no name in it: give a name"),
+        (("--forget_about=;\n",), 2, "--forget_about: no name in it: give a name"),
+        (("--forget_about=the",), 2, "--forget_about: the is in nearly every text"),
         (("--doubtful=maybe",), 2, "must be one of ask, forget, keep, aside"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_in_words(told, capsys, more, code, message):
     assert told("--yes", *more) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [{"forget_about": " "}, {"forget_about": [";", " "]}, {}])
+def test_an_empty_name_is_not_called_an_empty_file(given):
+    with pytest.raises(flags.DataError, match=r"^--forget_about: no subject in it: give a name"):
+        flags.asked_subjects(given)
+
+
+def test_an_empty_file_of_names_is_named(tmp_path):
+    (tmp_path / "names.txt").write_text("# nobody\n\n;\n")
+    with pytest.raises(flags.DataError, match=r"^--forget_about_file \S+names.txt: no subject in it"):
+        flags.asked_subjects({"forget_about_file": str(tmp_path / "names.txt")})
 
 
 def test_contradictions_are_refused_together(told, small, capsys):

@@ -14,9 +14,9 @@ import unicodedata
 import regex
 
 from data.finding.names import FLAGS, Hit
+from data.finding.patterns import PatternForm, pattern_form
 from data.finding.text import Text, fold
 
-SECONDS = 1.0  # for one pattern on one text
 _EMAIL = regex.compile(r"[\w.%+\-]+@[\w\-]+(?:\.[\w\-]+)+")
 _PHONE = regex.compile(r"\+?[\d\s().\-/·]+")
 _HANDLE = regex.compile(r"@([\w.\-]{2,})")
@@ -31,7 +31,7 @@ TWO = {str(code) for code in (20, 27, *range(30, 35), 36, 39, 40, 41, *range(43,
 
 
 class ContactForm:
-    """A contact or a pattern, and where a text holds it. `patterns`: (kind, pattern), the certain ones first."""
+    """A contact, and where a text holds it. `patterns`: (kind, pattern), the certain ones first."""
 
     name_like = False
     words = ()
@@ -112,11 +112,11 @@ def country_and_rest(given: str) -> tuple[str, str]:
     return digits[:size], digits[size:].lstrip("0")
 
 
-def contact_form(given: str) -> ContactForm | None:
-    """The form of a contact, an account or a /pattern/; None for a name. Raises ValueError for a broken pattern."""
+def contact_form(given: str) -> ContactForm | PatternForm | None:
+    """The form of a contact, an account or a /pattern/; None for a name. Raises ValueError for an unusable pattern."""
     text = unicodedata.normalize("NFKC", given).strip()
     if text.startswith("/") and len(text) > 1:
-        return _pattern_form(given.strip())
+        return pattern_form(given.strip())
     if _EMAIL.fullmatch(text):
         return _email_form(text)
     if _PHONE.fullmatch(text) and LEAST_DIGITS <= len(_digits(text)) <= MOST_DIGITS:
@@ -155,35 +155,3 @@ def _account_form(given: str, host: str, path: str) -> ContactForm:
     pages = rf"{name}\.{regex.escape(host.split('.')[-2])}\.io\b"
     sure = ("account", regex.compile(rf"(?<![\w\-]){site}[/:]@?{name}{end}|(?<![\w\-.]){pages}", FLAGS))
     return ContactForm(given, [sure] if "/" in path else [sure, bare], fold(path).lower())
-
-
-class PatternForm(ContactForm):
-    """A regular expression, tried on the text as written and on the folded one."""
-
-    def hits(self, text: Text) -> list[Hit]:
-        """The matches. Raises ValueError for a pattern that takes too long."""
-        found = {}
-        for kind, pattern in self.patterns:
-            for version in dict.fromkeys((unicodedata.normalize("NFC", text.raw), text.flat)):
-                try:
-                    match = pattern.search(version, timeout=SECONDS)
-                except TimeoutError:
-                    slow = "takes more than a second on one text: write a simpler pattern"
-                    raise ValueError(f"{self.given} {slow}") from None
-                if match and match[0]:
-                    found[kind] = Hit(kind, match[0])
-                    break
-        return list(found.values())
-
-
-def _pattern_form(given: str) -> ContactForm:
-    body, _, flags = given[1:].rpartition("/")
-    if not body or flags not in ("", "i"):
-        raise ValueError(f"{given}: a pattern is written /.../ or /.../i")
-    try:
-        pattern = regex.compile(body.replace("\\/", "/"), regex.IGNORECASE if flags else 0)
-    except regex.error as error:
-        raise ValueError(f"{given} is no regular expression: {error}") from None
-    if pattern.fullmatch(""):
-        raise ValueError(f"{given} also matches an empty text")
-    return PatternForm(given, [("pattern", pattern)])

@@ -17,8 +17,10 @@ import regex
 from data.columns import CHOICES, LETTERS, DataError
 from data.finding.contacts import contact_form
 from data.finding.names import KINDS, PARTIAL, Hit, NameForm, Usage, parts_of, settled
+from data.finding.namesakes import keep_apart
 from data.finding.shingles import near_duplicates
 from data.finding.text import Text, fold, words_of
+from data.finding.words import function_word
 from data.reading import LocatedRow
 
 WRONG = ("perturbed_answer", "rejected")
@@ -70,13 +72,20 @@ def split_subjects(text: str) -> list[str]:
 
 
 def subject_of(text: str) -> Subject:
-    """One subject: a name, then aliases, contacts or patterns after " = ". Raises ValueError for a broken one."""
+    """One subject: a name, then aliases, contacts or patterns after " = ". Raises ValueError for an unusable one."""
     parts = regex.findall(r"\s*((?:/(?:\\.|[^/\\\n])+/i?(?=\s*(?:$| = ))|(?! = ).)+)(?: = |$)", f"{text.strip()}")
     parts = [part.strip() for part in parts if part.strip()]
     if not parts:
         raise ValueError("a subject is empty: give a name")
-    forms = [contact_form(part) or NameForm(part, alias=number > 0) for number, part in enumerate(parts)]
+    forms = [_form(part, alias=number > 0) for number, part in enumerate(parts)]
     return Subject(parts[0], tuple(forms))
+
+
+def _form(given: str, alias: bool):
+    form = contact_form(given)
+    if form is None and function_word(given):
+        raise ValueError(f"{given} is in nearly every text and names nobody: give a fuller name, with its capitals")
+    return form or NameForm(given, alias)
 
 
 def subjects_of(texts: str | Sequence[str]) -> list[Subject]:
@@ -136,6 +145,7 @@ def _hits(rows, subjects) -> tuple[dict[int, list[tuple[int, str, Hit]]], Usage]
                 usage.count(hits)
                 found[position] += [(number, column, hit) for hit in hits]
     _namesakes(found, subjects, usage)
+    keep_apart(found, rows, subjects)
     return found, usage
 
 
@@ -184,7 +194,7 @@ def _namesakes(found: dict, subjects, usage: Usage):
             namesakes = sorted(name for name in others[number] if fold(name).lower()[0] == initial)
             if namesakes:
                 words = f"{hit.words}: perhaps {', '.join(namesakes[:3])}"
-                places[at] = (number, column, Hit("initials of several people", words))
+                places[at] = (number, column, Hit("initials of several people", words, of=hit.of))
 
 
 def _match_of(places, subjects, usage: Usage, several: bool) -> Match | None:

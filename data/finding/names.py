@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import regex
 
+from data.finding import eastern
 from data.finding.text import Text, fold, words_of
+from data.finding.words import ARTICLES, COMPANY, MONTHS, SAID, TIMES, TITLES_BEFORE, ordinary_name
 
 KINDS = {  # how a row names a subject: whether that is certain
     "full name": True, "full name, inflected": True, "alias": True, "initials": True, "e-mail": True, "phone": True,
@@ -26,7 +29,8 @@ KINDS = {  # how a row names a subject: whether that is certain
     "with another word between": False, "part of a longer name": False, "ending of another name": False,
     "first name and initial": False, "initials of several people": False, "lower case": False, "ordinary word": False,
     "a month": False, "number among other digits": False, "bare account name": False, "only in a wrong answer": False,
-    "same subject": False, "nearly the same text": False,
+    "inside other words": False, "perhaps another of this name": False, "same subject": False,
+    "nearly the same text": False,
 }  # fmt: skip
 PARTIAL = ("only first name", "only surname", "only middle name")
 
@@ -45,14 +49,13 @@ PARTICLES = _words(
     "mac o d l"
 )
 FUNCTION_WORDS = _words("and und og och ja i y et e of the a an in on for die das or")
-MONTHS = _words(
-    "january february march april may june july august september october november december mai mars juni juli avril "
-    "juin"
-)
 ALWAYS_WORDS = _words("will may can might must shall should would could")  # without a capital never a name
 LEAST_TOGETHER = 8  # letters; shorter names that run together are words
 LEAST_INFLECTED = 4
-J = r"(?:[ \-_'\"*~`&+/]|\.(?! )|%20|</?\w[^<>]{0,60}>){1,4}"  # between the words of a name
+BESIDE = 100  # characters before and after a mention that may tell who is meant
+WHEN = "in|of|since|until|till|by|during|throughout|between|early|late|mid|every|last|next|im|i|ab|seit"
+ORDINALS = "first|second|third|(?:four|fif|six|seven|eigh|nin|ten)th|twent|thirt|[a-z]+teenth|eleventh|twelfth"
+J = r"(?:[ \-_'\"*~`&+/·・‧]|\.(?! )|%20|</?\w[^<>]{0,60}>){1,4}"  # between the words of a name
 U = r"[ \-'_.]?"  # inside one: Al-Kuwaiti, O'Brien
 FLAGS = regex.IGNORECASE
 
@@ -74,6 +77,9 @@ ENDINGS = {
     ),
     "Greek": _folded("ου ο η ης ας α ων ους ε"),
 }
+FINNISH = _folded("n ssa sta lla lta lle na ksi t")  # on a stem whose last consonants are weaker
+FINNISH_NEN = _folded("sen sta sessa sesta seen sella selta selle sena seksi set sia sissa sista sten siin silla")
+WEAKER = {"kk": "k", "pp": "p", "tt": "t", "nt": "nn", "lt": "ll", "rt": "rr", "mp": "mm", "nk": "ng", "ht": "hd"}
 OTHER_PERSON = _words("ova ovou ovej owa owej owna ову ова овои")  # with an inflected first name
 _SPACELESS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 _PREFIXED = regex.compile(r"[\p{Arabic}\p{Hebrew}]")
@@ -88,8 +94,13 @@ class Hit:
     words: str
     case: str = "same"  # any case will do, "capital", "lower", or "none" where the text has one case only
     begins: bool = False  # at the start of a sentence, where a capital says nothing
-    dated: bool = False  # a month beside a number or after in
+    dated: bool = False  # a month beside a number, a weekday, another month, or after in
+    shown: bool = False  # what stands beside it shows that somebody is meant: Mr May, May said
+    led: bool = False  # an article stands before it: an apple
     word: str = ""  # the folded word, of a one-word mention
+    of: str = ""  # the name that was asked for
+    before: str = ""  # what stands before it in the text, and after it
+    after: str = ""
     beside: str = ""  # of a surname alone: the word with a capital before it, perhaps somebody else's first name
 
 
@@ -123,10 +134,18 @@ def settled(hit: Hit, usage: Usage) -> str | None:
         return None if skipped else hit.kind
     if hit.dated:
         return "a month"
+    if hit.shown:
+        return hit.kind
     if hit.case == "lower":
         taken = hit.word in ALWAYS_WORDS or (ordinary and usage.middle[hit.word])
         return None if taken else "lower case"
-    if ordinary and hit.case != "same" and (hit.begins or hit.case == "none"):
+    if hit.word in TIMES:  # these have a capital always
+        return "ordinary word"
+    if ordinary or ordinary_name(hit.word):
+        unclear = hit.begins or hit.led or hit.case == "none"
+    else:
+        unclear = hit.led and hit.case == "none"
+    if unclear and hit.case != "same":
         return "ordinary word"
     return hit.kind
 
@@ -163,13 +182,37 @@ def _spellings(raw: str, several: bool) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
+def _finnish(word: str) -> list[tuple[str, frozenset[str]]]:
+    """(stem, endings) where Finnish changes the end of a word: Virtasen, Antin, Rannan, Variksen."""
+    found = [(word[:-3], FINNISH_NEN)] if regex.search(r"..nen$", word) else []
+    for strong, weak in WEAKER.items():
+        if regex.search(rf".{strong}[aeiou]$", word):
+            stem = word[: -1 - len(strong)] + weak + word[-1]
+            found += [(stem, FINNISH), (stem[:-1] + "e", FINNISH)]  # Lahti, Lahden
+    if regex.search(r"[aeiouy]s$", word):
+        found.append((word[:-1] + "kse", FINNISH))
+    return found
+
+
+def _common(words: Iterable[str]) -> str:
+    """The letters with which all words begin."""
+    found = sorted(words)
+    low, high = found[0], found[-1]
+    return low[: next((at for at, letter in enumerate(low) if letter != high[at : at + 1]), len(low))]
+
+
+def _root(word: str) -> str:
+    """The letters with which all inflected forms of a word begin; endings change the last two at most, or a stem."""
+    return _common([word[: max(3, len(word) - 2)], *(stem for stem, _ in _stems(word))]) or word
+
+
 def _stems(word: str) -> list[tuple[str, frozenset[str]]]:
     """(stem, endings) of a word's inflected forms in the manner of its script; none for a short word."""
     script = next((name for name in ENDINGS if regex.fullmatch(rf"[\p{{{name}}}]+", word)), None)
     if script is None or len(word) < LEAST_INFLECTED:
         return []
     endings = ENDINGS[script]
-    found = [(word, endings)]
+    found = [(word, endings), *(_finnish(word) if script == "Latin" else ())]
     if regex.search(r"[aeiouyаеиоуыэюяьαηο]$", word):
         found.append((word[:-1], endings))  # Anna, Anny
     if regex.search(r"(?:[иыо]и|[ая]я)$", word):
@@ -202,8 +245,8 @@ class Word:
         tail = r"(?:'\p{L}{1,5}|s)?" if regex.match(r"\p{L}", self.last[0][-1]) else ""
         found = f"(?:{exact}){tail}"
         if group and self.stems:  # `inflects` checks the ending: a list of all of them is slow to compile
-            stems = {min((stem for stem, _ in _stems(word)), key=len) for word in self.last if _stems(word)}
-            found += f"|(?P<{group}>(?:{'|'.join(sorted(map(regex.escape, stems)))})\\p{{L}}{{1,7}})"
+            stems = {_common(stem for stem, _ in _stems(word)) for word in self.last if _stems(word)}
+            found += f"|(?P<{group}>(?:{'|'.join(sorted(map(regex.escape, stems)))})\\p{{L}}{{1,9}})"
         return f"{head}(?:{found})"
 
     def inflects(self, written: str) -> bool:
@@ -212,9 +255,29 @@ class Word:
         return any(lower.startswith(stem) and lower[len(stem) :] in endings for stem, endings in self.stems)
 
 
+_GIVEN = regex.compile(  # (baker); Jr., II; the Elder; a comma and small letters after two words
+    r"(.*[\p{L}\p{M}\p{N}.])(?: ?（([^（）]+)）| [(\[]([^()\[\]]+)[)\]]"
+    r"|,? ((?i:jr|sr|junior|senior)\.?|II+|IV|VI+|IX|XI+)|,? (the (?:Elder|Younger))|(?<= .*), ?(\p{Ll}[^,]*))"
+)
+
+
+def split_qualifier(given: str) -> tuple[str, str]:
+    """(the name, what tells it from others of this name or "")."""
+    match = _GIVEN.fullmatch(" ".join(given.split()))
+    return (match[1], plain(" ".join(filter(None, match.groups()[1:])))) if match else (given, "")
+
+
+def plain(text: str) -> str:
+    """A qualifier in the form in which two are compared; titles and degrees tell nobody apart."""
+    words = words_of(fold(text).lower())
+    same = {"junior": "jr", "senior": "sr"}
+    keep = {"jr", "sr", "ii", "iii", "iv"}
+    return " ".join(same.get(word, word) for word in words if word in keep or word not in TITLES | SUFFIXES)
+
+
 def parts_of(name: str) -> list[str]:
     """The words of a name in their usual order, without titles and suffixes; particles belong to the next word."""
-    text = " ".join(unicodedata.normalize("NFC", name).replace("，", ",").split())
+    text = " ".join(eastern.DOT.sub(" ", unicodedata.normalize("NFC", name)).replace("，", ",").split())
     before, comma, after = text.partition(",")
     plain = fold(after).lower().strip(" .")
     if comma and plain and plain not in SUFFIXES and "," not in after:
@@ -240,22 +303,26 @@ class NameForm:
 
     def __init__(self, given: str, alias: bool = False):
         self.given, self.kind = given, "alias" if alias else "full name"
-        literal = fold(given).strip()
+        name, self.qualifier = split_qualifier(given)  # Anna Berg (baker)
+        literal = fold(name).strip()
         if not literal:
             raise ValueError(f"{given!r} has no visible character")
-        parts = parts_of(given)
+        parts = parts_of(name)
         odd = any(regex.search(r"[^\p{L}\p{M}\p{N}\-'_.,()&]", fold(part).replace(" ", "")) for part in parts)
         self.words = [] if odd or len(parts) == 0 else [Word(part, len(parts) > 1) for part in parts]
+        self.ordinary = literal != literal.lower() and all(ordinary_name(word.flat) for word in self.words)
         self.name_like = not alias and 2 <= len(self.words) <= 4 and self._looks_like_a_name(parts)
         self._exactly = _bounded(regex.escape(literal), literal, literal)
         units = {
             fold(spelling).lower() for word in self.words for unit in word.units for spelling in _spellings(unit, True)
         }
-        self.stems = {unit[: max(3, len(unit) - 2)] for unit in units}  # endings change the last two letters at most
-        self.keys = {stem[:3] for stem in self.stems}
+        self.stems = set(map(_root, units))
+        self.keys = {stem[:3] for unit in units for stem in (unit, *(stem for stem, _ in _stems(unit)))}
+        self.eastern = bool(self.words) and all(eastern.is_eastern(word.flat) for word in self.words)
         spaced = self.words and not regex.search(rf"{_SPACELESS.pattern}|{_PREFIXED.pattern}", literal)
-        self.needle = "" if spaced else max((fold(u).lower() for w in self.words for u in w.units), key=len,
-                                            default=literal.lower())  # fmt: skip
+        flats = [word.flat for word in self.words]
+        self.needles = eastern.needles(flats) if self.eastern else self.stems or {literal.lower()}
+        self.needle = "" if spaced and not self.eastern else min(self.needles)
 
     @cached_property
     def _patterns(self) -> list:
@@ -278,6 +345,10 @@ class NameForm:
         if not self.words:
             return
         first, last, middle = self.words[0], self.words[-1], self.words[1:-1]
+        if self.eastern and sum(len(word.flat) for word in self.words) > 1:
+            yield from eastern.writings([word.flat for word in self.words])
+            if first is last:
+                return
         if first is last:
             yield "one word", self._between(first.pattern("x1"), first, first)
             return
@@ -308,7 +379,7 @@ class NameForm:
 
     def may_hit(self, text: Text) -> bool:
         """Whether a closer look is worth while."""
-        return self.needle in text.lower if self.needle else any(stem in text.lower for stem in self.stems)
+        return any(needle in text.lower for needle in self.needles)
 
     def hits(self, text: Text) -> list[Hit]:
         """The mentions in a text, certain or not; a part of a longer mention is no mention of its own."""
@@ -320,7 +391,8 @@ class NameForm:
                 hit = self._hit(kind, match, text)
                 if hit:
                     taken.append(match.span())
-                    found.append(hit)
+                    before, after = text.flat[: match.start()][-BESIDE:], text.flat[match.end() :][:BESIDE]
+                    found.append(replace(hit, of=self.given, before=before, after=after))
         return found
 
     def _hit(self, kind: str, match, text: Text) -> Hit | None:
@@ -335,6 +407,8 @@ class NameForm:
         if kind == "written together":
             inner = len(words) - len(self.words[-1].last[0])
             return Hit(self.kind if words[inner : inner + 1].isupper() and not words.isupper() else kind, words)
+        if self.eastern and kind in ("full name", "to the letter") and eastern.runs_on(flat, *match.span()):
+            return Hit("inside other words", words)
         if kind != "full name":
             return Hit(self.kind if kind == "to the letter" else kind, words)
         between = match.captures("extra") if "extra" in match.re.groupindex else []
@@ -348,7 +422,7 @@ class NameForm:
         if (first and not self.words[0].inflects(first)) or (last and not self.words[-1].inflects(last)):
             return None
         if not (first or last):
-            return Hit(self.kind, words)
+            return Hit("lower case" if self.ordinary and words == words.lower() else self.kind, words)
         # Daniela Novak is not Daniel Novak, and Daniela Nováková is not Daniela Nováka's name
         if not last or (first and any(last.lower().endswith(ending) for ending in OTHER_PERSON)):
             return Hit("ending of another name", words)
@@ -367,12 +441,15 @@ class NameForm:
             if given[:1] == given[:1].lower() != given[:1].upper():
                 case = "same"  # a name given without a capital means the word in any case
             longer = _goes_on(flat, match) or regex.search(r"\p{Lu}\p{L}*-$", flat[:start])
+            if case == "capital" and ordinary_name(self.words[0].flat):
+                longer = longer or _in_a_name(flat, match, text)
             kind = "ending of another name" if inflected else "part of a longer name" if longer else self.kind
         word = next((w.flat for w in self.words if words.lower().startswith(w.flat[:3])), words.lower())
         beside = regex.search(r"(\p{Lu}[\p{L}\-]{2,}) $", flat[max(0, start - 30) : start])
         other = beside[1] if beside and kind == PARTIAL[1] and beside[1].lower() not in TITLES else ""
         words = f"{other} {words}".strip()
-        return Hit(kind, words, case, text.begins_sentence(start), _is_month(word, flat, match), word, other)
+        begins, dated = text.begins_sentence(start), _is_month(word, flat, match)
+        return Hit(kind, words, case, begins, dated, *_beside(flat, match, case), word, beside=other)
 
 
 def _group(match, name: str) -> str | None:
@@ -411,10 +488,42 @@ def _is_initial(match, text: Text) -> bool:
 
 
 def _is_month(word: str, flat: str, match) -> bool:
-    """Whether a month stands beside a number or after a word of time."""
+    """Whether a month stands beside a number, a weekday or another month, or after a word of time."""
     if word not in MONTHS:
         return False
-    before, after = flat[max(0, match.start() - 12) : match.start()], flat[match.end() : match.end() + 6]
-    if regex.search(r"\d(?:st|nd|rd|th)?(?: of|\.)? $", before) or regex.match(r",? \d", after):
+    before, after = (
+        flat[max(0, match.start() - 24) : match.start()].lower(),
+        flat[match.end() : match.end() + 24].lower(),
+    )
+    if regex.search(r"\d(?:st|nd|rd|th)?(?: of|\.)? $", before) or regex.match(
+        rf",? (?:\d|(?:the )?(?:{ORDINALS})\b)", after
+    ):
         return True
-    return bool(regex.search(r"(?i)\b(?:in|of|since|until|by|early|late|mid|every|last|next|im|i)[ -]$", before))
+    if regex.search(rf"\b(?:{'|'.join(TIMES)}),?(?: (?:and|or|to|und|et|y))?[ \-/]$", before):
+        return True
+    if regex.match(rf"(?:,|-|/| -)? ?(?:(?:and|or|to|through|until|und|et|y) )?(?:{'|'.join(TIMES)})\b", after):
+        return True
+    return bool(regex.search(rf"\b(?:{WHEN})[ -]$", before))
+
+
+def _beside(flat: str, match, case: str) -> tuple[bool, bool]:
+    """(whether the words beside a one-word mention show that somebody is meant, whether an article stands before)."""
+    left, right = flat[max(0, match.start() - 30) : match.start()], flat[match.end() : match.end() + 30]
+    before = regex.search(r"(\p{L}+)\.? $", left)
+    after = regex.match(r" (\p{L}+)", right)
+    before, after = before[1] if before else "", after[1].lower() if after else ""
+    title = before.lower() in TITLES | TITLES_BEFORE and (before[:1].isupper() or case == "none")
+    spoke = after in SAID or (case == "capital" and before in SAID and bool(regex.match(r"[.,;]|$", right)))
+    owned = case == "capital" and (bool(regex.search(r"'s?$", match[0])) or after in COMPANY)
+    return title or spoke or owned, before.lower() in ARTICLES
+
+
+def _in_a_name(flat: str, match, text: Text) -> bool:
+    """Whether the word beside an ordinary word has a capital too: New Hope Church, Rose Garden."""
+    before = regex.search(r"(\p{Lu}\p{L}+) $", flat[max(0, match.start() - 30) : match.start()])
+    after = regex.match(r" (\p{Lu}\p{Ll}+)", flat[match.end() : match.end() + 30])
+    if before and (
+        before[1].lower() in TITLES | TITLES_BEFORE | TIMES or text.begins_sentence(match.start() - len(before[0]))
+    ):
+        before = None
+    return bool(before or (after and after[1].lower() not in COMPANY | TIMES))

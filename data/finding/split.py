@@ -25,9 +25,11 @@ from data.preparation import data_hash
 from data.reading import LocatedRow, located_rows
 from data.request_files import file_hashes, record_of, write_private
 
+ADD = "add other rows to --training_data, or give these as --forget_data and rows to keep as --retain_data"
 PARTS = ("forget", "retain", "doubtful")
 WHY, WHERE = RECORDED
 MARKER = "request.json"  # written last
+NEARLY_ALL, MANY, TINY = 0.9, 0.5, 20  # shares of rows that one name may hold, and rows too few to tell
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def read_training_data(sources: Sequence[str]) -> tuple[list[LocatedRow], list[s
 def split_rows(rows: Sequence[LocatedRow], subjects: Sequence[Subject], listed: frozenset[str] = frozenset()) -> Split:
     """The split of all rows. `listed`: subjects of a list, of which some may match no row.
 
-    Raises DataError if a subject matches no row, with the nearest names in the data, or if every row matches.
+    Raises DataError if a subject matches no row, with the nearest names in the data, or if one names nearly every row.
     """
     matches = match(rows, subjects)
     split = Split([subject.name for subject in subjects], notes=list(matches.notes))
@@ -118,11 +120,23 @@ def split_rows(rows: Sequence[LocatedRow], subjects: Sequence[Subject], listed: 
     if len(missing) > 20:
         split.notes.append(f"{len(missing) - 20} more subjects of the list are named by no row")
     if len(split.forget) == len(rows):
-        raise DataError(
-            f"all {len(rows)} rows name {', '.join(split.subjects[:3])}, so nothing is left to keep: add other rows to "
-            "--training_data, or give these as --forget_data and rows to keep as --retain_data"
-        )
+        raise DataError(f"all {len(rows)} rows name {', '.join(split.subjects[:3])}, so nothing is left to keep: {ADD}")
+    if len(rows) >= TINY:
+        split.notes += _widely_named(matches, subjects, len(rows))
     return split
+
+
+def _widely_named(matches, subjects, total: int) -> list[str]:
+    """A note per subject that most rows name. Raises DataError for one that nearly all rows name: it is no name."""
+    notes = []
+    named = Counter(found.subject for found in matches.rows.values() if found.certain)
+    for number, count in named.items():
+        name, share = subjects[number].name, f"{count} of {total} rows ({100 * count // total}%)"
+        if count >= NEARLY_ALL * total:
+            raise DataError(f"{name}: found in {share}, so it names nobody here: give a fuller name, or {ADD}")
+        if count > MANY * total:
+            notes.append(f"{name} was found in {share}: look whether it names what is meant")
+    return notes
 
 
 def _not_found(rows, subject: Subject) -> str:

@@ -58,7 +58,8 @@ def problems(given: dict) -> list[str]:
     if given.get("subject_kind") and (given.get("training_data") or not asked):
         found.append("--subject_kind is for --forget_about without --training_data")
     try:
-        subjects_of(given.get("forget_about") or [])
+        if given.get("forget_about") and not subjects_of(given["forget_about"]):
+            found.append("--forget_about: no name in it: give a name, an e-mail address, a phone number or a /pattern/")
     except ValueError as error:
         found += [f"--forget_about: {line}" for line in str(error).splitlines()]
     return found
@@ -167,7 +168,8 @@ def asked_subjects(given: dict) -> tuple[list[Subject], frozenset[str]]:
     known = {subject.name for subject in named}
     listed = [subject for subject in listed if subject.name not in known]
     if not named and not listed:
-        raise DataError(f"--forget_about_file {given.get('forget_about_file')}: no subject in it")
+        place = f"_file {given['forget_about_file']}" if given.get("forget_about_file") else ""
+        raise DataError(f"--forget_about{place}: no subject in it: give a name, one a line in a file")
     return [*named, *listed], frozenset(subject.name for subject in listed)
 
 
