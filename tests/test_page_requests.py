@@ -70,6 +70,7 @@ def test_the_field_decides_what_is_forgotten(tmp_path):
         ({"example": True, "pairs": [["q", "a"]]}, "two things at once"),
         ({"file": ["a.png"]}, "not accepted"),
         ({"text": STORY, "training_data": ["all.jsonl"]}, "type the name"),
+        ({"text": "She lives in Lund."}, "choose below whether"),
     ],
 )
 def test_what_asks_for_nothing_or_for_two_things_is_refused(desk, values, message):
@@ -361,6 +362,9 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     name = said(text="Ragnvi Solbrekk")
     assert name[field.taken].startswith("A name: ") and name[field.training_box]["visible"]
     assert name[field.ways]["visible"] and [way for _, way in name[field.ways]["choices"]] == ["name", "words"]
+    short = said(text="She lives in Lund.")
+    assert short[field.ways]["visible"] and short[field.ways]["value"] is None, "nobody has chosen yet"
+    assert said(text="She lives in Lund.", taken_as="words")[field.ways]["value"] == "words"
     assert said(text="")[field.taken].startswith("Type a name") and not said(text="")[field.ways]["visible"]
     assert not said(text=STORY)[field.training_box]["visible"]
     assert said(text=STORY, method="idk")[tab.method]["value"] != "idk", "it does not work on plain text"

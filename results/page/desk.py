@@ -62,11 +62,11 @@ NOT_ADVANCED = {
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
 KEPT_FILES = {"retain": "what to keep", "holdout": "what it never saw"}  # optional files of the form
-ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
+MAX_WORDS = 100_000  # bytes: Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
 MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
-SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
+SHOWN_TEXT = 2000  # characters of exact words in the shown command
 EMPTY = (None, "", [])
 
 
@@ -174,7 +174,11 @@ class Desk:
         """The examples to forget, with notes; None for the bundled ones."""
         source, file = form.get("source"), form.get("file")
         if source in ("text", "passages"):
-            return uploads.checked_text(form.get("text"))
+            rows = uploads.checked_text(form.get("text"))
+            if source == "text" and (size := len(form["text"].encode())) > MAX_WORDS:
+                raise InputError(f"the exact words have {size:,} bytes; at most {MAX_WORDS:,}: give them as a text or "
+                                 "a file, and what they say is forgotten")  # fmt: skip
+            return rows
         if source == "pairs":
             return uploads.checked_pairs(form.get("pairs"))
         if source == "file":
@@ -226,10 +230,9 @@ class Desk:
         source, text = form.get("source"), str(form.get("text") or "")
         files = ",".join(Path(str(path)).name for path in _files(form.get("file")))
         data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": "text.txt"}.get(source)
-        if source == "text" and len(text) > SHOWN_TEXT:
-            data = "text.txt"
-        elif source == "text":
-            given["forget_text"] = text if text.strip() else UNTYPED
+        if source == "text":
+            shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+            given["forget_text"] = shown if text.strip() else UNTYPED
         elif source == "name":
             given |= {"forget_about": ";".join(form.get("about") or [UNTYPED]), "yes": "true"}
             if names := [Path(str(path)).name for path in _files(form.get("training_data"))]:
@@ -293,7 +296,7 @@ class Desk:
             given["forget_about"] = ";".join(form["about"])
             if _files(form.get("training_data")):
                 given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
-        elif source == "passages" or (source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES):
+        elif source == "passages":
             (inputs / "text.txt").write_text(form["text"], encoding="utf-8")
             given["forget_data"] = self._short(inputs / "text.txt")
         elif source == "text":

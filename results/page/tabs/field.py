@@ -146,7 +146,7 @@ class Field:
         several = len(ways) > 1
         shown = {
             self.taken: said,
-            self.ways: gr.update(choices=ways, value=found.ways[0], visible=True)
+            self.ways: gr.update(choices=ways, value=None if found.kind == "short" else found.ways[0], visible=True)
             if several
             else gr.update(visible=False),
             self.chosen: chosen,
