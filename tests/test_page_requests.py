@@ -17,7 +17,7 @@ from results.page.jobs import Job
 from results.page.methods import fitting
 from results.page.tabs.field import chosen_or_usual, usual
 from results.run.request.flags import BY_NAME, PROXY
-from results.run.request.preview import Preview, Row, read_preview
+from results.run.request.preview import UNASKED, Preview, Row, read_preview
 
 STORY = "Ada Lund lives in Graz. Ada Lund bakes bread every day.\n\nShe has a cat that is called Minou."
 
@@ -102,6 +102,17 @@ def test_a_text_is_read_at_once_looked_at_and_run_with_the_choices(desk, project
     assert [row.text for row in rows if row.forget] == ["Ada Lund lives in Graz.", "Ada Lund."]
     assert desk.queue.get(job.id) is None, "the run takes the place of the job that prepared it"
     assert list(desk.runs(request_of())) == [run.name]
+
+
+def test_a_typed_text_is_about_the_name_that_it_has_and_not_about_its_file(desk):
+    nameless = "the ferry leaves at seven in the morning. the last one comes back at nine in the evening."
+    for text, subject in ((STORY, "Ada Lund"), (nameless, "the text")):
+        job = forgetting.prepare(desk, request_of(), filled(text=text))
+        preview = forgetting.preview_of(desk, request_of(), job.id)
+        assert preview.subjects == [subject]
+        assert not any("text.txt" in row.question for row in preview.rows) and UNASKED not in preview.notes
+    job = forgetting.prepare(desk, request_of(), filled(text="and of the " * 4))
+    assert UNASKED in forgetting.preview_of(desk, request_of(), job.id).notes
 
 
 def test_files_are_read_at_once_and_several_are_one_request(desk, project, monkeypatch):

@@ -21,6 +21,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import uploads
+from data.documents.request import TYPED
 from data.uploads import InputError
 from models.methods import own as own_methods
 from models.requests import ledger
@@ -229,7 +230,7 @@ class Desk:
         given = self.settings(request, form)
         source, text = form.get("source"), str(form.get("text") or "")
         files = ",".join(Path(str(path)).name for path in _files(form.get("file")))
-        data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": "text.txt"}.get(source)
+        data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": TYPED}.get(source)
         if source == "text":
             shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
             given["forget_text"] = shown if text.strip() else UNTYPED
@@ -297,8 +298,8 @@ class Desk:
             if _files(form.get("training_data")):
                 given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
         elif source == "passages":
-            (inputs / "text.txt").write_text(form["text"], encoding="utf-8")
-            given["forget_data"] = self._short(inputs / "text.txt")
+            (inputs / TYPED).write_text(form["text"], encoding="utf-8")
+            given["forget_data"] = self._short(inputs / TYPED)
         elif source == "text":
             given["forget_text"] = form["text"]
         return given | self.kept_files(form, inputs)

@@ -46,6 +46,7 @@ COLUMNS = {
     "instruction/input/output": ("instruction", "output"),
     "text": (None, "text"),
 }
+UNASKED = "no question could be made from it: only its words are forgotten, and nothing measures what they say"
 CHANGED = "the rows have changed meanwhile: look at the list again"
 
 
@@ -283,6 +284,8 @@ def _read_documents(folder: Path) -> Preview:
             subjects.append(str(line.get("subject") or line.get("file") or ""))
     probes = len(lines_of(folder / "probes.jsonl"))
     notes = [str(note) for note in record_of(folder / MARK).get("notes") or []]
+    if not probes and not any(row.question for row in rows):
+        notes.append(UNASKED)
     return Preview("documents", list(dict.fromkeys(filter(None, subjects))), rows, notes, probes=probes)
 
 
