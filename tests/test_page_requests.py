@@ -12,6 +12,7 @@ from data.columns import DataError
 from data.uploads import InputError
 from models.store.folders import read_json_or_empty
 from results.page import forgetting, live, verdicts, watching
+from results.page.api import result_of
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
 from results.page.methods import fitting
@@ -204,16 +205,30 @@ def test_a_name_with_training_data_is_split_by_the_runner(desk, project):
                                                       retain=str(project / "all.jsonl")))  # fmt: skip
 
 
-def test_nothing_known_is_an_end_of_its_own_and_starts_nothing(desk):
+def test_nothing_known_is_an_end_of_its_own_and_starts_nothing(desk, tab):
     job = ask(desk, text="Nobody Known")
+    assert forgetting.preview_of(desk, request_of(), job.id).rows, "sure statements that it makes about anybody"
     with pytest.raises(InputError, match="nothing about Nobody Known"):
         forgetting.start(desk, request_of(), filled(), job.id, [])
     folder = PROJECT / job.folder
-    assert watching.end_state(job.state, folder, job.kind) == "nothing"
+    for kind in ("request", "unlearn"):
+        assert watching.end_state(job.state, folder, kind) == "nothing"
     tone, sentence = live.outcome_told(job, folder)
-    assert tone == "" and "nothing about Nobody Known" in sentence
+    assert tone == "" and "nothing about Nobody Known" in sentence and "asked 1 question." in sentence
     seen = watching.progress(job, folder, watching.Trace())
     assert "job-nothing" in watching.status_html(job, seen) and ">Nothing known<" in watching.status_html(job, seen)
+    assert result_of(desk, folder, job)["nothing_known"] is True
+    shown = tab.live.looking.shown(request_of(), job.id)
+    assert shown[tab.live.looking.editing]["visible"] and shown[tab.live.looking.asked]["visible"]
+
+
+def test_a_row_about_nobody_known_can_be_ticked_and_run(desk):
+    job = ask(desk, text="Nobody Known")
+    preview = forgetting.preview_of(desk, request_of(), job.id)
+    table = [[number, number == 1, *row[2:]] for number, row in enumerate(forgetting.table_of(preview), start=1)]
+    choices = forgetting.choices_of(table, forgetting.ids_of(preview), preview)
+    run = forgetting.start(desk, request_of(), filled(), job.id, choices)
+    assert run.kind == "unlearn" and watching.known_nothing(PROJECT / run.folder) == ""
 
 
 def test_nobody_reads_or_runs_the_request_of_another_user(queue, project):

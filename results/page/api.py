@@ -26,7 +26,6 @@ from results.page.server.files import offer
 from results.page.wiring import HIDDEN, Page, gr, told
 from results.report.runs import finite
 from results.run import options
-from results.run.request.flags import FOLDER
 
 WAYS = ("name", "text", "words", "files", "training_data")  # the keys of a request; training_data goes with name
 BUDGETS = {"little": "0.05", "some": "0.2", "half": ""}  # word: utility that may be lost, as the form has it
@@ -383,14 +382,13 @@ def result_of(desk: Desk, folder: Path, job) -> dict:
     comparison = evaluation.get("comparison")
     comparison = comparison if isinstance(comparison, dict) else {}
     subject = comparison.get("subject")
-    asked = read_json_or_empty(folder / FOLDER / "request.json")
     model = desk.model_of(folder, job)
     return {
         "verdict": comparison.get("verdict"),
         **_verdict(folder),
         "headline": verdicts.headlines(evaluation)[1] or None,
         "sentence": subject.get("sentence") if isinstance(subject, dict) else None,
-        "nothing_known": asked.get("nothing_known") is True,
+        "nothing_known": bool(watching.known_nothing(folder)),
         "score": finite(comparison.get("score")),
         "report": str(folder / "report.html") if (folder / "report.html").is_file() else None,
         "model": paths.shown_path(model) if model else None,

@@ -137,11 +137,10 @@ def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) ->
     if given["model_name_or_path"] != job.details["model"]:
         raise InputError(f"this list was made for the model {job.details['model']}, and the form says "
                          f"{given['model_name_or_path']}: select that model again, or press Look for it")  # fmt: skip
-    preview = preview_of(desk, request, key)
-    if preview.nothing_known:
-        raise InputError(preview.sentence())
     folder = PROJECT / job.folder
     preview = write_choices(folder_in(folder), choices)
+    if preview.nothing_known:
+        raise InputError(f"{preview.sentence()} Tick a row that is to be forgotten all the same.")
     if not preview.counts["forget"]:
         raise InputError("no row is ticked: tick at least one row to forget")
     desk.check_method(given["method"], [row.question or None for row in preview.rows if row.forget])

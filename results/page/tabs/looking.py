@@ -58,7 +58,7 @@ class Looking:
             self.key: key,
             self.whole: gr.update(visible=True),
             self.found: "\n".join([preview.sentence(), *notes]),
-            self.editing: gr.update(visible=not preview.nothing_known),
+            self.editing: gr.update(visible=bool(preview.rows) or not preview.nothing_known),
             self.rows: gr.update(value=rows),
             self.asked: gr.update(value="\n".join(asked), visible=bool(asked)),
             self.ids: forgetting.ids_of(preview),
