@@ -142,6 +142,7 @@ def test_budget_method_and_settings_reach_the_command(desk, rows):
     assert "collapse_guard" not in started(desk, "Ada", budget="half")
     assert "collapse_guard" not in started(desk, "Ada", method="task_vector"), "a method that cannot stop at a budget"
     assert Path(started(desk, "Ada", settings={"holdout_data": rows})["holdout_data"]).read_text() == ROWS
+    assert started(desk, "Ada Example", settings={"subject_kind": "place"})["subject_kind"] == "place"
     pytest.importorskip("optuna")
     given = started(desk, "Ada", method="auto", settings={"time_budget": "30m"})
     assert (given["method"], given["utility_budget"], given["time_budget"]) == ("auto", "0.95", "30m")
@@ -170,6 +171,7 @@ WRONG_REQUESTS = {
     "name NUL": ({"name": "a\0b"}, "name"),
     "name half a character": ({"name": "\ud800"}, "name"),
     "name broken pattern": ({"name": "/(/"}, "name"),
+    "pattern alone": ({"name": "/sol(b|n)rekk/i"}, "give --training_data, or a name"),
     "names too many": ({"name": ["Ada"] * 101}, "1 to 100"),
     "text a number": ({"text": 5}, "must be a text"),
     "words a number": ({"words": 5}, "words must be a text"),
@@ -207,6 +209,7 @@ WRONG_SETTINGS = {
     "null": ({"null_config": "/etc/passwd"}, "the page sets it"),
     "subjects": ({"forget_about_file": "/etc/passwd"}, "parameter of its own: request"),
     "model": ({"model_name_or_path": "x"}, "parameter of its own: model"),
+    "kind": ({"subject_kind": "person of note"}, "must be one of person, organisation"),
     "path": ({"retrained_model": "/etc"}, "outside"),
     "kernels": ({"attn_implementation": "someone/kernels"}, "attn_implementation"),
     "data path": ({"general_data": "~/.ssh/id"}, "'~'"),

@@ -171,6 +171,36 @@ def test_a_list_is_never_used_for_another_request(desk, project):
 # -- a name
 
 
+def test_a_list_of_a_name_is_for_what_decided_how_the_model_was_asked(desk):
+    job = ask(desk, text="Ada Lund")
+    same = filled(text="Ada Lund", method="name_swap", max_steps="9", subject_kind="", seed="")
+    assert forgetting.matches(desk, request_of(), same, job.id)
+    for other in ({"method": "name_refusal"}, {"seed": "5"}, {"load_in_4bit": "true"}, {"dtype": "float32"},
+                  {"subject_kind": "place"}):  # fmt: skip
+        assert not forgetting.matches(desk, request_of(), {**same, **other}, job.id), other
+    place = PROJECT / job.folder / "request" / "request.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "anybody": False}))
+    with pytest.raises(InputError, match="press Look for it again"):
+        forgetting.start(desk, request_of(), filled(method="name_refusal"), job.id)
+    assert forgetting.start(desk, request_of(), filled(method="name_swap"), job.id).kind == "unlearn"
+
+
+def test_the_kind_of_a_name_is_offered_with_the_guess_first_and_reaches_the_run(desk, tab):
+    def kind(**values):
+        return tab.field.recognised(**{**filled(**values), "method": "npo"})[tab.field.kind]
+
+    shown = kind(text="Acme Maps Ltd", subject_kind="place")
+    assert shown["visible"] and shown["choices"][0] == ("organisation (guessed)", "") and shown["value"] == "place"
+    assert kind(text="Ada Lund = @ada\nbread")["choices"][0] == ("person, topic (guessed)", "")
+    for values in ({"text": STORY}, {"text": "Ada Lund", "training_data": ["all.jsonl"]}, {"text": "She is it."}):
+        assert kind(subject_kind="place", **values) == {"value": "", "visible": False, "__type__": "update"}
+    assert given_in(ask(desk, text="Ada Lund", subject_kind="place"))["subject_kind"] == "place"
+    with pytest.raises(ValueError, match="subject_kind"):
+        forgetting.prepare(desk, request_of(), filled(text="Ada Lund", subject_kind="no kind"))
+    with pytest.raises(ValueError, match="a pattern is looked for in training data"):
+        forgetting.prepare(desk, request_of(), filled(text="/sol(b|n)rekk/i"))
+
+
 def test_a_name_is_looked_for_by_a_job_and_listed_with_certainties(desk):
     job = ask(desk, text="Ada Lund")
     given = given_in(job)
@@ -288,6 +318,26 @@ def test_an_edited_table_becomes_choices():
     }
 
 
+def test_rows_beyond_the_list_are_forgotten_only_when_that_is_confirmed(tab, desk, project):
+    import gradio
+
+    lines = [
+        json.dumps({"question": f"q{number}", "answer": "a"}) + "\n" for number in range(forgetting.SHOWN_ROWS + 2)
+    ]
+    (project / "all.jsonl").write_text("".join(lines))
+    form = filled(file=[str(project / "all.jsonl")])
+    key = tab.looked(request_of(), **form)
+    looking = tab.live.looking
+    shown = looking.shown(request_of(), key)
+    assert shown[looking.rest]["visible"] and shown[looking.rest]["value"] is False
+    assert "2 more rows are not listed here" in shown[looking.found] and "/request has them" in shown[looking.found]
+    listed = {"key": key, "rows": shown[looking.rows]["value"], "ids": shown[looking.ids]}
+    for press in (tab.go_on, tab.unlearn):
+        with pytest.raises(gradio.Error, match="2 more rows are not listed"):
+            press(request_of(), **listed, **form)
+    assert desk.queue.get(tab.go_on(request_of(), rest=True, **listed, **form)).kind == "unlearn"
+
+
 def test_long_lists_are_cut_and_the_rest_stays():
     preview = preview_with([(f"q{n}", "a") for n in range(forgetting.SHOWN_ROWS + 50)])
     assert len(forgetting.table_of(preview)) == len(forgetting.ids_of(preview)) == forgetting.SHOWN_ROWS
@@ -314,6 +364,7 @@ def test_unlearn_shows_the_rows_before_it_trains(tab, desk):
     key = tab.unlearn(request_of(), **form)
     assert desk.queue.get(key).kind == "request"
     shown = tab.live.looking.shown(request_of(), key)
+    assert not shown[tab.live.looking.rest]["visible"], "all rows are listed"
     assert shown[tab.live.looking.whole]["visible"] and "rows to forget" in shown[tab.live.looking.found]
     rows, ids = shown[tab.live.looking.rows]["value"], shown[tab.live.looking.ids]
     again = tab.unlearn(request_of(), key=key, rows=rows, ids=ids, **form)

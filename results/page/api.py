@@ -298,7 +298,7 @@ def _settings(given) -> dict:
         given = {}
     if not isinstance(given, dict):
         raise InputError(f'settings: give an object such as {{"max_steps": 20}}, not {_kind(given)}')
-    known = {*ADVANCED, *FILES, "time_budget"}
+    known = {*ADVANCED, *FILES, "time_budget", "subject_kind"}
     problems, found = [], {}
     for name, value in given.items():
         if name in FILES:

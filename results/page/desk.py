@@ -203,7 +203,7 @@ class Desk:
             if before and form.get("earlier") is not False:
                 given["continue_from"] = before
         given["method"] = str(form.get("method") or "")
-        for name in ADVANCED:
+        for name in (*ADVANCED, "subject_kind"):
             value = form.get(name)
             if value in (None, ""):
                 continue
@@ -557,9 +557,10 @@ def _files(value) -> list:
 
 def _stand_in_data(form: dict) -> dict:
     """What to forget, for a check of the settings before any file is copied."""
-    if form.get("source") == "name" and _files(form.get("training_data")):
+    if form.get("source") == "name":
+        about = {"forget_about": ";".join(form.get("about") or ["-"])}
         kept = {f"{split}_data": "-" for split in KEPT_FILES if form.get(split) not in EMPTY}
-        return {"training_data": "-", "forget_about": ";".join(form.get("about") or ["-"]), **kept}
+        return {**about, "training_data": "-", **kept} if _files(form.get("training_data")) else about
     return {} if form.get("source") == "example" else {"forget_text": "-"}
 
 
