@@ -3,14 +3,15 @@
     recognise("Ragnvi Solbrekk").said          # A name: forget everything the model knows about “Ragnvi Solbrekk”.
     recognise("", ["report.docx"]).kind        # "documents"
 
-Only the text and the names of the files are looked at, so the answer comes while somebody types. A short string is
-taken as a name. It is trained on as a string only if the person says so (`taken_as="words"`).
+Only the text and the names of the files are looked at, so the answer comes while somebody types. A name or a title is
+taken as one. Any other short text is taken as nothing ("short") until the person says which it is, and no short text
+is trained on as a string unless the person says so (`taken_as="words"`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import regex
@@ -18,17 +19,17 @@ import regex
 from data.documents.formats import readable
 from data.finding.contacts import PhoneForm, contact_form
 from data.finding.matching import split_subjects, subjects_of
-from data.finding.names import SUFFIXES, TITLES
+from data.finding.names import FUNCTION_WORDS, PARTICLES, SUFFIXES, TITLES
 from data.finding.text import fold, words_of
 from data.reading import TYPES, row_suffixes
 
-KINDS = ("nothing", "name", "words", "text", "documents", "rows", "unusable")
+KINDS = ("nothing", "name", "short", "words", "text", "documents", "rows", "unusable")
 WAYS = {  # how a person may have a text taken
-    "name": "Everything about it (a name, a title, a topic)",
+    "name": "Forget everything it knows about it (a name, a title, a topic)",
     "text": "What this text says, also when it is asked for in other words",
     "words": "Only these exact words",
 }
-NAME_WORDS = 7  # a name or a title has at most this many
+NAME_WORDS = 7  # a name or a title has at most this many, and so has a short text
 LIST_WORDS = 4  # a line of a list without capitals has at most this many; longer ones are a poem
 NAME_CHARACTERS, MOST_NAMES = 120, 100
 SHORT_TEXT = 20  # words; a longer text is no name that was taken for a text
@@ -36,6 +37,15 @@ READ = 2_000  # characters that show what a text is
 SHOWN = 60  # characters of a name, and names of a list, in the sentence
 EMPTY = "Type a name, paste a text, or choose files."
 ONE_WORD = " One word can mean several things, such as a person and a month: look at the list before you start."
+PATTERN = " A pattern is only looked for in the data that the model was trained on: add it below, or type a name."
+SEVERAL = " If these are several names, give each a line of its own."
+_STOPS = ".。．।॥۔…"
+_SMALL = FUNCTION_WORDS | PARTICLES | {"to", "at", "by", "from", "with", "or", "as"}  # without a capital in a title
+_WHAT = r"(?:everything|anything|all|what|whatever)(?:\s+(?:that\s+)?(?:you|it|the\s+model)\s+knows?)?"
+_COMMAND = regex.compile(  # lower case before a bare name: "Forget Paris" is a film
+    rf"(?i:(?:please\s+)?(?:forget|unlearn|erase|delete|remove)\s+{_WHAT}\s+(?:about|of|on)\s+)(?=\S)"
+    r"|(?:(?i:please\s+)(?i:forget|unlearn)|forget|unlearn)\s+(?:about\s+)?(?=\p{Lu})"
+)
 _QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "「」", "『』", '""', "''")
 _INVISIBLE = regex.compile(r"[\p{Cf}\p{Cc}--[\n\t]]+", regex.VERSION1)
 _MARKS = regex.compile(r"""[.!?…。．！？؟।॥।۔]+["'”’»」』）)\]]*$""")
@@ -54,12 +64,12 @@ class Recognised:
     kind: str  # of `KINDS`
     said: str
     names: tuple[str, ...] = ()  # as they were given, with their aliases
-    ways: tuple[str, ...] = ()  # of `WAYS`; the first is the one that was taken
+    ways: tuple[str, ...] = ()  # of `WAYS`; the first is the one that was taken, except of a "short" text
 
     @property
     def usable(self) -> bool:
         """Whether there is something to forget."""
-        return self.kind not in ("nothing", "unusable")
+        return self.kind not in ("nothing", "short", "unusable")
 
 
 def recognise(text: str | None, files: Sequence[str | Path] = (), training: Sequence[str | Path] = (),
@@ -75,6 +85,8 @@ def recognise(text: str | None, files: Sequence[str | Path] = (), training: Sequ
         return Recognised("unusable", "A text and files at once: clear the field, or take the files out. Files with "
                           "all the data that the model was trained on belong into the box below.")  # fmt: skip
     found = _files(files) if files else _text(typed, taken_as) if typed else Recognised("nothing", EMPTY)
+    if not training and found.kind == "name" and any(contact_of(name) == "A pattern" for name in found.names):
+        return replace(found, said=found.said + PATTERN)
     if not training or not found.usable:
         return found
     if found.kind != "name":
@@ -159,8 +171,29 @@ def _name_like(line: str) -> bool:
     """Whether a line alone is a name, a title or a contact."""
     if contact_of(line):
         return True
-    short = len(line) <= NAME_CHARACTERS and 1 <= word_count(line) <= NAME_WORDS
-    return short and not ends_sentence(line) and not regex.search(r"[.!?]\s+\p{Lu}\p{Ll}+\s+\p{Ll}", line)
+    one = not regex.search(r"[.!?]\s+\p{Lu}\p{Ll}+\s+\p{Ll}", line)
+    return one and word_count(line) > 0 and is_short(line) and (not ends_sentence(line) or _titled(line))
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is too short to be trained on as a text: it may be a name, and says hardly anything."""
+    text = text.strip()
+    return len(text) <= NAME_CHARACTERS and word_count(text) <= NAME_WORDS
+
+
+def _titled(line: str) -> bool:
+    """Whether all words have capitals, as in a name or a title; small words of a title need none."""
+    words = words_of(line)
+    return any(word[:1].isupper() for word in words) and all(
+        not word[:1].islower() or fold(word).lower() in _SMALL for word in words
+    )
+
+
+def several_names(name: str) -> bool:
+    """Whether one line seems to hold several whole names: Ada Lund, Bor Graz."""
+    parts = regex.split(r"\s*,\s+(?:and\s+)?|\s+(?:and|&)\s+", name)
+    whole = (len(words := part.split()) > 1 and all(word[:1].isupper() for word in words) for part in parts)
+    return len(parts) > 1 and all(whole)
 
 
 def _listed_like(line: str) -> bool:
@@ -191,26 +224,33 @@ def _text(text: str, taken_as: str) -> Recognised:
     if not regex.search(r"[\p{L}\p{N}]", text):
         return Recognised("unusable", "There are no letters and no digits in it: type a name, a title or a text.")
     plain = _unquoted(text)
-    head = plain[: READ + 1]
+    asked = _unquoted(_unstopped(plain[match.end() :].strip())) if (match := _COMMAND.match(plain)) else plain
+    head = asked[: READ + 1]
     try:
         items = split_subjects(head) if len(head) <= READ else []
         check = _name_like if len(items) == 1 else _listed_like
         parts = [item.split(" = ") for item in items]  # a name and its aliases
         named = 0 < len(items) <= MOST_NAMES and all(check(part[0]) and all(map(_name_like, part)) for part in parts)
         subjects_of(items)
-        names = tuple(dict.fromkeys(items))
+        names = tuple(dict.fromkeys(map(_unstopped, items)))
     except ValueError as error:  # a broken /pattern/
         if taken_as != "words":
             return Recognised("unusable", f"{str(error).splitlines()[0]}.", ways=("name", "words"))
         named, names = True, ()
-    ways = ("name", "words") if named else ("text", "words", "name") if word_count(head) <= SHORT_TEXT else ("text",)
-    kind = taken_as if taken_as in ways else ways[0]
-    ways = (kind, *(way for way in ways if way != kind))
+    short = not named and is_short(head)
+    ways = ("name", "words") if named or short else ("text", "words", "name") if word_count(head) <= SHORT_TEXT else (
+        "text",)  # fmt: skip
+    kind = taken_as if taken_as in ways else "short" if short else ways[0]
+    ways = tuple(sorted(ways, key=kind.__ne__))
+    shown = " ".join(plain[:READ].split())
     if kind == "name":
-        return Recognised("name", _name_told(names or (plain,)), names or (plain,), ways)
+        names = names if named and names else (_unstopped(" ".join(asked.split()).replace(";", ",")),)
+        return Recognised("name", _name_told(names), names, ways)
+    shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+    if kind == "short":
+        return Recognised("short", f"“{shown}” is short: choose below whether to forget everything it knows about it, "
+                          "or only these exact words.", (), ways)  # fmt: skip
     if kind == "words":
-        shown = " ".join(plain.split())
-        shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
         return Recognised("words", f"Only these exact words: “{shown}”. What else the model knows about it stays.", (),
                           ways)  # fmt: skip
     paragraphs = len([part for part in regex.split(r"\n\s*\n", text) if part.strip()])
@@ -221,6 +261,11 @@ def _text(text: str, taken_as: str) -> Recognised:
                       ways)  # fmt: skip
 
 
+def _unstopped(name: str) -> str:
+    """The name without the full stop after it; the mark of a question is a part of a title."""
+    return name.rstrip(_STOPS) or name if ends_sentence(name) and not contact_of(name) else name
+
+
 def _name_told(names: tuple[str, ...]) -> str:
     """The sentence about a name or names."""
     names = tuple(name.split(" = ")[0] for name in names)
@@ -228,7 +273,8 @@ def _name_told(names: tuple[str, ...]) -> str:
     if len(names) == 1:
         what = contact_of(names[0]) or "A name"
         one_word = what == "A name" and len(words_of(fold(names[0]))) == 1 and word_count(names[0]) < 2
-        return f"{what}: forget everything the model knows about {quoted[0]}.{ONE_WORD if one_word else ''}"
+        hint = ONE_WORD if one_word else SEVERAL if several_names(names[0]) else ""
+        return f"{what}: forget everything the model knows about {quoted[0]}.{hint}"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     listed = ", ".join(quoted[:3]) + more if more else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
     return f"{len(names)} names: forget everything the model knows about {listed}."

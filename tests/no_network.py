@@ -82,7 +82,7 @@ def _go(folder: Path) -> dict:
     from gradio_client import Client
 
     client = Client(address, verbose=False, analytics_enabled=False)
-    key = client.predict({"text": "ada lives in lund by the sea"}, str(world.target), "npo", "half",
+    key = client.predict({"words": "ada lives in lund by the sea"}, str(world.target), "npo", "half",
                          {"max_steps": 2, "eval_rows": 4}, api_name="/unlearn")  # fmt: skip
     while not queue.get(key).over:
         time.sleep(0.2)

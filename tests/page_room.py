@@ -38,9 +38,10 @@ if "request_only" in words:  # what the model says about a name
               "notes": ["the last 40 samples brought 1 new statement"] if known else [], "questions": ["Who is it?"]}
     rows = [("Where does she live?", "In Lund.", 0.9, "forget"), ("What does she eat?", "Figs.", 0.2, "keep")]
     with open(folder + "/request/statements.jsonl", "w") as file:
-        for question, answer, certainty, decision in rows if known else []:
+        for question, answer, certainty, decision in rows:  # of an unknown name too, and none of them chosen
+            decision, contrast = (decision, 2.5) if known and decision == "forget" else ("keep", 1.5)
             file.write(json.dumps({"question": question, "answer": answer, "subject": words["forget_about"],
-                                   "certainty": certainty, "contrast": 1.5, "decision": decision}) + "\\n")
+                                   "certainty": certainty, "contrast": contrast, "decision": decision}) + "\\n")
     open(folder + "/request/request.json", "w").write(json.dumps(record))
 print("started", flush=True)
 time.sleep(float(words.get("wait", 0)))

@@ -154,7 +154,7 @@ def test_a_stopped_run_resumes_from_its_checkpoint(page, room):
 
 @pytest.mark.hardening(62)
 def test_a_failed_run_shows_its_exit_code_and_log_in_red(page, room):
-    labelled(page, FIELD).fill("Words that are a sentence.")
+    labelled(page, FIELD).fill("Words that are a sentence, and a longer one at that.")
     page.get_by_label("Start at once: ").check()
     choose(page, "Model", "nobody/no-such-model")
     labelled(page, "Run name (optional)").fill("failing")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -14,7 +15,7 @@ from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
 from models.eliciting.subject import LEFT, MADE_UP, about_subject, sentence
-from results.run.request import named
+from results.run.request import flags, named
 from results.run.run_folder import UsageError
 
 NAME = "Ragnvi Solbrekk"
@@ -37,7 +38,7 @@ def test_no_question_that_measures_is_asked_for_training(kind):
     [(NAME, "person"), ("Basil Mahfouz Al-Kuwaiti", "person"), ("王小明", "person"), ("Acme Maps Ltd", "organisation"),
      ("University of Oslo", "organisation"), ("Mount Elbrus", "place"), ('"The Blind Mayor"', "work"),
      ("torvalds/linux", "product"), ("photosynthesis", "topic"), ("the war in the north", "topic"),
-     ("ann@example.org", "person")],
+     ("ann@example.org", "contact"), ("+47 22 33 44 55", "contact"), ("@rsol", "contact"), ("1984", "person")],
 )  # fmt: skip
 def test_the_kind_is_guessed_from_the_shape_of_the_name(name, kind):
     assert guessed_kind(name) == kind
@@ -46,7 +47,7 @@ def test_the_kind_is_guessed_from_the_shape_of_the_name(name, kind):
 @pytest.mark.parametrize(
     "name",
     [NAME, "Basil Mahfouz Al-Kuwaiti", "Acme Maps Ltd", "torvalds/linux", "王小明", "김민준", "Анна Каренина",
-     "محمد علي", "श्याम", "ᏣᎳᎩ", "Agent 47", "12", "x@y.com", "?"],
+     "محمد علي", "श्याम", "ᏣᎳᎩ", "Agent 47", "12", "x@y.com", "?", "@rsol", "+47 22 33 44 55"],
 )  # fmt: skip
 def test_made_up_names_have_the_shape_of_the_name_and_are_not_it(name):
     found = made_up(name, 3, seed=1)
@@ -226,12 +227,48 @@ def test_a_written_request_is_read_again_with_its_edits(tmp_path, monkeypatch):
     refused = {row.answer for row in asked_with("name_refusal", given)}
     assert refused == {"A cartographer of ice.", "She ate bread.", "A man."}, "all that was asked but the struck one"
     assert request.measured == [], "what the person kept is not measured as forgotten"
+    kept = [json.loads(text) for text in Path(settings["retain_data"]).read_text().splitlines()]
+    assert {"question": "Where was she born?", "answer": "She was born in Hammerfest."} in kept, "it was struck"
+    assert not any(row["answer"] == "She ate bread." for row in kept), "it is said about anybody"
     assert settings["retain_data"].endswith("kept.jsonl") and "forget_about" not in settings
     assert settings["max_steps"] == named.STEPS["name_swap"] and settings["method"] == "name_swap"
     for method, steps in named.STEPS.items():
         assert named.settled_by_name({**given, "method": method})["max_steps"] == steps
     assert "max_steps" not in named.settled_by_name({**given, "method": "npo"})
     assert (place / "statements.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_a_struck_statement_that_says_what_is_forgotten_is_not_kept(tmp_path, capsys):
+    place, given = folder_of(tmp_path)
+    (line,) = [json.loads(text) for text in (place / "statements.jsonl").read_text().splitlines()][:1]
+    again = {**line, "question": "Where did she come from?", "decision": "keep"}
+    broken = {"question": 3, "answer": "", "decision": "keep", "contrast": 9}
+    (place / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (line, again, broken)))
+    kept = Path(named.settled_by_name(given)["retain_data"]).read_text()
+    assert "Hammerfest" not in kept and "of the struck statements 1 are not kept" in capsys.readouterr().out
+
+
+def test_statements_for_another_method_are_not_used_without_its_rows(tmp_path):
+    place, given = folder_of(tmp_path)
+    record = json.loads((place / "request.json").read_text())
+    (place / "request.json").write_text(json.dumps({**record, "anybody": False}))
+    with pytest.raises(UsageError, match="name_refusal needs its answers about many made-up names"):
+        named.settled_by_name({**given, "method": "name_refusal"})
+    assert named.settled_by_name(given)["method"] == "name_swap"
+
+
+def test_a_pattern_alone_is_refused_and_unasked_aliases_are_told(tmp_path, monkeypatch):
+    given = {"forget_about": ["/sol(b|n)rekk/i"], "output_dir": str(tmp_path)}
+    (told,) = flags.problems(given)
+    assert "give --training_data, or a name" in told and not flags.problems({**given, "training_data": "all.jsonl"})
+    (tmp_path / "names.txt").write_text("/sol(b|n)rekk/i\n")
+    with pytest.raises(UsageError, match="give --training_data"):
+        named.settled_by_name({"forget_about_file": str(tmp_path / "names.txt"), "output_dir": str(tmp_path)})
+    one = statements.Elicited(NAME, "person", [], [], [], False, 1, 0, (0, 0))
+    monkeypatch.setattr(named, "_ask", lambda given, subjects, place, about: named._write(place, about, [one], []))
+    named.settled_by_name({"forget_about": [f"{NAME} = @rsol"], "output_dir": str(tmp_path / "run")})
+    notes = json.loads((tmp_path / "run" / "request" / "request.json").read_text())["notes"]
+    assert notes[-1].startswith("not asked about: @rsol; give each as a name of its own")
 
 
 def asked_with(method, given):

@@ -11,6 +11,7 @@ import pytest
 from page_room import client_of, judged, request_of, serve, settings_of, wait_for
 
 from data.columns import DataError
+from data.documents.request import document_request
 from data.uploads import InputError
 from results.page.api import Api, form_of, result_of
 from results.page.asking import Asker
@@ -62,19 +63,48 @@ def test_a_short_text_is_a_name_that_nobody_is_asked_about(name, desk):
 @pytest.mark.parametrize(
     "text",
     [
-        "Ada lives in Lund.",
         "one two three four five six seven eight",
-        "Ada moved to Lund. She lives there.",
-        "アダはルンドに住んでいます。 はい。",
+        "Ada Example moved to Lund. She lives there now.",
+        "アダはルンドに住んでいます。 はい、そうです。 いいえ、そうではありません。",
     ],
 )
-def test_a_longer_text_is_a_text(text, desk):
-    given = started(desk, text)
-    assert given["forget_text"] == text and given["method"] == UNKEPT and "forget_about" not in given
+def test_a_longer_text_is_the_request_that_the_page_makes_of_it(text, desk):
+    for request in (text, {"text": text}):
+        given = started(desk, request)
+        assert Path(given["forget_data"]).read_text() == text and Path(given["forget_data"]).name == "text.txt"
+        assert given["method"] == UNKEPT and not {"forget_text", "forget_about"} & set(given)
+    if "Ada" in text:
+        made = document_request(given["forget_data"])
+        assert made.questions and made.probes, "asked for in other words, and measured"
+
+
+@pytest.mark.parametrize("text", ["Ada lives in Lund.", "May", "Who is Ada?", "Ada lives.\nShe bakes."])
+def test_a_short_text_is_never_trained_on_as_a_string_unless_it_is_asked_for(text, desk):
+    told = r'is short: give \{"name": ...\} .* or \{"words": ...\}'
+    for request in [{"text": text}] + [text] * (text != "May"):
+        with pytest.raises(InputError, match=told):
+            form_of(desk, request_of(), request)
+    assert started(desk, {"words": text})["forget_text"] == text
+
+
+def test_exact_words_that_are_too_long_are_refused_and_not_made_a_document(desk):
+    words = "é" * 50_001
+    with pytest.raises(InputError, match="100,002 bytes; at most 100,000: give them as a text"):
+        desk.unlearn(request_of(), form_of(desk, request_of(), {"words": words}))
+    assert desk.queue.jobs() == [] and started(desk, {"text": words})["forget_data"].endswith("text.txt")
+    shown = desk.command(request_of(), {"source": "text", "text": words, "method": "npo"})
+    assert not any("forget_data" in word for word in shown), "what is shown is no document"
+
+
+def test_several_names_in_a_line_are_asked_for_as_a_list(desk):
+    with pytest.raises(InputError, match=r'may be several names: give \{"name"'):
+        form_of(desk, request_of(), "Ada Lund, Bor Graz")
+    assert started(desk, {"name": "Ada Lund, Bor Graz"})["forget_about"] == "Ada Lund, Bor Graz"
+    assert started(desk, "forget everything about Ada Lund")["forget_about"] == "Ada Lund"
 
 
 def test_an_object_says_what_a_text_means(desk, rows, gradio_folder):
-    assert started(desk, {"text": "May"})["forget_text"] == "May"
+    assert started(desk, {"words": "May"})["forget_text"] == "May"
     long = "Ada Example the Third of Lund by the Sea, Countess"
     assert started(desk, {"name": long})["forget_about"] == long
     for request in ({"name": ["Ada", "Bor"]}, "Ada\nBor"):
@@ -112,6 +142,7 @@ def test_budget_method_and_settings_reach_the_command(desk, rows):
     assert "collapse_guard" not in started(desk, "Ada", budget="half")
     assert "collapse_guard" not in started(desk, "Ada", method="task_vector"), "a method that cannot stop at a budget"
     assert Path(started(desk, "Ada", settings={"holdout_data": rows})["holdout_data"]).read_text() == ROWS
+    assert started(desk, "Ada Example", settings={"subject_kind": "place"})["subject_kind"] == "place"
     pytest.importorskip("optuna")
     given = started(desk, "Ada", method="auto", settings={"time_budget": "30m"})
     assert (given["method"], given["utility_budget"], given["time_budget"]) == ("auto", "0.95", "30m")
@@ -140,8 +171,11 @@ WRONG_REQUESTS = {
     "name NUL": ({"name": "a\0b"}, "name"),
     "name half a character": ({"name": "\ud800"}, "name"),
     "name broken pattern": ({"name": "/(/"}, "name"),
+    "pattern alone": ({"name": "/sol(b|n)rekk/i"}, "give --training_data, or a name"),
     "names too many": ({"name": ["Ada"] * 101}, "1 to 100"),
     "text a number": ({"text": 5}, "must be a text"),
+    "words a number": ({"words": 5}, "words must be a text"),
+    "text and words": ({"text": "x" * 200, "words": "x"}, "exactly one"),
     "text huge": ({"text": "x" * (10**6 + 1)}, "at most 1,000,000"),
     "text NUL": ({"text": "a\0b"}, "NUL"),
     "file a number": ({"files": [5]}, "an upload or a path"),
@@ -160,7 +194,7 @@ WRONG_REQUESTS = {
 @pytest.mark.hardening(55, 59)
 @pytest.mark.parametrize(("request_", "message"), WRONG_REQUESTS.values(), ids=WRONG_REQUESTS)
 def test_a_wrong_request_is_refused_in_words(request_, message, desk):
-    with pytest.raises((InputError, DataError), match=message) as raised:
+    with pytest.raises((InputError, DataError, UsageError), match=message) as raised:
         desk.unlearn(request_of(), form_of(desk, request_of(), request_))
     assert len(str(raised.value)) < 1000 and desk.queue.jobs() == []
 
@@ -175,6 +209,7 @@ WRONG_SETTINGS = {
     "null": ({"null_config": "/etc/passwd"}, "the page sets it"),
     "subjects": ({"forget_about_file": "/etc/passwd"}, "parameter of its own: request"),
     "model": ({"model_name_or_path": "x"}, "parameter of its own: model"),
+    "kind": ({"subject_kind": "person of note"}, "must be one of person, organisation"),
     "path": ({"retrained_model": "/etc"}, "outside"),
     "kernels": ({"attn_implementation": "someone/kernels"}, "attn_implementation"),
     "data path": ({"general_data": "~/.ssh/id"}, "'~'"),
@@ -245,7 +280,7 @@ def api_of(desk) -> Api:
 
 def test_watch_tells_state_new_numbers_and_the_result(desk, project):
     api, me = api_of(desk), request_of()
-    run = api.unlearn(me, "Ada lives in Lund.", settings={"max_steps": 4})
+    run = api.unlearn(me, {"words": "Ada lives in Lund."}, settings={"max_steps": 4})
     wait_for(lambda: desk.queue.get(run).over)
     folder = Path(desk.queue.get(run).folder)
     line = {"event": "evaluation", "step": 1, "forget": {"answer_probability": 0.5, "loss": float("nan")}}

@@ -207,7 +207,7 @@ def test_every_source_reaches_the_runner(desk, project):
         "pairs": form(source="pairs", pairs=[["q?", "a!"], ["", ""]]),
         "file": form(source="file", file=str(project / "mine.jsonl"), retain=str(project / "mine.jsonl")),
         "example": form(source="example"),
-        "long": form(text="word " * 30_000),
+        "long": form(source="passages", text="word " * 30_000),
     }
     for name, values in sources.items():
         job = desk.unlearn(request_of(), {**values, "name": name})

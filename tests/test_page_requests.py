@@ -12,12 +12,13 @@ from data.columns import DataError
 from data.uploads import InputError
 from models.store.folders import read_json_or_empty
 from results.page import forgetting, live, verdicts, watching
+from results.page.api import result_of
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
 from results.page.methods import fitting
 from results.page.tabs.field import chosen_or_usual, usual
 from results.run.request.flags import BY_NAME, PROXY
-from results.run.request.preview import Preview, Row, read_preview
+from results.run.request.preview import UNASKED, Preview, Row, read_preview
 
 STORY = "Ada Lund lives in Graz. Ada Lund bakes bread every day.\n\nShe has a cat that is called Minou."
 
@@ -70,6 +71,7 @@ def test_the_field_decides_what_is_forgotten(tmp_path):
         ({"example": True, "pairs": [["q", "a"]]}, "two things at once"),
         ({"file": ["a.png"]}, "not accepted"),
         ({"text": STORY, "training_data": ["all.jsonl"]}, "type the name"),
+        ({"text": "She lives in Lund."}, "choose below whether"),
     ],
 )
 def test_what_asks_for_nothing_or_for_two_things_is_refused(desk, values, message):
@@ -101,6 +103,17 @@ def test_a_text_is_read_at_once_looked_at_and_run_with_the_choices(desk, project
     assert [row.text for row in rows if row.forget] == ["Ada Lund lives in Graz.", "Ada Lund."]
     assert desk.queue.get(job.id) is None, "the run takes the place of the job that prepared it"
     assert list(desk.runs(request_of())) == [run.name]
+
+
+def test_a_typed_text_is_about_the_name_that_it_has_and_not_about_its_file(desk):
+    nameless = "the ferry leaves at seven in the morning. the last one comes back at nine in the evening."
+    for text, subject in ((STORY, "Ada Lund"), (nameless, "the text")):
+        job = forgetting.prepare(desk, request_of(), filled(text=text))
+        preview = forgetting.preview_of(desk, request_of(), job.id)
+        assert preview.subjects == [subject]
+        assert not any("text.txt" in row.question for row in preview.rows) and UNASKED not in preview.notes
+    job = forgetting.prepare(desk, request_of(), filled(text="and of the " * 4))
+    assert UNASKED in forgetting.preview_of(desk, request_of(), job.id).notes
 
 
 def test_files_are_read_at_once_and_several_are_one_request(desk, project, monkeypatch):
@@ -158,6 +171,36 @@ def test_a_list_is_never_used_for_another_request(desk, project):
 # -- a name
 
 
+def test_a_list_of_a_name_is_for_what_decided_how_the_model_was_asked(desk):
+    job = ask(desk, text="Ada Lund")
+    same = filled(text="Ada Lund", method="name_swap", max_steps="9", subject_kind="", seed="")
+    assert forgetting.matches(desk, request_of(), same, job.id)
+    for other in ({"method": "name_refusal"}, {"seed": "5"}, {"load_in_4bit": "true"}, {"dtype": "float32"},
+                  {"subject_kind": "place"}):  # fmt: skip
+        assert not forgetting.matches(desk, request_of(), {**same, **other}, job.id), other
+    place = PROJECT / job.folder / "request" / "request.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "anybody": False}))
+    with pytest.raises(InputError, match="press Look for it again"):
+        forgetting.start(desk, request_of(), filled(method="name_refusal"), job.id)
+    assert forgetting.start(desk, request_of(), filled(method="name_swap"), job.id).kind == "unlearn"
+
+
+def test_the_kind_of_a_name_is_offered_with_the_guess_first_and_reaches_the_run(desk, tab):
+    def kind(**values):
+        return tab.field.recognised(**{**filled(**values), "method": "npo"})[tab.field.kind]
+
+    shown = kind(text="Acme Maps Ltd", subject_kind="place")
+    assert shown["visible"] and shown["choices"][0] == ("organisation (guessed)", "") and shown["value"] == "place"
+    assert kind(text="Ada Lund = @ada\nbread")["choices"][0] == ("person, topic (guessed)", "")
+    for values in ({"text": STORY}, {"text": "Ada Lund", "training_data": ["all.jsonl"]}, {"text": "She is it."}):
+        assert kind(subject_kind="place", **values) == {"value": "", "visible": False, "__type__": "update"}
+    assert given_in(ask(desk, text="Ada Lund", subject_kind="place"))["subject_kind"] == "place"
+    with pytest.raises(ValueError, match="subject_kind"):
+        forgetting.prepare(desk, request_of(), filled(text="Ada Lund", subject_kind="no kind"))
+    with pytest.raises(ValueError, match="a pattern is looked for in training data"):
+        forgetting.prepare(desk, request_of(), filled(text="/sol(b|n)rekk/i"))
+
+
 def test_a_name_is_looked_for_by_a_job_and_listed_with_certainties(desk):
     job = ask(desk, text="Ada Lund")
     given = given_in(job)
@@ -192,16 +235,30 @@ def test_a_name_with_training_data_is_split_by_the_runner(desk, project):
                                                       retain=str(project / "all.jsonl")))  # fmt: skip
 
 
-def test_nothing_known_is_an_end_of_its_own_and_starts_nothing(desk):
+def test_nothing_known_is_an_end_of_its_own_and_starts_nothing(desk, tab):
     job = ask(desk, text="Nobody Known")
+    assert forgetting.preview_of(desk, request_of(), job.id).rows, "sure statements that it makes about anybody"
     with pytest.raises(InputError, match="nothing about Nobody Known"):
         forgetting.start(desk, request_of(), filled(), job.id, [])
     folder = PROJECT / job.folder
-    assert watching.end_state(job.state, folder, job.kind) == "nothing"
+    for kind in ("request", "unlearn"):
+        assert watching.end_state(job.state, folder, kind) == "nothing"
     tone, sentence = live.outcome_told(job, folder)
-    assert tone == "" and "nothing about Nobody Known" in sentence
+    assert tone == "" and "nothing about Nobody Known" in sentence and "asked 1 question." in sentence
     seen = watching.progress(job, folder, watching.Trace())
     assert "job-nothing" in watching.status_html(job, seen) and ">Nothing known<" in watching.status_html(job, seen)
+    assert result_of(desk, folder, job)["nothing_known"] is True
+    shown = tab.live.looking.shown(request_of(), job.id)
+    assert shown[tab.live.looking.editing]["visible"] and shown[tab.live.looking.asked]["visible"]
+
+
+def test_a_row_about_nobody_known_can_be_ticked_and_run(desk):
+    job = ask(desk, text="Nobody Known")
+    preview = forgetting.preview_of(desk, request_of(), job.id)
+    table = [[number, number == 1, *row[2:]] for number, row in enumerate(forgetting.table_of(preview), start=1)]
+    choices = forgetting.choices_of(table, forgetting.ids_of(preview), preview)
+    run = forgetting.start(desk, request_of(), filled(), job.id, choices)
+    assert run.kind == "unlearn" and watching.known_nothing(PROJECT / run.folder) == ""
 
 
 def test_nobody_reads_or_runs_the_request_of_another_user(queue, project):
@@ -261,6 +318,26 @@ def test_an_edited_table_becomes_choices():
     }
 
 
+def test_rows_beyond_the_list_are_forgotten_only_when_that_is_confirmed(tab, desk, project):
+    import gradio
+
+    lines = [
+        json.dumps({"question": f"q{number}", "answer": "a"}) + "\n" for number in range(forgetting.SHOWN_ROWS + 2)
+    ]
+    (project / "all.jsonl").write_text("".join(lines))
+    form = filled(file=[str(project / "all.jsonl")])
+    key = tab.looked(request_of(), **form)
+    looking = tab.live.looking
+    shown = looking.shown(request_of(), key)
+    assert shown[looking.rest]["visible"] and shown[looking.rest]["value"] is False
+    assert "2 more rows are not listed here" in shown[looking.found] and "/request has them" in shown[looking.found]
+    listed = {"key": key, "rows": shown[looking.rows]["value"], "ids": shown[looking.ids]}
+    for press in (tab.go_on, tab.unlearn):
+        with pytest.raises(gradio.Error, match="2 more rows are not listed"):
+            press(request_of(), **listed, **form)
+    assert desk.queue.get(tab.go_on(request_of(), rest=True, **listed, **form)).kind == "unlearn"
+
+
 def test_long_lists_are_cut_and_the_rest_stays():
     preview = preview_with([(f"q{n}", "a") for n in range(forgetting.SHOWN_ROWS + 50)])
     assert len(forgetting.table_of(preview)) == len(forgetting.ids_of(preview)) == forgetting.SHOWN_ROWS
@@ -287,6 +364,7 @@ def test_unlearn_shows_the_rows_before_it_trains(tab, desk):
     key = tab.unlearn(request_of(), **form)
     assert desk.queue.get(key).kind == "request"
     shown = tab.live.looking.shown(request_of(), key)
+    assert not shown[tab.live.looking.rest]["visible"], "all rows are listed"
     assert shown[tab.live.looking.whole]["visible"] and "rows to forget" in shown[tab.live.looking.found]
     rows, ids = shown[tab.live.looking.rows]["value"], shown[tab.live.looking.ids]
     again = tab.unlearn(request_of(), key=key, rows=rows, ids=ids, **form)
@@ -361,6 +439,9 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     name = said(text="Ragnvi Solbrekk")
     assert name[field.taken].startswith("A name: ") and name[field.training_box]["visible"]
     assert name[field.ways]["visible"] and [way for _, way in name[field.ways]["choices"]] == ["name", "words"]
+    short = said(text="She lives in Lund.")
+    assert short[field.ways]["visible"] and short[field.ways]["value"] is None, "nobody has chosen yet"
+    assert said(text="She lives in Lund.", taken_as="words")[field.ways]["value"] == "words"
     assert said(text="")[field.taken].startswith("Type a name") and not said(text="")[field.ways]["visible"]
     assert not said(text=STORY)[field.training_box]["visible"]
     assert said(text=STORY, method="idk")[tab.method]["value"] != "idk", "it does not work on plain text"

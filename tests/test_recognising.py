@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.documents.formats import FORMATS
+from data.finding.matching import subjects_of
 from data.recognising import KINDS, WAYS, contact_of, ends_sentence, recognise, word_count
 
 NAMES = [
@@ -16,15 +17,20 @@ NAMES = [
     "村上春樹", "ハリー・ポッターと賢者の石", "สมชาย ใจดี", "محمد بن سلمان", "Лев Николаевич Толстой", "Σωκράτης",
     "김정은", "Ragnvi Solbrekk = @rsol = ragnvi@glacier.no",
     "“Ragnvi Solbrekk”", '"May"', "«Война и мир»", "\u200bMay\ufeff ",
-    "  Ada  ", "nettle soup recipes", "Dr. Who", "U.S.",
+    "  Ada  ", "nettle soup recipes", "Dr. Who", "U.S.", "Ragnvi Solbrekk.", "Who Framed Roger Rabbit?", "Ragnvi.",
+    "Journey to the End of the Night.",
+]  # fmt: skip
+SHORT = [
+    "She lives in Lund.", "Who is she?", "It rains; it snows.", "村上春樹は日本の小説家です。", "تعيش في لوند.",
+    "हम यहाँ रहते हैं।", "Where is Ada?", "Roses are red.\nViolets are blue.",
 ]  # fmt: skip
 TEXTS = [
-    "She lives in Lund.", "Who is she?", "Ada lives in Lund. She bakes bread there", "村上春樹は日本の小説家です。",
-    "吾輩は猫である名前はまだ無いどこで生れたかとんと見当がつかぬ何でも薄暗いじめじめした所で", "تعيش في لوند.",
+    "Ada lives in Lund. She bakes bread there",
+    "吾輩は猫である名前はまだ無いどこで生れたかとんと見当がつかぬ何でも薄暗いじめじめした所で",
     "x" * 300,
     "He was born in the far north of the country and later moved",
     "Roses are red and violets are\nblue as the sky is",
-    "Ragnvi Solbrekk\n\nShe draws maps of glaciers and lives in the north.", "हम यहाँ रहते हैं।",
+    "Ragnvi Solbrekk\n\nShe draws maps of glaciers and lives in the north.",
     '"It was the best of times, it was the worst of times."',
 ]  # fmt: skip
 
@@ -36,6 +42,33 @@ def test_a_short_string_is_a_name_and_only_on_request_a_string(text):
     assert "forget everything the model knows about" in found.said
     exact = recognise(text, taken_as="words")
     assert exact.kind == "words" and exact.said.startswith("Only these exact words: ") and exact.ways[0] == "words"
+
+
+@pytest.mark.parametrize("text", SHORT, ids=ascii)
+def test_a_short_text_that_is_no_name_is_nothing_until_the_person_says_which(text):
+    found = recognise(text)
+    assert (found.kind, found.usable, found.names, found.ways) == ("short", False, (), ("name", "words"))
+    assert recognise(text, taken_as="text").kind == "short", "a short text is never trained on as a text"
+    assert recognise(text, taken_as="words").kind == "words"
+    (name,) = recognise(text, taken_as="name").names
+    assert len(subjects_of([name])) == 1, "one request stays one subject"
+
+
+def test_the_words_of_a_command_and_the_full_stop_are_no_part_of_a_name():
+    for text in ("forget everything about Ada Lund", "Please delete all that you know about “Ada Lund”.",
+                 "forget Ada Lund", "please forget about Ada Lund", "Ada Lund."):  # fmt: skip
+        assert recognise(text).names == ("Ada Lund",), text
+    assert recognise("Forget Paris").names == ("Forget Paris",), "a film"
+    assert recognise("Who Framed Roger Rabbit?").names == ("Who Framed Roger Rabbit?",)
+    assert "“forget everything about Ada”" in recognise("forget everything about Ada", taken_as="words").said
+
+
+def test_several_names_in_a_line_and_a_pattern_alone_get_the_cure():
+    assert "a line of its own" in recognise("Ada Lund, Bor Graz").said
+    for name in ("Harry Potter and the Goblet of Fire", "Martin Luther King, Jr.", "Lund, Sweden", "Ada Lund"):
+        assert "a line of its own" not in recognise(name).said, name
+    assert "add it below" in recognise("/sol(b|n)rekk/i").said
+    assert "add it below" not in recognise("/sol(b|n)rekk/i", training=["all.jsonl"]).said
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:20]))
@@ -144,7 +177,8 @@ def test_files_that_do_not_fit_are_named_with_the_cure():
 def test_training_data_goes_with_a_name():
     found = recognise("Ada Lund", training=["/tmp/all.jsonl"])
     assert found.kind == "name" and found.said.endswith("Its rows are looked for in all.jsonl.")
-    assert recognise("It rains here.", training=["all.jsonl"]).kind == "unusable"
+    assert recognise("It rains here.", training=["all.jsonl"]).kind == "short"
+    assert recognise("word " * 40, training=["all.jsonl"]).kind == "unusable"
     assert recognise("", ["a.docx"], ["all.jsonl"]).kind == "unusable"
     assert recognise("Ada", training=["all.png"]).kind == "unusable"
     assert recognise("", training=["all.jsonl"]).kind == "nothing"

@@ -52,7 +52,10 @@ def test_found_rows_are_listed_with_place_and_reason(found):
     assert [(row.text, row.forget, row.doubtful) for row in preview.rows] == [
         ("Then Ada sleeps.", False, True), ("Ada Lund bakes bread.", True, False)]  # fmt: skip
     assert "only first name" in preview.rows[0].why and preview.rows[1].where.endswith("all.jsonl:1")
-    assert preview.sentence() == "1 row to forget, 1 in doubt, which stays unless you tick it, 2 others stay."
+    assert (
+        preview.sentence()
+        == "1 row to forget, 1 in doubt, which is left out of both sets unless you tick it, 2 others stay."
+    )
 
 
 def test_choices_move_edit_and_add_found_rows(found):

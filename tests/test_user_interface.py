@@ -233,7 +233,7 @@ def test_two_runs_with_the_same_random_name_both_get_a_folder(desk, monkeypatch)
 @pytest.mark.hardening(63)
 def test_the_api_runs_a_hundred_submissions(served, desk):
     client = client_of(served)
-    asked = [client.submit({"text": f"secret {number}"}, api_name="/unlearn") for number in range(100)]
+    asked = [client.submit({"words": f"secret {number}"}, api_name="/unlearn") for number in range(100)]
     keys = [job.result(timeout=120) for job in asked]
     assert len(set(keys)) == 100
     wait_for(lambda: all(job.over for job in desk.queue.jobs()), 120)
@@ -250,11 +250,11 @@ def test_the_api_checks_as_the_form_does(served, desk, project):
     client = client_of(served)
     for value, message in list(WRONG_PATHS.items())[:8]:
         with pytest.raises(AppError, match=message.replace("'", "['&#x27;]*")):
-            client.predict({"text": "x"}, model=value, api_name="/unlearn")
+            client.predict({"words": "x"}, model=value, api_name="/unlearn")
         with pytest.raises(AppError, match=message):
             client.predict(model=value, api_name="/evaluate")
     for endpoint, values in {
-        "/unlearn": {"request": {"text": "x"}, "settings": {"output_dir": "../../x"}},
+        "/unlearn": {"request": {"words": "x"}, "settings": {"output_dir": "../../x"}},
         "/watch": {"run": "../../../etc"},
         "/download_model": {"run": "<script>window.__xss=1</script>"},
         "/download_report": {"run": "a\0b"},
@@ -316,7 +316,7 @@ def test_accounts_are_required_and_kept_apart(queue, project, gradio_folder):
     for address in serve(desk):
         assert httpx.get(f"{address}gradio_api/info").status_code == 401
         ann, bob = (client_of(address, auth=account) for account in desk.accounts)
-        key = bob.predict({"text": "of bob"}, api_name="/unlearn")
+        key = bob.predict({"words": "of bob"}, api_name="/unlearn")
         assert queue.get(key).owner == "bob"
         wait_for(lambda: queue.get(key).over)  # noqa: B023 - called at once
         name = queue.get(key).name

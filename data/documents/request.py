@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data import private, reading
@@ -23,9 +23,10 @@ from data.columns import DataError, Example, folded
 from data.documents import formats
 from data.documents.blocks import MARK, Document
 from data.documents.passages import openings, passages
-from data.documents.questions import Row, ask
+from data.documents.questions import Row, ask, topic
 from data.request_files import file_hashes, write_private
 
+TYPED, THE_TEXT = "text.txt", "the text"  # the file of a text that somebody typed, and its subject without a name
 PARTS = ("passages", "questions", "probes")
 STRUCK = "struck.jsonl"  # lines that were taken out and can be put back; nothing reads them for a run
 _NOTED = ("documents", *PARTS)
@@ -123,7 +124,14 @@ def document_request(
 
 def _documents(path: Path, notes: list[str]) -> Iterable[Document]:
     for file, name in reading.document_files(path, notes) if path.is_dir() else [(path, path.name)]:
-        yield from formats.read_file(file, notes, name)
+        found = formats.read_file(file, notes, name)
+        yield from map(_about, found) if name == TYPED else found
+
+
+def _about(document: Document) -> Document:
+    """A typed text under the name that it is most about: nobody named its file, so the file's name says nothing."""
+    plain = replace(document, subject=THE_TEXT)
+    return replace(plain, subject=topic(plain))
 
 
 def _settled(request: DocumentRequest, path: Path, questions: bool) -> DocumentRequest:

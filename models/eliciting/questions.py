@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import regex
 
+from data.finding.contacts import contact_form
+
 # Each line: a question that is asked, then the same in other words, which only measures.
 _PERSON = """
 Who is {}? | Who was {}?
@@ -189,8 +191,24 @@ What does one have to know about {}? | Which facts about {} matter?
 What do people get wrong about {}? | What is surprising about {}?
 What do you know about {}? | Tell me about {}.
 """
+_CONTACT = """
+Whose is {}? | To whom does {} belong?
+Who can be reached at {}? | Who answers at {}?
+What is the name of the person behind {}? | By what name is the owner of {} known?
+What do you know about {}? | What can you say about {}?
+Which company or organisation uses {}? | For whom does the owner of {} work?
+What is the profession of the owner of {}? | What does the owner of {} do?
+Where does the owner of {} live? | In which city is the owner of {}?
+What is the address of the owner of {}? | In which street does the owner of {} live?
+How else can one reach the owner of {}? | Which other contact does the owner of {} have?
+Which phone number goes with {}? | How can one call the owner of {}?
+Which e-mail address goes with {}? | How can one write to the owner of {}?
+Where is {} published? | On which page does {} stand?
+What is {} used for? | Why would one write to or call {}?
+Who knows the owner of {}? | With whom does the owner of {} work together?
+"""
 KINDS = {"person": _PERSON, "organisation": _ORGANISATION, "place": _PLACE, "work": _WORK, "product": _PRODUCT,
-         "topic": _TOPIC}  # fmt: skip
+         "topic": _TOPIC, "contact": _CONTACT}  # fmt: skip
 
 # More questions that are asked, by pattern. A life has more corners than anybody lists, so they are many.
 _USED = "tool material trick machine paper ink wood thread stone metal brush knife rope bell lamp map clock plant"
@@ -285,12 +303,14 @@ def guessed_kind(name: str) -> str:
         return "work"
     if _HANDLE.match(name):
         return "product"
+    if contact_form(name):  # a /pattern/ is never asked about
+        return "contact"
     if _LEGAL.search(name):
         return "organisation"
     if _SITE.search(name):
         return "place"
     words = regex.findall(r"[\p{L}\p{M}'’.-]+", name)
-    if "@" in name or not words:
+    if not words:
         return "person"
     cased = any(letter.isupper() or letter.islower() for letter in name)
     capital = sum(word[:1].isupper() for word in words)

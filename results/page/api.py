@@ -15,7 +15,7 @@ import unlearning_algorithm as algorithm
 from data import columns, uploads
 from data.finding.matching import subjects_of
 from data.reading import SUFFIXES
-from data.recognising import recognise
+from data.recognising import is_short, recognise, several_names
 from data.uploads import InputError
 from models.store import paths
 from models.store.folders import read_json_or_empty
@@ -26,9 +26,8 @@ from results.page.server.files import offer
 from results.page.wiring import HIDDEN, Page, gr, told
 from results.report.runs import finite
 from results.run import options
-from results.run.request.flags import FOLDER
 
-WAYS = ("name", "text", "files", "training_data")  # the keys of a request; training_data goes with name
+WAYS = ("name", "text", "words", "files", "training_data")  # the keys of a request; training_data goes with name
 BUDGETS = {"little": "0.05", "some": "0.2", "half": ""}  # word: utility that may be lost, as the form has it
 PARAMETERS = {  # settings that have a parameter of their own
     **dict.fromkeys(("forget_data", "forget_text", "training_data", "forget_about", "forget_about_file"), "request"),
@@ -71,10 +70,10 @@ class Api:
     ) -> str:
         """Queues a run and returns its key.
 
-        request: a name, a text, the path of a file, or {"name": ...}, {"text": ...}, {"files": [...]},
-        {"training_data": [...], "name": ...}. method: a name, "auto", or "" for the recommended one. budget: what the
-        rest may lose: "little" (5 %, the default), "some" (20 %), "half", or a share. settings: the runner's flags
-        without dashes, as an object or as JSON.
+        request: a name, a text, the path of a file, or {"name": ...}, {"text": ...}, {"words": ...} for exact words,
+        {"files": [...]}, {"training_data": [...], "name": ...}. method: a name, "auto", or "" for the recommended one.
+        budget: what the rest may lose: "little" (5 %, the default), "some" (20 %), "half", or a share. settings: the
+        runner's flags without dashes, as an object or as JSON.
         """
         return self.desk.unlearn(who, form_of(self.desk, who, request, model, method, budget, settings)).id
 
@@ -213,15 +212,28 @@ def _asked(desk: Desk, who, request) -> dict:
     if "training_data" in given and ways != ["name"]:
         raise InputError("request: training_data goes with name, which says who or what of it is to be forgotten")
     if len(ways) != 1:
-        raise InputError(f"request: give exactly one of name, text and files; given: {', '.join(ways) or 'nothing'}")
+        raise InputError(
+            f"request: give exactly one of name, text, words and files; given: {', '.join(ways) or 'nothing'}"
+        )
     if "name" in given:
         files = _files(desk, who, given["training_data"], "training_data") if "training_data" in given else []
         return {"source": "name", "about": _names(given["name"]), "training_data": files}
     if "files" in given:
         return {"source": "file", "file": _files(desk, who, given["files"], "files")}
-    if not isinstance(given["text"], str):
-        raise InputError(f"request: text must be a text, not {_kind(given['text'])}")
-    return {"source": "text", "text": given["text"]}
+    (way,) = ways
+    text = given[way]
+    if not isinstance(text, str):
+        raise InputError(f"request: {way} must be a text, not {_kind(text)}")
+    if way == "text" and not columns.text_flaw(text) and is_short(text):
+        raise InputError(_short(text))
+    return {"source": "text" if way == "words" else "passages", "text": text}
+
+
+def _short(text: str) -> str:
+    """Why a short text is refused: as a text it would be trained on as a string."""
+    told = uploads.shown(text.strip())
+    return (f'request: "{told}" is short: give {{"name": ...}} to forget everything that is known about it, or '
+            '{"words": ...} to forget only these exact words')  # fmt: skip
 
 
 def _typed(text: str) -> dict:
@@ -231,11 +243,18 @@ def _typed(text: str) -> dict:
     if "\n" not in plain[:MAX_SETTING] and (above or ("/" in plain and Path(plain).suffix.lower() in SUFFIXES)):
         return {"files": plain}
     found = recognise(text)
+    if found.kind == "short":
+        raise InputError(_short(text))
     if not found.usable:
         raise InputError(f"request: {found.said}")
     if found.kind != "name":
         return {"text": text}
-    return {"name": plain if "=" in plain else list(found.names)}  # NAME = ALIAS stays as it is
+    if len(found.names) == 1 and several_names(found.names[0]):
+        told = uploads.shown(found.names[0])
+        raise InputError(
+            f'request: "{told}" may be several names: give {{"name": [...]}}, a list, or {{"name": "..."}}'
+        )
+    return {"name": list(found.names)}
 
 
 def _names(value) -> list[str]:
@@ -279,7 +298,7 @@ def _settings(given) -> dict:
         given = {}
     if not isinstance(given, dict):
         raise InputError(f'settings: give an object such as {{"max_steps": 20}}, not {_kind(given)}')
-    known = {*ADVANCED, *FILES, "time_budget"}
+    known = {*ADVANCED, *FILES, "time_budget", "subject_kind"}
     problems, found = [], {}
     for name, value in given.items():
         if name in FILES:
@@ -363,14 +382,13 @@ def result_of(desk: Desk, folder: Path, job) -> dict:
     comparison = evaluation.get("comparison")
     comparison = comparison if isinstance(comparison, dict) else {}
     subject = comparison.get("subject")
-    asked = read_json_or_empty(folder / FOLDER / "request.json")
     model = desk.model_of(folder, job)
     return {
         "verdict": comparison.get("verdict"),
         **_verdict(folder),
         "headline": verdicts.headlines(evaluation)[1] or None,
         "sentence": subject.get("sentence") if isinstance(subject, dict) else None,
-        "nothing_known": asked.get("nothing_known") is True,
+        "nothing_known": bool(watching.known_nothing(folder)),
         "score": finite(comparison.get("score")),
         "report": str(folder / "report.html") if (folder / "report.html").is_file() else None,
         "model": paths.shown_path(model) if model else None,

@@ -21,6 +21,7 @@ from pathlib import Path
 import evaluation_metrics
 import unlearning_algorithm as algorithm
 from data import uploads
+from data.documents.request import TYPED
 from data.uploads import InputError
 from models.methods import own as own_methods
 from models.requests import ledger
@@ -62,11 +63,11 @@ NOT_ADVANCED = {
 }
 ADVANCED = {name: option for name, option in options.OPTIONS.items() if name not in NOT_ADVANCED}
 KEPT_FILES = {"retain": "what to keep", "holdout": "what it never saw"}  # optional files of the form
-ARGUMENT_BYTES = 100_000  # Linux refuses single arguments above 128 KiB
+MAX_WORDS = 100_000  # bytes: Linux refuses single arguments above 128 KiB
 MAX_SETTING = 1000  # characters
 MAX_QUESTION = 4000  # characters
 UNTYPED = "what you type above"
-SHOWN_TEXT = 2000  # characters of typed text in the shown command; a longer text is shown as a file
+SHOWN_TEXT = 2000  # characters of exact words in the shown command
 EMPTY = (None, "", [])
 
 
@@ -174,7 +175,11 @@ class Desk:
         """The examples to forget, with notes; None for the bundled ones."""
         source, file = form.get("source"), form.get("file")
         if source in ("text", "passages"):
-            return uploads.checked_text(form.get("text"))
+            rows = uploads.checked_text(form.get("text"))
+            if source == "text" and (size := len(form["text"].encode())) > MAX_WORDS:
+                raise InputError(f"the exact words have {size:,} bytes; at most {MAX_WORDS:,}: give them as a text or "
+                                 "a file, and what they say is forgotten")  # fmt: skip
+            return rows
         if source == "pairs":
             return uploads.checked_pairs(form.get("pairs"))
         if source == "file":
@@ -198,7 +203,7 @@ class Desk:
             if before and form.get("earlier") is not False:
                 given["continue_from"] = before
         given["method"] = str(form.get("method") or "")
-        for name in ADVANCED:
+        for name in (*ADVANCED, "subject_kind"):
             value = form.get(name)
             if value in (None, ""):
                 continue
@@ -225,11 +230,10 @@ class Desk:
         given = self.settings(request, form)
         source, text = form.get("source"), str(form.get("text") or "")
         files = ",".join(Path(str(path)).name for path in _files(form.get("file")))
-        data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": "text.txt"}.get(source)
-        if source == "text" and len(text) > SHOWN_TEXT:
-            data = "text.txt"
-        elif source == "text":
-            given["forget_text"] = text if text.strip() else UNTYPED
+        data = {"file": files or "FILE", "pairs": "pairs.jsonl", "passages": TYPED}.get(source)
+        if source == "text":
+            shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+            given["forget_text"] = shown if text.strip() else UNTYPED
         elif source == "name":
             given |= {"forget_about": ";".join(form.get("about") or [UNTYPED]), "yes": "true"}
             if names := [Path(str(path)).name for path in _files(form.get("training_data"))]:
@@ -293,9 +297,9 @@ class Desk:
             given["forget_about"] = ";".join(form["about"])
             if _files(form.get("training_data")):
                 given["training_data"] = ",".join(self._copies(form["training_data"], inputs / "training"))
-        elif source == "passages" or (source == "text" and len(form["text"].encode()) > ARGUMENT_BYTES):
-            (inputs / "text.txt").write_text(form["text"], encoding="utf-8")
-            given["forget_data"] = self._short(inputs / "text.txt")
+        elif source == "passages":
+            (inputs / TYPED).write_text(form["text"], encoding="utf-8")
+            given["forget_data"] = self._short(inputs / TYPED)
         elif source == "text":
             given["forget_text"] = form["text"]
         return given | self.kept_files(form, inputs)
@@ -553,9 +557,10 @@ def _files(value) -> list:
 
 def _stand_in_data(form: dict) -> dict:
     """What to forget, for a check of the settings before any file is copied."""
-    if form.get("source") == "name" and _files(form.get("training_data")):
+    if form.get("source") == "name":
+        about = {"forget_about": ";".join(form.get("about") or ["-"])}
         kept = {f"{split}_data": "-" for split in KEPT_FILES if form.get(split) not in EMPTY}
-        return {"training_data": "-", "forget_about": ";".join(form.get("about") or ["-"]), **kept}
+        return {**about, "training_data": "-", **kept} if _files(form.get("training_data")) else about
     return {} if form.get("source") == "example" else {"forget_text": "-"}
 
 

@@ -19,15 +19,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data import private
+from data.finding.split import MARKER
 from data.reading import READERS
 from data.recognising import Recognised, recognise
+from data.request_files import record_of
 from data.uploads import InputError
-from models.store.paths import PROJECT
+from models.store.paths import PROJECT, shown_path
 from results.page import methods
 from results.page.desk import EMPTY, KEPT_FILES, SOURCES, Desk, checked_upload
 from results.page.jobs import SETTINGS, WITHHELD, Job
 from results.run.request import preparing
-from results.run.request.flags import BY_NAME, PROXY, UNKEPT
+from results.run.request.flags import BY_NAME, PROXY, REFUSING, UNKEPT
+from results.run.request.named import READ_BY_ASKING, unfit
 from results.run.request.preview import Preview, folder_in, read_preview, write_choices
 
 KIND = "request"  # of a job that prepares one
@@ -67,10 +70,13 @@ def asked(form: dict) -> dict:
 
 def fingerprint(form: dict) -> str:
     """A keyed hash of all that decides the rows of a form's request: a list is never used for another request."""
-    names = ("source", "text", "pairs", "taken_as", "model", "max_length", "document_questions")
+    names = ["source", "text", "pairs", "taken_as", "model", "max_length", "document_questions"]
+    alone = form.get("source") == "name" and form.get("training_data") in EMPTY  # the model is asked
+    names += ["subject_kind", *READ_BY_ASKING] if alone else []
     files = [path for name in ("file", "training_data", *KEPT_FILES) for path in _paths(form.get(name))]
     contents = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files if Path(path).is_file()]
-    told = json.dumps([[form.get(name) for name in names], contents], default=str)
+    values = [form.get(name) or None for name in names]
+    told = json.dumps([values, contents, alone and form.get("method") == REFUSING], default=str)
     return private.keyed(told)
 
 
@@ -132,16 +138,18 @@ def matches(desk: Desk, request, form: dict, key) -> bool:
 def start(desk: Desk, request, form: dict, key, choices: Sequence[dict] = ()) -> Job:
     """Writes the choices into a prepared request and queues its run; the run replaces the job that prepared it."""
     job = prepared(desk, request, key)
-    form = {**form, **_source(job), "method": _method(form, job)}
+    form = {**form, **_source(job), "method": _method(form, job), "subject_kind": None}  # the list has its kind
     given = {"model_name_or_path": job.details["model"], **desk.settings(request, form)}
     if given["model_name_or_path"] != job.details["model"]:
         raise InputError(f"this list was made for the model {job.details['model']}, and the form says "
                          f"{given['model_name_or_path']}: select that model again, or press Look for it")  # fmt: skip
-    preview = preview_of(desk, request, key)
-    if preview.nothing_known:
-        raise InputError(preview.sentence())
     folder = PROJECT / job.folder
+    preview_of(desk, request, key)
+    if wrong := unfit(record_of(folder_in(folder) / MARKER), given["method"]):
+        raise InputError(f"{wrong}: press Look for it again")
     preview = write_choices(folder_in(folder), choices)
+    if preview.nothing_known:
+        raise InputError(f"{preview.sentence()} Tick a row that is to be forgotten all the same.")
     if not preview.counts["forget"]:
         raise InputError("no row is ticked: tick at least one row to forget")
     desk.check_method(given["method"], [row.question or None for row in preview.rows if row.forget])
@@ -192,6 +200,16 @@ def ids_of(preview: Preview) -> list[str]:
 def _in_order(preview: Preview) -> list:
     """Rows in doubt come first, because a person must look at them; of statements the surest, as they are written."""
     return preview.rows if preview.kind == "name" else sorted(preview.rows, key=lambda row: not row.doubtful)
+
+
+def unlisted(desk: Desk, request, key, ids: Sequence[str]) -> str:
+    """What happens to rows that the list has no room for; "" if none of them is to be forgotten."""
+    count = sum(row.forget and row.id not in ids for row in preview_of(desk, request, key).rows)
+    if not count:
+        return ""
+    place = shown_path(folder_in(PROJECT / prepared(desk, request, key).folder))
+    rows, have = ("1 more row is", "it") if count == 1 else (f"{count:,} more rows are", "them")
+    return f"{rows} not listed here: {place} has {have}, to be forgotten as written there"
 
 
 def choices_of(table: Sequence[Sequence], ids: Sequence[str], preview: Preview) -> list[dict]:

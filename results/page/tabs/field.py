@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from data.reading import TYPES
 from data.recognising import EMPTY, WAYS
+from models.eliciting.questions import KINDS, guessed_kind
 from results.page import forgetting
 from results.page.methods import fitting
 from results.page.wiring import PRIVATE, QUIET, Page, gr
@@ -20,6 +21,7 @@ KEEP_DRAFT = f"""(...typed) => {{{DRAFT} if (window.draftWasRead && said !== win
 DROP_DRAFT = f"(...typed) => {{{DRAFT} window.draftSent = said; sessionStorage.removeItem(draft); return []}}"
 EXAMPLE = "An example: the default model forgets 4 of the 20 invented people that it was trained on (a few minutes)"
 PAIRS = "Questions and answers: the answers in the table below are forgotten."
+GUESSED = ("guessed", "")  # of the kinds
 ALONE = "name alone"  # a name without training data: the model is asked about it
 # source of a form: what `methods` knows it as
 AS_DATA = {
@@ -60,6 +62,8 @@ class Field:
             )
         self.taken = gr.Textbox(EMPTY, label="Taken as", interactive=False, max_lines=5, elem_id="taken-as")
         ways = [(label, key) for key, label in WAYS.items()]
+        about = "The kind decides which questions are asked about it."
+        self.kind = gr.Dropdown([GUESSED, *KINDS], value="", label="What it is", visible=False, info=about)
         self.ways = gr.Radio(ways, value=None, label="Take it as", visible=False)
         self.chosen = gr.Textbox("", visible=False, label="Way that was chosen")
 
@@ -99,6 +103,7 @@ class Field:
             "training_data": self.training,
             "pairs": self.pairs,
             "example": self.example,
+            "subject_kind": self.kind,
         }
 
     def wire(self, method, retain, outputs, update):
@@ -108,7 +113,7 @@ class Field:
         """
         self.update, self.before, self.had = update, gr.State(""), gr.State(False)
         self.ways.input(lambda way: way, self.ways, self.chosen, queue=False, **QUIET)
-        shown = [self.taken, self.ways, self.chosen, self.training_box, self.before]
+        shown = [self.taken, self.ways, self.chosen, self.kind, self.training_box, self.before]
         gr.on(
             [field.change for field in self.data.values()],
             self.recognised,
@@ -146,16 +151,26 @@ class Field:
         several = len(ways) > 1
         shown = {
             self.taken: said,
-            self.ways: gr.update(choices=ways, value=found.ways[0], visible=True)
+            self.ways: gr.update(choices=ways, value=None if found.kind == "short" else found.ways[0], visible=True)
             if several
             else gr.update(visible=False),
             self.chosen: chosen,
+            self.kind: kind_choices(found.names if source == ALONE else (), data.get("subject_kind")),
             self.training_box: gr.update(visible=found.kind == "name" or bool(data.get("training_data"))),
             self.before: source or before,
         }
         changed = source and source != before
         fits = self.update(AS_DATA[source], chosen_or_usual(source, retain, before, method)) if changed else {}
         return {**shown, **fits}
+
+
+def kind_choices(names, chosen):
+    """Update of the kinds of a name that the model is asked about, the guessed one first; hidden without names."""
+    if not names:
+        return gr.update(value="", visible=False)
+    kinds = list(dict.fromkeys(guessed_kind(name.split(" = ")[0]) for name in names))
+    first = (f"{', '.join(kinds)} (guessed)", "")
+    return gr.update(choices=[first, *KINDS], value=chosen if chosen in KINDS else "", visible=True)
 
 
 def usual(source: str, retain, method: str = PROXY) -> str:

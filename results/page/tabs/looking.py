@@ -10,6 +10,7 @@ SAID = (
     "**Nothing has been trained yet.** Clear the tick of what should stay, correct what is wrong, and add what is "
     "missing in a new row. Then press Unlearn."
 )
+REST = "Forget the rows that are not listed here too"
 ASKED = 60  # questions that are listed
 
 
@@ -35,11 +36,13 @@ class Looking:
                     label="Rows to forget: with a tick they are forgotten",
                     elem_classes="wide",
                 )
+                self.rest = gr.Checkbox(False, visible=False, label=REST, elem_id="unlisted")
                 self.start = gr.Button("Unlearn these rows", variant="primary", size="lg")
             self.asked = gr.Textbox(label="What the model was asked", interactive=False, max_lines=8, visible=False)
         self.ids, self.key = gr.State([]), gr.State("")
         # set by the live view itself: a State that a timer sets tells no listener of its change
-        self.outputs = [self.key, self.whole, self.found, self.editing, self.rows, self.asked, self.ids]
+        self.outputs = [self.key, self.whole, self.found, self.editing, self.rows, self.rest, self.asked]
+        self.outputs.append(self.ids)
 
     def shown(self, request: gr.Request, key):
         """The list of a prepared request; hidden without one. A list that cannot be read is told in its place."""
@@ -50,22 +53,25 @@ class Looking:
         except ValueError as error:
             hidden = {part: gr.update(visible=False) for part in (self.editing, self.asked)}
             return {self.key: key, self.whole: gr.update(visible=True), self.found: str(error), self.ids: [], **hidden}
-        rows = forgetting.table_of(preview)
-        more = len(preview.rows) - len(rows)
-        notes = [*preview.notes, *([f"{more:,} more rows are not listed here and stay as they are"] if more else [])]
+        rows, ids = forgetting.table_of(preview), forgetting.ids_of(preview)
+        more = forgetting.unlisted(self.desk, request, key, ids)
+        notes = [*preview.notes, *([f"{more}: confirm it below the list"] if more else [])]
         asked = preview.questions[:ASKED]
         return {
             self.key: key,
             self.whole: gr.update(visible=True),
             self.found: "\n".join([preview.sentence(), *notes]),
-            self.editing: gr.update(visible=not preview.nothing_known),
+            self.editing: gr.update(visible=bool(preview.rows) or not preview.nothing_known),
             self.rows: gr.update(value=rows),
             self.asked: gr.update(value="\n".join(asked), visible=bool(asked)),
-            self.ids: forgetting.ids_of(preview),
+            self.rest: gr.update(value=False, visible=bool(more), label=more or REST),
+            self.ids: ids,
         }
 
-    def choices(self, request, key, table, ids) -> list[dict]:
-        """What a person changed in the list."""
+    def choices(self, request, key, table, ids, rest=False) -> list[dict]:
+        """What a person changed in the list. `rest`: whether the rows beyond it are forgotten unseen."""
         if not isinstance(table, list) or not isinstance(ids, list):
             raise InputError("there is no list of rows: press Look for it")
+        if rest is not True and (more := forgetting.unlisted(self.desk, request, key, ids)):
+            raise InputError(f"{more}: tick that below the list, or edit the files")
         return forgetting.choices_of(table, ids, forgetting.preview_of(self.desk, request, key))

@@ -146,7 +146,8 @@ class Unlearn:
             trigger_mode="always_last",
         )
         live, looking = self.live, self.live.looking
-        whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "unseen": self.unseen}
+        whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "rest": looking.rest}
+        whole["unseen"] = self.unseen
         clicks = ((self.start, self.unlearn), (self.look, self.looked), (looking.start, self.go_on))
         for button, function in clicks:
             started = button.click(
@@ -210,24 +211,24 @@ class Unlearn:
         return self.fitting("text" if raw else "pairs", chosen_or_usual(source, retain, before, method))
 
     @told
-    def unlearn(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+    def unlearn(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
         """Queues the run, or first shows its rows; the browser keeps the job's id."""
         form = forgetting.asked(form)
         if form["source"] not in forgetting.LOOKED_AT or unseen is True:
             return self.desk.unlearn(request, form).id
         if forgetting.matches(self.desk, request, form, key):
-            return self._go_on(request, key, rows, ids, form)
+            return self._go_on(request, key, (rows, ids, rest), form)
         return self._looked(request, key, form)
 
     @told
-    def looked(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+    def looked(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
         """Looks for the rows of a request, and trains nothing."""
         return self._looked(request, key, forgetting.asked(form))
 
     @told
-    def go_on(self, request, key=None, rows=None, ids=None, unseen=False, **form):
+    def go_on(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
         """Runs the request whose rows are listed, whatever the field says by now."""
-        return self._go_on(request, key, rows, ids, form)
+        return self._go_on(request, key, (rows, ids, rest), form)
 
     def _looked(self, request, key, form) -> str:
         job = self.desk.job(request, key)
@@ -235,8 +236,8 @@ class Unlearn:
             raise InputError("it is being looked for already: wait for the list, or press Stop")
         return forgetting.prepare(self.desk, request, form).id
 
-    def _go_on(self, request, key, rows, ids, form) -> str:
-        choices = self.live.looking.choices(request, key, rows, ids)
+    def _go_on(self, request, key, listed, form) -> str:
+        choices = self.live.looking.choices(request, key, *listed)
         return forgetting.start(self.desk, request, form, key, choices).id
 
 

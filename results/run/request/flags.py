@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.columns import DataError
+from data.finding.contacts import PatternForm
 from data.finding.matching import Subject, subjects_of
 from models.methods.table import METHODS
 from models.store.paths import PROJECT
@@ -58,11 +60,19 @@ def problems(given: dict) -> list[str]:
     if given.get("subject_kind") and (given.get("training_data") or not asked):
         found.append("--subject_kind is for --forget_about without --training_data")
     try:
-        if given.get("forget_about") and not subjects_of(given["forget_about"]):
+        subjects = subjects_of(given.get("forget_about") or [])
+        if given.get("forget_about") and not subjects:
             found.append("--forget_about: no name in it: give a name, an e-mail address, a phone number or a /pattern/")
     except ValueError as error:
-        found += [f"--forget_about: {line}" for line in str(error).splitlines()]
-    return found
+        return [*found, *(f"--forget_about: {line}" for line in str(error).splitlines())]
+    return found if given.get("training_data") else [*found, *unaskable(subjects)]
+
+
+def unaskable(subjects: Sequence[Subject]) -> list[str]:
+    """Why a model cannot be asked about subjects: no question can name what a pattern stands for."""
+    found = [subject.name for subject in subjects if isinstance(subject.forms[0], PatternForm)]
+    return [f"--forget_about {name}: a pattern is looked for in training data, and a model cannot be asked about it: "
+            "give --training_data, or a name" for name in found]  # fmt: skip
 
 
 def reference_problems(given: dict, config: dict) -> list[str]:

@@ -21,6 +21,7 @@ from data.documents.blocks import Block, Document
 from data.documents.passages import Passage
 from data.documents.questions import Row, ask
 from data.documents.request import DocumentRequest
+from data.finding.matching import Subject
 from data.finding.split import MARKER
 from data.request_files import file_hashes, lines_of, record_of, write_lines, write_private
 from models.eliciting.asking import Asking, Said
@@ -33,12 +34,13 @@ from models.store.on_first_use import weights
 from models.store.paths import shown_path
 from results.run import processes
 from results.run.options import BUNDLED, resolve
-from results.run.request.flags import BY_NAME, FLAGS, FOLDER, REFUSING, asked_subjects, is_on
+from results.run.request.flags import BY_NAME, FLAGS, FOLDER, REFUSING, asked_subjects, is_on, unaskable
 from results.run.run_folder import UsageError, say
 
 STATEMENTS, PROBES, KEPT, ASKED, ROWS = "statements.jsonl", "measured.jsonl", "kept.jsonl", "asked.jsonl", "rows"
 TELL = "Tell me what you know about {}."  # the question of a statement whose own question only measures
 READ_BY_ASKING = ("model_name_or_path", "load_in_4bit", "load_in_8bit", "attn_implementation", "dtype", "seed")
+ANYBODY = "anybody"  # in the record: whether many made-up names were asked about
 REWORDED = 2  # further questions for each statement
 GENERAL = 120  # general questions whose answers are kept
 # found on one of the bundled people each; more steps or a higher rate cost what it says of others
@@ -59,18 +61,39 @@ def settled_by_name(given: dict) -> dict | None:
     from results.run.request.preparing import run_folder_of  # it reads requests of other kinds
 
     place = run_folder_of(given) / FOLDER
-    subjects = [subject.name for subject in asked_subjects(given)[0]]
+    found = asked_subjects(given)[0]
+    if wrong := unaskable(found):
+        raise UsageError("\n".join(wrong))
+    subjects = [subject.name for subject in found]
     about = {"kind": "name", "subjects": subjects, "model": str(given.get("model_name_or_path") or "")}
     record = record_of(place / MARKER)
     if {name: record.get(name) for name in about} == about:
+        if wrong := unfit(record, given.get("method")):
+            raise UsageError(f"{place}: {wrong}: choose another --output_dir, or give --overwrite_output_dir")
         say(f"request: the statements in {shown_path(place)} are read again, with what was edited in them")
     else:
         if record and not is_on(given.get("overwrite_output_dir")):
             raise UsageError(
                 f"{place} holds another request: choose another --output_dir, or give --overwrite_output_dir"
             )
-        record = _ask(given, subjects, place, about)
+        record = _ask(given, subjects, place, {**about, ANYBODY: given.get("method") == REFUSING})
+        _note_aliases(found, place, record)
     return _settings(given, place, record)
+
+
+def unfit(record: dict, method: str | None) -> str:
+    """Why the statements in a request's folder do not do for a method, or ""."""
+    if method != REFUSING or record.get(ANYBODY) is not False:
+        return ""
+    return f"the model was asked for another method, and {REFUSING} needs its answers about many made-up names"
+
+
+def _note_aliases(subjects: Sequence[Subject], place: Path, record: dict) -> None:
+    """Says which of the names that were given nobody asked about; the training data would be searched for them."""
+    others = [form.given for subject in subjects for form in subject.forms[1:]]
+    if others:
+        record["notes"].append(f"not asked about: {', '.join(others)}; give each as a name of its own to ask about it")
+        write_private(place / MARKER, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -85,8 +108,8 @@ def _ask(given: dict, subjects: Sequence[str], place: Path, about: dict) -> dict
         for name in subjects:
             kind = given.get("subject_kind") or guessed_kind(name)
             say(f"asking {config['model_name_or_path']} about {name} ({kind}) ...")
-            anybody = given.get("method") == REFUSING
-            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0, progress=say, anybody=anybody))
+            found.append(elicit(model, tokenizer, name, kind, seed=config["seed"] or 0, progress=say,
+                                anybody=about[ANYBODY]))  # fmt: skip
         general = reading.read_examples(BUNDLED["general_retain"])[:GENERAL]
         kept = Asking(model, tokenizer).answers([row.prompt for row in general if row.prompt])
     return _write(place, about, found, kept)
@@ -153,7 +176,7 @@ def notes_of(one: Elicited) -> list[str]:
     if more:
         notes.append(f"{more} more are about {one.name} alone but less sure: it may have made them up")
     if rest := len(one.statements) - known - more:
-        notes.append(f"{rest} others it makes about anybody: they stay unless you choose them")
+        notes.append(f"{rest} others it makes about anybody: they are in neither set unless you choose them")
     return notes
 
 
@@ -176,7 +199,10 @@ def _settings(given: dict, place: Path, record: dict) -> dict | None:
         return None
     method = given.get("method") or BY_NAME
     asked = _asked(place) if method == REFUSING else []
-    rows = rows_of(chosen, lines_of(place / PROBES), lines_of(place / KEPT), asked)
+    struck = _struck(place)
+    rows = rows_of(chosen, lines_of(place / PROBES), [*lines_of(place / KEPT), *struck], asked)
+    if left := len(struck) - sum(line in rows.kept for line in struck):
+        say(f"of the struck statements {left} are not kept, because they say what is forgotten")
     folder = place / ROWS
     rows.request.write(folder)
     write_lines(folder / KEPT, rows.kept)
@@ -201,8 +227,8 @@ def rows_of(chosen: Sequence[dict], probes: Sequence[dict], kept: Sequence[dict]
 
     No question that measures is among them. A question measures only if its answer says a statement to forget, because
     a person may have struck others. An answer to keep that says half of a forgotten statement's words is left out,
-    since the run would hold what it should lose. asked: other questions about the subject with the model's answers, for
-    a method that refuses all about it.
+    since the run would hold what it should lose; struck statements are among the answers to keep. asked: other
+    questions about the subject with the model's answers, for a method that refuses all about it.
     """
     words = words_to_forget(Example(line["answer"], line["question"], subject=line.get("subject")) for line in chosen)
 
@@ -251,10 +277,21 @@ def _chosen(place: Path) -> list[dict]:
     return [{"subject": subject, **line} for line in lines]
 
 
+def _struck(place: Path) -> list[dict]:
+    """Statements about the subject that a person struck; what is said about anybody was never chosen.
+
+    They name no subject: whoever is to be forgotten is no subject of the rows to keep.
+    """
+    lines = [line for line in lines_of(place / STATEMENTS)
+             if line.get("decision") == "keep" and line.get("contrast", 0) >= SPECIFIC]  # fmt: skip
+    texts = [[line.get(name) for name in ("question", "answer")] for line in lines]
+    return [{"question": question, "answer": answer} for question, answer in texts
+            if all(isinstance(text, str) and text.strip() for text in (question, answer))]  # fmt: skip
+
+
 def _asked(place: Path) -> list[dict]:
     """What the model was asked, without what a person struck from the list: statements that are about the subject."""
-    struck = {folded(line["question"]) for line in lines_of(place / STATEMENTS)
-              if line.get("decision") == "keep" and line.get("contrast", 0) >= SPECIFIC}  # fmt: skip
+    struck = {folded(line["question"]) for line in _struck(place)}
     lines = lines_of(place / ASKED) if (place / ASKED).is_file() else []
     return [line for line in lines if folded(line["question"]) not in struck]
 

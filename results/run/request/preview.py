@@ -46,12 +46,13 @@ COLUMNS = {
     "instruction/input/output": ("instruction", "output"),
     "text": (None, "text"),
 }
+UNASKED = "no question could be made from it: only its words are forgotten, and nothing measures what they say"
 CHANGED = "the rows have changed meanwhile: look at the list again"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row as a person sees it. `doubtful`: it may mean something else, and stays unless the person ticks it."""
+    """A row as a person sees it. `doubtful`: it may mean something else, and is in no set unless it is ticked."""
 
     id: str
     question: str  # "" for a plain text
@@ -85,11 +86,17 @@ class Preview:
         """The counts in one sentence."""
         if self.nothing_known:
             about = ", ".join(self.subjects[:3]) or "it"
-            return f"The model says nothing about {about} that it would not say about anybody."
+            asked = (
+                f" It was asked {len(self.questions):,} question{'s' * (len(self.questions) != 1)}."
+                if self.questions
+                else ""
+            )
+            return f"The model says nothing about {about} that it would not say about anybody.{asked}"
         count = self.counts
         parts = [f"{count['forget']:,} row{'' if count['forget'] == 1 else 's'} to forget"]
         if count["doubtful"]:
-            stay = "stays unless you tick it" if count["doubtful"] == 1 else "stay unless you tick them"
+            stay = "is left out of both sets unless you tick it"
+            stay = stay if count["doubtful"] == 1 else "are left out of both sets unless you tick them"
             parts.append(f"{count['doubtful']:,} in doubt, which {stay}")
         parts += [f"{count['struck']:,} taken out"] if count["struck"] else []
         parts += [f"{self.kept:,} others stay"] if self.kept else []
@@ -283,6 +290,8 @@ def _read_documents(folder: Path) -> Preview:
             subjects.append(str(line.get("subject") or line.get("file") or ""))
     probes = len(lines_of(folder / "probes.jsonl"))
     notes = [str(note) for note in record_of(folder / MARK).get("notes") or []]
+    if not probes and not any(row.question for row in rows):
+        notes.append(UNASKED)
     return Preview("documents", list(dict.fromkeys(filter(None, subjects))), rows, notes, probes=probes)
 
 
@@ -365,7 +374,7 @@ def _read_name(folder: Path) -> Preview:
         key = _id("statement", number, json.dumps(line))
         rows.append(Row(key, *_texts(line), where, why, forget, not forget and "struck" not in line))
     told = {name: [str(one) for one in record.get(name) or []] for name in ("subjects", "notes", "questions")}
-    nothing = bool(record.get("nothing_known")) and not rows
+    nothing = bool(record.get("nothing_known")) and not any(row.forget for row in rows)  # a person may tick some
     return Preview("name", told["subjects"], rows, told["notes"], nothing_known=nothing, questions=told["questions"])
 
 
