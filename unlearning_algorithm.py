@@ -29,8 +29,9 @@ from models.forward import proof
 from models.forward.answers import answer_outputs, join_batches, split_rows, unwrapped
 from models.forward.layers import MethodError, chosen_layer
 from models.forward.reference import Reference, cache_reference, probe, summary, token_losses
+from models.methods.defaults import hyper_parameters
 from models.methods.losses import RETAIN_LOSSES, draw_levels, own_levels, stay_forgotten
-from models.methods.table import FAMILIES, FAMILY_DEFAULTS, METHODS, REGULARIZERS, Method, hyper_parameters  # noqa: F401
+from models.methods.table import FAMILIES, FAMILY_DEFAULTS, METHODS, REGULARIZERS, Method  # noqa: F401
 from models.store.on_first_use import sharded, torch, weights
 from models.training import range_test, together
 from models.training.stages import Stage, planned_stages

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from data.sampling import BatchStream
+from models.methods.defaults import hyper_parameters
 from models.methods.losses import RETAIN_LOSSES, RetainLoss
-from models.methods.table import METHODS, Method, hyper_parameters
+from models.methods.table import METHODS, Method
 
 EARLIER_SHARE = 0.5  # rows of earlier requests per forget row in a step
 
