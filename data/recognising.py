@@ -231,7 +231,8 @@ def _text(text: str, taken_as: str) -> Recognised:
         check = _name_like if len(items) == 1 else _listed_like
         parts = [item.split(" = ") for item in items]  # a name and its aliases
         named = 0 < len(items) <= MOST_NAMES and all(check(part[0]) and all(map(_name_like, part)) for part in parts)
-        subjects_of(items)
+        if named:
+            subjects_of(items)
         names = tuple(dict.fromkeys(map(_unstopped, items)))
     except ValueError as error:  # a broken /pattern/
         if taken_as != "words":

@@ -240,7 +240,7 @@ def test_the_keyboard_alone_starts_a_run(page, room):
     setting(page, "max_steps", 1)
     text = labelled(page, FIELD)
     text.focus()
-    page.keyboard.type("ada lives in lund by the sea.")
+    page.keyboard.type("ada lives in lund by the sea and bakes bread.")
     page.get_by_label("Start at once: ").check()
     page.locator("#files button").first.focus()
     for _ in range(5):  # the ways to take a text stand between the file and the button

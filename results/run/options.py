@@ -449,8 +449,7 @@ def resolve(given: dict) -> dict:
     method = algorithm.METHODS[config["method"]]
     count = loading.parameter_count(config["model_name_or_path"])
     defaults = algorithm.hyper_parameters(method.name, count, adapter=bool(config["use_peft"]))
-    if given.get("num_train_epochs") is not None:
-        defaults["min_steps"] = 0  # the user says how often
+    defaults["min_steps"] *= given.get("num_train_epochs") is None  # else the user says how often
     training = {name: given.get(name, defaults.get(name)) for name in defaults}
     config.update(training)
     config["retain_loss"] = given.get("retain_loss", "") or method.retain
