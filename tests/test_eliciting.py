@@ -1,7 +1,9 @@
 """Asking a model about a name: questions, made-up names, what counts as known, and the request that comes of it."""
 
 import dataclasses
+import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +17,10 @@ from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
 from models.eliciting.subject import LEFT, MADE_UP, about_subject, sentence
+from models.store import quantised
 from results.run.request import flags, named
 from results.run.run_folder import UsageError
+from unlearning_script import main
 
 NAME = "Ragnvi Solbrekk"
 
@@ -354,3 +358,31 @@ def test_the_sentence_says_what_was_not_known_or_not_asked(change, words):
 
 def test_without_facts_in_words_there_is_no_sentence():
     assert about_subject({"forget": rows(2, None)}, {"target": None, "unlearned": None}) is None
+
+
+@pytest.mark.parametrize("kind", ["chat", "base", "adapter", "4-bit"])
+def test_models_of_every_kind_are_asked_from_the_command_line(small, tmp_path, kind):
+    """Nothing is scripted here: a real, tiny model is loaded and answers, and the request says what came of it."""
+    model, more = Path(small.target), []
+    if kind == "base":
+        model = shutil.copytree(model, tmp_path / "base")
+        for name in ("chat_template.jinja", "manifest.json"):
+            (model / name).unlink(missing_ok=True)
+        told = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
+        told.pop("chat_template", None)
+        (model / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    elif kind == "adapter":
+        assert main(small.flags(tmp_path / "first", "--use_peft", "--max_steps=1", "--metrics=loss")) == 0
+        model = tmp_path / "first-model"
+    elif kind == "4-bit":
+        if importlib.util.find_spec(quantised.PACKAGE) is None:
+            pytest.skip("bitsandbytes is not installed: 4-bit models are not asked")
+        more = ["--use_peft", "--load_in_4bit"]
+    flags = [f"--model_name_or_path={model}", "--forget_about=ada", "--subject_kind=person", "--request_only",
+             "--dtype=float32", f"--output_dir={tmp_path / 'run'}", *more]  # fmt: skip
+    assert main(flags) == 0
+    place = tmp_path / "run" / "request"
+    record = json.loads((place / "request.json").read_text(encoding="utf-8"))
+    answers = [json.loads(line) for line in (place / "asked.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert record["asked"] > 100 and len(answers) > 100 and all("ada" in line["question"] for line in answers)
+    assert any(line["answer"] for line in answers) and record["notes"]
