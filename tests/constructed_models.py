@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.scores.evaluating import ModelEvaluation, scores
+from models.verdict.verdict import judge
 
 PERSONS = 4
 ROWS = 10  # per person
@@ -97,6 +98,27 @@ def scaled(base: ModelEvaluation, splits, factor: float) -> ModelEvaluation:
 
 
 TARGET, RETRAINED = evaluation(True, 1), evaluation(False, 2)
+ALL_ROWS = range(PERSONS * ROWS)
+
+
+def judged(unlearned, target=TARGET, retrained=RETRAINED, attacks=None):
+    """The comparison, and the evidence on memory."""
+    found = judge(target, unlearned, retrained, attacks)
+    return found.comparison, found.evidence["memory"]
+
+
+def attack(unlearned, retrained, number="answer_probability"):
+    """Results of one attack with these values on every forget row."""
+    rows = {role: {str(i + 1): float(value) for i, value in enumerate(np.broadcast_to(values, len(ALL_ROWS)))}
+            for role, values in (("unlearned", unlearned), ("retrained", retrained))}  # fmt: skip
+    return {
+        role: {number: float(np.mean(list(found.values()))), "rows": {number: found}} for role, found in rows.items()
+    }
+
+
+def values(model, number="answer_probability"):
+    """(40,) a metric's values on the forget rows."""
+    return np.array(model.per_example["forget"][number])
 
 
 def suppressed() -> ModelEvaluation:
@@ -120,8 +142,6 @@ def dead() -> ModelEvaluation:
 
 def verdict_table() -> str:
     """The three words on constructed models, as a table in Markdown."""
-    from models.verdict.verdict import judge
-
     cases = {
         "the target itself": TARGET,
         "the retrained model itself": RETRAINED,

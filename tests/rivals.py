@@ -141,14 +141,19 @@ def flags_of(name: str, tofu: Path = TOFU) -> list[str]:
 # Settings and runs
 
 
+def trials_of(method: str, trials: int) -> int:
+    """The trials that a method gets: none if it trains a second model in each, so that it cannot be searched."""
+    import unlearning_algorithm as algorithm
+
+    return 0 if algorithm.METHODS[method].needs_base else trials
+
+
 def tuned(method: str, trials: int) -> dict:
     """{"settings", "most"}: those that `trials` trials on the set "tuning" found best, and how far they went.
 
-    Kept in settings.json. A method that cannot be searched has its defaults.
+    Kept in settings.json. Without trials a method has its defaults.
     """
-    import unlearning_algorithm as algorithm
-
-    if algorithm.METHODS[method].needs_base:
+    if not trials_of(method, trials):
         return {"settings": {"base_model": RETRAIN[1].split("=")[1]}, "most": 1.0}
     known = read(SETTINGS) if SETTINGS.exists() else {}
     if known.get(method, {}).get("trials") != trials:
@@ -363,7 +368,7 @@ def _keep(rows: list[dict]):
 
 def missing(name: str, method: str, seeds, levels, trials: int) -> list[int]:
     """The seeds of which a level is not in the kept rows with settings of as many trials."""
-    rows = read(KEPT) if KEPT.exists() else []
+    rows, trials = read(KEPT) if KEPT.exists() else [], trials_of(method, trials)
     known = {(row["set"], row["method"], row["seed"], row["level"]) for row in rows if row["trials"] == trials}
     return [seed for seed in seeds if any((name, method, seed, level) not in known for level in levels)]
 
@@ -376,11 +381,11 @@ def compare(name: str, methods, seeds, levels, trials: int, tofu: Path = TOFU):
     flags = flags_of(name, tofu)
     judge = None
     for method, seed in wanted:
-        best = tuned(method, trials)
-        path = trained(name, f"{method}-{trials}", method, seed, best["settings"], flags)
+        best, count = tuned(method, trials), trials_of(method, trials)
+        path = trained(name, f"{method}-{count}", method, seed, best["settings"], flags)
         judge = judge or Judge(flags)
         rows = judge.at_retention(path, levels, best["most"])
-        _keep([{"set": name, "method": method, "seed": seed, "trials": trials, **row} for row in rows])
+        _keep([{"set": name, "method": method, "seed": seed, "trials": count, **row} for row in rows])
         shutil.rmtree(path)  # half a gigabyte each; its numbers are kept
 
 

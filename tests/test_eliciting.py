@@ -287,6 +287,17 @@ def test_nothing_known_gives_no_rows(tmp_path):
     assert [row.get("subject") for row in kept] == [None, MADE_UP]
 
 
+def test_where_nothing_was_known_nothing_was_struck(tmp_path):
+    """Specific statements about an unknown name are no forget rows by themselves, and nobody asked to keep them."""
+    place, given = folder_of(tmp_path, known=False)
+    lines = [{"question": "Where was she born?", "answer": "In Rome, by a river.", "decision": "keep", "contrast": 5.0},
+             {"question": "Who was she?", "answer": "A cartographer of ice."}]  # fmt: skip
+    (place / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    settings = named.settled_by_name(given)
+    assert {row.answer for row in document_request(settings["forget_data"]).forget} == {"A cartographer of ice."}
+    assert "Rome" not in Path(settings["retain_data"]).read_text()
+
+
 def test_a_list_with_everything_struck_is_refused(tmp_path):
     place, given = folder_of(tmp_path)
     (place / "statements.jsonl").write_text("")

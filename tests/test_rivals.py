@@ -107,6 +107,7 @@ def test_slices_fill_one_table_and_a_second_start_repeats_nothing(world, capsys)
     calls = len(world.calls)
     assert rivals.main(["--methods=simnpo,npo", "--seeds=1", *slice_]) == 0
     assert len(world.calls) == calls and rivals.read(rivals.KEPT) == rows
+    assert rivals.trials_of("npo", 12) == 12 and rivals.trials_of("proxy_teacher", 12) == 0
     assert rivals.missing("bundled", "npo", [1], [0.95], 2) == [] and rivals.missing("bundled", "npo", [1], [0.95], 3)
     shown = capsys.readouterr().out
     assert "| bundled | 0.95 | `npo` | 2 | 1 |" in shown and "| bundled | 0.97 | `simnpo` | 2 | 1 |" in shown

@@ -6,24 +6,16 @@ import math
 import constructed_models as made
 import numpy as np
 import pytest
-from constructed_models import RETRAINED, TARGET
+from constructed_models import ALL_ROWS, RETRAINED, TARGET, attack, judged, values
 
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import none_of
-from models.verdict import membership, memory, resistance
+from models.verdict import membership, memory
 from models.verdict.evaluation_files import evaluation_json
 from models.verdict.gates import PASSED, UNDECIDED, Gate, ends, inside, least_change, shown
 from models.verdict.rest import Utility, rest_word, utility_gate
 from models.verdict.verdict import compare, judge
 from models.verdict.words import PARTS, WORDS, certified, verdict_words
-
-ALL_ROWS = range(made.PERSONS * made.ROWS)
-
-
-def judged(unlearned, target=TARGET, retrained=RETRAINED, attacks=None):
-    """The comparison, and the evidence on memory."""
-    found = judge(target, unlearned, retrained, attacks)
-    return found.comparison, found.evidence["memory"]
 
 
 def gates(evidence):
@@ -473,109 +465,6 @@ def test_means_without_rows_decide_nothing_about_the_rest():
         models[role].per_example = {"forget": models[role].per_example["forget"]}
         comparison, _ = judged(models[1], models[0], models[2])
         assert comparison["rest"] == "UNDECIDED" and comparison["utility"] is None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Resistance
-
-
-def attack(unlearned, retrained, number="answer_probability"):
-    """Results of one attack with these values on every forget row."""
-    rows = {role: {str(i + 1): float(value) for i, value in enumerate(np.broadcast_to(values, len(ALL_ROWS)))}
-            for role, values in (("unlearned", unlearned), ("retrained", retrained))}  # fmt: skip
-    return {
-        role: {number: float(np.mean(list(found.values()))), "rows": {number: found}} for role, found in rows.items()
-    }
-
-
-def values(model, number="answer_probability"):
-    return np.array(model.per_example["forget"][number])
-
-
-def test_an_attack_that_adds_nothing_has_excess_zero():
-    results = {"relearning": attack(values(RETRAINED), values(RETRAINED))}
-    found = judge(TARGET, RETRAINED, RETRAINED, results)
-    assert found.comparison["resistance"] == "HELD" and found.comparison["robustness"] == 1
-    assert found.evidence["resistance"]["attacks"]["relearning"]["answer_probability"]["excess"] == 0
-    assert certified(found.comparison)
-
-
-def test_an_attack_that_leaves_a_model_below_the_retrained_one_brings_nothing_back():
-    results = {"relearning": attack(0.8 * values(RETRAINED), values(RETRAINED) + 0.3)}
-    comparison, _ = judged(RETRAINED, attacks=results)
-    assert comparison["resistance"] == "HELD" and comparison["robustness"] == 1
-
-
-def test_an_attack_that_teaches_both_models_alike_is_no_sign():
-    results = {"relearning": attack(values(RETRAINED) + 0.4, values(RETRAINED) + 0.4)}
-    assert judged(RETRAINED, attacks=results)[0]["robustness"] == pytest.approx(1)
-
-
-def test_what_an_attack_brings_back_beyond_the_retrained_model_is_found():
-    results = {"relearning": attack(values(RETRAINED) + 0.4, values(RETRAINED))}
-    comparison, _ = judged(RETRAINED, attacks=results)
-    assert comparison["resistance"] == "CAME BACK"
-    contrast = values(TARGET).mean() - values(RETRAINED).mean()
-    assert comparison["robustness"] == pytest.approx(1 - 0.4 / contrast)
-
-
-def test_one_row_that_comes_back_under_attack_is_named():
-    back = values(RETRAINED).copy()
-    back[12] = 0.9
-    found = judge(TARGET, RETRAINED, RETRAINED, {"relearning": attack(back, values(RETRAINED))})
-    assert found.comparison["resistance"] == "CAME BACK" and "row 13 is known" in found.evidence["resistance"]["why"][0]
-
-
-@pytest.mark.parametrize("number", ["fact_recall", "best_fact_recall"])
-def test_a_row_whose_fact_is_said_under_attack_is_named(number):
-    told = values(RETRAINED, "fact_recall").copy()
-    before = told.copy()
-    told[[3, 30]] = 1.0
-    results = {"sampling": attack(told, before, number)}
-    for role in results["sampling"]:
-        results["sampling"][role]["rows"][f"{number}_before"] = dict(enumerate_from_one(before))
-    results["sampling"]["target"] = {"rows": {f"{number}_before": dict(enumerate_from_one(np.ones(len(before))))}}
-    table = {"sampling": "best_fact_recall", "languages": "fact_recall"}
-    name = next(attack for attack, judged_number in table.items() if judged_number == number)
-    found = judge(TARGET, RETRAINED, RETRAINED, {name: results["sampling"]})
-    assert found.comparison["resistance"] == "CAME BACK"
-    assert "rows 4, 31 are known" in found.evidence["resistance"]["why"][0]
-
-
-def enumerate_from_one(values):
-    return ((str(number), float(value)) for number, value in enumerate(values, 1))
-
-
-@pytest.mark.parametrize("rows", [range(40), [5, 6]], ids=["all rows", "two rows"])
-def test_an_attack_under_which_the_model_breaks_holds_nothing(rows):
-    broken = values(RETRAINED).copy()
-    broken[list(rows)] = np.nan
-    good = attack(values(RETRAINED), values(RETRAINED))
-    results = {"relearning": good, "quantisation_int8": attack(broken, values(RETRAINED))}
-    found = judge(TARGET, RETRAINED, RETRAINED, results)
-    assert found.comparison["resistance"] == "UNDECIDED"
-    assert f"no finite value on {len(rows)} rows" in found.evidence["resistance"]["why"][0]
-
-
-def test_a_number_that_came_back_is_not_hidden_by_one_that_is_unsure():
-    sure = {"excess": 0.4, "low": 0.25, "high": 0.55, "leaking_rows": [], "broken": 0}
-    unsure = {"excess": 0.1, "low": -0.6, "high": 0.8, "leaking_rows": [], "broken": 0}
-    gate = resistance.attack_gate("relearning", {"a": sure, "b": unsure})
-    assert gate.word == "failed" and gate.value == 0.4 and resistance.robustness([gate]) == 0.6
-
-
-def test_an_attack_on_one_person_decides_nothing():
-    results = {"relearning": attack(values(RETRAINED), values(RETRAINED))}
-    for table in results["relearning"].values():
-        rows = table["rows"]["answer_probability"]
-        table["rows"]["answer_probability"] = {key: rows[key] for key in list(rows)[:10]}
-    assert judged(RETRAINED, attacks=results)[0]["resistance"] == "UNDECIDED"
-
-
-def test_an_attack_without_rows_or_from_another_version_decides_nothing():
-    found = resistance.resistance({"relearning": {"unlearned": {"answer_probability": 0.5}}, "unknown": {}},
-                                  {"target": TARGET, "unlearned": RETRAINED, "retrained": RETRAINED})  # fmt: skip
-    assert found[0] == "UNDECIDED"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -105,9 +105,9 @@ def person_positions(traces: dict[str, np.ndarray], subjects: Sequence) -> dict[
 # Gates
 
 
-def placed_rows(traces: dict[str, np.ndarray]) -> int:
-    """The number of rows that have a position on some trace."""
-    return int(np.logical_or.reduce([np.isfinite(values) for values in traces.values()]).sum())
+def placed_rows(traces: dict[str, np.ndarray]) -> np.ndarray:
+    """(n,) whether a row has a position on some trace; needs a trace."""
+    return np.logical_or.reduce([np.isfinite(values) for values in traces.values()])
 
 
 def row_gate(traces: dict[str, np.ndarray]) -> Gate:
@@ -116,7 +116,7 @@ def row_gate(traces: dict[str, np.ndarray]) -> Gate:
     if not traces:
         why = "no row differs enough between target and retrained model to show a trace"
         return Gate("rows", label, NO_CONTRAST, why)
-    rows, count = leaking_rows(traces), placed_rows(traces)
+    rows, count = leaking_rows(traces), int(placed_rows(traces).sum())
     if rows:
         why = f"{forget_rows(rows)} {'is' if len(rows) == 1 else 'are'} still known"
         return Gate("rows", label, FAILED, why, value=len(rows), most=0)
@@ -259,10 +259,7 @@ def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
 
 def size_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
     """Whether enough rows, of enough persons, show anything: target and retrained model differ on them."""
-    placed = np.zeros(len(subjects), dtype=bool)
-    for values in traces.values():
-        placed |= np.isfinite(values)
-    names = np.array(names_of(subjects, len(subjects)))[placed]
+    names = np.array(names_of(subjects, len(subjects)))[placed_rows(traces) if traces else []]
     rows, persons = len(names), len(set(names.tolist()))
     enough = rows >= LEAST_ROWS and persons >= LEAST_PERSONS
     why = (f"{rows} of {len(subjects)} forget rows, of {persons} {'person' if persons == 1 else 'persons'}, can show a "

@@ -40,7 +40,6 @@ TURN_WITHOUT = (
     "built at all, it is also the exact way to forget."
 )
 MEMBERSHIP = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio")
-UNDECIDED_ = "UNDECIDED"  # the word of a part; that of a gate is in lower case
 
 
 @dataclass
@@ -95,10 +94,11 @@ def _evidence(word: str, gates: list[Gate], **more) -> dict:
     """One part of the evidence: the sentences that decide the word, and the least change that would turn it."""
     order = (FAILED, OVER, UNDECIDED)
     deciding = [gate for kind in order for gate in gates if gate.word == kind]
-    open_ = [gate for gate in gates if gate.word in (NOT_MEASURED, NO_CONTRAST)] if word.startswith(UNDECIDED_) else []
-    passed = [gate for gate in gates if gate.word == PASSED and not open_]
-    why = [_sentence(gate.why) for gate in (deciding or open_ or passed)]
-    turn = None if open_ and not deciding else _turn(gates)
+    silent = [gate for gate in gates if gate.word in (NOT_MEASURED, NO_CONTRAST)]
+    silent = silent if word.startswith(UNDECIDED.upper()) else []
+    passed = [gate for gate in gates if gate.word == PASSED]
+    why = [_sentence(gate.why) for gate in (deciding or silent or passed)]
+    turn = None if silent and not deciding else _turn(gates)
     return {"word": word, "why": why, "turn": turn, "gates": [gate.as_json() for gate in gates], **more}
 
 
@@ -152,9 +152,10 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
     if gate is not None:
         found.comparison |= {"membership_gap": gate.value, "membership_gap_low": gate.low,
                              "membership_gap_high": gate.high}  # fmt: skip
+    known = any(row["leaks"] for row in rows)
+    bound = none_of(int(memory.placed_rows(traces).sum())) if traces and not known else None
     found.evidence["memory"] = _evidence(
-        word, gates, rows=rows, persons=persons,
-        bound=none_of(memory.placed_rows(traces)) if traces and not any(row["leaks"] for row in rows) else None,
+        word, gates, rows=rows, persons=persons, bound=bound,
         membership={"scores": scores, "combined": combined},
     )  # fmt: skip
     if word == NO_RETRAINED:
@@ -163,7 +164,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
 
 def _before(target, retrained, scores: dict) -> None:
     """Adds the target's AUCs to `scores`."""
-    sides = membership.sides_of(target, retrained)  # None where it was not measured on these sets
+    sides = membership.sides_of(target, retrained)
     for name, row in scores.items():
         everything = [np.ones(len(groups), dtype=bool) for groups in sides.groups] if sides else []
         known = sides is not None and name in (*sides.scores, membership.COMBINED)

@@ -280,8 +280,11 @@ def _chosen(place: Path) -> list[dict]:
 def _struck(place: Path) -> list[dict]:
     """Statements about the subject that a person struck; what is said about anybody was never chosen.
 
-    They name no subject: whoever is to be forgotten is no subject of the rows to keep.
+    Where nothing was known, nothing was chosen, so nobody struck anything. They name no subject: whoever is to be
+    forgotten is no subject of the rows to keep.
     """
+    if record_of(place / MARKER).get("nothing_known"):
+        return []
     lines = [line for line in lines_of(place / STATEMENTS)
              if line.get("decision") == "keep" and line.get("contrast", 0) >= SPECIFIC]  # fmt: skip
     texts = [[line.get(name) for name in ("question", "answer")] for line in lines]
