@@ -40,7 +40,9 @@ from models.scores.array_scores import *  # noqa: F403
 from models.scores.benchmarks import add_privleak, muse_scores, tofu_scores, tofu_table  # noqa: F401
 from models.scores.evaluating import (  # noqa: F401
     ModelEvaluation,
+    add_base_loss,
     add_perplexity,
+    base_losses,
     evaluate_model,
     generate_answers,
     scores,
@@ -134,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=int, help="maximum rows per set")
     add("--dtype", default="float32", help=", ".join(DTYPES))
     add("--null", type=int, metavar="K", help="compare with K models of other seeds that never saw the forget set")
-    add("--base_model", help="with --null: the model that the target was fine-tuned from (the base of its adapter)")
+    add("--base_model", help="the model that the target was fine-tuned from (default: the base of its adapter)")
     add("--null_config", help="with --null: a YAML file of their training settings (those of the bundled models)")
     add("--overwrite_output_dir", action="store_true", help="write into a folder that already has an evaluation")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -194,8 +196,8 @@ def _contradictions(args) -> Iterator[str]:
             yield "--forget_data is missing (or give --benchmark and --data_dir)"
     if args.null is not None:
         yield from _null_contradictions(args)
-    elif args.base_model or args.null_config:
-        yield "--base_model and --null_config are for --null K"
+    elif args.null_config:
+        yield "--null_config is for --null K"
     if args.max_length < 2 or (args.limit is not None and args.limit < 1):
         yield "--max_length must be at least 2 and --limit at least 1"
     if (Path(args.output_dir or "") / "evaluation.json").exists() and not (args.ledger or args.overwrite_output_dir):
@@ -330,14 +332,34 @@ def _add_perplexities(args, evaluations: dict, sets: dict):
             add_perplexity(found, model, tokenizer, sets, args.max_length)
 
 
+def _add_base_losses(args, evaluations: dict, sets: dict):
+    """Adds the losses of the model that the target was fine-tuned from, where an adapter or --base_model names it."""
+    from models.store.loading import load_model, template_date
+
+    base = args.base_model or null_models.base_of(args.target_model, args.retrained_model)
+    if "target" not in evaluations or not base:
+        return
+    try:
+        model, tokenizer = load_model(base, dtype=args.dtype, progress=lambda _: None)
+    except folders.ModelError as error:
+        print(f"note: {base} gives no losses to compare with: {error}")
+        return
+    fix_date(tokenizer, template_date(args.model_name_or_path))
+    add_base_loss(evaluations["target"], base_losses(model, tokenizer, sets, args.max_length))
+
+
 def _evaluate_all(args) -> tuple[dict, dict, dict]:
     """(contents of evaluation.json, sets, evaluations) for the command's models, one in memory at a time."""
+    from models.store.loading import resolve_model
+
     sets, parts, notes = _read_sets(args)
     models = {"retrained": args.retrained_model, "target": args.target_model, "unlearned": args.model_name_or_path}
     if args.retrained_model and args.target_model:
         refuse_target_as_retrained(args.target_model, args.retrained_model)
     if args.retrained_model and same_model(args.model_name_or_path, args.retrained_model):
         notes.append("the model to evaluate is the retrained model itself: this checks the measurement, not a model")
+    if args.base_model:
+        resolve_model(args.base_model)
     null_folders = _null_folders(args)  # before a model is in memory
     found, attacked, own, tasks = {}, {}, {}, {}
     harness.check(args.lm_eval)
@@ -348,6 +370,7 @@ def _evaluate_all(args) -> tuple[dict, dict, dict]:
             if name == "target" and "retrained" in found:
                 check_retrained(found["target"], found["retrained"])
     _add_perplexities(args, found, sets)
+    _add_base_losses(args, found, sets)
     found = {name: found[name] for name in MODELS if name in found}
     report = evaluation_json(found, {name: values for name, values in attacked.items() if values})
     if harness.tasks_of(args.lm_eval):

@@ -54,6 +54,7 @@ def test_the_bound_of_no_secret_in_n_samples(known, splits, monkeypatch):
     found = em.run_attacks(model, tokenizer, splits, ["sampling"], budget=SMALL)["sampling"]
     assert found["secret_samples"] == 0 and found["samples"] == 12 * 4
     assert found["secret_bound"] == pytest.approx(1 - 0.05 ** (1 / 48))
+    assert found["leak_at_4"] == 0 and found["leak_bound"] == pytest.approx(1 - 0.05 ** (1 / 12))
 
 
 def test_prompts_take_the_best_per_question(known, splits):

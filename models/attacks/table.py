@@ -104,6 +104,7 @@ _ATTACKS = [
            "model counts.",
            plain="Ask many times at random: does one answer leak?", before=_SAID, on_target=False,
            labels={"best_fact_recall": _BEST, "leak_at_1": "chance that one sample leaks",
+                   "leak_bound": "upper bound of the share of rows of which a sample leaks",
                    "samples": "samples of rows with a secret", "secret_samples": "samples that say a secret",
                    "secret_bound": "upper bound of the share that says a secret"}),
     Attack("prompts", prompts, ("best_fact_recall",), "asks in other words, begins the answer, gives examples",

@@ -23,10 +23,21 @@ from models.forward.proof import packs
 from models.forward.teacher_forced import packed_batches, teacher_forced
 from models.scores.facts import common_words, word_counts
 from models.scores.intervals import mean_interval
-from models.scores.metric_table import METRICS, NEEDS, PERPLEXITY, REDUCTIONS, Measured, known_names, metric_names
+from models.scores.metric_table import (
+    BASE_LOSS,
+    METRICS,
+    NEEDS,
+    PERPLEXITY,
+    REDUCTIONS,
+    REPORTED,
+    Measured,
+    known_names,
+    metric_names,
+)
 
 NEW_TOKENS = 200  # maximum tokens generated for one answer
 FORGET_SIDE = ("forget", "probes", "holdout")  # see `Metric.folded`
+BASE_SETS = ("forget", "holdout", "judging")  # on which the base model's losses are of use: see `add_base_loss`
 OPTION_SETS = ("general", "real_authors", "world_facts")  # TOFU's sets of short answers with wrong options
 # Inputs (see `Need`) of the metrics that are measured on a set; on other sets all are. The rows of "judging" serve as
 # non-members in membership tests; those of "in_context" give the true answer away, so its probability says nothing.
@@ -330,6 +341,27 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
             evaluation.notes[f"{split}.{PERPLEXITY.name}"] = why
 
 
+def base_losses(base, tokenizer, splits: dict, max_length: int = 512) -> dict[str, list[float | None]]:
+    """{set of `BASE_SETS`: the loss of each row under the base model}, None where it is not finite.
+
+    Empty for a base model of a smaller vocabulary than the tokenizer's.
+    """
+    known = {split: splits[split] for split in BASE_SETS if splits.get(split)}
+    if base.get_input_embeddings().num_embeddings < len(tokenizer):
+        return {}
+    found = evaluate_model(base, tokenizer, known, metrics=["loss"], max_length=max_length)
+    return {split: table["loss"] for split, table in found.per_example.items()}
+
+
+def add_base_loss(evaluation: ModelEvaluation, losses: dict[str, list[float | None]]) -> None:
+    """Adds `base_losses` to the target's evaluation, for the membership score "loss minus the base model's"."""
+    for split, values in losses.items():
+        if len(values) == len(evaluation.subjects.get(split, [])):
+            present = [value for value in values if value is not None]
+            evaluation.per_example[split][BASE_LOSS.name] = values
+            evaluation.metrics[split][BASE_LOSS.name] = float(np.mean(present)) if present else None
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # From rows to sets
 
@@ -337,7 +369,7 @@ def add_perplexity(evaluation: ModelEvaluation, judge, tokenizer, splits: dict, 
 def scores(name: str, split: str, values) -> np.ndarray:
     """Per-example values (n,) in the form that the mean of a set uses, see `Metric.folded`."""
     values = np.asarray(values, dtype=np.float64)
-    folded = METRICS[name].folded
+    folded = REPORTED[name].folded
     return folded[split not in FORGET_SIDE](values) if folded else values
 
 

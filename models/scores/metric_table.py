@@ -246,7 +246,14 @@ PERPLEXITY = Metric(
     "Fluent lies score low; what the target would not say itself scores high, right or wrong.",
     bounded=False, minor=True,
 )  # fmt: skip
-REPORTED: dict[str, Metric] = {**METRICS, PERPLEXITY.name: PERPLEXITY}  # all numbers of one model on one set
+BASE_LOSS = Metric(
+    "base_loss", "loss of the base model", None, "answer", "lower",
+    "The loss under the base model, which never saw the set: how hard the answers are in themselves.",
+    "The target learned the form of such answers too, so its loss on rows that it never saw is lower.",
+    bounded=False, minor=True,
+)  # fmt: skip
+# all numbers of one model on one set
+REPORTED: dict[str, Metric] = {**METRICS, **{metric.name: metric for metric in (PERPLEXITY, BASE_LOSS)}}
 
 
 def metric_names(names: Sequence[str] | None) -> list[str]:

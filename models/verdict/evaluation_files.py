@@ -122,7 +122,7 @@ def print_report(report: dict) -> None:
         models = [model for model, sets in report["models"].items() if split in sets]
         print(f"\n{split:<28}" + "".join(f"{model:>12}" for model in models))
         for name in report["models"][models[0]][split]:
-            print(f"  {name:<26}" + _cells([report["models"][model][split][name] for model in models], 4))
+            print(f"  {name:<26}" + _cells([report["models"][model][split].get(name) for model in models], 4))
     for name, row in harness.beside(report.get("lm_eval", {})).items():
         print(f"{name}: " + ", ".join(f"{model} {value:.4g}" for model, value in row.items()))
     print("\n".join(_attack_lines(report)))

@@ -33,7 +33,8 @@ MARGIN, LEVEL = 0.15, 0.9  # of the AUC's distance from the retrained model's; t
 LEAST_PERSONS = 4  # on the side of the non-members
 PERMUTATIONS = 99
 PLAIN = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
-DERIVED = {"loss_minus_retrained": "loss minus the retrained model's", "unusual_loss": "distance from the usual loss"}
+DERIVED = {"loss_minus_base": "loss minus the base model's", "loss_minus_retrained": "loss minus the retrained model's",
+           "unusual_loss": "distance from the usual loss"}  # fmt: skip
 COMBINED = "combined"
 # Tests with so much noise between two retrained models that they can show a trace, and never that there is none.
 DETECTORS = ("loss_minus_retrained", "unusual_loss", COMBINED)
@@ -53,8 +54,10 @@ class Sides:
         return tuple(np.stack([pair[side] for pair in self.scores.values()], 1) for side in (0, 1))
 
 
-def sides_of(model: ModelEvaluation, *others: ModelEvaluation) -> Sides | None:
+def sides_of(model: ModelEvaluation, *others: ModelEvaluation, base: ModelEvaluation | None = None) -> Sides | None:
     """The membership scores of a model to be compared with others, the retrained one first; None without rows.
+
+    base: the target's evaluation, in which the base model's losses stand where it was measured.
 
     Rows on which one of the models has no loss are left out. So is a score that one of them lacks on some other row:
     with it, few rows would stand for all.
@@ -69,7 +72,10 @@ def sides_of(model: ModelEvaluation, *others: ModelEvaluation) -> Sides | None:
         if all(_whole(column(each, split, name), there[split]) for each in (model, *others) for split in raw)
     ]
     retrained = others[0]
+    easy = {split: column(base, split, "base_loss") for split in raw}
     for split, found in raw.items():
+        if all(_whole(easy[each], rows) for each, rows in there.items()):
+            found["loss_minus_base"] = found["loss"] - easy[split]
         found["accuracy"] = 1 - found["accuracy"] if len(found["accuracy"]) else found["accuracy"]
         found["unusual_loss"] = -np.abs(found["loss"] - np.nanmedian(raw[NON_MEMBERS]["loss"]))
         if len(theirs := column(retrained, split, "loss")) == len(found["loss"]) and retrained is not model:
@@ -195,8 +201,8 @@ def null_gaps(target: ModelEvaluation | None, retrained: ModelEvaluation) -> dic
     """{score: (low, high)}: the gap between the target and the retrained model for holdout rows, which neither saw."""
     if target is None:
         return {}
-    theirs = _unseen(retrained)
-    sides = sides_of(_unseen(target), theirs), sides_of(theirs, theirs, _unseen(target))
+    seen, theirs = _unseen(target), _unseen(retrained)
+    sides = sides_of(seen, theirs, base=seen), sides_of(theirs, theirs, seen, base=seen)
     if not _comparable(*sides):
         return {}
     return {n: (row["low"], row["high"]) for n, row in gaps(*sides).items() if row["low"] is not None}
@@ -209,7 +215,10 @@ def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     may differ by more (`null_gaps`), as much as that, at most .25. `DETECTORS` only fail.
     """
     label = "membership"
-    ours, theirs = sides_of(unlearned, retrained), sides_of(retrained, retrained, unlearned)
+    ours, theirs = (
+        sides_of(model, *others, base=target)
+        for model, *others in ((unlearned, retrained), (retrained, retrained, unlearned))
+    )
     if not _comparable(ours, theirs):
         why = "there are no judging rows (rows that nothing was steered by) to compare the forget rows with"
         return Gate("membership", label, NOT_MEASURED, why), {}

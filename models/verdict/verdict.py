@@ -142,7 +142,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
     placed = [person["position"] for person in persons if person["position"] is not None]
     combined = dict(scores.pop(membership.COMBINED, {}))
     if combined:
-        combined["p"] = membership.combined_p(membership.sides_of(unlearned, retrained))
+        combined["p"] = membership.combined_p(membership.sides_of(unlearned, retrained, base=target))
     found.comparison |= {
         "leaking_rows": sum(row["leaks"] for row in rows) if rows else None,
         "worst_person": max(placed, default=None),
@@ -164,7 +164,7 @@ def _memory(target, unlearned, retrained, found: Verdict) -> None:
 
 def _before(target, retrained, scores: dict) -> None:
     """Adds the target's AUCs to `scores`."""
-    sides = membership.sides_of(target, retrained)
+    sides = membership.sides_of(target, retrained, base=target)
     for name, row in scores.items():
         everything = [np.ones(len(groups), dtype=bool) for groups in sides.groups] if sides else []
         known = sides is not None and name in (*sides.scores, membership.COMBINED)

@@ -104,7 +104,7 @@ def lora_settings(config: dict) -> dict:
 def kept_path(what: str, sets, config: dict, model_hash: str, role: str = "") -> Path:
     """Where the evaluation of an unchanged model is kept: named by its model, rows, settings and code."""
     hashes = {split: preparation.data_hash(rows) for split, rows in sets.measured.items()}
-    settings = [config[name] for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
+    settings = [config.get(name) for name in (what, "max_length", "dtype", "load_in_4bit", "load_in_8bit")]
     settings += [own_metrics.code()] if config["metric_from"] else []
     if what == "lm_eval":
         hashes, settings = {}, [*settings, config["eval_rows"], harness.identity(config["lm_eval"])]
@@ -143,6 +143,8 @@ class Measurements:
 
     def _take(self, role: str, found: dict):
         self.evaluations[role] = evaluation_metrics.ModelEvaluation(**found["metrics"])
+        if role == "target":
+            evaluation_metrics.add_base_loss(self.evaluations[role], self._base_losses())
         self.attacked[role] = found.get("attacks", {})
         self.harness |= {role: found["lm_eval"]} if "lm_eval" in found else {}
 
@@ -209,6 +211,26 @@ class Measurements:
                 found["lm_eval"] = self._lm_eval(model)
                 keep(paths["lm_eval"], found["lm_eval"])
         self._take(role, found)
+
+    def _base_losses(self) -> dict:
+        """The base model's losses, if it is known and can be loaded: how hard the rows are in themselves."""
+        run, base = self.run, flags.base_of(self.run.config, self.run.config)
+        if not base:
+            return {}
+        try:
+            path = kept_path("base_loss", run.sets, run.config, loading.model_hash(base))
+            found = read_kept(path)
+            if found is None:
+                model = processes.team().placed(load_target(run, base))
+                with weights.computing_in(model, run.dtype):
+                    found = evaluation_metrics.base_losses(
+                        model, run.tokenizer, run.sets.measured, run.config["max_length"]
+                    )
+                keep(path, found)
+        except ModelError as error:
+            say(f"note: {base} gives no losses to compare with: {error}")
+            return {}
+        return found
 
     def _evaluate(self, model):
         """All metrics of one model on every measured set."""
