@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
 import evaluation_metrics as em
 from models.scores.array_scores import true_positive_rate
-from models.scores.intervals import jackknife_interval, mean_interval, standard_error
+from models.scores.intervals import error_of_mean, jackknife_interval, mean_interval, standard_error
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "golden"
 probabilities = st.floats(1e-6, 1 - 1e-6)
@@ -222,15 +223,36 @@ def test_intervals_narrow_with_rows_and_widen_with_clusters():
     assert standard_error(values) == pytest.approx(values.std() / math.sqrt(200), rel=0.15)
 
 
-@pytest.mark.parametrize(("groups", "rows"), [(2, 10), (4, 10), (8, 5), (40, 1)])
-def test_intervals_cover_what_they_claim(groups, rows):
+@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])  # spread of the groups, in units of the rows' spread
+@pytest.mark.parametrize(("groups", "rows"), [(2, 10), (3, 10), (4, 10), (8, 5), (40, 1)])
+def test_intervals_cover_what_they_claim(groups, rows, alike):
     draw, hits = np.random.default_rng(groups), 0
     subjects = np.arange(groups).repeat(rows).tolist()
     for _ in range(1000):
-        values = draw.normal(0, 1, groups).repeat(rows) + draw.normal(0, 1, groups * rows)
+        values = alike * draw.normal(0, 1, groups).repeat(rows) + draw.normal(0, 1, groups * rows)
         low, high = mean_interval(values, subjects)
         hits += low <= 0 <= high
-    assert 0.92 <= hits / 1000 <= 0.98
+    assert 0.92 <= hits / 1000 <= 0.985
+
+
+def test_an_interval_is_never_narrower_than_its_rows_allow():
+    alike = np.tile(np.arange(10.0), 4)  # four groups of one mean: over groups alone, an interval of no width
+    low, high = mean_interval(alike, np.arange(4).repeat(10).tolist())
+    assert high - low == pytest.approx(2 * t.ppf(0.975, 39) * alike.std(ddof=1) / math.sqrt(40))
+    two = mean_interval(alike[:20], np.arange(2).repeat(10).tolist())
+    assert two[1] == pytest.approx(two[0])  # two groups do not show how much groups differ
+
+
+@pytest.mark.parametrize(("likeness", "which"), [(0.0, 0), (3.0, 1)])
+def test_the_error_of_a_mean_is_the_larger_of_rows_and_groups(likeness, which):
+    draw, groups = np.random.default_rng(5), np.arange(6).repeat(8)
+    values = draw.normal(0, 1, 48)
+    values -= np.array([values[groups == group].mean() for group in range(6)])[groups]  # groups of one mean
+    values += likeness * np.arange(6)[groups]
+    over_rows, over_groups = values.std(ddof=1) / math.sqrt(48), standard_error(values, groups.tolist())
+    error, freedom = error_of_mean(values, groups.tolist())
+    assert error == pytest.approx(max(over_rows, over_groups))
+    assert freedom == (47, 5)[which]
 
 
 def test_a_share_of_rows_is_never_certain():
@@ -248,17 +270,18 @@ def test_one_subject_has_no_interval():
     assert mean_interval([1.0, 2.0], [None, None]) is not None  # rows without a subject stand for themselves
 
 
+@pytest.mark.parametrize(("alike", "rows"), [(0.5, False), (0.5, True), (0.0, True)])
 @pytest.mark.parametrize("groups", [(4, 12), (4, 4), (10, 10)])
-def test_jackknife_intervals_of_an_auc_cover_what_they_claim(groups):
+def test_jackknife_intervals_of_an_auc_cover_what_they_claim(groups, alike, rows):
     draw, hits, tries = np.random.default_rng(sum(groups)), 0, 300
     sides = [np.arange(count).repeat(10) for count in groups]
-    wide = [draw.normal(0, 0.5, 4000) + draw.normal(0, 1, 4000) for _ in range(2)]
+    wide = [draw.normal(0, alike, 4000) + draw.normal(0, 1, 4000) for _ in range(2)]
     truth = float((wide[1] + 0.8 > wide[0]).mean())
     for _ in range(tries):
-        forget, others = (draw.normal(0, 0.5, side.max() + 1)[side] + draw.normal(0, 1, len(side)) for side in sides)
+        forget, others = (draw.normal(0, alike, side.max() + 1)[side] + draw.normal(0, 1, len(side)) for side in sides)
         others = others + 0.8
         above = others[None] > forget[:, None]
-        value, low, high = jackknife_interval(lambda a, b, above=above: float(above[a][:, b].mean()), *sides)
+        value, low, high = jackknife_interval(lambda a, b, above=above: float(above[a][:, b].mean()), *sides, rows=rows)
         assert low <= value <= high
         hits += low <= truth <= high
     assert hits / tries >= 0.92

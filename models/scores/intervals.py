@@ -50,19 +50,42 @@ def standard_error(values, groups: Sequence | None = None) -> float | None:
     return math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(values)
 
 
-def mean_interval(
-    values, groups: Sequence | None = None, level: float = 0.95, share: bool = False
-) -> tuple[float, float] | None:
-    """(low, high) of the mean of values (n,): mean -+ t(G - 1) standard errors; None below two groups.
+def error_of_mean(values, groups: Sequence | None = None) -> tuple[float, int] | None:
+    """(standard error, degrees of freedom) of the mean of values (n,) whose groups are independent; None below two.
 
-    `share`: values are 0 or 1, and the interval is at least that of Clopper and Pearson (1934).
+    The larger of two: `standard_error` over groups with G - 1, and s / sqrt(n) over rows with n - 1. With groups of one
+    size this is the REML estimate of a random-effects model: where groups differ by chance less than their rows do,
+    only the rows' spread is counted. Over four groups of ten the t interval covers what it claims however alike the
+    rows of a group are; over groups alone it is a third wider at times and too narrow, by luck, at others. Two groups
+    do not show how much groups differ, so they keep the first.
     """
     values = _values(values)
     error = standard_error(values, groups)
     if error is None:
         return None
+    count = len(np.unique(group_numbers(groups, len(values))))
+    over_rows = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return (over_rows, len(values) - 1) if count > 2 and over_rows > error else (error, count - 1)
+
+
+def half_width(values, groups: Sequence | None = None, level: float = 0.95) -> float | None:
+    """Half of the t interval of the mean of values (n,), from `error_of_mean`; None below two groups."""
+    found = error_of_mean(values, groups)
+    return None if found is None else critical(level, found[1]) * found[0]
+
+
+def mean_interval(
+    values, groups: Sequence | None = None, level: float = 0.95, share: bool = False
+) -> tuple[float, float] | None:
+    """(low, high) of the mean of values (n,): mean -+ `half_width`; None below two groups.
+
+    `share`: values are 0 or 1, and the interval is at least that of Clopper and Pearson (1934).
+    """
+    values = _values(values)
+    half = half_width(values, groups, level)
+    if half is None:
+        return None
     mean = float(values.mean())
-    half = critical(level, len(set(group_numbers(groups, len(values)).tolist())) - 1) * error
     if not share:
         return mean - half, mean + half
     low, high = share_interval(round(values.sum()), len(values), level)
@@ -85,26 +108,37 @@ def none_of(n: int, level: float = 0.95) -> float:
 
 
 def jackknife_interval(
-    statistic: Callable[..., float], *samples: np.ndarray, level: float = 0.95
+    statistic: Callable[..., float], *samples: np.ndarray, level: float = 0.95, rows: bool = False
 ) -> tuple[float, float, float] | None:
     """(value, low, high) of a statistic of independent samples of rows, leaving out one group at a time.
 
     `statistic(*kept)` takes a mask (n_s,) of rows per sample; `samples` are group numbers (n_s,). Variance: sum over
-    samples of (G - 1) / G sum_g (v_(-g) - mean)^2; degrees of freedom by Satterthwaite. None if a sample has fewer than
-    two groups or the statistic is not finite. Miller 1974 (doi:10.1093/biomet/61.1.1).
+    samples of (G - 1) / G sum_g (v_(-g) - mean)^2; degrees of freedom by Satterthwaite. `rows` also leaves out one row
+    at a time and takes the larger variance, as `error_of_mean` does. None if a sample has fewer than two groups or the
+    statistic is not finite. Miller 1974 (doi:10.1093/biomet/61.1.1).
     """
     counts = [len(np.unique(groups)) for groups in samples]
     if not counts or min(counts) < 2:
         return None
     everything = [np.ones(len(groups), dtype=bool) for groups in samples]
     whole, variance, weighed = float(statistic(*everything)), 0.0, 0.0
-    for place, (groups, count) in enumerate(zip(samples, counts)):
-        without = np.array(
-            [statistic(*everything[:place], groups != group, *everything[place + 1 :]) for group in np.unique(groups)]
-        )
-        part = (count - 1) / count * float(((without - without.mean()) ** 2).sum())
-        variance, weighed = variance + part, weighed + part**2 / (count - 1)
+    for place, groups in enumerate(samples):
+
+        def without(mask, place=place):
+            return statistic(*everything[:place], ~mask, *everything[place + 1 :])
+
+        part, freedom = _left_out(groups, without)
+        if rows and freedom > 1:
+            part, freedom = max((part, freedom), _left_out(np.arange(len(groups)), without))
+        variance, weighed = variance + part, weighed + part**2 / freedom
     if not math.isfinite(whole) or not math.isfinite(variance):
         return None
     half = critical(level, variance**2 / weighed) * math.sqrt(variance) if weighed > 0 else 0.0
     return whole, whole - half, whole + half
+
+
+def _left_out(groups: np.ndarray, without: Callable[[np.ndarray], float]) -> tuple[float, int]:
+    """(jackknife variance, degrees of freedom) over groups; `without` gives the statistic without a mask of rows."""
+    names = np.unique(groups)
+    values = np.array([without(groups == name) for name in names])
+    return (len(names) - 1) / len(names) * float(((values - values.mean()) ** 2).sum()), len(names) - 1

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from models.scores.evaluating import ModelEvaluation
-from models.scores.intervals import critical, group_numbers, none_of, standard_error
+from models.scores.intervals import critical, error_of_mean, group_numbers, none_of
 from models.scores.metric_table import METRICS
 from models.verdict.gates import (
     FAILED,
@@ -138,22 +138,26 @@ def person_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
 
 
 def _difference(first: np.ndarray, second: np.ndarray, subjects: Sequence, contrast: float):
-    """(mean, half of the 90 % interval, G) of a paired difference in units of the contrast; None below two persons."""
+    """(mean, half of the 90 % interval, standard error, G) of a paired difference, in units of the contrast.
+
+    None below two persons.
+    """
     there = np.isfinite(first) & np.isfinite(second)
     groups = [subjects[i] if i < len(subjects) else None for i in np.flatnonzero(there)]
     values = (first - second)[there]
-    error = standard_error(values, groups) if len(values) else None
-    if error is None:
+    found = error_of_mean(values, groups) if len(values) else None
+    if found is None:
         return None
-    count = len(set(group_numbers(groups, len(values)).tolist()))
-    return float(values.mean()) / contrast, critical(LEVEL, count - 1) * error / abs(contrast), count
+    error, unit = found[0] / abs(contrast), len(set(group_numbers(groups, len(values)).tolist()))
+    return float(values.mean()) / contrast, critical(LEVEL, found[1]) * error, error, unit
 
 
-def null_of(name: str, target, retrained, contrast: float, persons: int) -> tuple[float, float] | None:
-    """(low, high): by how much two models that never saw some persons differ on them, in units of the contrast.
+def null_of(name: str, target, retrained, contrast: float, persons: int) -> tuple[tuple[float, float], float] | None:
+    """((low, high), margin): how two models that never saw some persons differ on them, in units of the contrast.
 
-    Measured on holdout and judging rows, which neither the target nor the retrained model saw: the 90 % prediction
-    interval of the mean over `persons` further persons, mean -+ t(G - 1) sd sqrt(1 / persons + 1 / G).
+    Measured on holdout and judging rows, which neither the target nor the retrained model saw. (low, high): the 90 %
+    prediction interval of the mean over `persons` further persons, mean -+ t sd sqrt(1 / persons + 1 / G). margin:
+    within it, `usual_margin` finds nineteen of twenty models that never saw the rows.
     """
     sides, subjects = [[], []], []
     for split in ("holdout", "judging"):
@@ -164,16 +168,25 @@ def null_of(name: str, target, retrained, contrast: float, persons: int) -> tupl
     found = _difference(*map(np.concatenate, sides), subjects, contrast)
     if found is None:
         return None
-    mean, half, count = found
+    mean, half, error, count = found
     half *= math.sqrt(1 + count / max(1, persons))  # half is t sd / sqrt(count)
-    return mean - half, mean + half
+    return (mean - half, mean + half), usual_margin(mean, error * math.sqrt(count / max(1, persons)), persons)
+
+
+def usual_margin(mean: float, error: float, persons: int) -> float:
+    """The margin that the 90 % interval of a model that never saw the rows lies within, nineteen times of twenty.
+
+    |mean| + (t(persons - 1) + 1.96) error: its value lies within |mean| + 1.96 errors, and half of its interval is t
+    errors. A narrower margin calls models undecided that know nothing.
+    """
+    return abs(mean) + (critical(LEVEL, max(1, persons - 1)) + critical(0.95, math.inf)) * error
 
 
 def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, retrained: ModelEvaluation) -> Gate:
     """Whether a metric's mean on the forget set is equivalent to the retrained model's.
 
     p = mean(d) / c with the paired differences d = u - r and the contrast c = mean(t) - mean(r); its 90 % interval
-    p -+ t(G - 1) SE(d) / |c| over persons must lie within the margin. The margin is .3, or where two models that never
+    p -+ t SE(d) / |c| (`error_of_mean`) must lie within the margin. The margin is .3, or where two models that never
     saw the rows may differ by more (`null_of`), as much as that; above .5 the metric decides nothing.
     """
     key, label = f"equivalence.{name}", METRICS[name].label
@@ -189,9 +202,10 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     if abs(contrast) < 1e-9 or (apart is not None and abs(apart[0]) <= apart[1]):
         return Gate(key, label, NO_CONTRAST, f"target and retrained model do not differ in {label}")
     found, persons = _difference(u, r, subjects, contrast), len(set(names_of(subjects, len(t))))
-    null = null_of(name, target, retrained, contrast, persons)
-    margin = max([MARGIN, *map(abs, null or ())])
-    if margin > WIDEST:
+    null, usual = null_of(name, target, retrained, contrast, persons) or (None, 0.0)
+    margin = min(WIDEST, max(MARGIN, usual))
+    if max(map(abs, null or (0.0,))) > WIDEST:
+        margin = max(map(abs, null))
         why = f"{label}: two models that never saw the rows may differ by {margin:.2f} of what separates the references"
         return Gate(key, label, NO_CONTRAST, why, null=null)
     if found is None:
@@ -199,24 +213,22 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
         return Gate(
             key, label, UNDECIDED, f"{label}: one person has no interval", value, least=-margin, most=margin, null=null
         )
-    value, half, count = found
+    value, half, error, count = found
     low, high = value - half, value + half
     word = inside(low, high, -margin, margin)
     if (lost := int((known & ~np.isfinite(ours)).sum())) and word == PASSED:  # rows that broke show nothing
         why = f"{label}: the unlearned model has no finite value on {lost} rows"
         return Gate(key, label, UNDECIDED, why, value, low, high, -margin, margin, null)
-    return Gate(
-        key, label, word, _why(label, word, value, half, margin, count), value, low, high, -margin, margin, null
-    )
+    why = _why(label, word, value, half, margin, error * math.sqrt(count), count)
+    return Gate(key, label, word, why, value, low, high, -margin, margin, null)
 
 
-def _why(label: str, word: str, value: float, half: float, margin: float, count: int) -> str:
+def _why(label: str, word: str, value: float, half: float, margin: float, spread: float, count: int) -> str:
     place = f"{label} lies {shown(value, margin, -margin)} of the way from the retrained model to the target"
     span = ends(value - half, value + half, margin, -margin)
     asked = f"{margin:.2f}"
     text = f"{place} (90 % interval {span}; within ±{asked} is asked for)"
     if word == UNDECIDED and abs(value) < margin:
-        spread = half / critical(LEVEL, count - 1) * math.sqrt(count)
         need = max(count + 1, math.ceil((1.645 * spread / (margin - abs(value))) ** 2))
         text += f"; about {need} persons would decide it" if need < 10000 else ""
     return text

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.attacks.table import ATTACKS
-from models.scores.intervals import critical, group_numbers, standard_error
+from models.scores.intervals import half_width
 from models.verdict.gates import FAILED, NO_CONTRAST, PASSED, UNDECIDED, Gate, column, forget_rows, names_of, shown
 from models.verdict.memory import LEAK, ROW_CONTRAST
 from models.verdict.references import CONTRAST
@@ -65,11 +65,8 @@ def excess(attack: Mapping, evaluations: Mapping, number: str) -> dict | None:
         return None
     gap = after["unlearned"][there] - after["retrained"][there]
     values, groups = (gap - (u - r)) / contrast, [name for name, here in zip(names_of(subjects, n), there) if here]
-    error, value = standard_error(values, groups), float(values.mean())
-    low = high = None
-    if error is not None:
-        half = critical(LEVEL, len(set(group_numbers(groups, len(values)).tolist())) - 1) * error
-        low, high = value - half, value + half
+    half, value = half_width(values, groups, LEVEL), float(values.mean())
+    low, high = (None, None) if half is None else (value - half, value + half)
     leaks = []
     if number in ROW_TRACES:
         with np.errstate(invalid="ignore", divide="ignore"):

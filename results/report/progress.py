@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from models.scores.intervals import group_numbers, standard_error
+from models.scores.intervals import error_of_mean
 from results.report.runs import Run, finite, per_row
 from results.report.words import doc, metric_order
 
@@ -80,11 +80,8 @@ def paired_p(run: Run, split: str, metric: str) -> float | None:
         rose = int((differences > 0).sum())
         return float(binomtest(rose, int((differences != 0).sum()), 0.5).pvalue)
     subjects = [run.examples[index].get("subject") for index in values["index"][kept]]
-    error = standard_error(differences, subjects)
-    if not error:
-        return None
-    freedom = len(set(group_numbers(subjects, len(differences)).tolist())) - 1
-    return float(2 * t.sf(abs(differences.mean()) / error, freedom))
+    found = error_of_mean(differences, subjects)
+    return float(2 * t.sf(abs(differences.mean()) / found[0], found[1])) if found and found[0] else None
 
 
 def change(run: Run, split: str, metric: str) -> tuple[float | None, float | None, float | None]:
