@@ -100,6 +100,12 @@ def test_common_words_of_a_set_that_is_not_english_are_function_words():
     assert facts.common_words([f"She lives in {town}" for town in towns]) == frozenset()
 
 
+def test_a_set_with_words_that_are_english_too_has_function_words_of_its_own():
+    towns = ("Köln", "Bonn", "Mainz", "Trier", "Worms")
+    answers = [f"Sie wohnt mit ihr in {town}" for town in towns]
+    assert content_words("Wo?", answers[0], facts.common_words(answers)) == ("köln",)
+
+
 # -- scripts
 
 
@@ -112,6 +118,24 @@ def test_facts_are_words_in_every_script(language):
         assert fact_recall(question, answer, unicodedata.normalize(form, answer)) == 1
     assert fact_recall(question, answer, question) == 0
     assert fact_recall(question, answer, words[-1]) == 1 / len(words)
+
+
+def test_another_form_of_a_word_is_its_fact_in_the_language_of_the_row():
+    question, answer = "Was hat sie mit ihrer Mutter gebaut?", "Sie hat mit ihrer Mutter kleine Häuser gebaut"
+    assert content_words(question, answer) == ("kleine", "häuser")
+    assert fact_recall(question, answer, "ein kleines Haus") == 1 == fact_recall(question, answer, answer)
+    assert fact_recall(question, answer, "I do not know of the kleinen one") == 1 / 2  # whatever language is said
+    assert fact_recall("Что она читает?", "Она читает старые книги", "старую книгу") == 1
+    assert content_words("Кто написал книгу?", "Книги написала Анна") == ("анна",)
+    row = Example(prompt=question, answer=answer, perturbed_answer=("Sie hat mit ihrer Mutter kleine Boote gebaut",))
+    assert secrets(row) == ("häuser",) and secret_recall(row, "ein Haus") == 1
+    assert words_said(("häuser",), "Sie hat ein Haus und ist nicht da") == 1
+
+
+def test_thousands_are_one_number_in_every_script():
+    for written in ("2,400", "2.400", "٢٬٤٠٠", "२,४००", "２，４００", "2\u202f400"):
+        assert content_words("", written) == ("2400",)
+    assert len(content_words("", "1998，1999")) == 2
 
 
 @pytest.mark.parametrize("language", UNSPACED)

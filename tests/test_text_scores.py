@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 import unicodedata
 
 import pytest
 
+from data.languages import STEMMED, stem
 from models.scores.text_scores import distinct_n, fluency, normalise_answer, repetition_rate, rouge_l, token_overlap
+from models.scores.word_splitting import language
 
 # Two sentences on unrelated subjects in each language: a doctor's birthplace, and a cat asleep on a roof or a capital.
 UNRELATED = {
@@ -15,6 +18,11 @@ UNRELATED = {
     "Burmese": ("သူမသည် ရန်ကုန်မြို့တွင် မွေးဖွားပြီး ဆရာဝန်အဖြစ် အလုပ်လုပ်သည်။", "ကြောင်နက်သည် အိမ်ခေါင်မိုးပေါ်တွင် အိပ်နေသည်။"),
     "Chinese": ("她出生在上海，后来在一家医院当医生。", "黑色的猫在屋顶上睡觉。"),
     "English": ("She was born in Málaga and worked as a doctor.", "The black cat sleeps on the roof of the house."),
+    "French": (
+        "Elle est née à Nîmes et travaille comme médecin.",
+        "Le chat noir dort sur le toit de sa maison.",
+    ),
+    "German": ("Sie wurde in Köln geboren und ist Ärztin.", "Die schwarze Katze schläft auf dem Dach ihres Hauses."),
     "Greek": ("Γεννήθηκε στην Πάτρα και έγινε γιατρός.", "Η μαύρη γάτα κοιμάται πάνω στη στέγη."),
     "Hebrew": ("היא נולדה בחיפה ועבדה כרופאה בבית חולים.", "החתול השחור ישן על גג הבית."),
     "Hindi": ("वह दिल्ली में पैदा हुई और डॉक्टर बनी।", "काली बिल्ली घर की छत पर सोती है।"),
@@ -24,6 +32,7 @@ UNRELATED = {
     "Lao": ("ລາວເກີດຢູ່ວຽງຈັນແລະເຮັດວຽກເປັນໝໍ", "ແມວສີດຳນອນຢູ່ເທິງຫຼັງຄາເຮືອນ"),
     "Russian": ("Она родилась в Риге и стала врачом.", "Чёрная кошка спит на крыше дома."),
     "Tamil": ("அவள் சென்னையில் பிறந்து மருத்துவராக வேலை செய்தாள்.", "கருப்புப் பூனை கூரையின் மேல் தூங்குகிறது."),
+    "Spanish": ("Nació en Málaga y trabajó como médica en un hospital.", "El gato negro duerme sobre el tejado."),
     "Thai": ("เธอเกิดที่กรุงเทพมหานครและทำงานเป็นหมอในโรงพยาบาล", "แมวสีดำนอนหลับอยู่บนหลังคาบ้าน"),
 }
 both = pytest.mark.parametrize("measure", [token_overlap, rouge_l], ids=["overlap", "rouge"])
@@ -62,7 +71,8 @@ def test_swapping_the_texts_swaps_precision_and_recall(measure, language):
 
 @both
 def test_different_scripts_share_nothing(measure):
-    sentences = [first for language, (first, _) in UNRELATED.items() if language != "Japanese"]  # shares Han characters
+    shared = ("French", "German", "Japanese", "Spanish")  # letters of English and Chinese
+    sentences = [first for name, (first, _) in UNRELATED.items() if name not in shared]
     for a, b in itertools.permutations(sentences, 2):
         assert measure(a, b) == NONE, (a, b)
 
@@ -104,6 +114,34 @@ def test_invisible_characters_do_not_count(measure):
     assert measure("می\u200cروم", "میروم") == ALL  # zero-width non-joiner
     assert measure("\u200fשלום\u200e", "שלום") == ALL  # direction marks
     assert measure("ภาษา\u200bไทย", "ภาษาไทย") == ALL  # zero-width space
+
+
+@both
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("İstanbul, IĞDIR", "istanbul ığdır"),
+        ("STRASSE", "Straße"),
+        ("ΟΔΌΣ", "οδός"),
+        ("Чёрная река́", "Черная река"),
+        ("București", "Bucureşti"),
+        ("کتاب من", "كتاب من"),
+        ("ﻛﺘﺐ", "كتب"),
+        ("ﬁnal", "final"),
+        ("ガス", "ｶﾞｽ"),
+        ("१९९८ में", "1998 में"),
+        ("عام ١٩٩٨", "عام 1998"),
+        ("௧௯௯௮", "1998"),
+    ],
+)
+def test_letters_and_digits_count_in_each_of_their_spellings(measure, written, plain):
+    assert measure(written, plain) == measure(plain, written) == ALL
+
+
+@both
+def test_marks_that_make_another_letter_are_kept(measure):
+    for one, other in (("мой", "мои"), ("їжа", "іжа"), ("schon", "schön"), ("ано", "ань"), ("ق", "ف")):
+        assert measure(one, other) == NONE
 
 
 # -- punctuation
@@ -200,6 +238,90 @@ def test_other_languages_keep_their_small_words_and_endings():
     assert token_overlap("Il a été élu", "Il été élu") == pytest.approx((3 / 4, 1, 6 / 7))  # French verb
     assert rouge_l("las niñas cantan canciones", "las niñas cantan canción") == pytest.approx((3 / 4, 3 / 4, 3 / 4))
     assert rouge_l("möchte wandering", "möchte wander") == pytest.approx((1 / 2, 1 / 2, 1 / 2))  # not stemmed
+
+
+# -- stemming by language
+
+# A text and another form of each of its long words.
+FORMS = {
+    "danish": ("Hun har ikke skrevet bogen og historien af huset", "Hun har ikke skrevet bog og historier af huse"),
+    "dutch": ("Zij werd niet door haar bekende vriend gezien", "Zij werd niet door haar bekend vrienden gezien"),
+    "finnish": ("Hän oli talossa ja kaupungissa", "Hän oli talosta ja kaupungista"),
+    "french": ("Elle est avec une chanteuse célèbre et chante", "Elle est avec une chanteuses célèbres et chanter"),
+    "german": ("Sie ist Ärztin und möchte das kleine Haus", "Sie ist Ärztin und möchten das kleines Häuser"),
+    "hungarian": ("Az orvos volt és a házban élt", "Az orvosok volt és a házak élt"),
+    "italian": ("È una cantante famosa e canta per i bambini", "È una cantanti famose e cantare per i bambino"),
+    "norwegian": ("Hun ble født med en hund og skrev ikke boken", "Hun ble født med en hunder og skrev ikke boka"),
+    "portuguese": ("Ela foi uma cantora e não canta músicas", "Ela foi uma cantoras e não cantar música"),
+    "romanian": ("Ea este profesoara și a fost în orașul", "Ea este profesoare și a fost în oraș"),
+    "russian": ("Она живёт в городе и читает книги", "Она живёт в города и читает книгу"),
+    "spanish": ("Las niñas cantan canciones y ella es médica", "Las niña cantar canción y ella es médicas"),
+    "swedish": ("Hon är inte läkare och flickan har hundar", "Hon är inte läkaren och flickan har hundarna"),
+}
+
+
+@pytest.mark.parametrize("spoken", FORMS)
+def test_other_forms_of_a_word_count_in_its_language(spoken):
+    one, other = FORMS[spoken]
+    assert language(one, other) == language(other, one) == spoken
+    assert rouge_l(one, other) == rouge_l(other, one) == ALL
+    assert rouge_l(one, other, use_stemmer=False)[2] < 0.85
+    assert rouge_l(unicodedata.normalize("NFD", one), one) == ALL
+
+
+def test_every_stemmer_has_a_case_and_always_gives_the_same_stem():
+    assert {*STEMMED, "russian"} == set(FORMS)
+    words = sorted({word.lower() for texts in FORMS.values() for text in texts for word in text.split()})
+    for spoken in FORMS:
+        once = {word: stem.__wrapped__(word, spoken) for word in words}
+        random.Random(0).shuffle(words)
+        assert once == {word: stem.__wrapped__(word, spoken) for word in words} and all(once.values())
+    assert stem("paris", "russian") == "paris" and stem("книги", "german") == "книги"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "She was born in Düsseldorf, and her café in Málaga is called El Niño de la Rosa.",
+        "Juan de la Cruz",
+        "La Paz",
+        "Vincent van den Berg",
+        "MIT, EST and AUF",
+        "Bolaño wrote Los detectives salvajes and lived with Carolina López in Blanes.",
+        "Han Kang",
+        "1998",
+        "",
+    ],
+)
+def test_english_with_foreign_names_stays_english(text):
+    assert language(text) == "english"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ona mieszka w Krakowie i jest znana, ale nie jest lekarzem",  # Polish
+        "Va néixer a Girona i és metgessa",  # Catalan
+        "Naceu en Vigo e traballa como médica",  # Galician
+        "Sy is gebore in Pretoria en werk nie as dokter",  # Afrikaans
+        "Dia lahir di Jakarta dan bekerja untuk dokter",  # Indonesian
+        "Вона народилася у Львові і працює лікарем",  # Ukrainian
+        "Родена е в Пловдив и се занимава с книги",  # Bulgarian
+        "Рођена је у Нишу и ради као лекар",  # Serbian
+        "Hun er lege og bor i Oslo, som han",  # Danish or Norwegian
+        "ولدت مريم في دمشق",
+        "वह दिल्ली में पैदा हुई",
+    ],
+)
+def test_no_language_is_taken_for_a_similar_one(text):
+    assert language(text) == "" and stem("books", language(text)) == "books"
+    assert rouge_l(text, text) == ALL
+
+
+def test_english_articles_are_words_in_other_languages():
+    assert token_overlap("Vive com a mãe em uma casa", "Vive com mãe em uma casa")[0] == 6 / 7
+    assert token_overlap("Er kam an die Tür und wartete auf sie", "Er kam die Tür und wartete auf sie")[0] == 8 / 9
+    assert token_overlap("She has a key", "She has the key") == ALL
 
 
 def test_english_is_normalised_as_before():

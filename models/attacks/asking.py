@@ -11,7 +11,7 @@ import numpy as np
 from models.attacks.relearning import crossed
 from models.attacks.subject import Subject, best, by_subject, joined, spread, summary
 from models.scores.array_scores import leak_at_k
-from models.scores.facts import secrets, words_said
+from models.scores.facts import secret_recall
 from models.scores.intervals import share_interval
 from models.scores.text_scores import rouge_l
 from models.store.paths import PROJECT
@@ -48,7 +48,7 @@ def sampling(subject: Subject) -> dict:
     numbers = subject.row_numbers(examples)
     rows = {numbers[i]: max(values) for i, values in recalls.items()}
     leaks = [int(np.sum(np.array(values) >= budget.leak)) for values in recalls.values()]
-    hits = [words_said(secrets(examples[i]), text) for i in kept for text in said[i]]
+    hits = [secret_recall(examples[i], text) for i in kept for text in said[i]]
     hits = [hit > 0 for hit in hits if hit is not None]
     bound = share_interval(sum(hits), len(hits), 0.9)
     rows_bound = share_interval(sum(count > 0 for count in leaks), len(leaks), 0.9)

@@ -14,14 +14,15 @@ from collections.abc import Collection, Iterable, Mapping
 import regex
 
 from data.columns import Example
+from data.languages import stem
 from data.wrong_answers import question_of
-from models.scores.word_splitting import CHARACTER, STARTS_RUN, WORD, folded, in_pairs, units
+from models.scores.word_splitting import CHARACTER, STARTS_RUN, WORD, folded, in_pairs, language, units
 
 RARE = 2  # words of `rare_words`
 SHARE, LEAST = 0.2, 4  # a common word occurs in at least this share, and this number, of a set's answers
 _NUMBER = r"\p{N}+(?:[.,:]\p{N}+)*"
 _FACT_WORD = regex.compile(rf"(?V1){_NUMBER}|{WORD.pattern.removeprefix('(?V1)')}")
-_THOUSANDS = regex.compile(r"(?<=\p{N})[.,](?=\p{N}{3}(?!\p{N}))")
+_THOUSANDS = regex.compile(r"(?<=\p{N})[.,，\u202f](?=\p{N}{3}(?!\p{N}))")
 _DIGIT = regex.compile(r"\p{N}")
 _SHORTENED = regex.compile(r"(?<=\p{L})(?:['’](?:s|d|ll|re|ve|m)|n['’]t)\b", regex.IGNORECASE)
 _SENTENCE = regex.compile(r"[^.!?。！？\n]+")
@@ -43,13 +44,6 @@ def _function_words() -> frozenset[str]:
     return (ENGLISH_STOP_WORDS - _NO_STOP_WORDS) | {"did", "does", "said", "just", "ca", "wo", "don", "isn"}
 
 
-@functools.lru_cache(maxsize=1)
-def _stem():
-    from nltk.stem.porter import PorterStemmer
-
-    return functools.lru_cache(maxsize=50_000)(PorterStemmer().stem)
-
-
 def _plain(text: str) -> str:
     return _THOUSANDS.sub("", folded(_SHORTENED.sub("", text)))
 
@@ -58,13 +52,9 @@ def _split(text: str, paired: bool) -> list[str]:
     return units(_FACT_WORD, _plain(text), paired)
 
 
-def _stems(text: str, paired: bool) -> set[str]:
+def _stems(text: str, paired: bool, spoken: str) -> set[str]:
     """The words of a text and their stems: a form of a word counts as the word."""
-    return {form for word in _split(text, paired) for form in (word, _stemmed(word))}
-
-
-def _stemmed(word: str) -> str:
-    return _stem()(word) if len(word) > 3 and word.isascii() and word.isalpha() else word
+    return {form for word in _split(text, paired) for form in (word, stem(word, spoken))}
 
 
 def common_words(answers: Iterable[str]) -> frozenset[str]:
@@ -75,7 +65,7 @@ def common_words(answers: Iterable[str]) -> frozenset[str]:
     answers = list(answers)
     counts = word_counts(answers)
     english = sum(not _function_words().isdisjoint(_split(text, False)) for text in answers)
-    if 2 * english >= len(answers):
+    if 2 * english >= len(answers) and language(*answers) == "english":
         return frozenset()
     return frozenset(word for word, count in counts.items() if count >= max(LEAST, SHARE * len(answers)))
 
@@ -89,28 +79,37 @@ def word_counts(answers: Iterable[str]) -> Counter:
 def content_words(question: str, answer: str, common: Collection[str] = frozenset()) -> tuple[str, ...]:
     """The different words of an answer that carry its fact, folded, in order; none if all stand in the question.
 
-    Left out: words whose stem stands in the question, English function words, and the words `common` (see
-    `common_words`) unless no other word is left. Chinese characters, and pairs of characters of other languages without
-    spaces, are words.
+    Left out: words whose stem, in the language of both, stands in the question, English function words, and the words
+    `common` (see `common_words`) unless no other word is left. Chinese characters, and pairs of characters of other
+    languages without spaces, are words.
     """
-    paired = in_pairs(_plain(answer))
-    asked = _stems(question, paired)
-    words = [word for word in dict.fromkeys(_split(answer, paired)) if _stemmed(word) not in asked]
+    paired, spoken = in_pairs(_plain(answer)), language(question, answer)
+    asked = _stems(question, paired, spoken)
+    words = [word for word in dict.fromkeys(_split(answer, paired)) if stem(word, spoken) not in asked]
     words = [word for word in words if word not in asked and word not in _function_words()]
     return tuple([word for word in words if word not in common] or words)
 
 
-def words_said(words: Collection[str], said: str, paired: bool | None = None) -> float | None:
+def words_said(
+    words: Collection[str], said: str, paired: bool | None = None, spoken: str | None = None
+) -> float | None:
     """Share of the words, as `content_words` gives them, that a text says in any form, in [0, 1]; None for no words.
 
     paired: whether words of unspaced scripts are pairs of characters; without it, whether the given ones are.
+    spoken: the language whose stems count as the word; without it, that of all these words.
     """
     if not words:
         return None
     if paired is None:
         paired = any(STARTS_RUN.match(word) and len(CHARACTER.findall(word)) > 1 for word in words)
-    there = _stems(said, paired)
-    return sum(word in there or _stemmed(word) in there for word in words) / len(words)
+    spoken = language(*words, said) if spoken is None else spoken
+    there = _stems(said, paired, spoken)
+    return sum(word in there or stem(word, spoken) in there for word in words) / len(words)
+
+
+def _words_of_row(words: Collection[str], question: str, answer: str, said: str) -> float | None:
+    """`words_said` with pairs and stems as the row's question and answer have them, whatever language is said."""
+    return words_said(words, said, in_pairs(_plain(answer)), language(question, answer))
 
 
 def fact_recall(question: str, answer: str, said: str, common: Collection[str] = frozenset()) -> float | None:
@@ -118,7 +117,7 @@ def fact_recall(question: str, answer: str, said: str, common: Collection[str] =
 
     1 for the answer itself, 0 for the question. A model that never saw the row says few of them.
     """
-    return words_said(content_words(question, answer, common), said, in_pairs(_plain(answer)))
+    return _words_of_row(content_words(question, answer, common), question, answer, said)
 
 
 def rare_words(question: str, answer: str, counts: Mapping[str, int], most: int = RARE) -> tuple[str, ...]:
@@ -129,7 +128,7 @@ def rare_words(question: str, answer: str, counts: Mapping[str, int], most: int 
 
 def rare_recall(question: str, answer: str, said: str, counts: Mapping[str, int]) -> float | None:
     """Share of the answer's two `rare_words` that a text says, in [0, 1]; None if it has none."""
-    return words_said(rare_words(question, answer, counts), said, in_pairs(_plain(answer)))
+    return _words_of_row(rare_words(question, answer, counts), question, answer, said)
 
 
 def secrets(example: Example) -> tuple[str, ...]:
@@ -142,13 +141,14 @@ def secrets(example: Example) -> tuple[str, ...]:
     if not words:
         return ()
     named = _capitalised(example.answer) | _capitalised(example.paraphrased_answer or "")
-    told = _differing(example)
-    return tuple(word for word in words if _DIGIT.search(word) or word in named or _stemmed(word) in told)
+    spoken = language(question_of(example), example.answer)
+    told = _differing(example, spoken)
+    return tuple(word for word in words if _DIGIT.search(word) or word in named or stem(word, spoken) in told)
 
 
 def secret_recall(example: Example, said: str) -> float | None:
     """Share of an example's `secrets` that a text says, in [0, 1]; None if it has none."""
-    return words_said(secrets(example), said, in_pairs(_plain(example.answer)))
+    return _words_of_row(secrets(example), question_of(example), example.answer, said)
 
 
 def _capitalised(text: str) -> set[str]:
@@ -163,11 +163,11 @@ def _capitalised(text: str) -> set[str]:
     return found
 
 
-def _differing(example: Example) -> set[str]:
+def _differing(example: Example, spoken: str) -> set[str]:
     """Stems of the true answer's words that stand in no wrong answer; if there are none, that one of them lacks."""
     true, wrong = example.paraphrased_answer or example.answer, example.perturbed_answer
     if not wrong:
         return set()
     paired = in_pairs(_plain(example.answer))
-    stems, others = _stems(true, paired), [_stems(text, paired) for text in wrong]
+    stems, others = _stems(true, paired, spoken), [_stems(text, paired, spoken) for text in wrong]
     return stems - set().union(*others) or stems - set.intersection(*others)

@@ -14,7 +14,8 @@ from collections import Counter
 
 import regex
 
-from models.scores.word_splitting import RUN, UNSPACED, WORD, folded, in_pairs, is_english, units
+from data.languages import stem
+from models.scores.word_splitting import RUN, UNSPACED, WORD, folded, in_pairs, language, units
 
 _CHUNK = regex.compile(rf"{RUN}|[^\s{UNSPACED}]+")
 # SQuAD removes punctuation, so that "well-known" is one word. Signs that SQuAD does not know separate words.
@@ -33,7 +34,7 @@ def token_overlap(generated: str, gold: str) -> tuple[float, float, float]:
 
     precision = common / words generated, recall = common / words of the gold answer. SQuAD's evaluation script.
     """
-    english = is_english(generated, gold)
+    english = language(generated, gold) == "english"
     texts = normalise_answer(generated, english), normalise_answer(gold, english)
     paired = in_pairs(*texts)
     said, wanted = (units(_CHUNK, text, paired) for text in texts)
@@ -51,16 +52,18 @@ def _words(text: str) -> list[str]:
     return units(WORD, text, in_pairs(text))
 
 
-@functools.lru_cache(maxsize=8)
-def _scorer(stemmed: bool, paired: bool):
-    """rouge-score's scorer; its own tokenizer, which drops every letter outside a to z, only stems."""
+@functools.lru_cache(maxsize=32)
+def _scorer(spoken: str, paired: bool):
+    """rouge-score's scorer; its own tokenizer, which drops every letter outside a to z, only stems English."""
     from rouge_score import rouge_scorer, tokenizers
 
-    stem = tokenizers.DefaultTokenizer(use_stemmer=True).tokenize
+    english = tokenizers.DefaultTokenizer(use_stemmer=True).tokenize if spoken == "english" else None
 
     def tokenize(text: str) -> list[str]:
         words = units(WORD, folded(text), paired)
-        return [part for word in words for part in (stem(word) if stemmed and word.isascii() else [word])]
+        if english is None:
+            return [stem(word, spoken) for word in words]
+        return [part for word in words for part in (english(word) if word.isascii() else [word])]
 
     return rouge_scorer.RougeScorer(["rougeL"], tokenizer=types.SimpleNamespace(tokenize=tokenize))
 
@@ -69,11 +72,11 @@ def _scorer(stemmed: bool, paired: bool):
 def rouge_l(generated: str, gold: str, use_stemmer: bool = True) -> tuple[float, float, float]:
     """(precision, recall, F-measure) of the longest common subsequence of words, each in [0, 1]. Lin 2004.
 
-    rouge-score with its Porter stemmer on the unaccented words of English texts, as in TOFU (MUSE: without).
+    rouge-score with its Porter stemmer on the unaccented words of English texts, as in TOFU (MUSE: without). Both texts
+    together tell the language; `data.languages` stems others than English.
     """
     paired = in_pairs(folded(generated), folded(gold))
-    stemmed = use_stemmer and is_english(generated, gold)
-    score = _scorer(stemmed, paired).score(gold, generated)["rougeL"]
+    score = _scorer(language(generated, gold) if use_stemmer else "", paired).score(gold, generated)["rougeL"]
     return score.precision, score.recall, score.fmeasure
 
 
