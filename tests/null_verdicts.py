@@ -23,7 +23,8 @@ from measured import ROOT, table
 sys.path.insert(0, str(ROOT))
 
 import evaluation_metrics
-from models.scores.evaluating import ModelEvaluation, _summarise
+from models.scores.evaluating import BASE_SETS, ModelEvaluation, _summarise, add_base_loss
+from models.store.loading import resolve_model
 from models.training import null_models
 from models.verdict.gates import PASSED
 from models.verdict.verdict import judge
@@ -99,6 +100,10 @@ def measured_models(args, sets: dict) -> dict[str, ModelEvaluation]:
         target = found.get("target")
         found[name] = null_models.evaluated([path], sets, target, max_length=MAX_LENGTH, splits=SPLITS,
                                             say=lambda _: print("  measuring", flush=True))[0]  # fmt: skip
+    if base := null_models.base_of(args.target, args.retrained):
+        losses = null_models.evaluated([resolve_model(base)], sets, None, metrics=["loss"], max_length=MAX_LENGTH,
+                                       splits=BASE_SETS)[0]  # fmt: skip
+        add_base_loss(found["target"], {split: table["loss"] for split, table in losses.per_example.items()})
     return found
 
 

@@ -307,21 +307,31 @@ def test_an_equivalence_test_is_two_one_sided_tests():
     assert (gate.low, gate.high) == pytest.approx(tuple(ttest_1samp(tested, 0).confidence_interval(0.9)))
 
 
-def test_a_margin_widens_to_what_models_that_never_saw_the_rows_differ_by():
-    noisy = made.copy_of(RETRAINED)
-    draw = np.random.default_rng(0)
+@pytest.mark.parametrize(("spread", "least", "most"), [(0.0, 0.2, 0.21), (0.1, 0.21, 0.45), (0.4, 0.5, 0.5)])
+def test_a_margin_widens_to_where_models_that_never_saw_the_rows_may_lie(spread, least, most):
+    noisy, draw = made.copy_of(RETRAINED), np.random.default_rng(0)
     contrast = np.mean(TARGET.per_example["forget"]["answer_probability"]) - 0.09
     for split in ("holdout", "judging"):
         values = np.array(TARGET.per_example[split]["answer_probability"])
-        shifts = draw.normal(0, 0.4 * contrast, len(values) // 10).repeat(10)
+        shifts = draw.normal(0, spread * contrast, len(values) // 10).repeat(10)
         noisy.per_example[split]["answer_probability"] = (values + shifts).tolist()
     gate = memory.equivalence("answer_probability", TARGET, RETRAINED, noisy)
-    assert 0.2 < gate.most < 0.5 and gate.most == pytest.approx(max(abs(end) for end in gate.null))
+    assert least <= gate.most <= most and gate.least == -gate.most
+    assert gate.word == "passed"
+
+
+def test_a_metric_in_which_models_without_the_rows_differ_by_half_decides_nothing():
+    noisy, draw = made.copy_of(RETRAINED), np.random.default_rng(0)
     for split in ("holdout", "judging"):
-        noisy.per_example[split]["answer_probability"] = draw.uniform(0, 1, len(noisy.subjects[split])).tolist()
         shifts = draw.normal(0, 1, len(noisy.subjects[split]) // 10).repeat(10)
         noisy.per_example[split]["answer_probability"] = (0.5 + shifts).tolist()
     assert memory.equivalence("answer_probability", TARGET, RETRAINED, noisy).word == "no contrast"
+
+
+def test_the_margin_of_a_null():
+    assert memory.usual_margin(-0.05, 0.1) == pytest.approx(0.35)  # three halves of its interval beyond its mean
+    assert membership._usual((-0.15, 0.05)) == pytest.approx(0.35)  # the same interval by its ends
+    assert membership._usual(None) == 0
 
 
 def test_the_bound_on_rows_that_may_still_leak():

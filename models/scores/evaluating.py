@@ -392,13 +392,13 @@ def _summarise(result: ModelEvaluation) -> None:
             result.metrics[split][name] = result.intervals[split][name] = None
             if len(present) < len(values):
                 missing = f"missing for {len(values) - len(present)} of {len(values)} rows"
-                result.notes[f"{split}.{name}"] = f"{missing}: {NEEDS[METRICS[name].needs].missing}"
+                result.notes[f"{split}.{name}"] = f"{missing}: {NEEDS[REPORTED[name].needs].missing}"
             if present:
                 found = scores(name, split, [values[i] for i in present])
-                interval = mean_interval(found, [subjects[i] for i in present], share=METRICS[name].share)
+                interval = mean_interval(found, [subjects[i] for i in present], share=REPORTED[name].share)
                 result.metrics[split][name] = float(found.mean())
                 if interval:  # no value of a bounded metric lies outside 0 to 1
-                    interval = np.clip(interval, 0, 1).tolist() if METRICS[name].bounded else list(interval)
+                    interval = np.clip(interval, 0, 1).tolist() if REPORTED[name].bounded else list(interval)
                 result.intervals[split][name] = interval
         if len(set(subjects)) == 1 and subjects[0] is not None:
             result.notes[f"{split}.intervals"] = "only one subject: no interval, because an interval compares subjects"

@@ -14,6 +14,7 @@ import numpy as np
 
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval
+from models.verdict import memory
 from models.verdict.gates import (
     FAILED,
     NOT_MEASURED,
@@ -29,7 +30,7 @@ from models.verdict.gates import (
 )
 
 NON_MEMBERS = "judging"
-MARGIN, LEVEL = 0.15, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
+MARGIN, LEVEL = 0.1, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
 LEAST_PERSONS = 4  # on the side of the non-members
 PERMUTATIONS = 99
 PLAIN = ("loss", "min_k", "min_k_plus_plus", "zlib_ratio", "accuracy", "paraphrase_loss")
@@ -106,7 +107,15 @@ def _with_loss(split: str, *models) -> np.ndarray:
 
 def auc(members: np.ndarray, others: np.ndarray) -> float:
     """`array_scores.membership_auc` without its checks: jackknife and permutations call it thousands of times."""
-    return float((others[None] > members[:, None]).mean() + 0.5 * (others[None] == members[:, None]).mean())
+    return float(_wins(members, others).mean())
+
+
+_EVEN = np.zeros(1), np.zeros(1)  # scores of an AUC of .5
+
+
+def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n, m) 1 where a non-member's score is higher than a member's, .5 where they are equal: its mean is the AUC."""
+    return (others[None] > members[:, None]) + 0.5 * (others[None] == members[:, None])
 
 
 def combined_auc(members: np.ndarray, others: np.ndarray, groups: tuple) -> float:
@@ -174,10 +183,12 @@ def gaps(unlearned: Sides, retrained: Sides) -> dict[str, dict]:
     """
     found = {}
     for name in (*unlearned.scores, COMBINED):
+        wins = None if name == COMBINED else _wins(*unlearned.scores[name]) - _wins(*retrained.scores.get(name, _EVEN))
 
-        def gap(left, right, name=name):
-            theirs = auc_of(retrained, name, left, right) if name in (*retrained.scores, COMBINED) else 0.5
-            return auc_of(unlearned, name, left, right) - theirs
+        def gap(left, right, name=name, wins=wins):
+            if wins is not None:
+                return float(wins[left][:, right].mean())
+            return auc_of(unlearned, name, left, right) - auc_of(retrained, name, left, right)
 
         everything = [np.ones(len(groups), dtype=bool) for groups in unlearned.groups]
         ours = auc_of(unlearned, name, *everything)
@@ -215,8 +226,8 @@ def null_gaps(target: ModelEvaluation | None, retrained: ModelEvaluation) -> dic
 def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     """(gate, {score: AUCs, gap and word}): whether any score tells more than it does for the retrained model.
 
-    Each gap A_u - A_r must lie within the margin with its interval: .15, or where two models that never saw the rows
-    may differ by more (`null_gaps`), as much as that, at most .25. `DETECTORS` only fail.
+    Each gap A_u - A_r must lie within the margin with its interval: .1, or where a model that never saw the rows may
+    well lie outside (`null_gaps`, `memory.usual_margin`), at most .25. `DETECTORS` only fail.
     """
     label = "membership"
     ours, theirs = (
@@ -233,7 +244,7 @@ def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     few = few or any(row["low"] is None for name, row in found.items() if name not in DETECTORS)
     for name, row in found.items():
         row["null"] = nulls.get(name)
-        row["margin"] = min(WIDEST, max([MARGIN, *map(abs, nulls.get(name, ()))]))
+        row["margin"] = min(WIDEST, max(MARGIN, _usual(nulls.get(name))))
         row["word"] = _word(name, row, few, found["loss"]["gap"] < 0)
     worst = _worst(found)
     if broken and found[worst]["word"] != FAILED:
@@ -245,6 +256,11 @@ def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
     row = found[worst]
     return Gate("membership", label, row["word"], _why(worst, row), row["gap"], row["low"], row["high"],
                 -row["margin"], row["margin"], row["null"]), found  # fmt: skip
+
+
+def _usual(null: tuple[float, float] | None) -> float:
+    """How far the interval of a model that never saw the rows may reach; see `memory.usual_margin`."""
+    return memory.usual_margin(sum(null) / 2, (null[1] - null[0]) / 2) if null else 0.0
 
 
 def _word(name: str, row: dict, few: bool, unlikely: bool) -> str:

@@ -42,9 +42,8 @@ GUESSED = 0.1  # below this position of the answer's probability, a right word c
 RECITED = "recited"  # a trace of rows whose answer says the whole fact in most of the true answer's words
 WHOLE, MOST_WORDS = 0.99, 0.7  # recall of the words that carry the fact, and of all words of the true answer
 PERSON = 0.2  # a person with a larger mean position is still known
-# of equivalence (.2, and .1 for membership, left 4 of 6 pairs of models that never saw the rows undecided), and the
-# widest that a null may make it
-MARGIN, WIDEST = 0.3, 0.5
+MARGIN, WIDEST = 0.2, 0.5  # of equivalence, and the widest that a null may make it
+REACH = 3  # half-intervals of a null that a margin holds; with 2, 2 of 12 pairs of models without the rows fail
 LEVEL = 0.9  # two one-sided tests at 5 % are a 90 % interval within the margin
 LEAST_ROWS, LEAST_PERSONS = 5, 2  # fewer never show that something is forgotten
 MOSTLY = 0.9  # of what the target knew: a row that kept more of a trace leaks, where no unseen row was measured
@@ -156,8 +155,8 @@ def null_of(name: str, target, retrained, contrast: float, persons: int) -> tupl
     """((low, high), margin): how two models that never saw some persons differ on them, in units of the contrast.
 
     Measured on holdout and judging rows, which neither the target nor the retrained model saw. (low, high): the 90 %
-    prediction interval of the mean over `persons` further persons, mean -+ t sd sqrt(1 / persons + 1 / G). margin:
-    within it, `usual_margin` finds nineteen of twenty models that never saw the rows.
+    prediction interval of the mean over `persons` further persons, mean -+ t sd sqrt(1 / persons + 1 / G). margin: see
+    `usual_margin`.
     """
     sides, subjects = [[], []], []
     for split in ("holdout", "judging"):
@@ -170,24 +169,26 @@ def null_of(name: str, target, retrained, contrast: float, persons: int) -> tupl
         return None
     mean, half, error, count = found
     half *= math.sqrt(1 + count / max(1, persons))  # half is t sd / sqrt(count)
-    return (mean - half, mean + half), usual_margin(mean, error * math.sqrt(count / max(1, persons)), persons)
+    theirs = critical(LEVEL, max(1, persons - 1)) * error * math.sqrt(count / max(1, persons))
+    return (mean - half, mean + half), usual_margin(mean, theirs)
 
 
-def usual_margin(mean: float, error: float, persons: int) -> float:
-    """The margin that the 90 % interval of a model that never saw the rows lies within, nineteen times of twenty.
+def usual_margin(mean: float, half: float) -> float:
+    """|mean| + `REACH` half: how far the 90 % interval of a model that never saw the rows may well reach.
 
-    |mean| + (t(persons - 1) + 1.96) error: its value lies within |mean| + 1.96 errors, and half of its interval is t
-    errors. A narrower margin calls models undecided that know nothing.
+    mean, half: of the 90 % interval of two such models. A further one's own interval has half that width, its value may
+    lie as far from the mean, and so may that of the retrained model. A narrower margin leaves models undecided that
+    know nothing.
     """
-    return abs(mean) + (critical(LEVEL, max(1, persons - 1)) + critical(0.95, math.inf)) * error
+    return abs(mean) + REACH * half
 
 
 def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, retrained: ModelEvaluation) -> Gate:
     """Whether a metric's mean on the forget set is equivalent to the retrained model's.
 
     p = mean(d) / c with the paired differences d = u - r and the contrast c = mean(t) - mean(r); its 90 % interval
-    p -+ t SE(d) / |c| (`error_of_mean`) must lie within the margin. The margin is .3, or where two models that never
-    saw the rows may differ by more (`null_of`), as much as that; above .5 the metric decides nothing.
+    p -+ t SE(d) / |c| (`error_of_mean`) must lie within the margin: .2, or where a model that never saw the rows may
+    well lie outside, `usual_margin`, at most .5. A metric in which two such models may differ by more decides nothing.
     """
     key, label = f"equivalence.{name}", METRICS[name].label
     t, u, r = columns("forget", name, target, unlearned, retrained)
