@@ -18,6 +18,8 @@ from pathlib import Path
 from data import private
 from models.scores.evaluating import is_exam
 from models.store.paths import RUNS, old_runs
+from models.verdict.resistance import MOST
+from models.verdict.words import counted
 from results.report import pages, progress, sentences, verdict, words
 from results.report.comparison import compare_runs
 from results.report.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table
@@ -158,12 +160,12 @@ def _how_to_read(run: Run) -> str:
     return f"{text}. Neither such a model nor a holdout set was given, so the goal is unknown."
 
 
-def _with_interval(value: float | None, interval: tuple | None, digits: int = 3) -> list:
-    """A number and its interval (low, high) as a text."""
+def _with_interval(value: float | None, interval: tuple | None, digits: int = 3, beside: tuple = ()) -> list:
+    """A number and its interval (low, high) as a text; the number is told apart from those beside it."""
     ends = span(*interval, value, digits=digits) if interval and value is not None else ""
     if not ends:
-        return [number(value, digits)]
-    return [apart(value, *interval, digits=digits)[0], " ", ("small", ends)]
+        return [apart(value, *beside, digits=digits)[0]]
+    return [apart(value, *interval, *beside, digits=digits)[0], " ", ("small", ends)]
 
 
 CAPTIONS = {
@@ -187,8 +189,12 @@ def split_tables(run: Run, split: str) -> list:
     columns += ("progress",) if split == "forget" else ()
     main, minor = [], []
     for name in words.metric_order(known):
-        cells = [_with_interval(run.value(model, split, name), run.interval(model, split, name)) for model in models]
         before, after, p = progress.change(run, split, name)
+        pairs = {"target": (after,), "unlearned": (before,)}  # what rose or fell is seen to
+        cells = [
+            _with_interval(run.value(model, split, name), run.interval(model, split, name), 3, pairs.get(model, ()))
+            for model in models
+        ]
         row = [doc(name).label, *cells, sentences.tested(p, before, after), *_goal_cells(run, split, name)]
         (minor if doc(name).minor else main).append(row)
     blocks: list = (
@@ -209,7 +215,7 @@ def _goal_cells(run: Run, split: str, metric: str) -> list[str]:
         return [{"higher": "not lower", "lower": "not higher"}[doc(metric).direction[split]]]
     aim, source = progress.goal(run, metric)
     share = progress.forget_way(run, metric)
-    return [f"→ {number(aim)}" if source else "–", "–" if share is None else f"{100 * share:.0f} %"]
+    return [f"→ {number(aim)}" if source else "–", "–" if share is None else words.percent(share)]
 
 
 def metric_glossary(run: Run) -> Table:
@@ -304,7 +310,7 @@ def attacks(run: Run) -> list:
 def _attack_table(rows: list[dict]) -> Table:
     cells = [
         [[("user", row["attack"].replace("_", " "))], [("user", words.attack_label(row["attack"], row["metric"]))],
-         [number(row["excess"]), " ", ("small", span(row["low"], row["high"], row["excess"]))],
+         [apart(row["excess"], MOST)[0], " ", ("small", span(row["low"], row["high"], row["excess"], MOST))],
          ", ".join(map(str, row["leaks"])) or "–",
          *apart(*(row[key] for key in ("before", "unlearned", "retrained", "target")))]
         for row in rows
@@ -322,7 +328,7 @@ def _training_sentence(run: Run) -> str:
     if not run.steps:
         return "No training step was logged."
     last = int(max(run.steps, key=lambda line: line["step"])["step"])
-    parts = [f"{last} optimizer steps of {run.method.replace('_', ' ')}"]
+    parts = [f"{counted(last, 'optimizer step')} of {run.method.replace('_', ' ')}"]
     if (seconds := run.seconds("unlearning")) is not None:
         parts.append(f"{words.duration(seconds)} of {words.duration(run.timing.get('total_seconds'))} in all")
     if (peak := finite(run.timing.get("peak_memory_gib"))) is not None:

@@ -141,7 +141,7 @@ def test_an_unchanged_model_without_a_retrained_one_is_remembered(sets):
     for split in {"holdout", "judging"} - {*sets}:
         del target.per_example[split], target.metrics[split], target.subjects[split]
     comparison, evidence = judged(target, target, None)
-    assert comparison["memory"] == "REMEMBERS" and "known as before" in evidence["why"][0]
+    assert comparison["memory"] == "REMEMBERS" and "still known: they kept more than" in evidence["why"][0]
     assert [row["leaks"] for row in evidence["rows"]] == [True] * len(ALL_ROWS)
 
 
@@ -233,7 +233,7 @@ def test_one_broken_row_is_told_and_the_others_are_compared():
     broken.per_example["forget"]["loss"][7] = None
     comparison, evidence = judged(made.summed(broken))
     assert comparison["memory"] == "UNDECIDED"
-    assert "Membership: the unlearned model has no finite loss on 1 forget rows." in evidence["why"]
+    assert "Membership: the unlearned model has no finite loss on 1 forget row." in evidence["why"]
 
 
 def test_two_persons_can_be_decided():
@@ -508,7 +508,7 @@ def test_the_turn_names_the_test_nearest_to_its_bound():
     evidence = judge(TARGET, RETRAINED, RETRAINED).evidence
     assert "nearest to failing is" in evidence["memory"]["turn"] and "rows" not in evidence["memory"]["turn"]
     evidence = judge(TARGET, made.with_rows_of(RETRAINED, TARGET, [17]), RETRAINED).evidence
-    assert "rows still known, 1 short" in evidence["memory"]["turn"]
+    assert "rows still known, 1 from its bound" in evidence["memory"]["turn"]
     assert Gate("a", "a", "passed").room() is None
     share, auc = (
         Gate(name, name, "failed", high=high, most=most)

@@ -28,8 +28,8 @@ def about_subject(
     split = "probes" if measured.get("probes") else "forget"
     rows = measured.get(split) or ()
     before, after = (_recalls(evaluations.get(role), split, len(rows)) for role in ("target", "unlearned"))
-    asked = [place for place in range(len(rows)) if rows[place].prompt and before[place] is not None]
-    if not asked or all(value is None for value in after):
+    asked = [place for place in range(len(rows)) if rows[place].prompt and None not in (before[place], after[place])]
+    if not asked:
         return None
     known = [place for place in asked if before[place] >= SAID]
     others_known, others_said, others = _others(measured.get("retain") or (), evaluations)
@@ -38,7 +38,7 @@ def about_subject(
         "new_questions": split == "probes",
         "asked": len(asked),
         "known_before": len(known),
-        "said_after": sum((after[place] or 0) >= SAID for place in known),
+        "said_after": sum(after[place] >= SAID for place in known),
         "others": others,
         "others_known": others_known,
         "others_said": others_said,
@@ -46,7 +46,7 @@ def about_subject(
     said = {role: _answers(evaluations.get(role), split, len(rows)) for role in ("target", "unlearned")}
     told["questions"] = [
         {"question": rows[place].prompt, "before": said["target"][place], "after": said["unlearned"][place],
-         "known_before": place in known, "said_after": (after[place] or 0) >= SAID}
+         "known_before": place in known, "said_after": after[place] >= SAID}
         for place in asked[:SHOWN]
     ]  # fmt: skip
     advice = f" {LEFT}" if by_name and told["said_after"] else ""
@@ -74,9 +74,9 @@ def _others(rows: Sequence[Example], evaluations: Mapping) -> tuple[int, int, in
     """(things known before, those still said, subjects) of the retain set, without its rows about made-up names."""
     before, after = (_recalls(evaluations.get(role), "retain", len(rows)) for role in ("target", "unlearned"))
     known = [place for place, value in enumerate(before)
-             if value is not None and value >= SAID and rows[place].subject != MADE_UP]  # fmt: skip
+             if None not in (value, after[place]) and value >= SAID and rows[place].subject != MADE_UP]  # fmt: skip
     subjects = {rows[place].subject for place in known if rows[place].subject}
-    return len(known), sum((after[place] or 0) >= SAID for place in known), len(subjects)
+    return len(known), sum(after[place] >= SAID for place in known), len(subjects)
 
 
 def _recalls(evaluation, split: str, count: int) -> list[float | None]:

@@ -13,7 +13,9 @@ import numpy as np
 from models.requests import desk, ledger, recorded
 from models.store import paths
 from models.verdict import memory
+from models.verdict.gates import settled
 from models.verdict.references import CONTRAST
+from models.verdict.words import counted
 
 TOLD = ("accuracy", "answer_probability", "extraction_strength", "rouge_l_recall", "loss")  # the ledger keeps these
 JUDGED = ("answer_probability", "extraction_strength")
@@ -70,18 +72,18 @@ def _rows_back(traces: dict[str, np.ndarray], subjects: list) -> str | None:
         shares = np.nanmax([np.nan_to_num(values, nan=-np.inf) for values in traces.values()], axis=0)
         told = ", ".join(f"{row} ({_percent(shares[row - 1], memory.LEAK)})" for row in rows[:10])
         more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-        return f"{len(rows)} of {len(shares)} rows back: row {told}{more}"
+        return f"{len(rows)} of {counted(len(shares), 'row')} back: row{'s' * (len(rows) > 1)} {told}{more}"
     persons = [share for share in memory.person_positions(traces, subjects).values() if share is not None]
-    if back := sum(share > memory.PERSON for share in persons):
-        told = _percent(max(persons), memory.PERSON)
-        return f"{back} of {len(persons)} persons back: {told} of what was forgotten of the one that is back most"
+    if back := sum(map(memory.is_known, persons)):
+        told = f"{back} of {counted(len(persons), 'person')} back: {_percent(max(persons), memory.PERSON)}"
+        return f"{told} of what was forgotten of the one that is back most"
     return None
 
 
 def _percent(share: float, gate: float) -> str:
     """A share in percent, with as many digits as show on which side of the gate it is."""
-    digits = next((n for n in range(8) if round(100 * share, n) != round(100 * gate, 6)), 0)
-    return f"{100 * share:.{digits}f}%"
+    digits = next((n for n in range(8) if round(100 * settled(share), n) != round(100 * gate, 6)), 0)
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}%"
 
 
 def verdict(
@@ -100,8 +102,12 @@ def verdict(
     share = share_back(known, then, now)
     top, low = (numbers.get("answer_probability") for numbers in (known, then))
     floor = (unseen or {}).get("answer_probability") or 0.0
-    if share is None or None in (top, low) or top - low < 0.5 * (top - floor):
+    if None in (top, low):
+        return UNTESTED, "its numbers at the time are not on record"
+    if top - low < 0.5 * (top - floor):
         return UNTESTED, "less than half of it was forgotten at the time"
+    if share is None:
+        return UNTESTED, "too little was forgotten at the time to tell whether it is back"
     if share > BACK:
         return CAME_BACK, f"{_percent(share, BACK)} of what was forgotten is back"
     told = f"{_percent(max(share, 0.0), BACK)} of what was forgotten is back"
@@ -153,7 +159,7 @@ def printed(report: dict) -> str:
     """The report of a re-test as text: breaks in the ledger's chain, then a table of the requests."""
     lines = [*report["problems"]]
     if not lines:
-        lines.append(f"{report['ledger']}: {report['lines']} lines, an unbroken chain")
+        lines.append(f"{report['ledger']}: {counted(report['lines'], 'line')}, an unbroken chain")
     if report["requests"]:
         lines += ["", "answer probability and extraction strength of each request's rows: known > then > now"]
     for row in report["requests"]:

@@ -28,6 +28,7 @@ class Gate:
     least: float | None = None
     most: float | None = None
     null: Sequence[float] | None = None  # [low, high] of models that never saw the rows
+    lowest: float | None = None  # bound of the interval's lower end, where `least` is the bound of the value
 
     def as_json(self) -> dict:
         """The gate as an object of evaluation.json; numbers that are not finite become None."""
@@ -36,8 +37,10 @@ class Gate:
     def room(self) -> float | None:
         """Distance of the nearer end of the interval to its bound, negative outside; None without numbers."""
         low, high = (self.value if end is None else end for end in (self.low, self.high))
-        gaps = [high_bound - high for high_bound in [self.most] if None not in (high_bound, high)]
-        gaps += [low - low_bound for low_bound in [self.least] if None not in (low_bound, low)]
+        pairs = [(high, self.most), (self.least, low)]  # (the smaller, the larger) where a gate is passed
+        if self.lowest is not None:
+            pairs = [(self.least, self.value), (self.lowest, self.low)]
+        gaps = [settled(larger - smaller) for smaller, larger in pairs if None not in (smaller, larger)]
         return min(gaps) if gaps else None
 
 
@@ -47,8 +50,14 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def settled(value: float) -> float:
+    """The number that a gate compares and a sentence shows: without the rounding of sums, and never -0."""
+    return round(value, 9) + 0.0
+
+
 def inside(low: float, high: float, least: float, most: float) -> str:
     """The word of an interval that must lie within bounds: "passed", "failed" above, "over" below, else "undecided"."""
+    low, high, least, most = map(settled, (low, high, least, most))
     if least <= low and high <= most:
         return PASSED
     return FAILED if low > most else OVER if high < least else UNDECIDED
@@ -85,13 +94,31 @@ def least_change(gates: Sequence[Gate], word: str) -> Gate | None:
     return min(found, key=lambda gate: abs(gate.room()) / (abs(gate.most or gate.least or 0) or 1)) if found else None
 
 
-def shown(value: float, *beside: float) -> str:
-    """A number with two decimals, or as many more as tell it from the numbers beside it."""
-    for digits in range(2, 7):
-        text = f"{value:.{digits}f}"
-        if all(math.isclose(value, other, abs_tol=1e-9) or text != f"{other:.{digits}f}" for other in beside):
-            return text
-    return f"{value:.9f}"
+def shown(value: float, *beside: float, rounded=round) -> str:
+    """A number with two decimals, or as many more as tell it from the numbers beside it, up to nine.
+
+    rounded(value, digits): `up` for "at most", `down` for "at least".
+    """
+    value, others = settled(value), [settled(other) for other in beside]
+    for digits in range(2, 10):
+        text = _written(rounded(value, digits), digits)
+        if all(other == value or text != _written(other, digits) for other in others):
+            break
+    return text
+
+
+def _written(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def up(value: float, digits: int) -> float:
+    """The number with so many decimals, rounded up."""
+    return math.ceil(round(value * 10**digits, 9 - digits)) / 10**digits
+
+
+def down(value: float, digits: int) -> float:
+    """The number with so many decimals, rounded down."""
+    return -up(-value, digits)
 
 
 def ends(low: float, high: float, *beside: float) -> str:

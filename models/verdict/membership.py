@@ -28,6 +28,7 @@ from models.verdict.gates import (
     names_of,
     shown,
 )
+from models.verdict.words import counted
 
 NON_MEMBERS = "judging"
 MARGIN, LEVEL = 0.1, 0.9  # of the AUC's distance from the retrained model's; two one-sided tests at 5 %
@@ -248,10 +249,10 @@ def membership_gate(unlearned, retrained, target=None) -> tuple[Gate, dict]:
         row["word"] = _word(name, row, few, found["loss"]["gap"] < 0)
     worst = _worst(found)
     if broken and found[worst]["word"] != FAILED:
-        why = f"membership: the unlearned model has no finite loss on {broken} forget rows"
+        why = f"membership: the unlearned model has no finite loss on {counted(broken, 'forget row')}"
         return Gate("membership", label, UNDECIDED, why), found
     if few and found[worst]["word"] != FAILED:
-        why = f"{persons[0]} forget and {persons[1]} judging persons; at least 2 and {LEAST_PERSONS} decide"
+        why = few_why(*persons)
         return Gate("membership", label, UNDECIDED, why), found
     row = found[worst]
     return Gate("membership", label, row["word"], _why(worst, row), row["gap"], row["low"], row["high"],
@@ -290,11 +291,20 @@ def _worst(found: dict) -> str:
 def _why(name: str, row: dict) -> str:
     margin = row["margin"]
     by = "all scores together" if name == COMBINED else DERIVED.get(name, name.replace("_", " "))
-    text = f"by {by}, a test tells forget rows from unseen ones with AUC {row['unlearned']:.2f}"
+    ours, theirs = (shown(row[model], 1.0) for model in ("unlearned", "retrained"))
+    text = f"by {by}, a test tells forget rows from unseen ones with AUC {ours}"
     if row["unlearned"] >= 1:
-        return f"{text}, every one of them (retrained model: {row['retrained']:.2f})"
-    text += f"; on the retrained model with {row['retrained']:.2f}. Difference {shown(row['gap'], margin, -margin)}"
+        return f"{text}, every one of them (retrained model: {theirs})"
+    text += f"; on the retrained model with {theirs}. Difference {shown(row['gap'], margin, -margin)}"
     if row["low"] is None:
         return text
     span = ends(row["low"], row["high"], margin, -margin)
-    return f"{text} (90 % interval {span}; within ±{shown(margin)} is asked for)"
+    asked = shown(margin, *(abs(row[name]) for name in ("gap", "low", "high")))
+    return f"{text} (90 % interval {span}; within ±{asked} is asked for)"
+
+
+def few_why(forget: int, judging: int) -> str:
+    """Why so many persons on each side decide nothing about membership."""
+    if forget >= 2 and judging >= LEAST_PERSONS:
+        return "membership: a score has no interval"
+    return f"{forget} forget and {counted(judging, 'judging person')}; at least 2 and {LEAST_PERSONS} decide"

@@ -28,8 +28,10 @@ from models.verdict.gates import (
     forget_rows,
     inside,
     names_of,
+    settled,
     shown,
 )
+from models.verdict.words import counted
 
 TRACES = ("answer_probability", "extraction_strength", "paraphrase_probability", "fact_recall")
 EQUIVALENT = ("extraction_strength", "answer_probability", "truth_ratio", "paraphrase_probability",
@@ -77,12 +79,13 @@ def leaking(traces: dict[str, np.ndarray], above: Mapping[str, float] | None = N
     leak only where the answer's probability moved toward the target's too, or where the answer is `RECITED`: nobody
     guesses a whole sentence, however unlikely the true wording became.
     """
-    counted = dict(traces)
+    judged = dict(traces)
     if "fact_recall" in traces and "answer_probability" in traces:
         guessed = traces["answer_probability"] < GUESSED
-        counted["fact_recall"] = np.where(guessed, np.nan, traces["fact_recall"])
+        judged["fact_recall"] = np.where(guessed, np.nan, traces["fact_recall"])
     with np.errstate(invalid="ignore"):
-        return np.logical_or.reduce([values > (above or {}).get(name, LEAK) for name, values in counted.items()])
+        found = [values.round(9) > (above or {}).get(name, LEAK) for name, values in judged.items()]
+    return np.logical_or.reduce(found)
 
 
 def leaking_rows(traces: dict[str, np.ndarray]) -> list[int]:
@@ -120,7 +123,7 @@ def row_gate(traces: dict[str, np.ndarray]) -> Gate:
         why = f"{forget_rows(rows)} {'is' if len(rows) == 1 else 'are'} still known"
         return Gate("rows", label, FAILED, why, value=len(rows), most=0)
     bound = math.ceil(1000 * none_of(count)) / 10
-    why = f"none of {count} rows is still known, so at most {bound:.1f} % of such rows are (95 %)"
+    why = f"none of {counted(count, 'row')} is still known, so at most {bound:.1f} % of such rows are (95 %)"
     return Gate("rows", label, PASSED, why, value=0, most=0)
 
 
@@ -131,9 +134,15 @@ def person_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
     if not placed:
         return Gate("persons", label, NO_CONTRAST, "no person's rows differ enough between target and retrained model")
     worst = max(placed, key=placed.get)
-    why = f"{worst} kept {shown(placed[worst], PERSON)} of what should go, of which {PERSON} may stay"
-    word = FAILED if placed[worst] > PERSON else PASSED
-    return Gate("persons", label, word, why, value=placed[worst], most=PERSON)
+    place = settled(placed[worst])
+    kept = shown(place, PERSON, 0.0) if place > 0 else "nothing"
+    why = f"{worst} kept {kept} of what should go, of which {shown(PERSON, place)} may stay"
+    return Gate("persons", label, FAILED if is_known(place) else PASSED, why, value=placed[worst], most=PERSON)
+
+
+def is_known(position: float) -> bool:
+    """Whether a person with this mean position is still known."""
+    return settled(position) > PERSON
 
 
 def _difference(first: np.ndarray, second: np.ndarray, subjects: Sequence, contrast: float):
@@ -201,13 +210,14 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     contrast = float(np.nanmean(t) - np.nanmean(r))
     apart = _difference(t, r, subjects, 1.0)
     if abs(contrast) < 1e-9 or (apart is not None and abs(apart[0]) <= apart[1]):
-        return Gate(key, label, NO_CONTRAST, f"target and retrained model do not differ in {label}")
+        why = f"no difference between target and retrained model is shown in {label}"
+        return Gate(key, label, NO_CONTRAST, why)
     found, persons = _difference(u, r, subjects, contrast), len(set(names_of(subjects, len(t))))
     null, usual = null_of(name, target, retrained, contrast, persons) or (None, 0.0)
-    margin = min(WIDEST, max(MARGIN, usual))
-    if max(map(abs, null or (0.0,))) > WIDEST:
-        margin = max(map(abs, null))
-        why = f"{label}: two models that never saw the rows may differ by {margin:.2f} of what separates the references"
+    margin, apart_by = min(WIDEST, max(MARGIN, usual)), max(map(abs, null or (0.0,)))
+    if apart_by > WIDEST:
+        why = (f"{label}: two models that never saw the rows may differ by {shown(apart_by, WIDEST)} of what separates "
+               f"the references; above {shown(WIDEST)} it decides nothing")  # fmt: skip
         return Gate(key, label, NO_CONTRAST, why, null=null)
     if found is None:
         value = float(np.nanmean(u - r)) / contrast
@@ -218,7 +228,7 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
     low, high = value - half, value + half
     word = inside(low, high, -margin, margin)
     if (lost := int((known & ~np.isfinite(ours)).sum())) and word == PASSED:  # rows that broke show nothing
-        why = f"{label}: the unlearned model has no finite value on {lost} rows"
+        why = f"{label}: the unlearned model has no finite value on {counted(lost, 'row')}"
         return Gate(key, label, UNDECIDED, why, value, low, high, -margin, margin, null)
     why = _why(label, word, value, half, margin, error * math.sqrt(count), count)
     return Gate(key, label, word, why, value, low, high, -margin, margin, null)
@@ -227,12 +237,24 @@ def equivalence(name: str, target: ModelEvaluation, unlearned: ModelEvaluation, 
 def _why(label: str, word: str, value: float, half: float, margin: float, spread: float, count: int) -> str:
     place = f"{label} lies {shown(value, margin, -margin)} of the way from the retrained model to the target"
     span = ends(value - half, value + half, margin, -margin)
-    asked = f"{margin:.2f}"
+    asked = shown(margin, *(abs(each) for each in (value, value - half, value + half)))
     text = f"{place} (90 % interval {span}; within ±{asked} is asked for)"
-    if word == UNDECIDED and abs(value) < margin:
-        need = max(count + 1, math.ceil((1.645 * spread / (margin - abs(value))) ** 2))
-        text += f"; about {need} persons would decide it" if need < 10000 else ""
+    if word == UNDECIDED and (need := enough_persons(spread, margin - abs(value), count)):
+        text += f"; about {need} persons would decide it"
     return text
+
+
+def enough_persons(spread: float, room: float, count: int, most: int = 10000) -> int | None:
+    """The least number of persons, above `count`, whose t interval fits into `room`; None from `most` on.
+
+    spread: the standard deviation of a person's mean.
+    """
+    if room <= 0 or (normal := (1.6448 * spread / room) ** 2) >= most:  # t is wider than the normal distribution
+        return None
+    need = max(count + 1, math.ceil(normal))
+    while critical(LEVEL, need - 1) * spread / math.sqrt(need) > room:
+        need += 1
+    return need if need < most else None
 
 
 def memory_gates(target, unlearned, retrained) -> list[Gate]:
@@ -260,14 +282,25 @@ def without_retrained(target, unlearned) -> tuple[list[Gate], list[dict]]:
         why = "the model before hardly knew the rows, so there was little to forget and nothing to show"
         return [Gate("rows", "rows still known", NO_CONTRAST, why)], []
     sure = {name: values for name, values in placed.items() if name != "fact_recall"}
+    if not sure:
+        why = "only the words of answers differ from those on rows never seen, and single words may be guessed"
+        return [Gate("rows", "rows still known", NO_CONTRAST, why)], []
     listing = row_list(sure, target.subjects.get("forget", []), limits)
-    rows = [row["row"] for row in listing if row["leaks"]]
+    rows, count = [row["row"] for row in listing if row["leaks"]], len(listing)
+    why = without_why(rows, count, {limits[name] for name in sure})
+    word = FAILED if rows else UNDECIDED
+    return [Gate("rows", "rows still known", word, why, value=len(rows), most=0)], listing
+
+
+def without_why(rows: Sequence[int], count: int, limits: set[float]) -> str:
+    """What is said of these rows, of `count`, without a retrained model. limits: `LEAK`, `MOSTLY` or both."""
+    seen = f"more than {LEAK} of what the model before knew beyond its likeliest row never seen"
+    alone = f"more than {MOSTLY} of what the model before knew"
+    kept = ", or ".join(text for limit, text in ((LEAK, seen), (MOSTLY, alone)) if limit in limits)
     if not rows:
-        why = "no row is still known beyond what rows that it never saw show"
-        return [Gate("rows", "rows still known", UNDECIDED, why, value=0, most=0)], listing
-    count = len(next(iter(placed.values())))
-    why = f"{forget_rows(rows)} of {count} {'is' if len(rows) == 1 else 'are'} still known as before"
-    return [Gate("rows", "rows still known", FAILED, why, value=len(rows), most=0)], listing
+        return f"no row of {count} kept {kept}"
+    are, they = ("is", "it") if len(rows) == 1 else ("are", "they")
+    return f"{forget_rows(rows)} of {count} {are} still known: {they} kept {kept}"
 
 
 def size_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
@@ -275,8 +308,8 @@ def size_gate(traces: dict[str, np.ndarray], subjects: Sequence) -> Gate:
     names = np.array(names_of(subjects, len(subjects)))[placed_rows(traces) if traces else []]
     rows, persons = len(names), len(set(names.tolist()))
     enough = rows >= LEAST_ROWS and persons >= LEAST_PERSONS
-    why = (f"{rows} of {len(subjects)} forget rows, of {persons} {'person' if persons == 1 else 'persons'}, can show a "
-           f"trace; {LEAST_ROWS} rows and {LEAST_PERSONS} persons are the least")  # fmt: skip
+    why = (f"{rows} of {counted(len(subjects), 'forget row')}, of {counted(persons, 'person')}, can show a trace; "
+           f"{LEAST_ROWS} rows and {LEAST_PERSONS} persons are the least")  # fmt: skip
     return Gate("size", "rows and persons", PASSED if enough else UNDECIDED, why, value=rows, least=LEAST_ROWS)
 
 
@@ -311,7 +344,7 @@ def person_list(traces: dict[str, np.ndarray], subjects: Sequence) -> list[dict]
     found = []
     for name, position in person_positions(traces, subjects).items():
         mine = np.array([other == name for other in names])
-        known = position is not None and (position > PERSON or bool(leaks[mine].any()))
+        known = position is not None and (is_known(position) or bool(leaks[mine].any()))
         word = "known" if known else "no contrast" if position is None else "forgotten"
         found.append({"subject": name, "position": position, "rows": int(mine.sum()), "word": word})
     return sorted(found, key=lambda person: -(person["position"] if person["position"] is not None else -9.0))

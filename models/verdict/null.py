@@ -15,6 +15,7 @@ import numpy as np
 from models.scores.evaluating import ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, share_interval
 from models.scores.metric_table import METRICS
+from models.verdict.gates import up
 from models.verdict.membership import PLAIN
 
 SMALLEST_LOSS = 2.0**-24  # float32 does not tell a smaller loss from 0
@@ -286,12 +287,12 @@ def null_lines(report: dict) -> list[str]:
         numbers = "".join(f"{place[key]:>10.4f}" for key in ("value", "low", "high"))
         z = "-" if place["z"] is None else f"{place['z']:+.1f}"
         lines.append(f"  {name:<34}{numbers}{z:>8}  {place['rank']}")
-    lines.append(f"{len(outside)} of {len(table)} numbers lie outside all {report['models']} null models")
+    lines.append(f"{len(outside)} of {len(table)} numbers lie outside those of all null models")
     for name in ("u_lira", "rmia"):
         if found := report[name]:
             lines.append(f"{name}: AUC {_auc_text(found, report['models'])}")
     if report["epsilon_ceiling"] is not None:
-        lines.append(f"epsilon that these rows could show at most: {report['epsilon_ceiling']:.2f}")
+        lines.append(f"epsilon that these rows could show at most: {up(report['epsilon_ceiling'], 2):.2f}")
     return lines
 
 

@@ -16,12 +16,12 @@ COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
         "Single rows: see the rows still known."),
     "membership_gap": ("membership beyond the retrained model",
         "How much better a membership score tells forget rows from judging rows than it does for the retrained model, "
-        "as a difference of AUCs; the score that is furthest from passing. Within .15 is asked for, or within .25 "
-        "where models that never saw the rows differ by as much.",
+        "as a difference of AUCs; the score that is furthest from passing. Within .15 is asked for, or within as "
+        "much as models that never saw the rows differ, at most .25.",
         "Stronger tests train models of their own: see --null."),
     "utility": ("utility",
         "Share of the utility of the target (or of the retrained model, if that is lower) that is left, fluency "
-        "included. At least .95 is asked for, with the lower end of the interval above .90.",
+        "included. At least .95 is asked for, with the lower end of the interval at least .90.",
         "Anything that the retain and general sets do not ask for."),
     "robustness": ("robustness",
         "1 minus the largest share of the forgotten that an attack brings back, over what it teaches the retrained "

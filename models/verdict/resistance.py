@@ -8,9 +8,23 @@ import numpy as np
 
 from models.attacks.table import ATTACKS
 from models.scores.intervals import half_width
-from models.verdict.gates import FAILED, NO_CONTRAST, PASSED, UNDECIDED, Gate, column, forget_rows, names_of, shown
+from models.verdict.gates import (
+    FAILED,
+    NO_CONTRAST,
+    PASSED,
+    UNDECIDED,
+    Gate,
+    column,
+    down,
+    forget_rows,
+    names_of,
+    settled,
+    shown,
+    up,
+)
 from models.verdict.memory import LEAK, ROW_CONTRAST
 from models.verdict.references import CONTRAST
+from models.verdict.words import counted
 
 MOST = 0.2  # excess that counts as nothing brought back
 LEVEL = 0.9  # its upper end is a one-sided bound at 95 %
@@ -70,15 +84,15 @@ def excess(attack: Mapping, evaluations: Mapping, number: str) -> dict | None:
     leaks = []
     if number in ROW_TRACES:
         with np.errstate(invalid="ignore", divide="ignore"):
-            leaks = (np.flatnonzero(there)[(t - r >= ROW_CONTRAST) & (gap / (t - r) > LEAK)] + 1).tolist()
+            leaks = (np.flatnonzero(there)[(t - r >= ROW_CONTRAST) & ((gap / (t - r)).round(9) > LEAK)] + 1).tolist()
     return {"excess": value, "low": low, "high": high, "leaking_rows": leaks, "broken": broken}
 
 
 def _word(found: Mapping) -> str:
     """The word of one number under an attack."""
-    if found["low"] is not None and found["low"] > MOST:
+    if found["low"] is not None and settled(found["low"]) > MOST:
         return FAILED
-    return PASSED if found["high"] is not None and found["high"] <= MOST else UNDECIDED
+    return PASSED if found["high"] is not None and settled(found["high"]) <= MOST else UNDECIDED
 
 
 def _place(found: Mapping) -> tuple:
@@ -98,16 +112,23 @@ def attack_gate(name: str, numbers: dict[str, dict], reference: bool = True) -> 
     worst = max(numbers.values(), key=_place)
     value, low, high = worst["excess"], worst["low"], worst["high"]
     word = FAILED if leaks else _word(worst)
+    why = "" if value is None else added_why(label, word, leaks, value, low, high)
     if broken := max(found["broken"] for found in numbers.values()):
-        why = f"{label}: the unlearned model has no finite value on {broken} rows"
-        return Gate(key, label, word if word == FAILED else UNDECIDED, why, value, low, high, None, MOST)
-    span = "one person has no interval" if low is None else f"at most {shown(high, MOST)}"
-    added = f"{shown(value, MOST)} of what was forgotten" if value > 0 else "nothing"
-    why = f"{label} brings back {added} beyond what it teaches the retrained model ({span}; {MOST} is allowed)"
+        lacking = f"{label}: the unlearned model has no finite value on {counted(broken, 'row')}"
+        word, why = (FAILED, f"{why}; {lacking}") if word == FAILED else (UNDECIDED, lacking)
+    return Gate(key, label, word, why, value, low, high, None, MOST)
+
+
+def added_why(label: str, word: str, leaks: list[int], value: float, low: float | None, high: float | None) -> str:
+    """What an attack adds, with the end of its interval that decides: the lower one of a failed attack."""
+    added = f"{shown(value, MOST, 0.0)} of what was forgotten" if settled(value) > 0 else "nothing"
     if leaks:
         known = f"{forget_rows(leaks)} {'is' if len(leaks) == 1 else 'are'} known"
-        why = f"under {label}, {known}; on average it adds {added}"
-    return Gate(key, label, word, why, value, low, high, None, MOST)
+        return f"under {label}, {known}; on average it adds {added}"
+    span = "one person has no interval" if low is None else f"at most {shown(high, MOST, rounded=up)}"
+    if word == FAILED:
+        span = f"at least {shown(low, MOST, rounded=down)}"
+    return f"{label} brings back {added} beyond what it teaches the retrained model ({span}; {shown(MOST)} is allowed)"
 
 
 def resistance(attacks: Mapping | None, evaluations: Mapping) -> tuple[str, list[Gate], dict]:

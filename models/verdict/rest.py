@@ -11,7 +11,7 @@ from data.exams import is_exam
 from models.scores.array_scores import harmonic_mean
 from models.scores.evaluating import OPTION_SETS, ModelEvaluation
 from models.scores.intervals import group_numbers, jackknife_interval, mean_interval
-from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, ends, shown
+from models.verdict.gates import FAILED, NOT_MEASURED, PASSED, UNDECIDED, Gate, column, ends, settled, shown
 
 KEPT, LOWEST, BROKEN = 0.95, 0.90, 0.5  # share of utility that counts as kept, its lower bound, a broken model
 LEARNED = 1.25  # share of the others' utility from which on the rows to keep were learned in the run, not kept
@@ -109,25 +109,35 @@ def utility_gate(target, unlearned, retrained) -> Gate:
         return Gate("utility", label, NOT_MEASURED, why)
     value, low, high = utility.interval()
     others = [Utility(model, unlearned, None) for model in (target, retrained) if model is not None]
-    word, taught = UNDECIDED, all(other.shares(*other.everything())[0] > LEARNED for other in others)
-    if value < LOWEST or (high is not None and high < KEPT):
-        word = FAILED
-    elif value >= KEPT and low is not None and low >= LOWEST and not taught:
-        word = PASSED
+    taught = all(other.shares(*other.everything())[0] > LEARNED for other in others)
+    word, why = left_word(value, low, high, taught), left_why(value, low, high, taught)
+    return Gate("utility", label, word, why, value, low, high, KEPT, None, lowest=LOWEST)
+
+
+def left_word(value: float, low: float | None, high: float | None, taught: bool) -> str:
+    """The word of the share of utility that is left."""
+    if settled(value) < LOWEST or (high is not None and settled(high) < KEPT):
+        return FAILED
+    kept = settled(value) >= KEPT and low is not None and settled(low) >= LOWEST
+    return PASSED if kept and not taught else UNDECIDED
+
+
+def left_why(value: float, low: float | None, high: float | None, taught: bool) -> str:
+    """What is left of the utility, with its interval, beside what is asked for."""
     span = "no interval" if low is None else f"95 % interval {ends(low, high, LOWEST, KEPT)}"
     why = (
-        f"{shown(value, KEPT, LOWEST)} of the utility is left ({span}); {KEPT} is asked for, and {LOWEST:.2f} at the "
-        "lower end"
+        f"{shown(value, KEPT, LOWEST, BROKEN)} of the utility is left ({span}); {KEPT} is asked for, and {LOWEST:.2f} "
+        "at the lower end"
     )
     if taught:
         why += "; the run taught it the rows to keep, so they cannot show what else it lost: measure rows that it knew"
-    return Gate("utility", label, word, why, value, low, high, KEPT, None)
+    return why
 
 
 def rest_word(gate: Gate) -> str:
     """The word of the rest."""
     if gate.word == FAILED:
-        return "BROKEN" if gate.value < BROKEN else "DAMAGED"
+        return "BROKEN" if settled(gate.value) < BROKEN else "DAMAGED"
     return "KEPT" if gate.word == PASSED else "UNDECIDED"
 
 

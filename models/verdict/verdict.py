@@ -116,12 +116,17 @@ def _turn(gates: list[Gate]) -> str | None:
                 return None
             if nearest.room() >= 0:  # its value would pass: something else than the value keeps it from that
                 return None
-            state = "undecided" if kind == UNDECIDED else "failed"
-            which = f"{count} tests are {state}; the" if count > 1 else f"One test is {state}: the"
-            return f"{which} nearest to passing is {nearest.label}, {abs(nearest.room()):.3g} short of its bound."
-    measured = [gate for gate in gates if gate.low is not None or gate.high is not None]  # a count has no room
+            state = "undecided" if kind == UNDECIDED else "not passed"
+            which = f"{count} tests are {state}; the nearest to passing is" if count > 1 else f"One test is {state}:"
+            return f"{which} {nearest.label}, {_distance(nearest)} from its bound."
+    measured = [gate for gate in gates if None not in (gate.low, gate.high) and (gate.room() or 0) >= 0]  # no counts
     nearest = least_change(measured, PASSED)
-    return f"The test nearest to failing is {nearest.label}, {nearest.room():.3g} from its bound." if nearest else None
+    return f"The test nearest to failing is {nearest.label}, {_distance(nearest)} from its bound." if nearest else None
+
+
+def _distance(gate: Gate) -> str:
+    room = abs(gate.room())
+    return f"{room:.0f}" if room == round(room) else f"{room:.3g}"
 
 
 def _memory(target, unlearned, retrained, found: Verdict) -> None:

@@ -66,3 +66,8 @@ def verdict_words(verdict) -> dict[str, str]:
 def certified(comparison: dict) -> bool:
     """Whether the verdict can be signed: FORGOTTEN, KEPT and HELD."""
     return all(comparison.get(part) == word for part, word in SIGNED.items())
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: "1 row", "2 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from models.requests import desk, ledger
 from models.store.folders import read_json_or_empty
 from models.verdict import gates
-from models.verdict.words import PARTS, WORDS, word_of
+from models.verdict.words import PARTS, WORDS, counted, word_of
 from results.after import signing
 from results.report.pages import write_text
 from results.report.runs import Run, read_run
@@ -90,8 +90,8 @@ def facts(run: Run, receipt: dict) -> list[tuple[str, str]]:
         "Due": receipt.get("due") or "not recorded",
         "Carried out": receipt.get("time") or desk.today().isoformat(),
         "Subject, as keyed hash": listed or "none named",
-        "Rows, as keyed hash": f"{receipt.get('rows') or 'some'} rows: {receipt.get('data_hash')}",
-        "What was done": f"{done} Steps {steps}, seed {seed}.",
+        "Rows, as keyed hash": f"{_rows(receipt.get('rows'))}: {receipt.get('data_hash')}",
+        "What was done": f"{done} Steps {_known(steps)}, seed {_known(seed)}.",
         "Model before (SHA-256)": receipt.get("model_before") or "unknown",
         "Model after (SHA-256)": receipt.get("model_after") or "unknown",
     }
@@ -120,10 +120,20 @@ def not_shown(run: Run) -> list[str]:
     if labels:
         more = f" and {len(labels) - 6} more" if len(labels) > 6 else ""
         found.append(f"Not decided or not measured: {', '.join(labels[:6])}{more}.")
-    failed = [gate.label for part in run.evidence.values() for gate in part.gates if gate.word == gates.FAILED]
+    missed = (gates.FAILED, gates.OVER)
+    failed = [gate.label for part in run.evidence.values() for gate in part.gates if gate.word in missed]
     if failed:
-        found.append(f"Not passed: {', '.join(failed[:6])}{' and more' if len(failed) > 6 else ''}.")
+        more = f" and {len(failed) - 6} more" if len(failed) > 6 else ""
+        found.append(f"Not passed: {', '.join(failed[:6])}{more}.")
     return found
+
+
+def _rows(count) -> str:
+    return counted(count, "row") if isinstance(count, int) and count else "some rows"
+
+
+def _known(value) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def again(run: Run, receipt: dict) -> list[str]:

@@ -136,12 +136,18 @@ def retest_told(report: dict) -> tuple[str, str]:
     rows = _tested(report)
     if report.get("problems"):
         return "bad", "The ledger is not intact: see the deletion requests under Runs."
+    if not rows:
+        return "unsure", "No request was tested."
     back = [str(row.get("line")) for row in rows if row.get("verdict") == retest.CAME_BACK]
     still = sum(row.get("verdict") == retest.STILL for row in rows)
     if back:
-        return "bad", f"{len(back)} of {len(rows)} came back: request {', '.join(back)}."
+        return "bad", f"{len(back)} of {len(rows)} came back: request{'s' * (len(back) > 1)} {', '.join(back)}."
+    if not still:
+        return "unsure", "The request cannot be tested." if len(rows) == 1 else "No request could be tested."
     if still < len(rows):
-        return "unsure", f"{still} of {len(rows)} requests are still forgotten; the others cannot be tested."
+        others = "the other" if len(rows) - still == 1 else "the others"
+        are = "is" if still == 1 else "are"
+        return "unsure", f"{still} of {len(rows)} requests {are} still forgotten; {others} cannot be tested."
     return "good", "The request is still forgotten." if still == 1 else f"All {still} requests are still forgotten."
 
 
@@ -159,7 +165,8 @@ def chain_told(path: Path) -> str:
         return NONE_YET
     if wrong:
         listed = "\n".join(f"- {problem.removeprefix(f'{path}:')}" for problem in wrong[:20])
-        return f"The ledger was changed or damaged: {len(wrong)} of its lines do not match.\n{listed}"
+        lines = "1 line does" if len(wrong) == 1 else f"{len(wrong)} lines do"
+        return f"The ledger was changed or damaged: {lines} not match.\n{listed}"
     if not count:
         return NONE_YET
     lines = "1 request" if count == 1 else f"{count} requests"

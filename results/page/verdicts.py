@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 
 from models.verdict.gates import shown
-from models.verdict.memory import LEAK, PERSON
+from models.verdict.memory import LEAK, MOSTLY, PERSON
+from models.verdict.rest import LOST
 from models.verdict.words import PARTS, WORDS, certified, word_of
 from results.page.wiring import table
 from results.report import sentences, words
@@ -76,9 +77,8 @@ def _subject_html(evaluation: dict) -> str:
 
 def _question(row: dict) -> str:
     """A question, what was said before and after, and whether that is what it knew."""
-    word = (
-        "still said" if row.get("said_after") else "no longer said" if row.get("known_before") else "not known before"
-    )
+    said, known = bool(row.get("said_after")), bool(row.get("known_before"))
+    word = ("still said" if said else "no longer said") if known else "said only after" if said else "not known before"
     tone = "bad" if word == "still said" else "none"
     texts = [html.escape(str(row.get(name) or "–")) for name in ("question", "before", "after")]
     return (
@@ -159,7 +159,7 @@ def _folded(title: str, items: list[str], look: str = "") -> str:
 def _person(row: dict) -> str:
     tone = {"forgotten": "good", "known": "bad"}.get(str(row.get("word")), "unsure")
     place = finite(row.get("position"))
-    told = html.escape(f"{row.get('word')}{'' if place is None else f' {shown(round(place, 4) or 0.0, PERSON)}'}")
+    told = html.escape(f"{row.get('word')}{'' if place is None else f' {shown(place, PERSON)}'}")
     return f'<li class="tone-{tone}">{html.escape(str(row.get("subject")))} <span class="badge">{told}</span></li>'
 
 
@@ -168,9 +168,9 @@ def _row(row: dict, asked) -> str:
     number, position, left = (finite(row.get(key)) for key in ("row", "position", "left"))
     facts = [f"row {words.number(number, 0)}", *(str(row[key]) for key in ("split", "subject") if row.get(key))]
     if position is not None:
-        facts.append(f"{words.doc(str(row.get('trace'))).label} {shown(position, LEAK)}")
+        facts.append(f"{words.doc(str(row.get('trace'))).label} {shown(position, LEAK, MOSTLY)}")
     if left is not None:
-        facts.append(f"{words.percent(left)} is left")
+        facts.append(f"{words.percents(left, LOST, 0.0, 1.0)[0]} is left")
     place = int(number) - 1 if number is not None and 1 <= number <= len(asked) else None
     question = f"<br>{html.escape(str(asked[place]))}" if place is not None and asked[place] else ""
     return f"<li>{html.escape(', '.join(facts))}{question}</li>"

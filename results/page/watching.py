@@ -25,7 +25,7 @@ from models.verdict.words import PARTS
 from results.page.jobs import GRACE, LOG, Job, has_checkpoint
 from results.report.ranking import verdict_cells
 from results.report.runs import finite, judged
-from results.report.words import duration, percent
+from results.report.words import duration, percents
 from results.run import options
 from results.run.request.preview import folder_in, read_preview
 
@@ -346,9 +346,15 @@ def search_share(search: dict) -> float:
     return min(1.0, max(len(tried(search)) / most, (finite(search.get("seconds")) or 0.0) / seconds))
 
 
-def _percent(trial: dict, key: str) -> str:
+def _percent(trial: dict, key: str, *beside: float) -> str:
     value = finite(trial.get(key))
-    return "–" if value is None else percent(value)
+    return "–" if value is None else percents(value, 0.0, 1.0, *beside)[0]
+
+
+def _budget(search: dict) -> list[float]:
+    """[the share of the rest that a trial must keep], [] if it is not known."""
+    budget = finite(search.get("utility_budget"))
+    return [] if budget is None else [budget]
 
 
 def trial_rows(search: dict) -> list[list[str]]:
@@ -365,7 +371,7 @@ def trial_rows(search: dict) -> list[list[str]]:
             outcome = "its answers still differ from those to unseen rows" if trial.get("told_apart") else ""
         method = str(trial.get("method") or "–").replace("_", " ")
         took = duration(round(finite(trial.get("seconds")) or 0))
-        shares = [_percent(trial, key) for key in ("forgetting", "utility")]
+        shares = [_percent(trial, "forgetting"), _percent(trial, "utility", *_budget(search))]
         rows.append([str(trial.get("number", "")), method, *shares, took, outcome])
     return rows
 
@@ -378,12 +384,15 @@ def search_told(search: dict, searching: bool) -> str:
     best = next((trial for trial in tried(search) if trial.get("number") == search.get("winner")), None)
     limit = f" of at most {most:.0f}" if most else ""
     now = f"Trial {done + 1}{limit} is running; the search takes at most {search.get('time_budget')}."
+    if most and done >= most:
+        now = f"The last of {done} trials has ended."
     if not searching:
         now = f"The search made {done} trial{'' if done == 1 else 's'}."
     if best is None:
         return f"{now} No trial has completed{' yet' if searching else ''}."
     name = str(best.get("method") or "").replace("_", " ")
-    shares = f"{_percent(best, 'forgetting')} forgotten, {_percent(best, 'utility')} of the rest kept"
+    kept = _percent(best, "utility", *_budget(search))
+    shares = f"{_percent(best, 'forgetting')} forgotten, {kept} of the rest kept"
     what = f"trial {best.get('number')}, {name}: {shares}"
     if best.get("within"):
         return f"{now} {'Best so far' if searching else 'The best'}: {what}."

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models.verdict.words import PARTS, WORDS
+from models.verdict.words import PARTS, WORDS, counted
 from results.report import pages, words
 from results.report.pages import Bullets, Code, Details, Figure, Figures, Heading, Paragraph, Table, Verdict
 from results.report.ranking import NUMBERS, Comparison, compare, verdict_cells
 from results.report.runs import SPLITS, Run, RunError, finite, pareto_front, read_runs
 from results.report.sentences import poor_answers, side_effects
-from results.report.words import duration, number, percent
+from results.report.words import apart, duration, number, percent
 
 CSV_NAMES = {  # as in evaluation.json and timing.json
     "utility": "utility_share", "forget_probability": "forget.answer_probability", "memory": "peak_memory_gib",
@@ -65,12 +65,12 @@ def _draw(comparison: Comparison, folder: Path) -> list[Figure]:
 def comparison_blocks(comparison: Comparison, refused: list[str], drawn: list[Figure]) -> list:
     """The comparison, its result in words first."""
     runs, groups = comparison.runs, comparison.groups
-    text = f"{len(runs)} runs, {len(groups)} methods or settings"
+    text = f"{counted(len(runs), 'run')}, {_methods(groups)}"
     blocks: list = [Heading("Comparison of unlearning runs", 1), Paragraph(text, note=True), _winner(comparison)]
     if warnings := comparability(runs):
         blocks.append(Bullets([["note: ", ("user", warning)] for warning in warnings]))
     caption = f"{_order(comparison)} {HOW_TO_READ}"
-    rows = [*_reference_rows(comparison), *_ranking_rows(groups)]
+    rows = [*_reference_rows(comparison), *_ranking_rows(comparison)]
     blocks += [Heading("Ranking"), Table(COLUMNS, rows, words=5, caption=caption), Heading("Trade-off and cost")]
     if front := _front_sentence(groups):
         blocks.append(Paragraph(front))
@@ -106,6 +106,10 @@ def _order(comparison: Comparison) -> str:
     )
 
 
+def _methods(groups: list[dict]) -> str:
+    return "1 method" if len(groups) == 1 else f"{len(groups)} methods or settings"
+
+
 def _winner(comparison: Comparison) -> Verdict:
     """The methods that stand first, and their words."""
     groups, best = comparison.groups, comparison.groups[0]
@@ -118,11 +122,11 @@ def _winner(comparison: Comparison) -> Verdict:
     elif best["word"] == "FORGOTTEN":
         came_back = any("CAME BACK" in group["words"]["resistance"] for group in level)
         word, tone = names, "good" if best["standing"] == (0, 0) and not came_back else "mixed"
-        sentence = f"{len(level)} of {len(groups)} methods or settings: {said}."
+        sentence = f"{len(level)} of {_methods(groups)}: {said}."
     else:
         word, tone = "none has forgotten", "bad"
         sentence = f"No method is FORGOTTEN in every run. The nearest, {names}: {said}."
-    if "–" in best["rank"]:
+    if "–" in best["rank"] and best["standing"] is not None:
         sentence += f" No interval separates their scores: rank {best['rank']}."
     tiles = []
     for group in groups[:4]:
@@ -181,25 +185,26 @@ HOW_TO_READ = (
 )
 
 
-def _with_spread(group: dict, name: str) -> list:
-    """The mean and, for several seeds, the standard deviation, as a text."""
+def _with_spread(group: dict, name: str, budget: float) -> list:
+    """The mean, told apart from its gate, and, for several seeds, the standard deviation, as a text."""
     spread, digits = group["spread"][name], 1 if name == "leaking_rows" else 3
-    text = number(group[name], digits)
+    gate = {"score": 0.5, "utility": budget, "leaking_rows": 0.0}.get(name)
+    text = apart(group[name], gate, digits=digits)[0]
     return [text] + ([" ", ("under", f"± {number(spread, digits)}")] if spread is not None else [])
 
 
-def _ranking_rows(groups: list[dict]) -> list[list]:
+def _ranking_rows(comparison: Comparison) -> list[list]:
     return [
         [
             group["rank"],
-            group["label"] + ("" if group["within"] else " *"),
+            group["label"] + (" *" if group["below"] else ""),
             *(_counted(group, part) for part in PARTS),
-            *(_with_spread(group, name) for name in SHOWN.values()),
+            *(_with_spread(group, name, comparison.budget) for name in SHOWN.values()),
             duration(group["seconds"]),
             number(group["memory"], 1),
             str(group["n"]),
         ]
-        for group in groups
+        for group in comparison.groups
     ]
 
 
@@ -252,13 +257,15 @@ def comparison_latex(comparison: Comparison) -> str:
     count = COLUMNS.index("time ↓") + 1
     rows, references = (
         [[pages.plain_text(cell) for cell in row[:count]] for row in table]
-        for table in (_ranking_rows(comparison.groups), _reference_rows(comparison))
+        for table in (_ranking_rows(comparison), _reference_rows(comparison))
     )
     return pages.latex_table(COLUMNS[:count], rows, caption, references)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Each method in sentences
+
+VARIES = 0.1  # standard deviation of the closeness over seeds, above which it is told
 
 
 def method_sentences(group: dict, comparison: Comparison) -> dict[str, list[str]]:
@@ -271,14 +278,20 @@ def method_sentences(group: dict, comparison: Comparison) -> dict[str, list[str]
                 seeds = f" in {count} of {group['n']} runs" if group["n"] > 1 else ""
                 title = {"good": "Good", "bad": "Bad"}.get(word.tone, "Open")
                 found[title].append(f"{name}{seeds}: {word.plain}{_reason(group, part, name)}")
-    for name, text in (("seconds", f"Unlearning takes {duration(group['seconds'])}"),
-                       ("memory", f"Peak memory is {number(group['memory'], 1)} GiB")):  # fmt: skip
+    for name, write, text in (("seconds", duration, "Unlearning takes {}"), ("memory", _gib, "Peak memory is {} GiB")):
         values = [other[name] for other in comparison.groups if other is not group and other[name] is not None]
-        if group[name] is not None and values and not min(values) <= group[name] <= max(values):
+        if group[name] is None or not values or write(group[name]) in map(write, values):
+            continue
+        if not min(values) <= group[name] <= max(values):
             least = group[name] < min(values)
-            found["Good" if least else "Bad"].append(f"{text}, the {'least' if least else 'most'} here.")
+            told = f"{text.format(write(group[name]))}, the {'least' if least else 'most'} here."
+            found["Good" if least else "Bad"].append(told)
     found["Bad"] += _bad_of_all(group)
     return found
+
+
+def _gib(value: float) -> str:
+    return number(value, 1)
 
 
 def _reason(group: dict, part: str, name: str) -> str:
@@ -296,6 +309,6 @@ def _bad_of_all(group: dict) -> list[str]:
 
     found = [*side_effects(change), *poor_answers(change)]
     spread = group["spread"]["closeness"]
-    if spread is not None and spread > 0.1:
-        found.append(f"Depends on the seed: closeness varies by ± {number(spread, 2)}.")
+    if spread is not None and spread > VARIES:
+        found.append(f"Depends on the seed: closeness varies by ± {apart(spread, VARIES, digits=2)[0]}.")
     return found

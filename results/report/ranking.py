@@ -37,8 +37,8 @@ def verdict_cells(words: dict[str, str], verdict) -> list[str]:
 class Comparison:
     """Runs in ranked groups.
 
-    A group: {"label", "method", "place" in the order, "rank", "within" (keeps the budget), "n", "runs": [row], each of
-    `NUMBERS`: mean over seeds or None, "spread": {number: standard deviation or None}, "parts": {part of the score:
+    A group: {"label", "method", "place" in the order, "rank", "within" and "below" the budget, "n", "runs": [row], each
+    of `NUMBERS`: mean over seeds or None, "spread": {number: standard deviation or None}, "parts": {part of the score:
     mean or None}, "words": {part of the verdict: {word: count}}, "standing", "word": its worst memory word or None}. A
     row holds one run: "run", "words" and each of `NUMBERS`.
     """
@@ -102,6 +102,7 @@ def rank(groups: list[dict], budget: float) -> list[dict]:
         high = len(found) - sum(surely_better(group, other) for other in found)
         group["place"], group["rank"] = place, f"{low}" if low == high else f"{low}–{high}"
         group["within"] = group["utility"] is not None and group["utility"] >= budget - 1e-9
+        group["below"] = group["utility"] is not None and not group["within"]
     return found
 
 

@@ -7,16 +7,15 @@ it speaks of and writes them with as many digits as its claim needs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from models.scores.intervals import none_of
-from models.verdict.gates import NO_CONTRAST, NOT_MEASURED, PASSED
+from models.verdict.gates import NO_CONTRAST, NOT_MEASURED, PASSED, up
 from models.verdict.memory import LEAK
-from models.verdict.words import PARTS, WORDS, word_of
+from models.verdict.words import PARTS, WORDS, counted, word_of
 from results.report.progress import SHOWN, change, goal
 from results.report.runs import Part, Run, finite
-from results.report.words import apart, doc, label, number, percent, percents, span
+from results.report.words import SAME, apart, doc, label, number, percent, percents, span
 
 DRIFT = 0.2  # a mean on rows never seen that moved by more than this share of itself is reported
 REFUSED = 0.02  # share of refusals, more than before, that is reported outside the forget set
@@ -30,9 +29,10 @@ FLUENT = 0.9  # share of the fluency before, below which it is reported
 def changed(name: str, before: float, after: float, p: float | None, aim: float | None = None, whose: str = "") -> str:
     """A number before and after, with a direction if a paired test of p < .05 shows one, and what it should be."""
     first, last, *goals = apart(before, after, *([] if aim is None else [aim]), digits=2)
+    p = finite(p)
     if first == last:
         text = f"{name} is {first} before and after"
-    elif p is not None and p < SHOWN:
+    elif p is not None and _shows(p):
         text = f"{name} {'rose' if after > before else 'fell'} from {first} to {last} (p = {apart(p, SHOWN)[0]})"
     else:
         text = f"{name} is {first} before and {last} after"
@@ -42,27 +42,34 @@ def changed(name: str, before: float, after: float, p: float | None, aim: float 
 
 def tested(p: float | None, before: float | None, after: float | None) -> str:
     """What a paired test shows of a change, for a cell of a table."""
-    if p is None or before is None or after is None:
+    p, before, after = map(finite, (p, before, after))
+    if None in (p, before, after):
         return "–"
-    if p >= SHOWN:
-        return f"not shown, p = {apart(p, SHOWN)[0]}"
+    if not _shows(p) or abs(after - before) < SAME:
+        return f"not shown, p = {apart(p, SHOWN)[0]}" if not _shows(p) else "unchanged"
     return f"{'rose' if after > before else 'fell'}, p = {apart(p, SHOWN)[0]}"
 
 
-def no_row_leaks(count: int) -> str:
-    """That no row leaks, and the share of such rows that may still do."""
-    bound = math.ceil(1e4 * none_of(count)) / 100
-    text = f"None of {count} forget rows is still known."
-    return f"{text} So at most {bound:.2f}\u00a0% of such rows are, with 95\u00a0% confidence."
+def _shows(p: float) -> bool:
+    """Whether a paired test with this p shows a change."""
+    return p <= SHOWN - SAME
 
 
-def rows_leak(leaking: int, count: int) -> str:
-    """How many rows leak."""
-    rows = "row is" if leaking == 1 else "rows are"
-    return (
-        f"{leaking} of {count} forget {rows} still known: on some measure more than {number(LEAK, 1)} of the way from "
-        "the retrained model to the target."
-    )
+def no_row_leaks(count: int, reference: bool = True) -> str:
+    """That no row leaks and, with a retrained model to compare with, the share of such rows that may still do."""
+    text = f"None of {counted(count, 'forget row')} is"
+    if not reference:
+        return f"{text} found to be known, which without a retrained model does not show that they are forgotten."
+    bound = up(100 * none_of(count), 2)
+    return f"{text} still known. So at most {bound:.2f}\u00a0% of such rows are, with 95\u00a0% confidence."
+
+
+def rows_leak(leaking: int, count: int, reference: bool = True) -> str:
+    """How many rows leak, and what that means with or without a retrained model."""
+    text = f"{leaking} of {counted(count, 'forget row')} {'is' if leaking == 1 else 'are'} still known"
+    if not reference:
+        return f"{text}, compared with rows that the model before never saw."
+    return f"{text}: on some measure more than {number(LEAK, 1)} of the way from the retrained model to the target."
 
 
 def refusals(split: str, before: float, after: float) -> str:
@@ -79,10 +86,10 @@ def drift(before: float, after: float) -> str:
 
 def secrets_said(said: int, samples: int, bound: float | None) -> str:
     """How many samples said a secret of their row, and the share of samples that may."""
-    text = f"{said} of {samples} samples said a secret of their row"
+    text = f"{said} of {counted(samples, 'sample')} said a secret of {'its' if said == 1 else 'their'} row"
     if bound is None:
         return f"{text}."
-    most = math.ceil(1e4 * bound - 1e-6) / 100
+    most = up(100 * bound, 2)
     return f"{text}; at most {most:.2f}\u00a0% do, with 95\u00a0% confidence, as if samples were independent."
 
 
@@ -91,7 +98,7 @@ def shifted(name: str, change: float, low: float | None, high: float | None) -> 
     text = f"{name[:1].upper()}{name[1:]}: {'+' if change > 0 else ''}{number(change)} on average"
     ends = span(low, high, 0.0)
     if not ends:
-        return f"{text}; too few rows for an interval."
+        return f"{text}; {'too few rows for an' if finite(low) is None else 'without any spread, so no'} interval."
     shown = f"it {'rose' if low > 0 else 'fell'}" if low > 0 or high < 0 else "no change is shown"
     return f"{text} (95\u00a0% interval {ends}): {shown}."
 
@@ -127,7 +134,8 @@ def signed(words: Sequence[str]) -> str:
     counts = {word: words.count(word) for word in (PASSED, NO_CONTRAST, NOT_MEASURED)}
     said = {NO_CONTRAST: "had nothing to tell apart", NOT_MEASURED: "could not be measured on these rows"}
     others = "".join(f"; {counts[word]} {text}" for word, text in said.items() if counts[word])
-    return f"CERTIFIED: {counts[PASSED]} of {len(words)} gates are passed and none is failed{others}."
+    gates = f"{counts[PASSED]} of {counted(len(words), 'gate')} {'is' if counts[PASSED] == 1 else 'are'} passed"
+    return f"CERTIFIED: {gates} and none is failed{others}."
 
 
 def earlier_version(verdict: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.verdict.gates import FAILED, OVER, Gate
-from models.verdict.memory import PERSON
-from models.verdict.rest import LOWEST
+from models.verdict.memory import LEAK, MOSTLY, PERSON
+from models.verdict.rest import LOST, LOWEST
 from models.verdict.words import PARTS, WORDS, word_of
 from results.report import progress, sentences, words
 from results.report.pages import Answers, Bullets, Column, Details, Heading, Paragraph, Table, Verdict
@@ -46,7 +46,7 @@ def subject(run: Run) -> list:
     rows = [[[("user", str(row.get(name) or ""))] for name in ("question", "before", "after")]
             + ["yes" if row.get("known_before") else "no", "yes" if row.get("said_after") else "no"]
             for row in asked[:LISTED]]  # fmt: skip
-    columns = ["question", "before", "after", "known before", "still said"]
+    columns = ["question", "before", "after", "known before", "said after"]
     more = f" ({LISTED} of {len(asked)})" if len(asked) > LISTED else ""
     shown = Details(f"The questions{more}", [Table(columns, rows, words=len(columns))])
     return [Paragraph([("user", told["sentence"])]), *([shown] if rows else [])]
@@ -151,14 +151,16 @@ def _leaking(run: Run) -> list:
         return []
     leaking = [row for row in rows if row.get("leaks") is True]
     judged = sum(finite(row.get("position")) is not None for row in rows)
+    reference = "retrained" in run.models
     blocks: list = [Heading("Rows", 3)]
     if not leaking:
-        return [*blocks, Paragraph(sentences.no_row_leaks(judged))] if judged else []
+        return [*blocks, Paragraph(sentences.no_row_leaks(judged, reference))] if judged else []
     leaking.sort(key=lambda row: -(finite(row.get("position")) or 0.0))
-    blocks.append(Paragraph(sentences.rows_leak(len(leaking), len(rows))))
+    blocks.append(Paragraph(sentences.rows_leak(len(leaking), len(rows), reference)))
     for row in leaking[:LISTED]:
         trace = doc(str(row.get("trace"))).label
-        note = f"row {number(row.get('row'), 0)}: position {number(row.get('position'), 2)} on {trace}"
+        place = apart(finite(row.get("position")), LEAK, MOSTLY, digits=2)[0]
+        note = f"row {number(row.get('row'), 0)}: position {place} on {trace}"
         example = example_of(run, "forget", row.get("row"))
         blocks.append(answer_card({"subject": row.get("subject"), **example}, note))
     if more := leaking[LISTED:]:
@@ -193,7 +195,7 @@ def _lost_row(run: Run, row: dict) -> list:
     left = finite(row.get("left"))
     return [f"{split} {number(row.get('row'), 0)}", [("user", str(asked or "–"))],
             [("user", str(row.get("subject") or "–"))],
-            number(row.get("position"), 2) if left is None else words.percent(left)]  # fmt: skip
+            number(row.get("position"), 2) if left is None else percents(left, LOST, 0.0, 1.0)[0]]  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------------------------------

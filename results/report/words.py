@@ -75,9 +75,14 @@ def _tell_apart(values: Sequence, write: Callable, digits: int) -> list[str]:
     for more in range(digits, 12):
         texts = [write(value, more) for value in known]
         pairs = itertools.combinations([pair for pair in zip(known, texts) if pair[0] is not None], 2)
-        if all(one[1] != two[1] or abs(one[0] - two[0]) < SAME for one, two in pairs):
+        if all(_number_in(one[1]) != _number_in(two[1]) or abs(one[0] - two[0]) < SAME for one, two in pairs):
             break
     return texts
+
+
+def _number_in(text: str) -> float:
+    """The number that a reader sees: "1,000" and "1000.0" are the same."""
+    return float(text.replace(",", "").removesuffix("\u00a0%"))
 
 
 def apart(*values: float | None, digits: int = 3) -> list[str]:
@@ -91,7 +96,7 @@ def percents(*values: float | None) -> list[str]:
     def write(value, digits):
         if value is None:
             return "–"
-        text = f"{100 * value:.{digits}f}"
+        text = f"{round(100 * value, digits) + 0.0:.{digits}f}"
         return f"{text.rstrip('0').rstrip('.') if '.' in text else text}\u00a0%"
 
     return _tell_apart(values, write, 0)

@@ -251,7 +251,8 @@ class Search:
             say(f"no trial was completed in {self.config['time_budget']}: {method} runs with its defaults")
         else:
             budget = self.config["utility_budget"]
-            kept = "within the budget" if best["within"] else f"no trial kept {budget:.0%}; this one kept the most"
+            least = f"{100 * budget:.6g} %"
+            kept = "within the budget" if best["within"] else f"no trial kept {least}; this one kept the most"
             say(f"trial {best['number']} wins ({kept}): {_outcome(best)}")
             trained = best["training_seconds"]  # counted in the winner's run, so not here if this process spent it
             here = min(trained, self.clock.now() - self.clock.started)

@@ -13,7 +13,7 @@ import shlex
 import numpy as np
 
 from models.scores.array_scores import harmonic_mean
-from models.verdict.words import PARTS
+from models.verdict.words import PARTS, counted
 from results.report.comparison_figures import draw_front, method_style, name_points
 from results.report.figures import INK, FigureRow, new_figure, plain, styled
 from results.report.pages import Code, Details, Heading, Paragraph, Table
@@ -128,11 +128,13 @@ def _told(search: dict) -> list:
     given_up = sum(trial.get("state") != "complete" for trial in trials)
     best = _winner(search, trials)
     budget, took = percent(search["utility_budget"]), duration(finite(search.get("seconds")))
-    text = f"{len(trials)} trials in {took}, {given_up} of them given up. "
+    text = f"{counted(len(trials), 'trial')} in {took}, {given_up} of them given up. "
     if best is None:
         text += "No trial was completed, so the run used the default method with its defaults. "
     elif best.get("within"):
         text += f"Trial {best['number']} has the best score of those that keep {budget} of the target's utility"
+        if not best.get("known") and any(trial.get("known") for trial in trials):
+            text += ", that leave no row known"
         if best.get("told_apart"):
             text += ", although a test tells its rows from rows never seen"
         elif any(trial.get("told_apart") for trial in trials):

@@ -139,7 +139,8 @@ def _named(given: dict, only: bool, plan: bool) -> Asked:
         _say_how_to_go_on(place, preparing.command_to_go_on(given))
     else:
         count = sum(row.forget for row in preview.read_preview(place).rows)
-        _confirm(f"forget these {count} statements?", place, given, preparing.command_to_go_on(given))
+        which = "this statement" if count == 1 else f"these {count} statements"
+        _confirm(f"forget {which}?", place, given, preparing.command_to_go_on(given))
     return Asked(rest, only)
 
 
@@ -202,7 +203,9 @@ def end_lines(split: Split, place: Path | None) -> list[str]:
         rows, them = ("1 more row is", "it") if other == 1 else (f"{other} more rows are", "them")
         lines.append(f"{rows if split.partial else rows.replace(' more', '')} in doubt: look at {them}{at}")
     if split.doubtful:
-        lines.append(f"these {len(split.doubtful)} rows are in neither set: the run does not train on them")
+        one = len(split.doubtful) == 1
+        these, them = ("this row is", "it") if one else (f"these {len(split.doubtful)} rows are", "them")
+        lines.append(f"{these} in neither set: the run does not train on {them}")
     lines.append(f"rows that mean {_names(split)} without a name (she, the author) are not found")
     return lines
 

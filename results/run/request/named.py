@@ -32,6 +32,7 @@ from models.eliciting.subject import MADE_UP
 from models.store import loading, quantised
 from models.store.on_first_use import weights
 from models.store.paths import shown_path
+from models.verdict.words import counted
 from results.run import processes
 from results.run.options import BUNDLED, resolve
 from results.run.request.flags import BY_NAME, FLAGS, FOLDER, REFUSING, asked_subjects, is_on, unaskable
@@ -162,21 +163,26 @@ def _write(place: Path, about: dict, found: Sequence[Elicited], general: Sequenc
 def notes_of(one: Elicited) -> list[str]:
     """What asking about a subject found, and how far it went, in sentences."""
     if not one.knows:
-        return [f"it says nothing about {one.name} that it would not say about anybody: {one.asked} questions and "
-                f"{one.samples} samples were asked, about {one.name} and about made-up names"]  # fmt: skip
+        asked = f"{counted(one.asked, 'question')} and {counted(one.samples, 'sample')} were asked"
+        return [f"it says nothing about {one.name} that it would not say about anybody: {asked}, about {one.name} and "
+                "about made-up names"]  # fmt: skip
     known = sum(statement.known for statement in one.statements)
     more = sum(statement.chosen for statement in one.statements) - known
     count, new = one.new_in_last
     brought = "none that was new" if not new else f"{new} new statement{'s' if new > 1 else ''}"
-    found = f"found {known} statements that it makes surely, and about {one.name} alone, in {one.asked} answers"
-    notes = [f"{found} and {one.samples} samples; the last {count} samples brought {brought}" if count else found]
+    found = f"found {counted(known, 'statement')} that it makes surely, and about {one.name} alone, in "
+    found += counted(one.asked, "answer")
+    last = "the last sample" if count == 1 else f"the last {count} samples"
+    notes = [f"{found} and {counted(one.samples, 'sample')}; {last} brought {brought}" if count else found]
     if any(one.by_chance):
         counts = " and ".join(map(str, one.by_chance))
         notes.append(f"it makes such statements about made-up names too ({counts}), so some of these may be made up")
     if more:
-        notes.append(f"{more} more are about {one.name} alone but less sure: it may have made them up")
+        are, them = ("is", "it") if more == 1 else ("are", "them")
+        notes.append(f"{more} more {are} about {one.name} alone but less sure: the model may have made {them} up")
     if rest := len(one.statements) - known - more:
-        notes.append(f"{rest} others it makes about anybody: they are in neither set unless you choose them")
+        others, they, them = ("other", "it is", "it") if rest == 1 else ("others", "they are", "them")
+        notes.append(f"{rest} {others} it makes about anybody: {they} in neither set unless you choose {them}")
     return notes
 
 

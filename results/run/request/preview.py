@@ -99,8 +99,9 @@ class Preview:
             stay = stay if count["doubtful"] == 1 else "are left out of both sets unless you tick them"
             parts.append(f"{count['doubtful']:,} in doubt, which {stay}")
         parts += [f"{count['struck']:,} taken out"] if count["struck"] else []
-        parts += [f"{self.kept:,} others stay"] if self.kept else []
-        parts += [f"{self.probes:,} questions only measure"] if self.probes else []
+        parts += [f"{self.kept:,} other{' stays' if self.kept == 1 else 's stay'}"] if self.kept else []
+        asked = " only measures" if self.probes == 1 else "s only measure"
+        parts += [f"{self.probes:,} question{asked}"] if self.probes else []
         return f"{', '.join(parts)}."
 
     def lines(self) -> list[str]:

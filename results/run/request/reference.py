@@ -63,7 +63,8 @@ def compared(run: dict, given: dict) -> str:
     unlearning = f"approximate: {plan.span(approximate)} by {config['method']}"
     lines = [f"exact: {plan.span(exact)} by retraining from {base}; {unlearning} (estimates, without measuring)"]
     if exact <= approximate + WORTH_WAITING:
-        lines.append("retraining is the better answer here: it takes little longer and needs no proof of forgetting")
+        longer = "no longer" if exact <= approximate else "little longer"
+        lines.append(f"retraining is the better answer here: it takes {longer} and needs no proof of forgetting")
         asked = {name: given[name] for name in (*sets, *FLAGS) if given.get(name)}
         asked = {name: "; ".join(value) if isinstance(value, list) else value for name, value in asked.items()}
         lines.append(f"  {shlex.join(command_line({**retraining, **asked}))}")
