@@ -1,10 +1,10 @@
 """What holds for every method of the table: settings, endings, families of models, flags, resumed runs."""
 
-import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import anchors
 import pytest
 import torch
 from random_loops import FAST, LOOPED, distance, prepared, rows_for, run
@@ -25,8 +25,7 @@ from models.methods import losses, table
 from models.methods.corruption import Corrupted
 from models.methods.losses import Context
 from models.methods.settings import SHARED_SETTINGS, TRAINING_SETTINGS
-from models.scores.array_scores import harmonic_mean
-from models.verdict.verdict import closeness
+from models.scores.array_scores import harmonic_mean, model_utility
 
 # -- the table
 
@@ -40,32 +39,40 @@ def test_every_setting_of_a_row_is_declared_once():
             assert type(value) is type({**general, **method.own}[name].default), f"{method.name}: {name}"
 
 
-def test_the_best_public_checkpoints_have_the_settings_of_the_rows():
-    """150 checkpoints on TOFU forget10, by a two-sided score like the search's: closeness to the retrained model on
-    both sides, the harmonic mean with privacy and utility. It explains the published defaults; it judges no run."""
-    path = Path(__file__).resolve().parents[2] / "shared" / "data" / "anchors" / "tofu_forget10_llama32_1b_public.json"
-    if not path.exists():
+@pytest.fixture(scope="module")
+def public():
+    """The numbers of 150 public checkpoints on TOFU forget10, of their target and of their retrained model."""
+    if not anchors.FILE.exists():
         pytest.skip("skipped: ../shared/data/anchors is not there")
-    rows = json.loads(path.read_text(encoding="utf-8"))["models"]
-    target, retrained = (next(row for row in rows if row["model"] == name) for name in ("full", "retain"))
-    memory = ("one_minus_es", "one_minus_em", "one_minus_paraprob", "one_minus_truth")
-    privacy = ("s_loss", "s_zlib", "s_mink", "s_minkpp")
+    return anchors.read()
 
-    def score(row):
-        close = [closeness(row[name], retrained[name], target[name]) for name in memory]
-        return harmonic_mean([harmonic_mean(close), harmonic_mean([row[name] for name in privacy]), row["utility_rel"]])
 
-    kept = sorted((row for row in rows if row["utility_rel"] >= 0.95), key=score, reverse=True)
-    best = {method: next(row["model"] for row in kept if row["method"] == method) for method in ("simnpo", "idkdpo")}
-    assert best == {"simnpo": "simnpo_lr5e5_b35_a1_d1_g0125_ep10", "idkdpo": "idkdpo_lr5e5_b01_a1_ep10"}
-    assert score(next(row for row in kept if row["model"] == best["simnpo"])) == pytest.approx(0.86, abs=0.01)
+def test_the_best_public_checkpoints_have_the_settings_of_the_rows(public):
+    """They explain the published defaults, and judge no run."""
+    found = anchors.scores(public)
+    best = anchors.best(found)
+    assert best["simnpo"] == "simnpo_lr5e5_b35_a1_d1_g0125_ep10" and best["idkdpo"] == "idkdpo_lr5e5_b01_a1_ep10"
+    assert found[best["simnpo"]]["score"] == pytest.approx(0.86, abs=0.01)
     simnpo, npo = (algorithm.hyper_parameters(name) for name in ("simnpo", "npo"))
     assert (simnpo["learning_rate"], simnpo["beta"], simnpo["margin"]) == (5e-5, 3.5, 3.5 * 1.0)
     assert (simnpo["forget_weight"], simnpo["num_train_epochs"]) == (0.125, 10.0)
-    roomy = next(row for row in kept if row["method"] == "npo" and row["utility_rel"] > 0.96)
-    assert roomy["model"] == "npo_lr2e5_b01_a2_ep5"
+    roomy = max((row["score"], name) for name, row in found.items() if row["method"] == "npo" and row["utility"] > 0.96)
+    assert roomy[1] == "npo_lr2e5_b01_a2_ep5"
     assert (npo["learning_rate"], npo["beta"], npo["retain_weight"], npo["num_train_epochs"]) == (2e-5, 0.1, 2.0, 5.0)
     assert algorithm.hyper_parameters("idk_dpo")["learning_rate"] == 5e-5
+
+
+def test_published_utilities_and_memories_follow_from_their_parts(public):
+    """152 published harmonic means, of nine numbers for TOFU's utility and of four for memory."""
+    for row in public:
+        parts = [row[name] for name in anchors.UTILITY]
+        assert model_utility(parts) == pytest.approx(row["model_utility"], abs=1e-9), row["model"]
+        assert harmonic_mean([row[name] for name in anchors.MEMORY]) == pytest.approx(row["mem"], abs=1e-9)
+
+
+def test_the_table_of_public_checkpoints_is_that_of_its_command(public):
+    text = (Path(__file__).resolve().parents[1] / "results" / "README.md").read_text(encoding="utf-8")
+    assert anchors.anchors_table(anchors.scores(public)) in text
 
 
 # -- identities that hold for every method of the table
