@@ -193,11 +193,8 @@ def gaps(unlearned: Sides, retrained: Sides) -> dict[str, dict]:
 
         everything = [np.ones(len(groups), dtype=bool) for groups in unlearned.groups]
         ours = auc_of(unlearned, name, *everything)
-        interval = jackknife_interval(gap, *unlearned.groups, level=LEVEL, rows=name != COMBINED) or (
-            gap(*everything),
-            None,
-            None,
-        )
+        interval = jackknife_interval(gap, *unlearned.groups, level=LEVEL, rows=wins is not None)
+        interval = interval or (gap(*everything), None, None)
         found[name] = {
             "unlearned": ours,
             "retrained": ours - interval[0],

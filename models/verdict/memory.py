@@ -156,8 +156,8 @@ def _difference(first: np.ndarray, second: np.ndarray, subjects: Sequence, contr
     found = error_of_mean(values, groups) if len(values) else None
     if found is None:
         return None
-    error, unit = found[0] / abs(contrast), len(set(group_numbers(groups, len(values)).tolist()))
-    return float(values.mean()) / contrast, critical(LEVEL, found[1]) * error, error, unit
+    error, count = found[0] / abs(contrast), len(set(group_numbers(groups, len(values)).tolist()))
+    return float(values.mean()) / contrast, critical(LEVEL, found[1]) * error, error, count
 
 
 def null_of(name: str, target, retrained, contrast: float, persons: int) -> tuple[tuple[float, float], float] | None:

@@ -16,8 +16,8 @@ COMPARISON_DOCS: dict[str, tuple[str, str, str]] = {
         "Single rows: see the rows still known."),
     "membership_gap": ("membership beyond the retrained model",
         "How much better a membership score tells forget rows from judging rows than it does for the retrained model, "
-        "as a difference of AUCs; the score that is furthest from passing. Within .15 is asked for, or within as "
-        "much as models that never saw the rows differ, at most .25.",
+        "as a difference of AUCs; the score that is furthest from passing. Within .1 is asked for, or where models "
+        "that never saw the rows differ by more, within as much as that, at most .25.",
         "Stronger tests train models of their own: see --null."),
     "utility": ("utility",
         "Share of the utility of the target (or of the retrained model, if that is lower) that is left, fluency "
