@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -301,6 +302,20 @@ def test_in_context_rows_are_asked_and_not_scored(memorised):
         "in_context": {}
     }
     json.loads(found.to_json())
+
+
+def test_the_losses_of_the_base_model_stand_beside_the_targets(memorised):
+    model, tokenizer, examples = memorised
+    sets = {"forget": examples[:4], "judging": examples[4:7], "retain": examples[7:9]}
+    losses = em.base_losses(model, tokenizer, sets)
+    assert set(losses) == {"forget", "judging"}
+    found = em.evaluate_model(model, tokenizer, sets, metrics=["loss"])
+    assert losses["judging"] == pytest.approx(found.per_example["judging"]["loss"])  # here, it is the target itself
+    em.add_base_loss(found, losses | {"holdout": [1.0]})  # a set that was not measured is left out
+    assert found.metrics["forget"]["base_loss"] == pytest.approx(found.metrics["forget"]["loss"])
+    assert "base_loss" not in found.metrics["retain"] and "holdout" not in found.metrics
+    small = SimpleNamespace(get_input_embeddings=lambda: SimpleNamespace(num_embeddings=3))
+    assert em.base_losses(small, tokenizer, sets) == {}  # another vocabulary
 
 
 def test_the_papers_truth_ratio_is_an_option(memorised):

@@ -58,6 +58,23 @@ def test_an_auc_of_one_under_one_score_alone_is_remembered():
     assert "min k" in evidence["why"][0]
 
 
+def test_a_trace_that_only_shows_beside_the_base_models_losses_is_remembered():
+    """Rows of very different difficulty hide what was learned of each; the base model's losses tell the difficulty."""
+    target, unlearned, retrained = map(made.copy_of, (TARGET, RETRAINED, RETRAINED))
+    draw, easy = np.random.default_rng(2), {}
+    for split in ("forget", "judging"):
+        easy[split] = draw.uniform(1, 6, len(RETRAINED.subjects[split]))
+        target.per_example[split]["base_loss"] = easy[split].tolist()
+        for model, learned in ((unlearned, 0.4 * (split == "forget")), (retrained, 0.0)):
+            noise = draw.normal(0, 0.1, len(easy[split]))
+            model.per_example[split]["loss"] = (easy[split] - learned + noise).tolist()
+    gate, scores = membership.membership_gate(unlearned, retrained, target)
+    assert gate.word == "failed" and scores["loss_minus_base"]["unlearned"] > 0.95
+    assert abs(scores["loss"]["gap"]) < 0.1 and scores["loss_minus_base"]["retrained"] == pytest.approx(0.5, abs=0.15)
+    assert "loss minus the base model's" in gate.why
+    assert "loss_minus_base" not in membership.membership_gate(unlearned, retrained, TARGET)[1]
+
+
 def test_three_rows_are_never_forgotten():
     target, retrained = made.evaluation(True, 1, 3, 1), made.evaluation(False, 2, 3, 1)
     assert judged(target, target, retrained)[0]["memory"] == "REMEMBERS"
