@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import evaluation_metrics
@@ -251,12 +252,14 @@ class Measurements:
             say(text)
             run.progress(text)
 
-        benign = evaluation_metrics.harmless_text(run.config["retain_data"])
-        return evaluation_metrics.run_attacks(
+        benign, began = evaluation_metrics.harmless_text(run.config["retain_data"]), time.perf_counter()
+        found = evaluation_metrics.run_attacks(
             model, run.tokenizer, {**run.sets.measured, "benign": benign}, run.config["attacks"],
             max_length=run.config["max_length"], budget=evaluation_metrics.budget_of(run.config),
             evaluation=evaluation, target=role == "target", progress=announce,
         )  # fmt: skip
+        run.folder.attack_seconds += time.perf_counter() - began
+        return found
 
     def export(self):
         """Writes the files of --export and measures them like the model that they were made of."""

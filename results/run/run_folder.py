@@ -69,6 +69,7 @@ class RunFolder:
         self.status = {"state": "running", "pid": os.getpid(), "birth": birth_of(os.getpid())}
         self.status |= {"started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
+        self.attack_seconds = 0.0  # they lie within the stages that evaluate
         self._earlier_peak = 0.0
         self._stage: tuple[str, float] | None = None
         self._open(config)
@@ -164,7 +165,8 @@ class RunFolder:
             name, began = self._stage
             seconds[name] = round(seconds.get(name, 0) + now - began, 3)
         peak = max(self._earlier_peak, round(peak_gib(), 3))
-        return {"seconds": seconds, "peak_memory_gib": peak, "total_seconds": round(now - self._began, 3)}
+        attacks = {"attack_seconds": round(self.attack_seconds, 3)} if self.attack_seconds else {}
+        return {"seconds": seconds, **attacks, "peak_memory_gib": peak, "total_seconds": round(now - self._began, 3)}
 
     def spent_before(self, spent: dict):
         """Adds what the run had `spent` when it wrote the checkpoint that it resumes from."""
