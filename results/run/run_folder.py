@@ -60,6 +60,7 @@ class RunFolder:
     """The folder a run writes: locked while it runs, status replaced atomically, metrics appended as they happen."""
 
     writes = True  # False in processes other than the main one
+    attack_seconds = 0.0  # they lie within the stages that evaluate
 
     def __init__(self, config: dict):
         self.path = Path(config["output_dir"])
@@ -69,7 +70,6 @@ class RunFolder:
         self.status = {"state": "running", "pid": os.getpid(), "birth": birth_of(os.getpid())}
         self.status |= {"started": self.started, "step": 0, "total_steps": 0}
         self.seconds: dict[str, float] = {}
-        self.attack_seconds = 0.0  # they lie within the stages that evaluate
         self._earlier_peak = 0.0
         self._stage: tuple[str, float] | None = None
         self._open(config)
