@@ -333,11 +333,14 @@ def _add_perplexities(args, evaluations: dict, sets: dict):
 
 
 def _add_base_losses(args, evaluations: dict, sets: dict):
-    """Adds the losses of the model that the target was fine-tuned from, where an adapter or --base_model names it."""
+    """Adds the losses of the model that the target was fine-tuned from, where an adapter or --base_model names it.
+
+    Only a test of membership reads them, which needs a retrained model and judging rows.
+    """
     from models.store.loading import load_model, template_date
 
     base = args.base_model or null_models.base_of(args.target_model, args.retrained_model)
-    if "target" not in evaluations or not base:
+    if not base or not {"target", "retrained"} <= evaluations.keys() or not sets.get("judging"):
         return
     try:
         model, tokenizer = load_model(base, dtype=args.dtype, progress=lambda _: None)

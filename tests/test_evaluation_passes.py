@@ -18,6 +18,7 @@ from data.wrong_answers import completed, in_context
 from models.forward import generation, packing
 from models.forward import teacher_forced as passes
 from models.scores import benchmarks
+from models.store import loading
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +317,22 @@ def test_the_losses_of_the_base_model_stand_beside_the_targets(memorised):
     assert "base_loss" not in found.metrics["retain"] and "holdout" not in found.metrics
     small = SimpleNamespace(get_input_embeddings=lambda: SimpleNamespace(num_embeddings=3))
     assert em.base_losses(small, tokenizer, sets) == {}  # another vocabulary
+
+
+def test_the_base_model_is_loaded_only_where_a_test_of_membership_reads_its_losses(memorised, monkeypatch):
+    model, tokenizer, examples = memorised
+    sets = {"forget": examples[:4], "judging": examples[4:7]}
+    found = {role: em.evaluate_model(model, tokenizer, sets, metrics=["loss"]) for role in ("target", "retrained")}
+    args = SimpleNamespace(base_model="base", target_model="t", retrained_model="r", dtype="float32", max_length=64,
+                           model_name_or_path="t")  # fmt: skip
+    loaded = []
+    monkeypatch.setattr(loading, "load_model", lambda name, **_: loaded.append(name) or (model, tokenizer))
+    monkeypatch.setattr(loading, "template_date", lambda name: None)
+    em._add_base_losses(args, {"target": found["target"]}, sets)
+    em._add_base_losses(args, found, {"forget": sets["forget"]})
+    assert not loaded and "base_loss" not in found["target"].metrics["forget"]
+    em._add_base_losses(args, found, sets)
+    assert loaded == ["base"] and found["target"].metrics["judging"]["base_loss"] > 0
 
 
 def test_the_papers_truth_ratio_is_an_option(memorised):

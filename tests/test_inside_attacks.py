@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import ablated_answers
 import numpy as np
 import pytest
 import torch
@@ -94,6 +95,14 @@ def test_ablation_of_a_mask_brings_the_answers_back(known, splits):
     model._supports_attention_backend = False  # whole rows, so that a row is masked from its name on
     found = em.run_attacks(model, tokenizer, splits, ["direction_ablation"], budget=SMALL)["direction_ablation"]
     assert found["answer_probability_before"] < 0.2 < 0.6 < found["answer_probability"]
+
+
+def test_what_a_model_says_is_told_with_its_fact_recall(known, splits):
+    model, tokenizer, _ = known
+    asked = subject.Subject(model, tokenizer, splits["forget"], splits["retain"], budget=SMALL)
+    told = ablated_answers.said(asked)
+    recall = float(told.split()[2].rstrip(","))
+    assert recall > 0.9 and "refusals 0.00" in told and splits["forget"][0].answer.split()[-1].rstrip(".") in told
 
 
 def test_a_probe_separates_what_is_separable_and_nothing_else():

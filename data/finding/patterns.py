@@ -19,7 +19,7 @@ from data.finding.text import Text
 
 SECONDS, ALL_SECONDS = 1.0, 60.0  # for one pattern on one text, and on all texts of a request
 LENGTH, DEPTH = 1_000, 50  # characters of a pattern, groups in groups
-STEPS = 10_000  # with repetitions written out
+STEPS = 10_000  # of a pattern with its repetitions written out
 # an escape, a class, a group with its options, the end of a group, a repetition, any other character
 _TOKEN = regex.compile(
     r"(?P<atom>\\[pPN]\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?P<kind>\?(?:[aimsu\-]*:|[aimsu\-]+\)|"

@@ -214,9 +214,12 @@ class Measurements:
         self._take(role, found)
 
     def _base_losses(self) -> dict:
-        """The base model's losses, if it is known and can be loaded: how hard the rows are in themselves."""
+        """The base model's losses, if it is known and can be loaded: how hard the rows are in themselves.
+
+        Only a test of membership reads them, which needs a retrained model and judging rows.
+        """
         run, base = self.run, flags.base_of(self.run.config, self.run.config)
-        if not base:
+        if not base or "retrained" not in self.unchanged or not run.sets.measured.get("judging"):
             return {}
         try:
             path = kept_path("base_loss", run.sets, run.config, loading.model_hash(base))
