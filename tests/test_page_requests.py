@@ -16,7 +16,7 @@ from results.page.api import result_of
 from results.page.desk import PROJECT, Desk
 from results.page.jobs import Job
 from results.page.methods import fitting
-from results.page.tabs.field import chosen_or_usual, usual
+from results.page.tabs.field import chosen_or_usual, current, usual
 from results.run.request.flags import BY_NAME, PROXY
 from results.run.request.preview import UNASKED, Preview, Row, read_preview
 
@@ -457,6 +457,24 @@ def test_the_line_below_the_field_follows_what_is_typed(tab):
     assert said(text=STORY, method="name_swap", before=emptied)[tab.method]["value"] == "lower_profile"
     assert said(text=STORY, method="name_swap", before="pairs")[tab.method]["value"] == "name_swap", "it was chosen"
     assert said(pairs=[["a", "b"]])[field.taken].startswith("Questions and answers")
+
+
+@pytest.mark.parametrize("method", ["proxy_teacher", "npo", "idk", "name_swap", "lower_profile", "auto", "made_up"])
+@pytest.mark.parametrize(
+    "typed", [{"text": STORY}, {"text": "Ragnvi Solbrekk"}, {"pairs": [["a", "b"]]}, {"example": True}], ids=str
+)
+def test_a_click_that_overtakes_the_line_runs_the_method_that_the_line_selects(typed, method, tab):
+    """The browser still has the method of an empty field, or of what stood there before."""
+    for before in ("", "pairs", "passages", "name alone"):
+        form = {**filled(**typed), "method": method, "before": before}
+        shown = tab.field.recognised(**form)
+        method_shown = shown.get(tab.method, {}).get("value", method)
+        clicked = current(form)
+        assert clicked["method"] == (method if method == "made_up" else method_shown), "unknown ones are refused"
+        again = current({**form, "method": method_shown, "before": shown[tab.field.before]})
+        assert again["method"] == method_shown, "the line was first"
+    stale = type(tab.method)(choices=["npo"], value="npo")
+    assert stale.preprocess(method) == method and stale.get_block_name() == "dropdown"
 
 
 @pytest.mark.parametrize("source", ["passages", "file", "pairs", "text", "name alone", "name", "example"])

@@ -248,7 +248,7 @@ def test_a_search_counts_its_trials(count):
     assert text.startswith(f"{counted(count, 'trial')} in 1 min 00 s, 0 of them given up.")
 
 
-@pytest.mark.parametrize("flags", itertools.product((True, False), repeat=4))
+@pytest.mark.parametrize("flags", [*itertools.product((True, False), repeat=4)])
 def test_the_winner_is_the_best_of_those_that_the_sentence_names(flags):
     known, apart, better_known, better_apart = flags
     search = search_of(0.97, 0.97, winner=1)

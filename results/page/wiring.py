@@ -6,6 +6,7 @@ tabs exist and adds the events that concern other tabs.
 
 from __future__ import annotations
 
+import abc
 import functools
 import html
 import inspect
@@ -35,6 +36,22 @@ MODELS = [
     ("SmolLM2 135M, trained on 20 invented people (default)", options.TARGET),
     ("SmolLM2 135M Instruct, as published", "HuggingFaceTB/SmolLM2-135M-Instruct"),
 ]
+
+
+@functools.cache
+def _moving_choice() -> type:
+    inside = {"is_template": True, "preprocess": lambda self, payload: payload, "__module__": __name__}
+    # made without Gradio's own step for new classes, which writes an interface file beside this one
+    return abc.ABCMeta.__new__(type(gr.Dropdown), "MovingChoice", (gr.Dropdown,), inside)
+
+
+def moving_choice(*args, **more):
+    """A list whose choices change as somebody types.
+
+    Gradio's own list refuses what the browser shows as soon as the server has changed the choices, before the browser
+    can know. Whoever takes the value has to check it.
+    """
+    return _moving_choice()(*args, **more)
 
 
 def told(function):

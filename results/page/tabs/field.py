@@ -6,9 +6,10 @@ from data.reading import TYPES
 from data.recognising import EMPTY, WAYS
 from models.eliciting.questions import KINDS, guessed_kind
 from results.page import forgetting
-from results.page.methods import fitting
+from results.page.methods import fits, fitting, recommended
 from results.page.wiring import PRIVATE, QUIET, Page, gr
 from results.run.request.flags import PROXY
+from unlearning_algorithm import METHODS
 
 # Unsent text survives a reload, in this browser tab only, because it is sensitive.
 DRAFT = """const draft = 'unlearning-draft-' + (window.gradio_config?.username ?? '');
@@ -95,6 +96,8 @@ class Field:
             )
             self.example = gr.Checkbox(False, label=EXAMPLE)
             gr.Markdown(f"Files: {TYPES}; each at most 50 MB.", elem_classes="hint")
+        # The browser keeps it beside the method that belongs to it, so a click sends both as they were on the screen.
+        self.before = gr.Textbox("", visible=False, label="What the field held")
         self.typed = [self.text, self.chosen, self.pairs]  # a browser cannot restore a file
         self.data = {
             "text": self.text,
@@ -111,7 +114,7 @@ class Field:
 
         `retain`: the file with rows to keep.
         """
-        self.update, self.before, self.had = update, gr.State(""), gr.State(False)
+        self.update, self.had = update, gr.State(False)
         self.ways.input(lambda way: way, self.ways, self.chosen, queue=False, **QUIET)
         shown = [self.taken, self.ways, self.chosen, self.kind, self.training_box, self.before]
         gr.on(
@@ -146,7 +149,7 @@ class Field:
             pairs = any(str(cell or "").strip() for row in data.get("pairs") or () for cell in row)
             source = "pairs" if pairs else "example" if data.get("example") is True else ""
             said = {"pairs": PAIRS, "example": f"{EXAMPLE}."}.get(source, said)
-        source = ALONE if source == "name" and not data.get("training_data") else source
+        source = _named(source, data)
         ways = [(WAYS[way], way) for way in WAYS if way in found.ways]
         several = len(ways) > 1
         shown = {
@@ -162,6 +165,25 @@ class Field:
         changed = source and source != before
         fits = self.update(AS_DATA[source], chosen_or_usual(source, retain, before, method)) if changed else {}
         return {**shown, **fits}
+
+
+def current(form: dict) -> dict:
+    """The form as it was sent, with the method that fits what it asks for: a click can overtake the line that says so.
+
+    `before`: what the field held when the browser got the method that it sends.
+    """
+    before, method = form.get("before") or "", form.get("method")
+    form = forgetting.asked({name: value for name, value in form.items() if name != "before"})
+    source = _named(form["source"], form)
+    if source != before:
+        method = chosen_or_usual(source, form.get("retain"), before, method)
+        if method in METHODS and not fits(method, AS_DATA[source]):
+            method = recommended(AS_DATA[source])
+    return {**form, "method": method}
+
+
+def _named(source: str, form: dict) -> str:
+    return ALONE if source == "name" and not form.get("training_data") else source
 
 
 def kind_choices(names, chosen):

@@ -11,8 +11,8 @@ from results.page import forgetting
 from results.page.desk import ADVANCED, UNTYPED
 from results.page.live import Live
 from results.page.methods import family_choices, family_of, fits, method_choices, method_text, recommended
-from results.page.tabs.field import AS_DATA, Field, chosen_or_usual
-from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, told
+from results.page.tabs.field import AS_DATA, Field, chosen_or_usual, current
+from results.page.wiring import MODELS, PRIVATE, QUIET, Page, by_name, command_line, gr, moving_choice, told
 from results.run import options
 
 BUDGETS = [("Little (up to 5 %)", "little"), ("Some (up to 20 %)", "some"), ("Up to half", "half")]
@@ -79,7 +79,7 @@ class Unlearn:
             with gr.Row(equal_height=True):
                 self.family = gr.Dropdown(family_choices(), value=family, label="Approach", min_width=200)
                 choices = method_choices(family, "pairs")
-                self.method = gr.Dropdown(choices, value=chosen, label="Method", min_width=160)
+                self.method = moving_choice(choices, value=chosen, label="Method", min_width=160)
             self.about = gr.Markdown(method_text(chosen, "pairs"), elem_classes=["hint", "about"])
             label = "How much other knowledge may it lose? (utility budget)"
             self.budget = gr.Radio(BUDGETS, value="little", label=label, info=BUDGET_INFO)
@@ -147,7 +147,7 @@ class Unlearn:
         )
         live, looking = self.live, self.live.looking
         whole = {**self.form, "key": self.page.job, "rows": looking.rows, "ids": looking.ids, "rest": looking.rest}
-        whole["unseen"] = self.unseen
+        whole |= {"unseen": self.unseen, "before": field.before}
         clicks = ((self.start, self.unlearn), (self.look, self.looked), (looking.start, self.go_on))
         for button, function in clicks:
             started = button.click(
@@ -213,7 +213,7 @@ class Unlearn:
     @told
     def unlearn(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
         """Queues the run, or first shows its rows; the browser keeps the job's id."""
-        form = forgetting.asked(form)
+        form = current(form)
         if form["source"] not in forgetting.LOOKED_AT or unseen is True:
             return self.desk.unlearn(request, form).id
         if forgetting.matches(self.desk, request, form, key):
@@ -223,10 +223,10 @@ class Unlearn:
     @told
     def looked(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
         """Looks for the rows of a request, and trains nothing."""
-        return self._looked(request, key, forgetting.asked(form))
+        return self._looked(request, key, current(form))
 
     @told
-    def go_on(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, **form):
+    def go_on(self, request, key=None, rows=None, ids=None, rest=False, unseen=False, before="", **form):
         """Runs the request whose rows are listed, whatever the field says by now."""
         return self._go_on(request, key, (rows, ids, rest), form)
 
