@@ -142,7 +142,8 @@ class Unlearning:
         self.stages = planned_stages(self.method, self.settings, self.rows, self._world, parameters)
         last = self.stages[-1]
         self.total_steps, self.steps_per_epoch = last.first + last.steps, last.per_epoch
-        self.eval_steps = self.settings.eval_steps or max(1, math.ceil(self.total_steps / 10))
+        looks = 10 if self.settings.early_stop or self.settings.load_best_model_at_end else 5
+        self.eval_steps = self.settings.eval_steps or max(1, math.ceil(self.total_steps / looks))
         self._enter(self.stages[0])
 
     def prepare(self):

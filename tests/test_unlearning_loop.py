@@ -327,6 +327,19 @@ def test_a_method_that_ends_by_itself_keeps_its_last_state_within_the_limit(monk
     assert next(record["step"] for record in records if record["event"] == "best") == kept
 
 
+@pytest.mark.parametrize(
+    "name, more, looks",
+    [("npo", {}, 5), ("gradient_ascent", {}, 10), ("npo", {"early_stop": True}, 10), ("npo", {"eval_steps": 4}, 5)],
+)
+def test_a_run_that_no_probe_may_end_is_probed_half_as_often(name, more, looks):
+    model, rows = tiny(), rows_for(algorithm.METHODS[name])
+    ending = {"early_stop": None, "load_best_model_at_end": None}
+    chosen = {k: v for k, v in {**FAST, **ending, "eval_steps": 0, **more}.items() if v is not None}
+    unlearning = algorithm.Unlearning(model, rows, name, {**chosen, "max_steps": 20}, pad_token_id=PAD)
+    unlearning.plan()
+    assert unlearning.total_steps // unlearning.eval_steps == looks
+
+
 @pytest.mark.hardening(41)
 def test_non_finite_loss_stops_before_the_step_and_leaves_the_weights():
     model, rows = tiny(), rows_for(algorithm.METHODS["npo"])

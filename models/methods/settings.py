@@ -64,7 +64,9 @@ TRAINING_SETTINGS: dict[str, Setting] = {
         0.5, "stop when the retain probe falls below this share of its start; a method that wins back what it lost may "
         "fall to half before its end", low=0, high=1,
     ),
-    "eval_steps": Setting(0, "steps between probes of the sets (0: a tenth of the run)", low=0),
+    "eval_steps": Setting(
+        0, "steps between probes of the sets (0: a tenth of a run that a probe may end, a fifth of another)", low=0
+    ),
     "probe_rows": Setting(16, "rows of each set in a probe; of the forget set, twice as many", low=1),
     "dtype": Setting(
         "auto", "compute type; weights are kept in float32", choices=("auto", "float32", "bfloat16")

@@ -17,8 +17,8 @@ from results.run import options
 
 BUDGETS = [("Little (up to 5 %)", "little"), ("Some (up to 20 %)", "some"), ("Up to half", "half")]
 BUDGET_INFO = (
-    "Of what the model knows besides. Checked ten times during training, or at the end if the method wins back what it "
-    "loses: a run that loses more stops and, with little or some, goes back to its best state within the limit."
+    "Of what the model knows besides. Checked five or ten times during training, or at the end if the method wins back "
+    "what it loses: a run that loses more stops and, with little or some, goes back to its best state within the limit."
 )
 AUTO_BUDGET = "A trial that loses more is rejected. If all lose more, the search takes the one that keeps most."
 NO_BUDGET = "This method cannot stop at a limit. The loss is measured at the end."
