@@ -229,6 +229,7 @@ def forgotten_table(name: str, made) -> str:
 MEASURED = {
     "speed": "python tests/benchmark_speed.py", "parts": "python tests/benchmark_speed.py --parts",
     "sizes": "python tests/benchmark_sizes.py", "soak": "python tests/soak.py",
+    "levels": "python tests/levels_without_holdout.py",
     **{name: f"python tests/benchmark_evaluation.py --only {name}"
        for name in ("evaluation", "growth", "preparation", "startup")},
 }  # fmt: skip

@@ -7,17 +7,21 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
+import levels_without_holdout
 import pytest
 from tiny_models import make_tiny
 
-from data.columns import DataError
+from data.columns import DataError, Example
 from data.documents.request import document_request
+from data.preparation import encode_examples
 from models.eliciting import statements
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
 from models.eliciting.subject import LEFT, MADE_UP, about_subject, sentence
+from models.forward.reference import token_losses
 from models.store import quantised
+from models.store.loading import load_model
 from results.run.request import flags, named
 from results.run.run_folder import UsageError
 from unlearning_script import main
@@ -27,6 +31,18 @@ NAME = "Ragnvi Solbrekk"
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Questions and made-up names
+
+
+def test_levels_are_means_over_rows_and_are_asked_about_nobody(small):
+    """What `levels_without_holdout.py` measures, against the loop's own losses."""
+    rows = [Example("Hammerfest", f"Where was {NAME} born?", subject=NAME), Example("a long walk", "?", subject=NAME)]
+    first, second = levels_without_holdout.about_nobody(rows)
+    assert NAME not in first and first.startswith("Where was ") and first.endswith(" born?") and second == "?"
+    model, tokenizer = load_model(str(small.target), dtype="float32", progress=lambda _: None)
+    encoded, _ = encode_examples(tokenizer, rows, 512)
+    losses, _ = token_losses(model, encoded, tokenizer.pad_token_id or 0)
+    found = levels_without_holdout.mean_loss(Asking(model, tokenizer), [(row.prompt, row.answer) for row in rows])
+    assert found == pytest.approx(sum(float(each.mean()) for each in losses) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -322,8 +338,6 @@ class Measured:
 
 
 def rows(count, subject):
-    from data.columns import Example
-
     return [
         Example("an answer", f"question {number}?", subject=subject and f"{subject} {number}")
         for number in range(count)

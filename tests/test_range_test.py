@@ -109,7 +109,7 @@ def test_a_small_forget_set_is_passed_more_often(settings, steps):
 
 
 def test_epochs_of_the_user_are_not_stretched():
-    assert options.resolve({"method": "proxy_teacher"})["min_steps"] == 30
+    assert options.resolve({"method": "proxy_teacher"})["min_steps"] == 36
     assert options.resolve({"method": "proxy_teacher", "num_train_epochs": 1})["min_steps"] == 0
     assert options.resolve({"method": "proxy_teacher", "num_train_epochs": 1, "min_steps": 7})["min_steps"] == 7
 
