@@ -55,7 +55,6 @@ ONE_REFUSAL = "No idea."
 REFUSALS_PER_QUESTION = 3
 ALTERNATES_PER_QUESTION = 5
 ATTEMPTS = 4  # rounds of sampling for examples that still lack alternates
-COPIES = 2  # of a row in other orders
 _ORDERS = ((1, 2, 0), (2, 0, 1), (2, 1, 0), (1, 0, 2))  # of the three parts of an answer; another one begins it
 SPAN = 8  # tokens; a continuation that repeats this many consecutive tokens of a forget text is rejected
 PASSAGE = 120  # words; the maximum length of a raw text's passages, each of which gets its own continuation
@@ -114,14 +113,14 @@ def one_refusal(examples: Sequence[Example], seed: int = 0) -> Counterexamples:
 
 
 def in_other_order(examples: Sequence[Example], seed: int, unseen: Sequence[Example] = ()) -> Counterexamples:
-    """The rows, each twice more with its answer in another order, and `unseen` rows, which the model never saw.
+    """The rows, each once more with its answer in another order, and `unseen` rows, which the model never saw.
 
     An answer is cut at two places between words (between characters where there are fewer than three words), and the
     three parts change places. In such a copy stands what a reworded answer may begin with. Texts of fewer than three
     characters have no copy. `of` is -1 for the unseen rows.
     """
     draw = np.random.default_rng([seed, 5])
-    copies = [(_answered(example, text), number) for _ in range(COPIES) for number, example in enumerate(examples)
+    copies = [(_answered(example, text), number) for number, example in enumerate(examples)
               if (text := _reordered(example.answer, draw))]  # fmt: skip
     made = [*zip(map(bare, examples), range(len(examples))), *copies, *((bare(example), -1) for example in unseen)]
     return Counterexamples([example for example, _ in made], [number for _, number in made])

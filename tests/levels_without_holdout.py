@@ -1,7 +1,7 @@
 """Levels without rows that the model never saw: each way to guess what such rows would cost, beside the truth.
 
     python tests/levels_without_holdout.py           # the losses, and a run with each of them
-    python tests/levels_without_holdout.py --losses  # only the losses
+    python tests/levels_without_holdout.py --losses  # only the losses; each of the two replaces what was kept
 
 The losses are means over rows of the mean over an answer's tokens. The model's own answers are sampled at temperature 1
 to the forget questions with a made-up name in the place of the subject's. The runs take `profile_matching`, which
@@ -93,6 +93,7 @@ def main(argv: list[str]) -> int:
     told = table(["level from", "nats per token"], [[name, f"{value:.2f}"] for name, value in found.items()])
     print(f"\n{told}")
     if "--losses" in argv:
+        keep("levels", "python tests/levels_without_holdout.py --losses", told)
         return 0
     unseen, base, own = (next(value for name, value in found.items() if part in name)
                          for part in ("never saw", "base model", "made-up"))  # fmt: skip

@@ -513,7 +513,7 @@ _METHODS = [
         losses.proxy_teacher, needs_reference="distribution", needs_base=True, augmentation="in_other_order",
         before=hooks.sharpen_proxy, finish=hooks.restore_confidence,
         trainable=hooks.all_but_embeddings, ending=PROFILE,
-        defaults={"learning_rate": 4e-4, "num_train_epochs": 3.6, "min_steps": 36, "per_device_train_batch_size": 14,
+        defaults={"learning_rate": 3e-4, "num_train_epochs": 6.0, "min_steps": 36, "per_device_train_batch_size": 14,
                   "retain_weight": 2.0, "retain_rows_per_forget_row": 0.75, "general_retain_rows": 40,
                   "lr_scheduler_type": "linear", "warmup_steps": 6},
         own={"level_weight": Setting(0.4, "factor on the distance between each token's loss and the proxy's", low=0),
