@@ -11,6 +11,7 @@ of target and retrained model have all weights in one file, so nothing names the
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -87,12 +88,14 @@ def row_of(label: str, level: float, flags: list[str]) -> list[str]:
             f"{comparison['utility']:.3f}"]  # fmt: skip
 
 
-def main(argv: list[str]) -> int:
+def main(argv=None) -> int:
     """Measures the losses, then runs with each; keeps the tables."""
-    found = losses()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--losses", action="store_true", help="only measure the losses")
+    args, found = parser.parse_args(argv), losses()
     told = table(["level from", "nats per token"], [[name, f"{value:.2f}"] for name, value in found.items()])
     print(f"\n{told}")
-    if "--losses" in argv:
+    if args.losses:
         keep("levels", "python tests/levels_without_holdout.py --losses", told)
         return 0
     unseen, base, own = (next(value for name, value in found.items() if part in name)
@@ -112,4 +115,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
