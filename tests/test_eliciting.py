@@ -13,13 +13,11 @@ from tiny_models import make_tiny
 
 from data.columns import DataError, Example
 from data.documents.request import document_request
-from data.preparation import encode_examples
 from models.eliciting import statements
 from models.eliciting.asking import Asking, Said
 from models.eliciting.nobody import in_place, made_up
 from models.eliciting.questions import KINDS, guessed_kind, questions_about
 from models.eliciting.subject import LEFT, MADE_UP, about_subject, sentence
-from models.forward.reference import token_losses
 from models.store import quantised
 from models.store.loading import load_model
 from results.run.request import flags, named
@@ -33,16 +31,16 @@ NAME = "Ragnvi Solbrekk"
 # Questions and made-up names
 
 
-def test_levels_are_means_over_rows_and_are_asked_about_nobody(small):
-    """What `levels_without_holdout.py` measures, against the loop's own losses."""
-    rows = [Example("Hammerfest", f"Where was {NAME} born?", subject=NAME), Example("a long walk", "?", subject=NAME)]
-    first, second = levels_without_holdout.about_nobody(rows)
-    assert NAME not in first and first.startswith("Where was ") and first.endswith(" born?") and second == "?"
+def test_a_level_of_own_answers_is_asked_about_nobody(small):
+    """What `levels_without_holdout.py` measures."""
+    row = Example("Hammerfest", f"Where was {NAME} born?", subject=NAME)
     model, tokenizer = load_model(str(small.target), dtype="float32", progress=lambda _: None)
-    encoded, _ = encode_examples(tokenizer, rows, 512)
-    losses, _ = token_losses(model, encoded, tokenizer.pad_token_id or 0)
-    found = levels_without_holdout.mean_loss(Asking(model, tokenizer), [(row.prompt, row.answer) for row in rows])
-    assert found == pytest.approx(sum(float(each.mean()) for each in losses) / 2, rel=1e-4)
+    (said,) = levels_without_holdout.answers_about_nobody(model, tokenizer, [row])
+    assert NAME not in said.prompt and said.prompt.startswith("Where was ") and said.prompt.endswith(" born?")
+    assert said.answer != row.answer
+    first, second = (levels_without_holdout.loss(model, tokenizer, [one]) for one in (row, said))
+    both = levels_without_holdout.loss(model, tokenizer, [row, said])
+    assert both == pytest.approx((first + second) / 2, rel=1e-4), "each row counts once, whatever its length"
 
 
 @pytest.mark.parametrize("kind", KINDS)
