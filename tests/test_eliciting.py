@@ -38,8 +38,9 @@ def test_a_level_of_own_answers_is_asked_about_nobody(small):
     (said,) = levels_without_holdout.answers_about_nobody(model, tokenizer, [row])
     assert NAME not in said.prompt and said.prompt.startswith("Where was ") and said.prompt.endswith(" born?")
     assert said.answer != row.answer
-    first, second = (levels_without_holdout.loss(model, tokenizer, [one]) for one in (row, said))
-    both = levels_without_holdout.loss(model, tokenizer, [row, said])
+    longer = Example("a house that faces the harbour of the town", "?")
+    first, second = (levels_without_holdout.loss(model, tokenizer, [one]) for one in (row, longer))
+    both = levels_without_holdout.loss(model, tokenizer, [row, longer])
     assert both == pytest.approx((first + second) / 2, rel=1e-4), "each row counts once, whatever its length"
 
 
